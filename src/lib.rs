@@ -1,0 +1,4 @@
+//! Runs Tiny Recursive Models anywhere.
+
+mod error;
+pub use error::{Error, ErrorKind, Result};
