@@ -1,0 +1,92 @@
+//! Element types of stored tensors, and how their bytes become f32.
+
+use std::fmt;
+
+use half::{bf16, f16};
+
+/// The type of the elements of a stored tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dtype {
+    /// 64-bit float.
+    F64,
+    /// 32-bit float.
+    F32,
+    /// 16-bit IEEE float.
+    F16,
+    /// 16-bit float with the range of f32.
+    BF16,
+    /// 64-bit signed integer.
+    I64,
+    /// 32-bit signed integer.
+    I32,
+    /// 16-bit signed integer.
+    I16,
+    /// 8-bit signed integer.
+    I8,
+    /// 8-bit unsigned integer.
+    U8,
+    /// One byte, zero or not.
+    Bool,
+    /// A type that this library does not read; such a tensor is an error only where it is needed.
+    Other(&'static str),
+}
+
+impl Dtype {
+    /// Bytes of one element; 0 for a type that is not read.
+    pub fn size(self) -> usize {
+        match self {
+            Dtype::F64 | Dtype::I64 => 8,
+            Dtype::F32 | Dtype::I32 => 4,
+            Dtype::F16 | Dtype::BF16 | Dtype::I16 => 2,
+            Dtype::I8 | Dtype::U8 | Dtype::Bool => 1,
+            Dtype::Other(_) => 0,
+        }
+    }
+
+    /// Its name in the safetensors format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dtype::F64 => "F64",
+            Dtype::F32 => "F32",
+            Dtype::F16 => "F16",
+            Dtype::BF16 => "BF16",
+            Dtype::I64 => "I64",
+            Dtype::I32 => "I32",
+            Dtype::I16 => "I16",
+            Dtype::I8 => "I8",
+            Dtype::U8 => "U8",
+            Dtype::Bool => "BOOL",
+            Dtype::Other(name) => name,
+        }
+    }
+
+    /// Converts little-endian elements to f32, as many as both slices hold.
+    pub(crate) fn decode(self, bytes: &[u8], out: &mut [f32]) {
+        match self {
+            Dtype::F64 => convert(bytes, out, |b| f64::from_le_bytes(b) as f32),
+            Dtype::F32 => convert(bytes, out, f32::from_le_bytes),
+            Dtype::F16 => convert(bytes, out, |b| f16::from_le_bytes(b).to_f32()),
+            Dtype::BF16 => convert(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
+            Dtype::I64 => convert(bytes, out, |b| i64::from_le_bytes(b) as f32),
+            Dtype::I32 => convert(bytes, out, |b| i32::from_le_bytes(b) as f32),
+            Dtype::I16 => convert(bytes, out, |b| f32::from(i16::from_le_bytes(b))),
+            Dtype::I8 => convert(bytes, out, |b| f32::from(i8::from_le_bytes(b))),
+            Dtype::U8 => convert(bytes, out, |b: [u8; 1]| f32::from(b[0])),
+            Dtype::Bool => convert(bytes, out, |b: [u8; 1]| f32::from(u8::from(b[0] != 0))),
+            Dtype::Other(_) => {}
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn convert<const N: usize>(bytes: &[u8], out: &mut [f32], from: impl Fn([u8; N]) -> f32) {
+    for (value, element) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *value = from(*element);
+    }
+}

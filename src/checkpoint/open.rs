@@ -1,0 +1,228 @@
+//! A model, loaded: its configuration, its weights, and the puzzle embedding left in the file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::names::{self, Names};
+use super::shapes::{missing, shapes};
+use super::{Checkpoint, Dtype, PuzzleRows, find};
+use crate::config::{Config, Provenance, Settings};
+use crate::error::{Error, Result};
+use crate::weights::{Weight, Weights};
+
+/// Where hyper-parameters come from beside the files of the model; these win over them.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// A further configuration: the `all_config.yaml` of the training, or a `config.json`.
+    pub config: Option<PathBuf>,
+    /// Single hyper-parameters, as in `--set KEY=VALUE`.
+    pub set: Vec<(String, String)>,
+}
+
+/// A tensor of the model as it stands in the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredTensor {
+    /// Its published name, without prefix.
+    pub name: String,
+    /// Its name in the file.
+    pub stored_name: String,
+    /// Its shape, outermost first.
+    pub shape: Vec<usize>,
+    /// Type of its elements in the file.
+    pub dtype: Dtype,
+    /// Bytes of its elements.
+    pub bytes: u64,
+}
+
+/// A model, loaded.
+#[derive(Debug)]
+pub struct Model {
+    /// What decides its shape and its refinement step.
+    pub config: Config,
+    /// Where each hyper-parameter came from.
+    pub provenance: Vec<Provenance>,
+    /// Its tensors in memory, without the puzzle embedding.
+    pub weights: Arc<Weights>,
+    /// The puzzle embedding, left in the file; none where the model has none.
+    pub puzzle_rows: Option<PuzzleRows>,
+    /// All its tensors, the puzzle embedding included, in the order of their published names.
+    pub tensors: Vec<StoredTensor>,
+    /// The file of tensors; none for a model from memory.
+    pub path: Option<PathBuf>,
+    /// What was chosen or left aside while loading; also logged as warnings.
+    pub notes: Vec<String>,
+    pub(super) checkpoint: Arc<Checkpoint>,
+    pub(super) kept: Map<String, Value>,
+}
+
+impl Model {
+    /// Loads a model from a file of tensors or a directory.
+    ///
+    /// A directory holds `config.json` and `model.safetensors`, or what training left: `step_N` (the largest N is
+    /// taken) and `all_config.yaml`, or one file of tensors. `dataset.json` is used where it lies in the directory or
+    /// in `train/` or `test/` below. For a file, the configuration is looked for beside it.
+    ///
+    /// # Errors
+    /// A file cannot be read or is damaged; hyper-parameters are missing, contradict the tensors or one another;
+    /// a tensor is missing, has another shape than the configuration demands, or holds numbers that are not finite.
+    pub fn open(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Model> {
+        let file = find::tensors(path.as_ref())?;
+        let checkpoint = Checkpoint::open(&file)?;
+        let mut settings = given(options)?;
+        if !find::beside(&file, checkpoint.format(), &mut settings)? {
+            from_metadata(&checkpoint, &mut settings).map_err(|e| e.at(file.display()))?;
+        }
+        find::dataset(&file, &mut settings)?;
+        Model::load(checkpoint, &settings, Some(file))
+    }
+
+    /// Loads a model from the bytes of its file of tensors. A file that [`Model::save`] wrote carries its configuration;
+    /// for another, `options` must give what the tensors cannot tell.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>, options: &LoadOptions) -> Result<Model> {
+        let checkpoint = Checkpoint::from_bytes(bytes)?;
+        let mut settings = given(options)?;
+        from_metadata(&checkpoint, &mut settings)?;
+        Model::load(checkpoint, &settings, None)
+    }
+
+    fn load(checkpoint: Checkpoint, settings: &Settings, path: Option<PathBuf>) -> Result<Model> {
+        let locate = |e: Error| match &path {
+            Some(path) => e.at(path.display()),
+            None => e,
+        };
+        let names = names::assign(checkpoint.tensors()).map_err(locate)?;
+        let shapes = shapes(&checkpoint, &names).map_err(locate)?;
+        let resolved = Config::resolve(&shapes, settings).map_err(locate)?;
+        let config = resolved.config;
+        let mut notes = names.notes.clone();
+        notes.extend(resolved.notes);
+        let unused = check_tensors(&checkpoint, &names, &config).map_err(locate)?;
+        if !unused.is_empty() {
+            notes.push(format!("not used by this variant: {}", unused.join(", ")));
+        }
+        let weights = read(&checkpoint, &names, &config)?;
+        for note in &notes {
+            log::warn!("{note}");
+        }
+        let checkpoint = Arc::new(checkpoint);
+        let puzzle_rows = names
+            .puzzle_emb
+            .as_ref()
+            .zip(shapes.puzzle_emb)
+            .map(|(name, shape)| {
+                PuzzleRows::new(
+                    checkpoint.clone(),
+                    name.clone(),
+                    shape,
+                    config.puzzle_ids.as_deref(),
+                )
+            });
+        Ok(Model {
+            tensors: stored(&checkpoint, &names, &config),
+            config,
+            provenance: resolved.provenance,
+            weights: Arc::new(weights),
+            puzzle_rows,
+            path,
+            notes,
+            checkpoint,
+            kept: resolved.kept,
+        })
+    }
+
+    /// The directory of the file, where what belongs to the model lies; none for a model from memory.
+    pub fn directory(&self) -> Option<&Path> {
+        self.path.as_deref().map(find::parent)
+    }
+
+    /// The file that the model came from.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+}
+
+fn given(options: &LoadOptions) -> Result<Settings> {
+    let mut settings = Settings::default();
+    settings.add_options(&options.set)?;
+    if let Some(path) = &options.config {
+        settings.add_file(&path.display().to_string(), &find::read(path)?)?;
+    }
+    Ok(settings)
+}
+
+/// Adds the configuration that [`Model::save`] puts into the file itself.
+fn from_metadata(checkpoint: &Checkpoint, settings: &mut Settings) -> Result<()> {
+    match checkpoint.metadata().get("config") {
+        Some(text) if text.trim_start().starts_with('{') => {
+            settings.add_file("metadata \"config\" of the file", text)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the tensors demanded are there in the demanded shapes; gives the names of those that are not.
+fn check_tensors(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Result<Vec<String>> {
+    let demanded = config.weights();
+    for weight in &demanded {
+        let name = names.weights.get(weight).ok_or_else(|| missing(*weight))?;
+        let found = checkpoint
+            .tensors()
+            .get(name)
+            .map(|info| info.shape.as_slice())
+            .unwrap_or_default();
+        weight
+            .check_shape(config, found)
+            .map_err(|e| e.at(format!("tensor \"{name}\"")))?;
+    }
+    Ok(names
+        .weights
+        .iter()
+        .filter(|(weight, _)| !demanded.contains(weight))
+        .map(|(_, name)| name.clone())
+        .collect())
+}
+
+fn read(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Result<Weights> {
+    let stored = |weight: &Weight| names.weights.get(weight).map(String::as_str);
+    let demanded = config.weights();
+    checkpoint.check_cost(
+        demanded
+            .iter()
+            .filter_map(stored)
+            .chain(names.puzzle_emb.as_deref()),
+    )?;
+    Weights::new(config, |weight| {
+        checkpoint.read(stored(&weight).ok_or_else(|| missing(weight))?)
+    })
+}
+
+fn stored(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Vec<StoredTensor> {
+    let weights = config
+        .weights()
+        .into_iter()
+        .filter_map(|w| Some((w.name(), names.weights.get(&w)?)));
+    let puzzle_emb = names
+        .puzzle_emb
+        .as_ref()
+        .map(|name| (names::PUZZLE_EMB.to_owned(), name));
+    let mut all: Vec<StoredTensor> = weights
+        .chain(puzzle_emb)
+        .filter_map(|(name, stored_name)| {
+            let info = checkpoint.tensors().get(stored_name)?;
+            Some(StoredTensor {
+                name,
+                stored_name: stored_name.clone(),
+                shape: info.shape.clone(),
+                dtype: info.dtype,
+                bytes: info.stored_bytes().unwrap_or(0),
+            })
+        })
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}

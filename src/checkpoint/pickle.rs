@@ -1,0 +1,576 @@
+//! A small interpreter of Python's pickle format: just enough to find the tensors that `torch.save` wrote.
+//!
+//! A pickle is a program for a stack machine, and in Python running it can call anything. Here nothing can be called:
+//! a short list of names is understood ([`Known`]), every other name, and whatever is made with it, becomes
+//! [`Value::Foreign`], which is carried along and never looked into.
+//!
+//! Values live in an arena and refer to one another by index, so cycles and deep nesting cost neither recursion nor
+//! copies. Each instruction makes at most one value, and the number of instructions is bounded.
+
+use super::dtype::Dtype;
+use super::known::{Known, known};
+use crate::error::{Error, Result};
+
+/// Longest pickle that is read; those of 7-million-parameter models have a few thousand bytes.
+pub(super) const MAX_LEN: u64 = 8 << 20;
+/// Most instructions that are run: some 70 MB of values.
+const MAX_STEPS: usize = 1_000_000;
+/// Most dimensions of a tensor.
+const MAX_RANK: usize = 8;
+/// Foreign names that are remembered for messages.
+const MAX_FOREIGN: usize = 16;
+
+/// Position of a value in the arena.
+pub(super) type Id = u32;
+
+/// A tensor as the pickle describes it; nothing is checked against the storage yet.
+#[derive(Debug)]
+pub(super) struct PickledTensor<'a> {
+    /// Name of the storage's entry in the archive.
+    pub(super) key: &'a str,
+    pub(super) dtype: Dtype,
+    /// First element, counted in elements.
+    pub(super) offset: u64,
+    pub(super) shape: Vec<usize>,
+    pub(super) strides: Vec<usize>,
+}
+
+#[derive(Debug)]
+pub(super) enum Value<'a> {
+    None,
+    Bool,
+    Int(i64),
+    Float,
+    Str(&'a str),
+    Bytes,
+    Tuple(Box<[Id]>),
+    List(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    Set,
+    Known(Known),
+    Storage { key: &'a str, dtype: Option<Dtype> },
+    Tensor(Box<PickledTensor<'a>>),
+    Foreign,
+}
+
+/// The values that a pickle makes.
+#[derive(Debug)]
+pub(super) struct Pickle<'a> {
+    values: Vec<Value<'a>>,
+    /// What the pickle holds.
+    pub(super) root: Id,
+    /// The first few names that are not understood.
+    pub(super) foreign: Vec<String>,
+}
+
+impl<'a> Pickle<'a> {
+    /// Runs a pickle.
+    pub(super) fn load(data: &'a [u8]) -> Result<Pickle<'a>> {
+        let mut machine = Machine::new(data);
+        let root = machine
+            .run()
+            .map_err(|e| e.at(format!("pickle, byte {}", machine.at)))?;
+        Ok(Pickle {
+            values: machine.values,
+            root,
+            foreign: machine.foreign,
+        })
+    }
+
+    pub(super) fn value(&self, id: Id) -> &Value<'a> {
+        self.values.get(id as usize).unwrap_or(&Value::Foreign)
+    }
+}
+
+struct Machine<'a> {
+    data: &'a [u8],
+    at: usize,
+    values: Vec<Value<'a>>,
+    stack: Vec<Id>,
+    marks: Vec<usize>,
+    memo: std::collections::HashMap<u32, Id>,
+    foreign: Vec<String>,
+    budget: usize,
+}
+
+fn wrong(message: &str) -> Error {
+    Error::checkpoint(format!(
+        "{message}; the file is damaged, or not what torch.save writes"
+    ))
+}
+
+impl<'a> Machine<'a> {
+    fn new(data: &'a [u8]) -> Machine<'a> {
+        Machine {
+            data,
+            at: 0,
+            values: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: Default::default(),
+            foreign: Vec::new(),
+            budget: MAX_STEPS,
+        }
+    }
+
+    fn run(&mut self) -> Result<Id> {
+        loop {
+            self.spend(1)?;
+            let [opcode] = self.bytes::<1>()?;
+            if opcode == b'.' {
+                return self.pop();
+            }
+            self.step(opcode)?;
+        }
+    }
+
+    /// Counts work, so that no pickle runs for long.
+    fn spend(&mut self, steps: usize) -> Result<()> {
+        self.budget = self.budget.checked_sub(steps).ok_or_else(|| {
+            Error::checkpoint(format!(
+                "holds more than {MAX_STEPS} objects, far more than a checkpoint needs"
+            ))
+        })?;
+        Ok(())
+    }
+
+    // The instructions, by what they do; the letters are those of Python's pickletools.
+    fn step(&mut self, opcode: u8) -> Result<()> {
+        match opcode {
+            // PROTO, FRAME
+            0x80 => self.skip(1),
+            0x95 => self.skip(8),
+            b'(' => {
+                self.marks.push(self.stack.len());
+                Ok(())
+            }
+            b'0' => self.drop_top(),
+            b'1' => self.pop_mark().map(drop),
+            b'2' => {
+                let top = self.top()?;
+                self.stack.push(top);
+                Ok(())
+            }
+            b'N' => self.push(Value::None),
+            0x88 | 0x89 => self.push(Value::Bool),
+            b'}' => self.push(Value::Dict(Vec::new())),
+            b']' => self.push(Value::List(Vec::new())),
+            b')' => self.push(Value::Tuple(Box::default())),
+            0x8f => self.push(Value::Set),
+            b'I' | b'L' | b'F' | b'J' | b'K' | b'M' | b'G' | 0x8a | 0x8b => self.number(opcode),
+            b'S' | b'T' | b'U' | b'V' | b'X' | b'B' | b'C' | 0x8c | 0x8d | 0x8e | 0x96 => self.text(opcode),
+            b'p' | b'q' | b'r' | 0x94 | b'g' | b'h' | b'j' => self.memory(opcode),
+            b't' | b'l' | b'd' | 0x85 | 0x86 | 0x87 | 0x91 => self.gather(opcode),
+            b'a' | b'e' | b's' | b'u' | 0x90 => self.fill(opcode),
+            b'c' | 0x93 | b'i' | b'o' | b'R' | b'b' | 0x81 | 0x92 | 0x82..=0x84 => self.object(opcode),
+            b'P' => self.line().and_then(|_| self.push(Value::Foreign)),
+            b'Q' => self.persistent(),
+            // NEXT_BUFFER, READONLY_BUFFER
+            0x97 => self.push(Value::Bytes),
+            0x98 => self.top().map(drop),
+            other => Err(wrong(&format!("has the unknown instruction {other:#04x}"))),
+        }
+    }
+
+    fn number(&mut self, opcode: u8) -> Result<()> {
+        let value = match opcode {
+            b'J' => Value::Int(i32::from_le_bytes(self.bytes()?).into()),
+            b'K' => Value::Int(self.bytes::<1>()?[0].into()),
+            b'M' => Value::Int(u16::from_le_bytes(self.bytes()?).into()),
+            b'G' => {
+                self.skip(8)?;
+                Value::Float
+            }
+            b'F' => {
+                self.line()?;
+                Value::Float
+            }
+            b'I' | b'L' => {
+                let line = self.line()?;
+                line.trim_end_matches('L')
+                    .parse()
+                    .map_or(Value::Foreign, Value::Int)
+            }
+            0x8a => {
+                let len = self.bytes::<1>()?[0].into();
+                long(self.take(len)?)
+            }
+            _ => {
+                let len = u32::from_le_bytes(self.bytes()?) as usize;
+                long(self.take(len)?)
+            }
+        };
+        self.push(value)
+    }
+
+    fn text(&mut self, opcode: u8) -> Result<()> {
+        let quoted = matches!(opcode, b'S' | b'V');
+        if quoted {
+            let line = self.line()?;
+            let text = if opcode == b'S' {
+                line.trim_matches(['\'', '"'])
+            } else {
+                line
+            };
+            // An escape sequence never occurs in the name of a tensor.
+            return self.push(if text.contains('\\') {
+                Value::Foreign
+            } else {
+                Value::Str(text)
+            });
+        }
+        let len = match opcode {
+            b'U' | b'C' | 0x8c => self.bytes::<1>()?[0].into(),
+            0x8d | 0x8e | 0x96 => u64::from_le_bytes(self.bytes()?),
+            _ => u32::from_le_bytes(self.bytes()?).into(),
+        };
+        let data = self.take(usize::try_from(len).unwrap_or(usize::MAX))?;
+        let is_text = matches!(opcode, b'X' | 0x8c | 0x8d | b'T' | b'U');
+        let value = match std::str::from_utf8(data) {
+            Ok(text) if is_text => Value::Str(text),
+            _ => Value::Bytes,
+        };
+        self.push(value)
+    }
+
+    fn memory(&mut self, opcode: u8) -> Result<()> {
+        let key = match opcode {
+            b'p' | b'g' => self
+                .line()?
+                .parse()
+                .map_err(|_| wrong("has a memo key that is no number"))?,
+            b'q' | b'h' => self.bytes::<1>()?[0].into(),
+            b'r' | b'j' => u32::from_le_bytes(self.bytes()?),
+            _ => self.memo.len() as u32,
+        };
+        if matches!(opcode, b'g' | b'h' | b'j') {
+            let id = *self
+                .memo
+                .get(&key)
+                .ok_or_else(|| wrong("recalls a value that it never stored"))?;
+            self.stack.push(id);
+        } else {
+            let top = self.top()?;
+            self.memo.insert(key, top);
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self, opcode: u8) -> Result<()> {
+        let items = match opcode {
+            0x85..=0x87 => self.pop_many(usize::from(opcode - 0x84))?,
+            _ => self.pop_mark()?,
+        };
+        let value = match opcode {
+            b'l' => Value::List(items),
+            b'd' => Value::Dict(pairs(&items)?),
+            0x91 => Value::Set,
+            _ => Value::Tuple(items.into_boxed_slice()),
+        };
+        self.push(value)
+    }
+
+    fn fill(&mut self, opcode: u8) -> Result<()> {
+        let items = match opcode {
+            b'a' => self.pop_many(1)?,
+            b's' => self.pop_many(2)?,
+            _ => self.pop_mark()?,
+        };
+        let into = self.top()? as usize;
+        match (self.values.get_mut(into), opcode) {
+            (Some(Value::List(list)), b'a' | b'e') => list.extend(items),
+            (Some(Value::Dict(dict)), b's' | b'u') => dict.extend(pairs(&items)?),
+            (Some(Value::Set), 0x90) | (Some(Value::Foreign), _) => {}
+            _ => return Err(wrong("puts items into something that takes none")),
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, opcode: u8) -> Result<()> {
+        match opcode {
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                let value = self.global(module, name);
+                self.push(value)
+            }
+            0x93 => {
+                let parts = self.pop_many(2)?;
+                let value = match (self.str(parts.first()), self.str(parts.get(1))) {
+                    (Some(module), Some(name)) => self.global(module, name),
+                    _ => return Err(wrong("names a class by something that is no text")),
+                };
+                self.push(value)
+            }
+            b'i' => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.pop_mark()?;
+                self.global(module, name);
+                self.push(Value::Foreign)
+            }
+            b'o' => self.pop_mark().and_then(|_| self.push(Value::Foreign)),
+            // EXT1, EXT2, EXT4: names registered in the Python process that wrote the file.
+            0x82..=0x84 => self
+                .skip(1 << (opcode - 0x82))
+                .and_then(|()| self.push(Value::Foreign)),
+            // BUILD sets attributes: those of a dict (`_metadata`) and of a foreign object alike are not looked at.
+            b'b' => self.drop_top().and_then(|()| self.top()).map(drop),
+            0x81 | 0x92 => {
+                let parts = self.pop_many(if opcode == 0x92 { 3 } else { 2 })?;
+                let made = match self.known(parts.first()) {
+                    Some(Known::OrderedDict) => Value::Dict(Vec::new()),
+                    _ => Value::Foreign,
+                };
+                self.push(made)
+            }
+            _ => {
+                let parts = self.pop_many(2)?;
+                self.reduce(parts.first().copied(), parts.get(1).copied())
+            }
+        }
+    }
+
+    fn global(&mut self, module: &str, name: &str) -> Value<'a> {
+        if let Some(known) = known(module, name) {
+            return Value::Known(known);
+        }
+        let new = |names: &[String]| {
+            names.len() < MAX_FOREIGN && module.len() + name.len() < 200 && {
+                let full = format!("{module}.{name}");
+                !names.contains(&full)
+            }
+        };
+        if new(&self.foreign) {
+            self.foreign.push(format!("{module}.{name}"));
+        }
+        Value::Foreign
+    }
+
+    /// What calling a known name gives; the call of anything else is foreign.
+    fn reduce(&mut self, callee: Option<Id>, args: Option<Id>) -> Result<()> {
+        let known = self.known(callee.as_ref());
+        let args: &[Id] = match args.and_then(|a| self.values.get(a as usize)) {
+            Some(Value::Tuple(args)) => args,
+            _ => &[],
+        };
+        let value = match known {
+            Some(Known::OrderedDict) => {
+                let items = match args.first().and_then(|a| self.values.get(*a as usize)) {
+                    Some(Value::List(items)) => items.clone(),
+                    _ => Vec::new(),
+                };
+                self.spend(items.len())?;
+                Value::Dict(items.iter().filter_map(|pair| self.pair(*pair)).collect())
+            }
+            Some(Known::Tensor | Known::TensorOfType) => self.tensor(known, args)?,
+            // The value itself: torch.Size(tuple), Parameter(tensor, requires_grad, hooks).
+            Some(Known::Size | Known::Parameter) => {
+                let inner = *args
+                    .first()
+                    .ok_or_else(|| wrong("calls a name without arguments"))?;
+                self.stack.push(inner);
+                return Ok(());
+            }
+            _ => Value::Foreign,
+        };
+        self.push(value)
+    }
+
+    fn tensor(&self, known: Option<Known>, args: &[Id]) -> Result<Value<'a>> {
+        let get = |i: usize| args.get(i).and_then(|id| self.values.get(*id as usize));
+        let Some(Value::Storage { key, dtype }) = get(0) else {
+            return Err(wrong("makes a tensor of something that is no storage"));
+        };
+        let named = match (known, get(6)) {
+            (Some(Known::TensorOfType), Some(Value::Known(Known::Type(dtype)))) => Some(*dtype),
+            (Some(Known::TensorOfType), _) => Some(Dtype::Other("unknown")),
+            _ => None,
+        };
+        let Some(dtype) = named.or(*dtype) else {
+            return Err(wrong("makes a tensor of a storage without an element type"));
+        };
+        let Some(Value::Int(offset)) = get(1) else {
+            return Err(wrong("makes a tensor whose offset is no number"));
+        };
+        let (shape, strides) = (self.sizes(get(2))?, self.sizes(get(3))?);
+        if shape.len() != strides.len() {
+            return Err(wrong(
+                "makes a tensor with more strides than dimensions, or fewer",
+            ));
+        }
+        let offset = u64::try_from(*offset).map_err(|_| wrong("makes a tensor with a negative offset"))?;
+        Ok(Value::Tensor(Box::new(PickledTensor {
+            key,
+            dtype,
+            offset,
+            shape,
+            strides,
+        })))
+    }
+
+    fn sizes(&self, value: Option<&Value<'a>>) -> Result<Vec<usize>> {
+        let items: &[Id] = match value {
+            Some(Value::Tuple(items)) => items,
+            Some(Value::List(items)) => items,
+            _ => return Err(wrong("makes a tensor whose shape is no tuple")),
+        };
+        if items.len() > MAX_RANK {
+            return Err(wrong("makes a tensor of more than 8 dimensions"));
+        }
+        let size = |id: &Id| match self.values.get(*id as usize) {
+            Some(Value::Int(n)) => usize::try_from(*n).ok(),
+            _ => None,
+        };
+        items
+            .iter()
+            .map(|id| size(id).ok_or_else(|| wrong("makes a tensor with a size that is none")))
+            .collect()
+    }
+
+    /// `('storage', class, key, device, elements)`, torch's way to point at an entry of the archive.
+    fn persistent(&mut self) -> Result<()> {
+        let id = self.pop()?;
+        let Some(Value::Tuple(parts)) = self.values.get(id as usize) else {
+            return Err(wrong("points at something outside that is no storage"));
+        };
+        let is_storage = self.str(parts.first()) == Some("storage");
+        let value = match (self.known(parts.get(1)), self.str(parts.get(2))) {
+            (Some(Known::Storage(dtype)), Some(key)) if is_storage => Value::Storage {
+                key,
+                dtype: Some(dtype),
+            },
+            (Some(Known::UntypedStorage), Some(key)) if is_storage => Value::Storage { key, dtype: None },
+            (_, Some(key)) if is_storage => Value::Storage {
+                key,
+                dtype: Some(Dtype::Other("unknown")),
+            },
+            _ => return Err(wrong("points at something outside that is no storage")),
+        };
+        self.push(value)
+    }
+
+    fn known(&self, id: Option<&Id>) -> Option<Known> {
+        match self.values.get(*id? as usize) {
+            Some(Value::Known(known)) => Some(*known),
+            _ => None,
+        }
+    }
+
+    fn str(&self, id: Option<&Id>) -> Option<&'a str> {
+        match self.values.get(*id? as usize) {
+            Some(Value::Str(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn pair(&self, id: Id) -> Option<(Id, Id)> {
+        match self.values.get(id as usize) {
+            Some(Value::Tuple(items)) => Some((*items.first()?, *items.get(1)?)),
+            Some(Value::List(items)) => Some((*items.first()?, *items.get(1)?)),
+            _ => None,
+        }
+    }
+
+    fn push(&mut self, value: Value<'a>) -> Result<()> {
+        // In range: each step makes at most one value.
+        self.stack.push(self.values.len() as Id);
+        self.values.push(value);
+        Ok(())
+    }
+
+    /// The stack above the last mark: instructions reach no deeper.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn top(&self) -> Result<Id> {
+        let top = self.stack.last().filter(|_| self.stack.len() > self.floor());
+        top.copied()
+            .ok_or_else(|| wrong("takes a value from an empty stack"))
+    }
+
+    fn pop(&mut self) -> Result<Id> {
+        let top = self.top()?;
+        self.stack.pop();
+        Ok(top)
+    }
+
+    fn drop_top(&mut self) -> Result<()> {
+        // POP directly after MARK removes the mark.
+        if self.marks.last() == Some(&self.stack.len()) {
+            self.marks.pop();
+            return Ok(());
+        }
+        self.pop().map(drop)
+    }
+
+    fn pop_many(&mut self, count: usize) -> Result<Vec<Id>> {
+        let from = self
+            .stack
+            .len()
+            .checked_sub(count)
+            .filter(|from| *from >= self.floor());
+        let from = from.ok_or_else(|| wrong("takes a value from an empty stack"))?;
+        Ok(self.stack.split_off(from))
+    }
+
+    fn pop_mark(&mut self) -> Result<Vec<Id>> {
+        let mark = self
+            .marks
+            .pop()
+            .ok_or_else(|| wrong("goes back to a mark that it never set"))?;
+        // split_off beyond the end would panic; a mark is never above the stack, but that is far from here.
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
+        let taken = self.data.get(self.at..).and_then(|rest| rest.get(..len));
+        let taken = taken.ok_or_else(|| Error::checkpoint("cut short"))?;
+        self.at += len;
+        Ok(taken)
+    }
+
+    fn skip(&mut self, len: usize) -> Result<()> {
+        self.take(len).map(drop)
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let found = self.data.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
+        let found = *found.ok_or_else(|| Error::checkpoint("cut short"))?;
+        self.at += N;
+        Ok(found)
+    }
+
+    fn line(&mut self) -> Result<&'a str> {
+        let rest = self.data.get(self.at..).unwrap_or_default();
+        let len = rest
+            .iter()
+            .position(|b| *b == b'\n')
+            .ok_or_else(|| Error::checkpoint("cut short"))?;
+        let line = self.take(len)?;
+        self.skip(1)?;
+        std::str::from_utf8(line).map_err(|_| wrong("has a line that is no text"))
+    }
+}
+
+fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>> {
+    let (pairs, rest) = items.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(wrong("has a dict with a key and no value"));
+    }
+    Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
+}
+
+/// A little-endian two's complement number of any length; one that fits no i64 is of no use to a tensor.
+fn long(bytes: &[u8]) -> Value<'static> {
+    let Some(last) = bytes.last() else {
+        return Value::Int(0);
+    };
+    if bytes.len() > 8 {
+        return Value::Foreign;
+    }
+    let mut wide = [if last & 0x80 != 0 { 0xff } else { 0 }; 8];
+    for (to, from) in wide.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    Value::Int(i64::from_le_bytes(wide))
+}

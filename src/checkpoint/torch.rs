@@ -1,0 +1,195 @@
+//! Files of `torch.save`: a zip archive of a pickle (`NAME/data.pkl`) and one entry per storage (`NAME/data/KEY`).
+
+use std::collections::{BTreeMap, btree_map};
+
+use super::index::{Checksum, Index, TensorInfo};
+use super::pickle::{self, Id, Pickle, PickledTensor, Value};
+use super::source::Source;
+use super::zip::{self, Entries};
+use crate::error::{Error, Result};
+
+/// Deepest nesting of dicts that is searched for tensors.
+const MAX_DEPTH: usize = 16;
+/// Most dict items that are looked at, and most tensors.
+const MAX_ITEMS: usize = 200_000;
+const MAX_TENSORS: usize = 20_000;
+/// Longest name of a tensor, nesting keys included.
+const MAX_NAME: usize = 512;
+
+/// Indexes the tensors of an archive.
+pub(super) fn index(source: &Source) -> Result<Index> {
+    let entries = zip::entries(source)?;
+    let prefix = prefix(&entries)?;
+    check_byte_order(source, &entries, prefix)?;
+    let name = format!("{prefix}data.pkl");
+    let entry = entries
+        .get(&name)
+        .ok_or_else(|| Error::checkpoint("has no entry data.pkl"))?;
+    if entry.size() > pickle::MAX_LEN {
+        return Err(Error::checkpoint(format!(
+            "its pickle has {} bytes, far more than a checkpoint needs",
+            entry.size()
+        )));
+    }
+    let data = source.read_vec(entry.data(source)?, entry.size())?;
+    // 0: written with checksums switched off.
+    if entry.crc != 0 && crc32fast::hash(&data) != entry.crc {
+        return Err(Error::checkpoint("its pickle is damaged: the checksum differs"));
+    }
+    let pickle = Pickle::load(&data)?;
+    let mut storages = Storages {
+        source,
+        entries: &entries,
+        prefix,
+        found: BTreeMap::new(),
+    };
+    let mut tensors = BTreeMap::new();
+    for (name, tensor) in flatten(&pickle)? {
+        let info = storages
+            .locate(tensor)
+            .map_err(|e| e.at(format!("tensor \"{name}\"")))?;
+        tensors.insert(name, info);
+    }
+    if tensors.is_empty() {
+        return Err(no_tensors(&pickle));
+    }
+    Ok(Index {
+        tensors,
+        metadata: BTreeMap::new(),
+    })
+}
+
+/// `NAME/` of the one entry `NAME/data.pkl`.
+fn prefix(entries: &Entries) -> Result<&str> {
+    let mut pickles = entries.keys().filter_map(|name| {
+        name.strip_suffix("data.pkl")
+            .filter(|prefix| prefix.is_empty() || prefix.ends_with('/'))
+    });
+    let prefix = pickles.next().ok_or_else(|| {
+        Error::checkpoint("is a zip archive, but not one of torch.save: it has no entry data.pkl")
+    })?;
+    if pickles.next().is_some() {
+        return Err(Error::checkpoint("has several entries data.pkl"));
+    }
+    if entries.contains_key(&format!("{prefix}constants.pkl")) {
+        return Err(Error::checkpoint(
+            "is a TorchScript program; save the weights alone: torch.save(model.state_dict(), path)",
+        ));
+    }
+    Ok(prefix)
+}
+
+fn check_byte_order(source: &Source, entries: &Entries, prefix: &str) -> Result<()> {
+    let Some(entry) = entries.get(&format!("{prefix}byteorder")) else {
+        return Ok(());
+    };
+    let order = source.read_vec(entry.data(source)?, entry.size().min(16))?;
+    if order != b"little" {
+        return Err(Error::checkpoint(format!(
+            "was written with byte order \"{}\"; only \"little\" is read",
+            order.escape_ascii()
+        )));
+    }
+    Ok(())
+}
+
+fn no_tensors(pickle: &Pickle<'_>) -> Error {
+    let hint = "save the weights alone: torch.save(model.state_dict(), path)";
+    match (pickle.value(pickle.root), pickle.foreign.first()) {
+        (Value::Foreign, Some(class)) => Error::checkpoint(format!(
+            "holds a pickled object ({class}), which is never executed; {hint}"
+        )),
+        (Value::Dict(_), Some(class)) => Error::checkpoint(format!(
+            "holds no tensors, but pickled objects ({class}), which are never executed; {hint}"
+        )),
+        (Value::Dict(_), None) => Error::checkpoint(format!("holds no tensors; {hint}")),
+        _ => Error::checkpoint(format!("holds no dict of tensors; {hint}")),
+    }
+}
+
+/// The tensors of nested dicts, their keys joined by dots. Lists and foreign objects are not searched.
+fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<BTreeMap<String, &'p PickledTensor<'a>>> {
+    let mut found = BTreeMap::new();
+    let mut open: Vec<(String, Id, usize)> = vec![(String::new(), pickle.root, 0)];
+    let mut items = 0;
+    while let Some((path, id, depth)) = open.pop() {
+        let Value::Dict(dict) = pickle.value(id) else {
+            continue;
+        };
+        items += dict.len();
+        if items > MAX_ITEMS || found.len() > MAX_TENSORS {
+            return Err(Error::checkpoint("holds far more tensors than a model has"));
+        }
+        for (key, value) in dict {
+            let name = match pickle.value(*key) {
+                Value::Str(key) if path.is_empty() => (*key).to_owned(),
+                Value::Str(key) => format!("{path}.{key}"),
+                Value::Int(key) => format!("{path}.{key}"),
+                _ => continue,
+            };
+            match pickle.value(*value) {
+                Value::Tensor(_) | Value::Dict(_) if name.len() > MAX_NAME => {
+                    return Err(Error::checkpoint(format!(
+                        "names a tensor by {} bytes of text",
+                        name.len()
+                    )));
+                }
+                Value::Tensor(tensor) => {
+                    found.insert(name, tensor.as_ref());
+                }
+                Value::Dict(_) if depth < MAX_DEPTH => open.push((name, *value, depth + 1)),
+                _ => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Finds the bytes of storages, each once.
+struct Storages<'a> {
+    source: &'a Source,
+    entries: &'a Entries,
+    prefix: &'a str,
+    found: BTreeMap<&'a str, Storage>,
+}
+
+#[derive(Clone, Copy)]
+struct Storage {
+    start: u64,
+    len: u64,
+    crc: u32,
+}
+
+impl<'a> Storages<'a> {
+    fn locate(&mut self, tensor: &PickledTensor<'a>) -> Result<TensorInfo> {
+        let storage = match self.found.entry(tensor.key) {
+            btree_map::Entry::Occupied(known) => *known.get(),
+            btree_map::Entry::Vacant(new) => {
+                let name = format!("{}data/{}", self.prefix, tensor.key);
+                let entry = self.entries.get(&name).ok_or_else(|| {
+                    Error::checkpoint(format!(
+                        "its storage \"{}\" is not in the file",
+                        tensor.key.escape_default()
+                    ))
+                })?;
+                *new.insert(Storage {
+                    start: entry.data(self.source)?,
+                    len: entry.size(),
+                    crc: entry.crc,
+                })
+            }
+        };
+        let mut info = TensorInfo::new(tensor.dtype, tensor.shape.clone(), tensor.strides.clone());
+        info.place(storage.start, storage.len, tensor.offset)?;
+        let whole = info.is_contiguous() && info.stored_bytes() == Some(storage.len);
+        info.checksum = (whole && storage.crc != 0).then_some(Checksum(storage.crc));
+        Ok(info)
+    }
+}
+
+/// The names of a pickle's tensors, for the fuzzer.
+#[cfg(fuzzing)]
+pub(super) fn pickled_names(data: &[u8]) -> Result<Vec<String>> {
+    let pickle = Pickle::load(data)?;
+    Ok(flatten(&pickle)?.into_keys().collect())
+}
