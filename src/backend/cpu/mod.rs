@@ -1,0 +1,249 @@
+//! The fast CPU: every kernel over tiles of a slot's rows (or channels), spread over a team of threads.
+//!
+//! A tile's size follows from the model's sizes alone, never from the batch or the number of threads, and a tile is computed by
+//! one thread: so an answer depends on neither, bit for bit.
+
+mod attention;
+mod decode;
+mod embed;
+mod halt;
+mod project_add_norm;
+mod qkv_rope;
+mod simd;
+mod swiglu;
+mod tiles;
+mod token_mix;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::ThreadPool;
+
+use super::slots::Slots;
+use super::{Backend, Loaded, Program};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::{Buffer, Call, Plan};
+use crate::weights::{Weight, Weights};
+use qkv_rope::Rope;
+use tiles::{Sum, row_tile, run_tiles};
+
+/// The fast CPU backend, with a team of threads of its own.
+#[derive(Debug, Clone)]
+pub struct Cpu {
+    team: Arc<ThreadPool>,
+}
+
+impl Cpu {
+    /// A team of `threads`, or of as many as the machine runs at once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] for no or more than 1024 threads, [`ErrorKind::Device`] if the system refuses to start them.
+    pub fn new(threads: Option<usize>) -> Result<Cpu> {
+        let threads =
+            threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get().min(1024)));
+        if !(1..=1024).contains(&threads) {
+            return Err(Error::argument(format!(
+                "{threads} threads: give a number from 1 to 1024"
+            )));
+        }
+        let team = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("trm-{i}"))
+            .build()
+            .map_err(|e| Error::new(ErrorKind::Device, "no threads could be started").because(e))?;
+        Ok(Cpu { team: Arc::new(team) })
+    }
+
+    /// Threads in the team.
+    pub fn threads(&self) -> usize {
+        self.team.current_num_threads()
+    }
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn load(&self, weights: Arc<Weights>) -> Result<Arc<dyn Loaded>> {
+        Ok(Arc::new(CpuWeights {
+            team: self.team.clone(),
+            weights,
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct CpuWeights {
+    team: Arc<ThreadPool>,
+    weights: Arc<Weights>,
+}
+
+impl Loaded for CpuWeights {
+    fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>> {
+        Ok(Box::new(CpuProgram {
+            team: self.team.clone(),
+            weights: self.weights.clone(),
+            rope: Rope::of(&plan.dims),
+            memory: Slots::new(&plan, slots),
+            channels: Vec::new(),
+            plan,
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct CpuProgram {
+    team: Arc<ThreadPool>,
+    weights: Arc<Weights>,
+    plan: Arc<Plan>,
+    rope: Option<Rope>,
+    memory: Slots,
+    /// What [`token_mix`] computes channel tile by channel tile, before it is put back into rows.
+    channels: Vec<f32>,
+}
+
+impl CpuProgram {
+    fn weight(&self, weight: Weight) -> &[f32] {
+        &self.weights.get(weight).data
+    }
+
+    /// Runs one call for all live slots. The output is taken out of the memory meanwhile: no call reads what it writes.
+    fn call(&mut self, call: &Call, live: &[usize]) {
+        if let Call::Decode { weight, state } = call {
+            return self.decode(*weight, *state, live);
+        }
+        let target = call.writes()[0];
+        let mut out = self.memory.take(target);
+        match call {
+            Call::TokenMix {
+                gate_up,
+                down,
+                sources,
+                ..
+            } => {
+                let mut channels = std::mem::take(&mut self.channels);
+                token_mix::token_mix(
+                    &self.plan.dims,
+                    live,
+                    |slot| Sum::of(&self.memory, sources, slot),
+                    self.weight(*gate_up),
+                    self.weight(*down),
+                    &mut channels,
+                    &mut out,
+                );
+                self.channels = channels;
+            }
+            Call::Halt { weight, bias, state } => {
+                for &slot in live {
+                    let state = self.memory.get(*state, slot);
+                    halt::halt(
+                        &self.plan.dims,
+                        state,
+                        self.weight(*weight),
+                        self.weight(*bias),
+                        &mut out[2 * slot..][..2],
+                    );
+                }
+            }
+            _ => self.rows(call, live, target, &mut out),
+        }
+        self.memory.put(target, out);
+    }
+
+    /// The kernels that work on rows, a tile of rows at a time.
+    fn rows(&self, call: &Call, live: &[usize], target: Buffer, out: &mut [f32]) {
+        let d = &self.plan.dims;
+        let slot_len = target.len(d);
+        let width = slot_len / d.positions;
+        let tile = if matches!(call, Call::Embed { .. }) {
+            d.positions
+        } else {
+            row_tile(d.positions)
+        };
+        run_tiles(out, slot_len, tile * width, live, |slot, index, out| {
+            let rows = index * tile..index * tile + out.len() / width;
+            match call {
+                Call::Embed { embedding, positions } => embed::embed(
+                    d,
+                    self.memory.get_integers(Buffer::Tokens, slot),
+                    self.memory.get(Buffer::Prefix, slot),
+                    self.weight(*embedding),
+                    positions.map(|w| self.weight(w)),
+                    out,
+                ),
+                Call::QkvRope { qkv, sources, .. } => {
+                    let s = Sum::of(&self.memory, sources, slot);
+                    qkv_rope::qkv_rope(d, &s, rows, self.weight(*qkv), self.rope.as_ref(), out);
+                }
+                Call::Attention { qkv, .. } => {
+                    attention::attention(d, self.memory.get(*qkv, slot), rows, out)
+                }
+                Call::Swiglu { gate_up, input, .. } => {
+                    swiglu::swiglu(d, self.memory.get(*input, slot), rows, self.weight(*gate_up), out);
+                }
+                Call::ProjectAddNorm {
+                    weight,
+                    input,
+                    residuals,
+                    ..
+                } => {
+                    let s = Sum::of(&self.memory, residuals, slot);
+                    let input = self.memory.get(*input, slot);
+                    project_add_norm::project_add_norm(d, input, rows, self.weight(*weight), &s, out);
+                }
+                Call::TokenMix { .. } | Call::Halt { .. } | Call::Decode { .. } => {}
+            }
+        });
+    }
+
+    fn decode(&mut self, weight: Weight, state: Buffer, live: &[usize]) {
+        let d = self.plan.dims;
+        let (mut logits, mut answer) = (
+            self.memory.take(Buffer::Logits),
+            self.memory.take_integers(Buffer::Answer),
+        );
+        let slot_len = Buffer::Logits.len(&d);
+        run_tiles(&mut logits, slot_len, slot_len, live, |slot, _, out| {
+            decode::logits(&d, self.memory.get(state, slot), self.weight(weight), out);
+        });
+        for &slot in live {
+            decode::decode(
+                &d,
+                &logits[slot * slot_len..][..slot_len],
+                &mut answer[slot * d.tokens..][..d.tokens],
+            );
+        }
+        self.memory.put(Buffer::Logits, logits);
+        self.memory.put_integers(Buffer::Answer, answer);
+    }
+}
+
+impl Program for CpuProgram {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn run(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()> {
+        let (team, plan) = (self.team.clone(), self.plan.clone());
+        // One entry into the team for all calls: entering wakes a thread.
+        team.install(|| plan.calls[calls].iter().for_each(|call| self.call(call, live)));
+        Ok(())
+    }
+
+    fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {
+        self.memory.write(buffer, slot, values)
+    }
+
+    fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> Result<()> {
+        self.memory.read(buffer, slot, values)
+    }
+
+    fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> Result<()> {
+        self.memory.write_integers(buffer, slot, values)
+    }
+
+    fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()> {
+        self.memory.read_integers(buffer, slot, values)
+    }
+}

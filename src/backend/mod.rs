@@ -1,0 +1,54 @@
+//! Who runs a plan.
+//!
+//! A [`Backend`] takes the weights once ([`Backend::load`]); what it makes of them runs any plan of the model for any
+//! number of slots ([`Loaded::program`]). [`reference`] is the oracle, [`cpu`] the fast one, [`lockstep`] compares two.
+
+pub mod cpu;
+pub mod lockstep;
+pub mod reference;
+mod slots;
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::plan::{Buffer, Plan};
+use crate::weights::Weights;
+
+/// A way to run plans on some device.
+pub trait Backend: Debug + Send + Sync {
+    /// What `--device` calls it: `cpu`, `reference`.
+    fn name(&self) -> &str;
+
+    /// Prepares the weights for the device, once.
+    fn load(&self, weights: Arc<Weights>) -> Result<Arc<dyn Loaded>>;
+}
+
+/// A model's weights on a device.
+pub trait Loaded: Debug + Send + Sync {
+    /// Room for `slots` puzzles, and what it takes to run `plan` on them.
+    fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>>;
+}
+
+/// A plan over the memory of a batch.
+pub trait Program: Debug + Send {
+    /// The plan that it runs.
+    fn plan(&self) -> &Plan;
+
+    /// Runs these calls of the plan for the slots in `live` (rising), no others. What one slot gets depends on no other slot, nor
+    /// on how many there are, bit for bit.
+    fn run(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()>;
+
+    /// Writes a slot's share of a buffer of `f32`.
+    fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()>;
+
+    /// Reads a slot's share of a buffer of `f32`.
+    fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> Result<()>;
+
+    /// Writes a slot's share of a buffer of whole numbers.
+    fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> Result<()>;
+
+    /// Reads a slot's share of a buffer of whole numbers.
+    fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()>;
+}

@@ -1,0 +1,21 @@
+use super::project;
+use crate::plan::Dims;
+
+/// state `[L, D]`, weight `[V, D]` -> logits `[S, V]` of the positions P.., and each cell's likeliest token `[S]`, the
+/// first of equals.
+pub(super) fn decode(d: &Dims, state: &[f32], weight: &[f32]) -> (Vec<f32>, Vec<u32>) {
+    let cells = state[d.prefix * d.hidden..].chunks_exact(d.hidden);
+    let logits: Vec<f32> = cells.flat_map(|cell| project(weight, cell)).collect();
+    let answer = logits.chunks_exact(d.vocab).map(argmax).collect();
+    (logits, answer)
+}
+
+fn argmax(logits: &[f32]) -> u32 {
+    let mut best = 0;
+    for (i, &logit) in logits.iter().enumerate() {
+        if logit > logits[best] {
+            best = i;
+        }
+    }
+    best as u32
+}

@@ -1,0 +1,10 @@
+use super::{gated, project};
+use crate::plan::Dims;
+
+/// input `[L, D]`, gate_up `[2I, D]` -> `[L, I]`: `silu(gate) * up`.
+pub(super) fn swiglu(d: &Dims, input: &[f32], gate_up: &[f32]) -> Vec<f32> {
+    input
+        .chunks_exact(d.hidden)
+        .flat_map(|row| gated(&project(gate_up, row)))
+        .collect()
+}

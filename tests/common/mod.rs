@@ -1,0 +1,45 @@
+//! What the integration tests share.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use trm::backend::cpu::Cpu;
+use trm::backend::reference::Reference;
+use trm::backend::{Backend, Loaded};
+use trm::weights::Weights;
+
+/// A file or folder below tests/data.
+pub(crate) fn data(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(path)
+}
+
+/// Every backend that must agree with the others.
+pub(crate) fn backends(weights: &Arc<Weights>) -> Vec<(&'static str, Arc<dyn Loaded>)> {
+    vec![
+        ("reference", Reference.load(weights.clone()).unwrap()),
+        ("cpu", Cpu::new(Some(2)).unwrap().load(weights.clone()).unwrap()),
+    ]
+}
+
+/// Reproducible noise without a dependency: xorshift, uniform in -1 .. 1.
+pub(crate) struct Noise(pub(crate) u64);
+
+impl Noise {
+    pub(crate) fn next(&mut self) -> f32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    pub(crate) fn values(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| self.next()).collect()
+    }
+
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        ((self.next() + 1.0) / 2.0 * n as f32) as usize % n
+    }
+}

@@ -1,0 +1,329 @@
+//! Every kernel on every backend against the oracle, at sizes below, at and above the tiles.
+
+mod common;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use common::{Noise, backends};
+use trm::backend::lockstep::{Case, compare};
+use trm::backend::{Loaded, Program};
+use trm::config::{Net, State};
+use trm::plan::{Buffer, Call, Dims, Plan};
+use trm::weights::{Tensor, Weight, Weights};
+
+const Z_H: Buffer = Buffer::State(State::H);
+const Z_L: Buffer = Buffer::State(State::L);
+const TOLERANCE: f32 = 2e-5;
+
+fn dims(
+    prefix: usize,
+    tokens: usize,
+    hidden: usize,
+    heads: usize,
+    inner: usize,
+    token_inner: usize,
+    vocab: usize,
+) -> Dims {
+    Dims {
+        tokens,
+        prefix,
+        positions: prefix + tokens,
+        hidden,
+        vocab,
+        inner,
+        token_inner,
+        heads,
+        eps: 1e-5,
+        rope_theta: None,
+    }
+}
+
+/// A plan that calls every kernel, with every number of sources, learned positions and rotation.
+fn plan(d: Dims) -> Plan {
+    let low: Vec<Buffer> = (0..6).map(|i| Buffer::State(State::Low(i))).collect();
+    let all = [&low[..], &[Z_H, Buffer::Input]].concat();
+    let (net, i) = (Net::L, 0);
+    let mix = |sources: &[Buffer], out| Call::TokenMix {
+        gate_up: Weight::TokenGateUp(net, i),
+        down: Weight::TokenDown(net, i),
+        sources: sources.to_vec(),
+        out,
+    };
+    let project = |weight, input, residuals: &[Buffer], out| Call::ProjectAddNorm {
+        weight,
+        input,
+        residuals: residuals.to_vec(),
+        out,
+    };
+    let calls = vec![
+        Call::Embed {
+            embedding: Weight::EmbedTokens,
+            positions: Some(Weight::EmbedPos),
+        },
+        mix(&[Z_L], Buffer::Block),
+        mix(&all, Buffer::Mixed),
+        Call::QkvRope {
+            qkv: Weight::Qkv(net, i),
+            sources: all.clone(),
+            out: Buffer::Qkv,
+        },
+        Call::Attention {
+            qkv: Buffer::Qkv,
+            out: Buffer::Attended,
+        },
+        project(
+            Weight::OProj(net, i),
+            Buffer::Attended,
+            &[Z_L, Z_H, Buffer::Input],
+            Buffer::Mixed,
+        ),
+        Call::QkvRope {
+            qkv: Weight::Qkv(net, i),
+            sources: vec![Z_L, Z_H],
+            out: Buffer::Qkv,
+        },
+        Call::Attention {
+            qkv: Buffer::Qkv,
+            out: Buffer::Attended,
+        },
+        project(Weight::OProj(net, i), Buffer::Attended, &all, Buffer::Block),
+        Call::Swiglu {
+            gate_up: Weight::GateUp(net, i),
+            input: Buffer::Mixed,
+            out: Buffer::Gated,
+        },
+        project(Weight::Down(net, i), Buffer::Gated, &[Buffer::Mixed], Z_H),
+        Call::Embed {
+            embedding: Weight::EmbedTokens,
+            positions: None,
+        },
+        Call::Halt {
+            weight: Weight::QHead,
+            bias: Weight::QHeadBias,
+            state: Z_H,
+        },
+        Call::Decode {
+            weight: Weight::LmHead,
+            state: Z_H,
+        },
+    ];
+    Plan {
+        dims: d,
+        embedding: 1,
+        calls,
+    }
+}
+
+fn weights(d: &Dims, noise: &mut Noise) -> Arc<Weights> {
+    let (l, h, v, i, t) = (d.positions, d.hidden, d.vocab, d.inner, d.token_inner);
+    let (net, block) = (Net::L, 0);
+    let shapes = [
+        (Weight::EmbedTokens, vec![v, h]),
+        (Weight::EmbedPos, vec![l, h]),
+        (Weight::LmHead, vec![v, h]),
+        (Weight::QHead, vec![2, h]),
+        (Weight::QHeadBias, vec![2]),
+        (Weight::Qkv(net, block), vec![3 * h, h]),
+        (Weight::OProj(net, block), vec![h, h]),
+        (Weight::TokenGateUp(net, block), vec![2 * t, l]),
+        (Weight::TokenDown(net, block), vec![l, t]),
+        (Weight::GateUp(net, block), vec![2 * i, h]),
+        (Weight::Down(net, block), vec![h, i]),
+    ];
+    let tensors: HashMap<Weight, Tensor> = shapes
+        .into_iter()
+        .map(|(weight, shape)| {
+            let scale = 1.7 / (*shape.last().unwrap() as f32).sqrt();
+            let data = noise
+                .values(shape.iter().product())
+                .into_iter()
+                .map(|v| v * scale)
+                .collect();
+            (weight, Tensor { shape, data })
+        })
+        .collect();
+    Arc::new(Weights::from_tensors(tensors))
+}
+
+fn cases(d: &Dims, slots: usize, noise: &mut Noise) -> Vec<Case> {
+    let states = [State::H, State::L].into_iter().chain((0..6).map(State::Low));
+    let states: Vec<Buffer> = states.map(Buffer::State).collect();
+    (0..slots)
+        .map(|_| Case {
+            tokens: (0..d.tokens).map(|_| noise.below(d.vocab) as u32).collect(),
+            prefix: noise.values(d.prefix * d.hidden),
+            states: states
+                .iter()
+                .map(|&s| (s, noise.values(d.positions * d.hidden)))
+                .collect(),
+        })
+        .collect()
+}
+
+/// Positions around the row tile (48), hidden sizes around the channel tile (32) and the vector widths, odd everything.
+fn sizes() -> Vec<Dims> {
+    vec![
+        dims(0, 1, 2, 1, 1, 1, 1),
+        dims(1, 1, 4, 2, 3, 2, 2),
+        dims(0, 7, 6, 1, 5, 9, 3),
+        dims(2, 29, 30, 3, 17, 31, 6),
+        dims(0, 32, 32, 4, 32, 32, 6),
+        dims(1, 46, 34, 1, 33, 16, 11),
+        dims(0, 48, 64, 2, 64, 48, 7),
+        dims(16, 33, 36, 3, 40, 50, 12),
+        dims(1, 96, 96, 3, 256, 64, 6),
+        dims(16, 81, 66, 1, 100, 130, 11),
+        dims(3, 142, 40, 2, 24, 24, 6),
+    ]
+}
+
+#[test]
+fn every_kernel_agrees_on_every_backend_at_every_size() {
+    let turned = sizes().into_iter().filter(|d| d.head_dim() % 2 == 0);
+    let turned = turned.map(|d| Dims {
+        rope_theta: Some(10_000.0),
+        ..d
+    });
+    for (seed, d) in sizes().into_iter().chain(turned).enumerate() {
+        let mut noise = Noise(0x9e37_79b9_7f4a_7c15 + seed as u64);
+        let plan = Arc::new(plan(d));
+        let weights = weights(&d, &mut noise);
+        let backends = backends(&weights);
+        for slots in [1, 3] {
+            let cases = cases(&d, slots, &mut noise);
+            for (name, loaded) in &backends[1..] {
+                let difference = compare(&*backends[0].1, &**loaded, &plan, &cases, TOLERANCE).unwrap();
+                if let Some(difference) = difference {
+                    panic!("{name}, {d:?}: {difference}");
+                }
+            }
+        }
+    }
+}
+
+/// A backend with a planted bug: one call's result is off by a little in one element.
+#[derive(Debug)]
+struct Planted {
+    inner: Arc<dyn Loaded>,
+    call: usize,
+}
+
+#[derive(Debug)]
+struct PlantedProgram {
+    inner: Box<dyn Program>,
+    call: usize,
+}
+
+impl Loaded for Planted {
+    fn program(&self, plan: Arc<Plan>, slots: usize) -> trm::Result<Box<dyn Program>> {
+        Ok(Box::new(PlantedProgram {
+            inner: self.inner.program(plan, slots)?,
+            call: self.call,
+        }))
+    }
+}
+
+impl Program for PlantedProgram {
+    fn plan(&self) -> &Plan {
+        self.inner.plan()
+    }
+    fn run(&mut self, calls: Range<usize>, live: &[usize]) -> trm::Result<()> {
+        self.inner.run(calls.clone(), live)?;
+        if calls.contains(&self.call) {
+            let buffer = self.plan().calls[self.call].writes()[0];
+            let slot = *live.last().unwrap();
+            let mut values = vec![0.0; buffer.len(&self.plan().dims)];
+            self.inner.read(buffer, slot, &mut values)?;
+            *values.last_mut().unwrap() += 2e-3;
+            self.inner.write(buffer, slot, &values)?;
+        }
+        Ok(())
+    }
+    fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> trm::Result<()> {
+        self.inner.write(buffer, slot, values)
+    }
+    fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> trm::Result<()> {
+        self.inner.read(buffer, slot, values)
+    }
+    fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> trm::Result<()> {
+        self.inner.write_integers(buffer, slot, values)
+    }
+    fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> trm::Result<()> {
+        self.inner.read_integers(buffer, slot, values)
+    }
+}
+
+#[test]
+fn lockstep_names_the_kernel_with_a_planted_bug() {
+    let d = dims(2, 29, 32, 2, 17, 31, 6);
+    let mut noise = Noise(7);
+    let plan = Arc::new(plan(d));
+    let weights = weights(&d, &mut noise);
+    let cases = cases(&d, 3, &mut noise);
+    for call in 0..plan.calls.len() {
+        let backends = backends(&weights);
+        let planted = Planted {
+            inner: backends[1].1.clone(),
+            call,
+        };
+        let found = compare(&*backends[0].1, &planted, &plan, &cases, TOLERANCE)
+            .unwrap()
+            .expect("unseen");
+        assert_eq!(
+            (found.call, found.kernel, found.slot),
+            (call, plan.calls[call].kernel(), 2)
+        );
+    }
+}
+
+/// One slot's results do not depend on the batch, on its neighbours, or on the number of threads, bit for bit.
+#[test]
+fn a_slot_gets_the_same_bits_alone_and_in_company() {
+    use trm::backend::{Backend, cpu::Cpu};
+    let d = dims(2, 81, 64, 2, 96, 40, 11);
+    let mut noise = Noise(99);
+    let plan = Arc::new(plan(d));
+    let weights = weights(&d, &mut noise);
+    let cases = cases(&d, 5, &mut noise);
+    let run = |threads: usize, chosen: &[usize], slots: usize| {
+        let loaded = Cpu::new(Some(threads)).unwrap().load(weights.clone()).unwrap();
+        let mut program = loaded.program(plan.clone(), slots).unwrap();
+        for (slot, &case) in chosen.iter().enumerate() {
+            program
+                .write_integers(Buffer::Tokens, slot, &cases[case].tokens)
+                .unwrap();
+            program.write(Buffer::Prefix, slot, &cases[case].prefix).unwrap();
+            for (state, values) in &cases[case].states {
+                program.write(*state, slot, values).unwrap();
+            }
+        }
+        let live: Vec<usize> = (0..chosen.len()).collect();
+        program.run(0..plan.calls.len(), &live).unwrap();
+        chosen
+            .iter()
+            .enumerate()
+            .map(|(slot, &case)| {
+                let mut logits = vec![0.0; d.tokens * d.vocab];
+                program.read(Buffer::Logits, slot, &mut logits).unwrap();
+                (case, logits.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+            })
+            .collect::<HashMap<_, _>>()
+    };
+    let alone: HashMap<_, _> = (0..5).flat_map(|case| run(1, &[case], 1)).collect();
+    for (threads, chosen, slots) in [
+        (1, vec![0, 1, 2, 3, 4], 5),
+        (2, vec![4, 2, 0], 4),
+        (3, vec![3, 1], 7),
+        (5, vec![2], 2),
+    ] {
+        for (case, bits) in run(threads, &chosen, slots) {
+            assert_eq!(
+                bits, alone[&case],
+                "case {case} with {threads} threads among {chosen:?}"
+            );
+        }
+    }
+    assert_ne!(alone[&0], alone[&1], "different puzzles give different bits");
+}
