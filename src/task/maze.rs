@@ -1,0 +1,230 @@
+//! Mazes: a way from the start to the goal.
+
+use std::collections::VecDeque;
+
+use super::common::{at, fits_model, id_of, puzzle_row, wrong_length};
+use super::square::{Cell, Form};
+use super::{Content, Problem, Puzzle, Space, Task, Verdict};
+use crate::error::{Error, Result};
+
+/// Square mazes of `#` walls, blanks for free cells, one start `S` and one goal `G`; an answer marks its path with `o`.
+///
+/// Tokens: 0 padding, then the characters of `"# SGo"` from 1. Puzzles are strings of n x n characters or lists of n
+/// strings, where every blank is a cell, or a model's own tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Maze;
+
+const WALL: u32 = 1;
+const FREE: u32 = 2;
+const START: u32 = 3;
+const GOAL: u32 = 4;
+const PATH: u32 = 5;
+
+/// Token t is character t - 1.
+const CHARS: [char; 5] = ['#', ' ', 'S', 'G', 'o'];
+
+const FORM: Form = Form {
+    noun: "a maze",
+    sizes: "100, 900",
+    max_side: 256,
+    is_separator: |c| matches!(c, '\n' | '\r'),
+};
+
+impl Task for Maze {
+    fn name(&self) -> &str {
+        "maze"
+    }
+
+    fn encode(&self, puzzle: &Puzzle, space: &Space) -> Result<Problem> {
+        let (n, tokens) = read(&puzzle.content)?;
+        fits_model(n, space, "this maze")?;
+        if space.vocab_size <= PATH as usize {
+            let v = space.vocab_size;
+            return Err(Error::puzzle(format!(
+                "a maze needs a vocabulary of 6 tokens, but the model has only {v}: it was not trained on mazes"
+            )));
+        }
+        if let Some(cell) = tokens.iter().position(|&t| t == PATH) {
+            return Err(Error::puzzle(format!(
+                "the maze already has a path ('o' in {}): leave the free cells blank",
+                at(cell, n)
+            )));
+        }
+        let start = only(&tokens, START, "start", 'S')?;
+        let goal = only(&tokens, GOAL, "goal", 'G')?;
+        if steps(n, start, goal, |cell| {
+            tokens.get(cell).is_some_and(|&t| t != WALL)
+        })
+        .is_none()
+        {
+            return Err(Error::puzzle("no way leads from the start to the goal"));
+        }
+        let solution = puzzle
+            .solution
+            .as_ref()
+            .map(|s| read_solution(s, n))
+            .transpose()?;
+        Ok(Problem {
+            id: id_of(puzzle),
+            tokens,
+            solution,
+            puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
+            rows: n,
+            cols: n,
+            content: puzzle.content.clone(),
+        })
+    }
+
+    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+        let char_of = |token: u32| {
+            CHARS
+                .get((token as usize).wrapping_sub(1))
+                .copied()
+                .unwrap_or('?')
+        };
+        FORM.write(&problem.content, answer, char_of, i64::from)
+    }
+
+    /// Valid: the answer is the maze but for free cells that became path, and path cells join start and goal. Path
+    /// cells elsewhere are tolerated; they make a path that is not the shortest.
+    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+        let (n, maze) = (problem.cols, &problem.tokens);
+        if answer.len() != maze.len() || n.checked_mul(n) != Some(maze.len()) {
+            return wrong(wrong_length(answer.len(), maze.len()));
+        }
+        let kept = |(&m, &a): (&u32, &u32)| m == a || (m, a) == (FREE, PATH);
+        if let Some(cell) = maze.iter().zip(answer).position(|pair| !kept(pair)) {
+            return wrong(changed(cell, n, maze, answer));
+        }
+        let (Some(start), Some(goal)) = (position(maze, START), position(maze, GOAL)) else {
+            return wrong(Verdict::wrong("the maze has no start or no goal"));
+        };
+        let marked = |cell: usize| answer.get(cell).is_some_and(|&a| matches!(a, GOAL | PATH));
+        if steps(n, start, goal, marked).is_none() {
+            return wrong(Verdict::wrong(
+                "the path does not lead from the start to the goal",
+            ));
+        }
+        let open = |cell: usize| maze.get(cell).is_some_and(|&m| m != WALL);
+        let path_cells = answer.iter().filter(|&&a| a == PATH).count();
+        let shortest = steps(n, start, goal, open) == Some(path_cells + 1);
+        Verdict {
+            shortest: Some(shortest),
+            ..Verdict::right()
+        }
+    }
+
+    fn verifies_by_rules(&self) -> bool {
+        true
+    }
+}
+
+/// The side and the tokens of a maze in any form.
+fn read(content: &Content) -> Result<(usize, Vec<u32>)> {
+    if matches!(content, Content::Grid(_) | Content::List(_)) {
+        return Err(Error::puzzle(
+            "a maze is written in characters: # for walls, blanks for free cells, S for the start, G for the goal",
+        ));
+    }
+    let (n, cells) = FORM.read(content)?;
+    let token = |(index, cell): (usize, &Cell)| {
+        token(*cell).ok_or_else(|| {
+            let cell = cell.named(index, n);
+            Error::puzzle(format!(
+                "{cell} is not a maze cell: use # for walls, blanks for free cells, S for the start, G for the goal"
+            ))
+        })
+    };
+    Ok((n, cells.iter().enumerate().map(token).collect::<Result<_>>()?))
+}
+
+fn read_solution(content: &Content, n: usize) -> Result<Vec<u32>> {
+    let (size, tokens) = read(content).map_err(|e| e.at("solution"))?;
+    if size != n {
+        return Err(Error::puzzle(format!("is {size} x {size}, but the maze {n} x {n}")).at("solution"));
+    }
+    Ok(tokens)
+}
+
+fn token(cell: Cell) -> Option<u32> {
+    match cell {
+        Cell::Char(c) => CHARS
+            .iter()
+            .position(|&known| known == c)
+            .and_then(|i| u32::try_from(i + 1).ok()),
+        Cell::Number(t) | Cell::Token(t) => u32::try_from(t).ok().filter(|t| (WALL..=PATH).contains(t)),
+    }
+}
+
+fn position(tokens: &[u32], token: u32) -> Option<usize> {
+    tokens.iter().position(|&t| t == token)
+}
+
+/// The only cell that holds `token`.
+fn only(tokens: &[u32], token: u32, name: &str, mark: char) -> Result<usize> {
+    match tokens.iter().filter(|&&t| t == token).count() {
+        0 => Err(Error::puzzle(format!(
+            "the maze has no {name}: mark it with {mark}"
+        ))),
+        1 => position(tokens, token).ok_or_else(|| Error::puzzle(format!("the maze has no {name}"))),
+        several => Err(Error::puzzle(format!(
+            "the maze has {several} {name}s: mark only one cell with {mark}"
+        ))),
+    }
+}
+
+/// The fewest steps from `start` to `goal` over cells that are `open`, by breadth-first search in an n x n grid.
+fn steps(n: usize, start: usize, goal: usize, open: impl Fn(usize) -> bool) -> Option<usize> {
+    let mut seen = vec![false; n * n];
+    let mut queue = VecDeque::from([(start, 0)]);
+    *seen.get_mut(start)? = true;
+    while let Some((cell, distance)) = queue.pop_front() {
+        if cell == goal {
+            return Some(distance);
+        }
+        for next in neighbours(cell, n).filter(|&next| open(next)) {
+            match seen.get_mut(next) {
+                Some(seen) if !*seen => *seen = true,
+                _ => continue,
+            }
+            queue.push_back((next, distance + 1));
+        }
+    }
+    None
+}
+
+/// The cells above, below, left and right of `cell` that exist.
+fn neighbours(cell: usize, n: usize) -> impl Iterator<Item = usize> {
+    let (row, col) = (cell / n, cell % n);
+    let places = [
+        (row > 0).then(|| cell - n),
+        (row + 1 < n).then(|| cell + n),
+        (col > 0).then(|| cell - 1),
+        (col + 1 < n).then(|| cell + 1),
+    ];
+    places.into_iter().flatten()
+}
+
+/// A verdict on a path that is not there: it is not the shortest either.
+fn wrong(verdict: Verdict) -> Verdict {
+    Verdict {
+        shortest: Some(false),
+        ..verdict
+    }
+}
+
+fn changed(cell: usize, n: usize, maze: &[u32], answer: &[u32]) -> Verdict {
+    let name = |tokens: &[u32]| match tokens.get(cell) {
+        Some(&WALL) => "a wall",
+        Some(&FREE) => "free",
+        Some(&START) => "the start",
+        Some(&GOAL) => "the goal",
+        Some(&PATH) => "path",
+        _ => "no maze cell",
+    };
+    let (was, is) = (name(maze), name(answer));
+    Verdict::wrong(format!(
+        "{} is {was} in the maze and {is} in the answer",
+        at(cell, n)
+    ))
+}

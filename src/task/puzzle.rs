@@ -1,0 +1,275 @@
+//! Puzzles as people write them.
+
+use super::{document, json, text};
+use crate::error::{Error, Result};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The most cells that a puzzle has.
+pub(crate) const MAX_CELLS: usize = 65_536;
+/// The longest document, in bytes.
+pub(crate) const MAX_DOCUMENT: usize = 8 << 20;
+
+/// What a puzzle is called in the output.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Id {
+    /// A number: as given, or the number of the record.
+    Number(u64),
+    /// A name.
+    Text(String),
+}
+
+/// The body of a puzzle, of a solution or of an answer, in one of the forms that people write.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// One string: `"53..7...."`, n x n characters row by row.
+    Text(String),
+    /// A list of strings, a row each.
+    Rows(Vec<String>),
+    /// A list of lists of numbers, a row each.
+    Grid(Vec<Vec<i64>>),
+    /// A flat list of numbers.
+    List(Vec<i64>),
+    /// An ARC task: its demonstrations, and one test input to answer.
+    Arc(ArcPuzzle),
+    /// `{"tokens": [...]}`.
+    Tokens(Vec<i64>),
+}
+
+/// One test input of an ARC task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArcPuzzle {
+    /// The task's name, where it is known: the key of a collection, `id`, or the file's name.
+    pub task: Option<String>,
+    /// Pairs of input and output, shared by the test inputs of the task.
+    pub train: Arc<[Demonstration]>,
+    /// The grid to answer.
+    pub test: Vec<Vec<i64>>,
+}
+
+/// A pair of an ARC task: the input, and the output that belongs to it.
+pub type Demonstration = (Vec<Vec<i64>>, Vec<Vec<i64>>);
+
+/// A puzzle as it was written, before a task looks at it.
+///
+/// It is parsed from JSON, where the text starts with `{`, `[` or `"`, or else from the plain text of one puzzle: all
+/// cells on one line, or a grid of lines. In a Sudoku's text blanks, `|` and lines of `-` and `+` are decoration; a
+/// maze's rows are kept as they are, since a blank is a free cell.
+///
+/// ```
+/// # use trm::task::{Content, Puzzle};
+/// let puzzle: Puzzle = "1..4 ..1. .1.. 4..1".parse()?;
+/// assert_eq!(puzzle.content, Content::Text("1..4..1..1..4..1".into()));
+/// let puzzle: Puzzle = r#"{"id": 7, "puzzle": [[1, 0], [0, 1]]}"#.parse()?;
+/// assert_eq!(puzzle.content.to_string(), "1 0\n0 1");
+/// # Ok::<(), trm::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Puzzle {
+    /// `id`, where given.
+    pub id: Option<Id>,
+    /// The puzzle itself.
+    pub content: Content,
+    /// `solution`, where given.
+    pub solution: Option<Content>,
+    /// `task`, where given.
+    pub task: Option<String>,
+    /// `puzzle_id`: the row of the puzzle embedding, where given.
+    pub puzzle_id: Option<u32>,
+}
+
+impl Id {
+    /// The identifier as JSON: a number stays a number.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Id::Number(number) => (*number).into(),
+            Id::Text(text) => text.as_str().into(),
+        }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Id::Number(number) => number.fmt(f),
+            Id::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+impl From<u64> for Id {
+    fn from(number: u64) -> Id {
+        Id::Number(number)
+    }
+}
+
+impl From<&str> for Id {
+    fn from(name: &str) -> Id {
+        Id::Text(name.to_owned())
+    }
+}
+
+impl From<String> for Id {
+    fn from(name: String) -> Id {
+        Id::Text(name)
+    }
+}
+
+impl Content {
+    /// How many cells it has: characters or numbers; of an ARC task, those of the test input.
+    pub fn cells(&self) -> usize {
+        match self {
+            Content::Text(text) => text.chars().count(),
+            Content::Rows(rows) => rows.iter().map(|row| row.chars().count()).sum(),
+            Content::Grid(grid) | Content::Arc(ArcPuzzle { test: grid, .. }) => {
+                grid.iter().map(Vec::len).sum()
+            }
+            Content::List(list) | Content::Tokens(list) => list.len(),
+        }
+    }
+
+    /// The content as JSON in the form in which it was written: a string, a list of strings, or arrays of numbers.
+    ///
+    /// Of an ARC task it is the grid of the test input, of raw tokens the flat list.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Content::Text(text) => text.as_str().into(),
+            Content::Rows(rows) => rows.iter().map(String::as_str).collect(),
+            Content::Grid(grid) | Content::Arc(ArcPuzzle { test: grid, .. }) => {
+                grid.iter().map(Vec::as_slice).collect()
+            }
+            Content::List(list) | Content::Tokens(list) => list.as_slice().into(),
+        }
+    }
+
+    /// The content itself, if it has cells, and not more than any model takes.
+    pub(crate) fn bounded(self) -> Result<Content> {
+        match self.cells() {
+            0 => Err(Error::puzzle("is empty")),
+            n if n > MAX_CELLS => Err(Error::puzzle(format!(
+                "has {n} cells; at most {MAX_CELLS} are taken"
+            ))),
+            _ => Ok(self),
+        }
+    }
+}
+
+impl fmt::Display for Content {
+    /// Text as it is; lists of rows with a row a line, numbers with a space between them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::Text(text) => text.fmt(f),
+            Content::Rows(rows) => lines(f, rows, |f, row| f.write_str(row)),
+            Content::Grid(grid) | Content::Arc(ArcPuzzle { test: grid, .. }) => {
+                lines(f, grid, |f, row| numbers(f, row))
+            }
+            Content::List(list) | Content::Tokens(list) => numbers(f, list),
+        }
+    }
+}
+
+fn lines<T>(
+    f: &mut fmt::Formatter<'_>,
+    rows: &[T],
+    print: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    for (i, row) in rows.iter().enumerate() {
+        if i > 0 {
+            f.write_str("\n")?;
+        }
+        print(f, row)?;
+    }
+    Ok(())
+}
+
+fn numbers(f: &mut fmt::Formatter<'_>, row: &[i64]) -> fmt::Result {
+    for (i, number) in row.iter().enumerate() {
+        if i > 0 {
+            f.write_str(" ")?;
+        }
+        write!(f, "{number}")?;
+    }
+    Ok(())
+}
+
+impl From<Content> for Puzzle {
+    /// The puzzle that has nothing but its content.
+    fn from(content: Content) -> Puzzle {
+        Puzzle {
+            id: None,
+            content,
+            solution: None,
+            task: None,
+            puzzle_id: None,
+        }
+    }
+}
+
+impl Puzzle {
+    /// The one puzzle of a JSON document: a string, an array, or an object.
+    ///
+    /// # Errors
+    /// If the document is not a puzzle, or holds none or several: see [`Puzzle::all_from_json`].
+    pub fn from_json(document: serde_json::Value) -> Result<Puzzle> {
+        Puzzle::only(json::Json::from_value(document).map_err(|e| Error::puzzle(json::reason(&e)))?)
+    }
+
+    /// All puzzles of a JSON document.
+    ///
+    /// A document is a string; an array (of strings or of rows of numbers: one puzzle where it is square, else a list of
+    /// puzzles; of numbers: one puzzle; of objects: a list of puzzles); or an object: `puzzle`, `tokens`, an ARC task with
+    /// `train` and `test`, or a collection of ARC tasks by name. An ARC task gives a puzzle for each test input; with
+    /// several, `-1`, `-2` ... is appended to their identifiers.
+    ///
+    /// # Errors
+    /// The first puzzle of the document that cannot be read.
+    pub fn all_from_json(document: serde_json::Value) -> Result<Vec<Puzzle>> {
+        let json = json::Json::from_value(document).map_err(|e| Error::puzzle(json::reason(&e)))?;
+        document::Puzzles::of(json, None)
+            .map(|puzzle| puzzle.map_err(|failed| failed.error))
+            .collect()
+    }
+
+    fn only(json: json::Json) -> Result<Puzzle> {
+        let mut puzzles = document::Puzzles::of(json, None);
+        match (puzzles.next(), puzzles.next()) {
+            (Some(puzzle), None) => puzzle.map_err(|failed| failed.error),
+            (None, _) => Err(Error::puzzle("the list is empty: there is no puzzle in it")),
+            (Some(_), Some(_)) => Err(Error::puzzle(
+                "holds several puzzles, where one is expected: read them as a list",
+            )),
+        }
+    }
+}
+
+impl FromStr for Puzzle {
+    type Err = Error;
+
+    fn from_str(written: &str) -> Result<Puzzle> {
+        if written.len() > MAX_DOCUMENT {
+            return Err(Error::puzzle("the document is longer than 8 MiB"));
+        }
+        let written = written.strip_prefix('\u{feff}').unwrap_or(written);
+        if json::starts(written) {
+            let json = json::Json::parse(written).map_err(|e| {
+                Error::puzzle(format!("no JSON: {}", json::reason(&e))).at(format!(
+                    "line {}, column {}",
+                    e.line(),
+                    e.column()
+                ))
+            })?;
+            return Puzzle::only(json);
+        }
+        let content = text::content(written).bounded().map_err(|e| e.at("the puzzle"))?;
+        Ok(content.into())
+    }
+}
+
+impl TryFrom<serde_json::Value> for Puzzle {
+    type Error = Error;
+
+    fn try_from(document: serde_json::Value) -> Result<Puzzle> {
+        Puzzle::from_json(document)
+    }
+}

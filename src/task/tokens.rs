@@ -1,0 +1,117 @@
+//! Raw tokens: any model on any data.
+
+use super::common::{MAX_CELLS, id_of, puzzle_row, side, wrong_form};
+use super::{Content, Problem, Puzzle, Space, Task, Verdict};
+use crate::error::{Error, Result};
+
+/// A model's own tokens, for data of one's own: `{"tokens": [...], "puzzle_id": 0, "solution": [...]}`.
+///
+/// Flat lists and grids of numbers are taken for tokens too. Only a given solution can tell whether an answer is right.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tokens;
+
+impl Task for Tokens {
+    fn name(&self) -> &str {
+        "tokens"
+    }
+
+    fn encode(&self, puzzle: &Puzzle, space: &Space) -> Result<Problem> {
+        let tokens = read(&puzzle.content, space)?;
+        if let Some(s) = space.seq_len.filter(|&s| s != tokens.len()) {
+            let count = tokens.len();
+            return Err(Error::puzzle(format!(
+                "this puzzle has {count} tokens, but the model was trained on {s}"
+            )));
+        }
+        let solution = puzzle
+            .solution
+            .as_ref()
+            .map(|s| read_solution(s, space, tokens.len()))
+            .transpose()?;
+        let (rows, cols) = match side(tokens.len()) {
+            Some(n) => (n, n),
+            None => (1, tokens.len()),
+        };
+        Ok(Problem {
+            id: id_of(puzzle),
+            tokens,
+            solution,
+            puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
+            rows,
+            cols,
+            content: puzzle.content.clone(),
+        })
+    }
+
+    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+        let mut numbers = answer.iter().map(|&t| i64::from(t));
+        match &problem.content {
+            Content::List(_) => Content::List(numbers.collect()),
+            Content::Grid(rows) => Content::Grid(
+                rows.iter()
+                    .map(|row| numbers.by_ref().take(row.len()).collect())
+                    .collect(),
+            ),
+            _ => Content::Tokens(numbers.collect()),
+        }
+    }
+
+    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+        let Some(solution) = &problem.solution else {
+            return Verdict::default();
+        };
+        if answer.len() != solution.len() {
+            return Verdict::wrong(format!(
+                "the answer has {} tokens, not {}",
+                answer.len(),
+                solution.len()
+            ));
+        }
+        let differ = solution
+            .iter()
+            .zip(answer)
+            .filter(|(s, a)| **s != 0 && s != a)
+            .count();
+        match differ {
+            0 => Verdict::right(),
+            1 => Verdict::wrong("1 token differs from the solution"),
+            _ => Verdict::wrong(format!("{differ} tokens differ from the solution")),
+        }
+    }
+}
+
+fn read(content: &Content, space: &Space) -> Result<Vec<u32>> {
+    let numbers: Vec<i64> = match content {
+        Content::Tokens(numbers) | Content::List(numbers) => numbers.clone(),
+        Content::Grid(rows) => rows.iter().flatten().copied().collect(),
+        _ => return Err(wrong_form(content, "a list of tokens")),
+    };
+    if !(1..=MAX_CELLS).contains(&numbers.len()) {
+        let count = numbers.len();
+        return Err(Error::puzzle(format!(
+            "a puzzle has 1 to {MAX_CELLS} tokens: this one has {count}"
+        )));
+    }
+    let v = space.vocab_size;
+    let token = |(i, &number): (usize, &i64)| {
+        u32::try_from(number)
+            .ok()
+            .filter(|&t| (t as usize) < v)
+            .ok_or_else(|| {
+                Error::puzzle(format!(
+                    "token {i} is {number}, but the model's tokens are 0 to {}",
+                    v.saturating_sub(1)
+                ))
+            })
+    };
+    numbers.iter().enumerate().map(token).collect()
+}
+
+fn read_solution(content: &Content, space: &Space, count: usize) -> Result<Vec<u32>> {
+    let solution = read(content, space).map_err(|e| e.at("solution"))?;
+    if solution.len() != count {
+        let found = solution.len();
+        return Err(Error::puzzle(format!("has {found} tokens, but the puzzle {count}")).at("solution"));
+    }
+    Ok(solution)
+}
