@@ -1,14 +1,56 @@
 //! Runs Tiny Recursive Models anywhere.
+//!
+//! A Tiny Recursive Model (TRM) is a network of 5 to 7 million parameters that solves Sudokus, mazes and ARC grids by refining
+//! its answer again and again: it keeps an answer state and a reasoning state, updates both with the same two blocks, and a
+//! halting head says when to stop. This library loads the checkpoints that training writes and runs them without PyTorch.
+//!
+//! ```
+//! # #[cfg(feature = "bundled")] {
+//! let solver = trm::Solver::bundled("sudoku-4x4")?; // or open("a/folder/of/training"), or from_bytes(..)
+//! let puzzle = "0000020440102103".parse()?;
+//!
+//! let answer = solver.solve(&puzzle)?;
+//! assert_eq!(answer.answer.to_string(), "3421123443122143");
+//! assert_eq!(answer.valid, Some(true));
+//!
+//! let mut session = solver.session(&[puzzle])?; // any number of puzzles, each halts on its own
+//! while let Some(step) = session.next_step()? {
+//!     for p in &step.puzzles {
+//!         println!("{} {:.2} {}", p.id, p.halt_probability, p.answer);
+//!     }
+//! }
+//! # }
+//! # Ok::<(), trm::Error>(())
+//! ```
+//!
+//! # The floors, each using only those above it in this list
+//! - [`config`] and [`task`]: hyper-parameters, and puzzles as people write them.
+//! - [`checkpoint`] and [`weights`]: files of strangers, read into tensors that are named and checked.
+//! - [`plan`] and [`mod@model`]: a refinement step of every variant as a list of calls of eight kernels.
+//! - [`backend`]: who runs a plan: the scalar oracle, the CPU.
+//! - [`Session`]: the halting loop; [`Solver`]: the front door.
+//!
+//! # Features
+//! - `cli` (default): the program `trm-run` and its dependencies. An app leaves it out.
+//! - `bundled` (default): carries the models of `models/` inside the library, about 7 MB.
 
 pub mod backend;
+pub mod bundled;
 pub mod checkpoint;
 pub mod config;
 mod error;
 pub mod model;
+mod native;
 pub mod plan;
+mod solve;
+mod solver;
 pub mod task;
 pub mod weights;
+
 pub use checkpoint::{LoadOptions, Model, SaveDtype, SaveOptions};
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
+pub use native::NativeStepper;
+pub use solve::{Answer, CancelToken, HaltPolicy, HaltRule, Halting, PuzzleStep, Session, Step, Stepper};
+pub use solver::{Device, Solver};
 pub use task::Puzzle;

@@ -1,0 +1,77 @@
+//! The models that the library carries (feature `bundled`, else none), as `trm-run convert` wrote them.
+
+use crate::error::{Error, Result};
+use crate::task::TaskKind;
+
+macro_rules! models {
+    ($($name:literal $kind:ident $cells:literal),*) => {
+        /// Their names.
+        pub const NAMES: &[&str] = &[$($name),*];
+
+        /// What each is for: the task, and the cells of its puzzles.
+        const FITS: &[(TaskKind, usize, &str)] = &[$((TaskKind::$kind, $cells, $name)),*];
+
+        /// The bytes of one of them, for [`Solver::from_bytes`](crate::Solver::from_bytes).
+        pub fn bytes(name: &str) -> Option<&'static [u8]> {
+            match name {
+                $($name => Some(include_bytes!(concat!("../models/", $name, "/model.safetensors"))),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+#[cfg(feature = "bundled")]
+models!("sudoku-4x4" Sudoku 16, "sudoku-6x6" Sudoku 36, "sudoku-9x9" Sudoku 81, "maze-10x10" Maze 100);
+#[cfg(not(feature = "bundled"))]
+models!();
+
+/// The name of the model for a puzzle of a task with so many cells.
+///
+/// # Errors
+/// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if none fits; the message lists those that there are.
+pub fn choose(kind: TaskKind, cells: usize) -> Result<&'static str> {
+    if let Some((_, _, name)) = FITS.iter().find(|fit| (fit.0, fit.1) == (kind, cells)) {
+        return Ok(name);
+    }
+    if NAMES.is_empty() {
+        return Err(Error::puzzle(
+            "this build carries no models: give one with --model",
+        ));
+    }
+    let side = cells.isqrt();
+    let what = match kind {
+        TaskKind::Sudoku | TaskKind::Maze if side * side == cells => {
+            format!("a {side}x{side} {}", kind.name())
+        }
+        TaskKind::Sudoku | TaskKind::Maze => format!("a {} of {cells} cells", kind.name()),
+        TaskKind::Arc => "an ARC task".to_string(),
+        TaskKind::Tokens => "raw tokens".to_string(),
+    };
+    let names = NAMES.join(", ");
+    Err(Error::puzzle(format!(
+        "no bundled model is for {what}; there are {names}; give another with --model"
+    )))
+}
+
+#[cfg(all(test, feature = "bundled"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_that_fits_is_chosen() {
+        assert_eq!(choose(TaskKind::Sudoku, 81).unwrap(), "sudoku-9x9");
+        assert_eq!(choose(TaskKind::Maze, 100).unwrap(), "maze-10x10");
+        let error = choose(TaskKind::Sudoku, 256).unwrap_err().to_string();
+        assert!(
+            error.contains("a 16x16 sudoku") && error.contains("sudoku-6x6"),
+            "{error}"
+        );
+        assert!(choose(TaskKind::Maze, 81).is_err());
+    }
+
+    #[test]
+    fn every_name_has_bytes() {
+        assert!(NAMES.iter().all(|name| bytes(name).is_some()) && bytes("nothing").is_none());
+    }
+}

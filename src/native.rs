@@ -1,0 +1,144 @@
+//! A refinement step of this library's own models: a plan on a backend.
+
+use std::sync::Arc;
+
+use crate::backend::{Loaded, Program};
+use crate::checkpoint::Model;
+use crate::config::State;
+use crate::error::{Error, Result};
+use crate::model;
+use crate::plan::{Buffer, Plan};
+use crate::solve::{Halting, Stepper};
+use crate::weights::Weight;
+
+/// A batch of puzzles on a backend, refined by a model's plan; with access to its states and logits.
+#[derive(Debug)]
+pub struct NativeStepper {
+    model: Arc<Model>,
+    program: Box<dyn Program>,
+    slots: usize,
+}
+
+impl NativeStepper {
+    /// Room for `slots` puzzles of S = `tokens` tokens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the model fixes another S, or for no slots; the backend's own.
+    pub fn new(model: Arc<Model>, loaded: &dyn Loaded, tokens: usize, slots: usize) -> Result<NativeStepper> {
+        let plan = plan(&model, tokens)?;
+        if slots == 0 {
+            return Err(Error::argument("a batch has at least one place"));
+        }
+        Ok(NativeStepper {
+            program: loaded.program(Arc::new(plan), slots)?,
+            model,
+            slots,
+        })
+    }
+
+    /// The plan that runs.
+    pub fn plan(&self) -> &Plan {
+        self.program.plan()
+    }
+
+    /// A carried state of the puzzle in a place, `[L, D]`.
+    pub fn state(&self, slot: usize, state: State) -> Result<Vec<f32>> {
+        self.floats(Buffer::State(state), slot)
+    }
+
+    /// Replaces a carried state of the puzzle in a place, `[L, D]`.
+    pub fn set_state(&mut self, slot: usize, state: State, values: &[f32]) -> Result<()> {
+        self.program.write(Buffer::State(state), slot, values)
+    }
+
+    /// The scaled input x of the puzzle in a place, `[L, D]`.
+    pub fn input_embedding(&self, slot: usize) -> Result<Vec<f32>> {
+        self.floats(Buffer::Input, slot)
+    }
+
+    /// The answer logits of the puzzle in a place after its last step, `[S, V]`.
+    pub fn logits(&self, slot: usize) -> Result<Vec<f32>> {
+        self.floats(Buffer::Logits, slot)
+    }
+
+    fn floats(&self, buffer: Buffer, slot: usize) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; buffer.len(&self.plan().dims)];
+        self.program.read(buffer, slot, &mut values)?;
+        Ok(values)
+    }
+
+    /// The puzzle's row of the puzzle embedding, padded with zeros to `[P, D]`.
+    fn prefix(&self, puzzle_id: u32) -> Result<Vec<f32>> {
+        let mut prefix = match &self.model.puzzle_rows {
+            Some(rows) => rows.row(puzzle_id)?,
+            None => Vec::new(),
+        };
+        prefix.resize(Buffer::Prefix.len(&self.plan().dims), 0.0);
+        Ok(prefix)
+    }
+}
+
+/// The plan of a model for puzzles of S = `tokens` tokens.
+pub(crate) fn plan(model: &Model, tokens: usize) -> Result<Plan> {
+    if let Some(seq_len) = model.config.seq_len.filter(|&s| s != tokens) {
+        return Err(Error::argument(format!(
+            "{tokens} tokens: this model takes {seq_len}"
+        )));
+    }
+    if !(1..=65_536).contains(&tokens) {
+        return Err(Error::argument(format!(
+            "{tokens} tokens: a puzzle has 1 to 65536"
+        )));
+    }
+    Ok(model::record(&model.config, tokens))
+}
+
+impl Stepper for NativeStepper {
+    fn slots(&self) -> usize {
+        self.slots
+    }
+
+    fn load(&mut self, slot: usize, tokens: &[u32], puzzle_id: u32) -> Result<()> {
+        let vocab = self.model.config.vocab_size;
+        if let Some(token) = tokens.iter().find(|&&t| t as usize >= vocab) {
+            return Err(Error::argument(format!(
+                "token {token}: the model's vocabulary has {vocab}"
+            )));
+        }
+        let prefix = self.prefix(puzzle_id)?;
+        self.program.write_integers(Buffer::Tokens, slot, tokens)?;
+        self.program.write(Buffer::Prefix, slot, &prefix)?;
+        for state in self.model.config.states() {
+            let init = &self.model.weights.get(Weight::Init(state)).data;
+            let rows = init.repeat(self.plan().dims.positions);
+            self.program.write(Buffer::State(state), slot, &rows)?;
+        }
+        self.program.run(self.plan().embed(), &[slot])
+    }
+
+    fn step(&mut self, live: &[usize]) -> Result<()> {
+        self.program.run(self.plan().step(), live)
+    }
+
+    fn halting(&self, slot: usize) -> Result<Halting> {
+        let mut q = [0.0; 2];
+        self.program.read(Buffer::Halting, slot, &mut q)?;
+        let [q_halt, q_continue] = q;
+        let logit = if self.model.config.no_act_continue {
+            q_halt
+        } else {
+            q_halt - q_continue
+        };
+        Ok(Halting {
+            q_halt,
+            q_continue,
+            logit,
+        })
+    }
+
+    fn answer(&self, slot: usize) -> Result<Vec<u32>> {
+        let mut answer = vec![0; self.plan().dims.tokens];
+        self.program.read_integers(Buffer::Answer, slot, &mut answer)?;
+        Ok(answer)
+    }
+}

@@ -1,0 +1,369 @@
+//! The front door: a model, a device, and puzzles.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::backend::cpu::Cpu;
+use crate::backend::reference::Reference;
+use crate::backend::{Backend, Loaded};
+use crate::checkpoint::{LoadOptions, Model};
+use crate::error::{Error, ErrorKind, Result};
+use crate::native::NativeStepper;
+use crate::plan::Plan;
+use crate::solve::{Answer, CancelToken, HaltPolicy, HaltRule, Session};
+use crate::task::{
+    self, ArcGrid, Id, Identifiers, Maze, Problem, Puzzle, Space, Sudoku, Task, TaskKind, Tokens,
+};
+
+/// Where a model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The fastest that there is.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The oracle: slow, plain loops.
+    Reference,
+    /// A GPU: the best there is, or one by its number.
+    Gpu(Option<usize>),
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    /// `auto`, `cpu`, `reference`, `gpu`, `gpu:N`.
+    fn from_str(name: &str) -> Result<Device> {
+        Ok(match name {
+            "auto" => Device::Auto,
+            "cpu" => Device::Cpu,
+            "reference" => Device::Reference,
+            "gpu" => Device::Gpu(None),
+            _ => match name.strip_prefix("gpu:").and_then(|n| n.parse().ok()) {
+                Some(n) => Device::Gpu(Some(n)),
+                None => {
+                    return Err(Error::argument(format!(
+                        "no device {name:?}: auto, cpu, reference, gpu or gpu:N"
+                    )));
+                }
+            },
+        })
+    }
+}
+
+/// A model on a device, ready to solve puzzles. Cheap to clone and to share between threads.
+///
+/// ```no_run
+/// let solver = trm::Solver::open("models/sudoku-9x9")?;
+/// let answer = solver.solve(&"53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79".parse()?)?;
+/// assert_eq!(answer.valid, Some(true));
+/// # Ok::<(), trm::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Solver {
+    model: Arc<Model>,
+    device: Device,
+    threads: Option<usize>,
+    batch: usize,
+    kind: Option<TaskKind>,
+    task: Option<Arc<dyn Task>>,
+    identifiers: Option<Identifiers>,
+    rule: Option<HaltRule>,
+    threshold: f32,
+    min_steps: usize,
+    max_steps: Option<usize>,
+    time_limit: Option<Duration>,
+    cancel: CancelToken,
+    /// The weights on the device, made at the first use.
+    loaded: Arc<Mutex<Option<(&'static str, Arc<dyn Loaded>)>>>,
+}
+
+impl Solver {
+    /// Opens a model: a file that training wrote, a safetensors file, or a directory with one of them.
+    ///
+    /// # Errors
+    /// What is wrong with the file, the tensor or the hyper-parameter.
+    pub fn open(path: impl AsRef<Path>) -> Result<Solver> {
+        Ok(Solver::new(Model::open(path, &LoadOptions::default())?))
+    }
+
+    /// A model from the bytes of a file that `trm-run convert` wrote.
+    ///
+    /// # Errors
+    /// As [`Solver::open`].
+    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Result<Solver> {
+        Ok(Solver::new(Model::from_bytes(bytes, &LoadOptions::default())?))
+    }
+
+    /// One of the models that the library carries: see [`bundled`](crate::bundled).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] if there is none of that name.
+    pub fn bundled(name: &str) -> Result<Solver> {
+        let bytes = crate::bundled::bytes(name).ok_or_else(|| {
+            Error::argument(format!(
+                "no bundled model {name:?}: {}",
+                crate::bundled::NAMES.join(", ")
+            ))
+        })?;
+        Solver::from_bytes(bytes).map_err(|e| e.at(name))
+    }
+
+    /// A solver over a model that was opened with options.
+    pub fn new(model: impl Into<Arc<Model>>) -> Solver {
+        Solver {
+            model: model.into(),
+            device: Device::Auto,
+            threads: None,
+            batch: 16,
+            kind: None,
+            task: None,
+            identifiers: None,
+            rule: None,
+            threshold: 0.5,
+            min_steps: 1,
+            max_steps: None,
+            time_limit: None,
+            cancel: CancelToken::new(),
+            loaded: Arc::default(),
+        }
+    }
+
+    /// Runs on another device.
+    pub fn device(mut self, device: Device) -> Solver {
+        self.device = device;
+        self.loaded = Arc::default();
+        self
+    }
+
+    /// Runs on this many threads instead of all that the machine has.
+    pub fn threads(mut self, threads: usize) -> Solver {
+        self.threads = Some(threads);
+        self.loaded = Arc::default();
+        self
+    }
+
+    /// Works on this many puzzles at once; 16 unless told.
+    pub fn batch(mut self, puzzles: usize) -> Solver {
+        self.batch = puzzles;
+        self
+    }
+
+    /// Takes puzzles for this kind, whatever they look like.
+    pub fn kind(mut self, kind: TaskKind) -> Solver {
+        self.kind = Some(kind);
+        self
+    }
+
+    /// Solves an app's own kind of puzzle.
+    pub fn task(mut self, task: Arc<dyn Task>) -> Solver {
+        self.task = Some(task);
+        self
+    }
+
+    /// The names of an ARC checkpoint's puzzles, where they do not lie beside the model.
+    pub fn identifiers(mut self, identifiers: Identifiers) -> Solver {
+        self.identifiers = Some(identifiers);
+        self
+    }
+
+    /// Who decides that a puzzle halts; unless told, the head, checked by the puzzle's rules where it has any.
+    pub fn halt(mut self, rule: HaltRule) -> Solver {
+        self.rule = Some(rule);
+        self
+    }
+
+    /// The head says "halt" above this probability; 0.5 unless told.
+    pub fn halt_threshold(mut self, probability: f32) -> Solver {
+        self.threshold = probability;
+        self
+    }
+
+    /// No puzzle halts before this many steps; 1 unless told.
+    pub fn min_steps(mut self, steps: usize) -> Solver {
+        self.min_steps = steps;
+        self
+    }
+
+    /// Every puzzle ends after this many steps; as many as the model was trained for unless told.
+    pub fn max_steps(mut self, steps: usize) -> Solver {
+        self.max_steps = Some(steps);
+        self
+    }
+
+    /// Gives every session this long from its start.
+    pub fn time_limit(mut self, limit: Duration) -> Solver {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// Lets `token` stop every session of this solver; each has a token of its own besides.
+    pub fn cancel_token(mut self, token: CancelToken) -> Solver {
+        self.cancel = token;
+        self
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// What the sessions' halting follows.
+    pub fn policy(&self) -> HaltPolicy {
+        HaltPolicy {
+            rule: self.rule.unwrap_or(HaltRule::Verified),
+            threshold: self.threshold,
+            min_steps: self.min_steps,
+            max_steps: self.max_steps.unwrap_or(self.model.config.halt_max_steps),
+        }
+    }
+
+    /// The device that runs, as the output names it: `cpu`, `reference`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] if it is not available.
+    pub fn device_name(&self) -> Result<&'static str> {
+        Ok(self.loaded()?.0)
+    }
+
+    /// Solves one puzzle.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Puzzle`] if it is impossible, [`ErrorKind::Deadline`] or [`ErrorKind::Cancelled`] if it was stopped.
+    pub fn solve(&self, puzzle: &Puzzle) -> Result<Answer> {
+        let mut session = self.clone().batch(1).session(std::slice::from_ref(puzzle))?;
+        loop {
+            let step = session
+                .next_step()?
+                .ok_or_else(|| Error::argument("the puzzle ended without an answer"))?;
+            if let Some(answer) = step.puzzles.into_iter().find_map(|p| p.outcome) {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// A session over these puzzles: each halts on its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Puzzle`] if one is impossible, or if their sizes differ.
+    pub fn session(&self, puzzles: &[Puzzle]) -> Result<Session> {
+        let mut encoded = Vec::with_capacity(puzzles.len());
+        for (index, puzzle) in puzzles.iter().enumerate() {
+            let (mut problem, task) = self.encode(puzzle).map_err(|e| e.at(format!("puzzle {index}")))?;
+            if puzzle.id.is_none() {
+                problem.id = Id::Number(index as u64);
+            }
+            encoded.push((problem, task));
+        }
+        let tokens = encoded
+            .first()
+            .map_or(self.model.config.seq_len.unwrap_or(1), |(p, _)| p.tokens.len());
+        let mut session = self.empty_session(tokens, self.batch.min(puzzles.len().max(1)))?;
+        for (problem, task) in encoded {
+            session.push(problem, task)?;
+        }
+        Ok(session)
+    }
+
+    /// A session of `slots` places for puzzles of S = `tokens` tokens, to be filled with [`Session::push`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] if the model fixes another S, [`ErrorKind::Device`] if the device is not available.
+    pub fn empty_session(&self, tokens: usize, slots: usize) -> Result<Session> {
+        let mut session = Session::new(Box::new(self.stepper(tokens, slots)?), self.policy())?;
+        session.set_cancel_token(self.cancel.child());
+        session.set_deadline(self.time_limit.map(|limit| Instant::now() + limit));
+        Ok(session)
+    }
+
+    /// Raw access: `slots` places for puzzles of S = `tokens` tokens, with their states and logits, and no halting.
+    ///
+    /// # Errors
+    /// As [`Solver::empty_session`].
+    pub fn stepper(&self, tokens: usize, slots: usize) -> Result<NativeStepper> {
+        NativeStepper::new(self.model.clone(), &*self.loaded()?.1, tokens, slots)
+    }
+
+    /// The calls of a refinement step for puzzles of S = `tokens` tokens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] if the model fixes another S.
+    pub fn plan(&self, tokens: usize) -> Result<Plan> {
+        crate::native::plan(&self.model, tokens)
+    }
+
+    /// A puzzle as this model sees it, and the task that it belongs to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Puzzle`] in words that a puzzle player understands.
+    pub fn encode(&self, puzzle: &Puzzle) -> Result<(Problem, Arc<dyn Task>)> {
+        let space = self.space();
+        let task = match &self.task {
+            Some(task) => task.clone(),
+            None => self.known_task(task::detect(
+                puzzle,
+                Some(&space),
+                self.kind,
+                self.model.config.task.as_deref(),
+            )?)?,
+        };
+        Ok((task.encode(puzzle, &space)?, task))
+    }
+
+    /// What a task must know of the model.
+    pub fn space(&self) -> Space {
+        let config = &self.model.config;
+        Space {
+            vocab_size: config.vocab_size,
+            seq_len: config.seq_len,
+            num_puzzle_identifiers: config.num_puzzle_identifiers,
+        }
+    }
+
+    fn known_task(&self, kind: TaskKind) -> Result<Arc<dyn Task>> {
+        Ok(match kind {
+            TaskKind::Sudoku => Arc::new(Sudoku {
+                box_shape: self.model.config.box_shape,
+            }),
+            TaskKind::Maze => Arc::new(Maze),
+            TaskKind::Tokens => Arc::new(Tokens),
+            TaskKind::Arc => Arc::new(ArcGrid {
+                identifiers: self.known_identifiers()?,
+            }),
+        })
+    }
+
+    /// `identifiers.json` beside the model, unless others were given.
+    fn known_identifiers(&self) -> Result<Option<Identifiers>> {
+        if self.identifiers.is_some() {
+            return Ok(self.identifiers.clone());
+        }
+        let beside = self
+            .model
+            .directory()
+            .map(|d| d.join("identifiers.json"))
+            .filter(|p| p.exists());
+        beside.map(Identifiers::open).transpose()
+    }
+
+    fn loaded(&self) -> Result<(&'static str, Arc<dyn Loaded>)> {
+        // A poisoned lock means that loading panicked on another thread; nothing half-made is stored.
+        let mut loaded = self.loaded.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(loaded) = &*loaded {
+            return Ok(loaded.clone());
+        }
+        let (name, backend): (_, Box<dyn Backend>) = match self.device {
+            Device::Auto | Device::Cpu => ("cpu", Box::new(Cpu::new(self.threads)?)),
+            Device::Reference => ("reference", Box::new(Reference)),
+            Device::Gpu(_) => {
+                let message = "no GPU can be used: this version runs on the CPU only (--device cpu)";
+                return Err(Error::new(ErrorKind::Device, message));
+            }
+        };
+        let made = (name, backend.load(self.model.weights.clone())?);
+        *loaded = Some(made.clone());
+        Ok(made)
+    }
+}
