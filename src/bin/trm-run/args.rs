@@ -1,0 +1,365 @@
+//! The command line: options that all commands share, and each command's own.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Solves Sudokus, mazes and ARC grids with Tiny Recursive Models.
+///
+/// Without a command, trm-run solves the puzzles that it is given: files, or `-` for standard input. Without --model it
+/// takes the bundled model that fits the puzzle. A file that is called like a command is written `./bench`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trm-run",
+    version,
+    after_help = "Examples:
+  trm-run examples/puzzles/sudoku-9x9.json
+  echo 1000000400310002 | trm-run -
+  trm-run --model runs/my-sudoku puzzles.csv --json > answers.ndjson
+  trm-run eval sudoku-6x6 --data test.csv
+
+`trm-run COMMAND --help` tells more about a command.",
+    after_long_help = EXAMPLES
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) shared: Shared,
+    #[command(flatten)]
+    pub(crate) solve: SolveArgs,
+}
+
+const EXAMPLES: &str = "Puzzles:
+  One document (JSON, or the plain text of one puzzle), a JSON list, or a stream with one puzzle a line: JSON objects,
+  or CSV with the header `puzzle,solution` or `maze,solution`. A Sudoku's blank is 0 or `.`; a maze has rows of `# SGo`.
+
+Exit codes:
+  0  everything ran, and every answer that can be verified verifies
+  1  an answer does not verify, or a record of a longer input could not be read or run
+  2  nothing could be run
+  130  stopped by Ctrl-C, after the summary
+
+Environment:
+  TRM_MODEL, TRM_DEVICE  defaults of --model and --device
+  TRM_LOG                error, warn, info, debug or trace
+  NO_COLOR               no colours
+
+Examples:
+  trm-run examples/puzzles/sudoku-9x9.json
+      Solves a Sudoku with the bundled model and shows each refinement step.
+  echo 1000000400310002 | trm-run -
+      A puzzle from standard input; the answer alone goes to standard output.
+  trm-run --model runs/my-sudoku puzzles.csv --json > answers.ndjson
+      A folder that training left, thousands of puzzles, JSON Lines.
+  trm-run --no-halt --max-steps 64 hard.json
+      Always 64 steps, four times what the model was trained for.
+  trm-run eval sudoku-6x6 --data test.csv
+      Accuracy of a bundled model on a file of puzzles with solutions.";
+
+/// Everything but solving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows what a model is: variant, hyper-parameters and where they come from, tensors, cost of a step.
+    #[command(after_help = "Examples:
+  trm-run inspect sudoku-9x9
+  trm-run inspect runs/my-sudoku --json
+  trm-run inspect step_6173 --set H_cycles=3 --set L_cycles=6 --set num_heads=8 --set halt_max_steps=16 --plan")]
+    Inspect(InspectArgs),
+    /// Writes a model as config.json + model.safetensors; twice gives the same bytes.
+    #[command(after_help = "Examples:
+  trm-run convert runs/my-sudoku -o my-sudoku --task sudoku
+  trm-run convert runs/sudoku-6x6 -o models/sudoku-6x6 --task sudoku --box 2x3
+  trm-run convert runs/arc -o arc-small --dtype f16 --puzzle-ids 0,17,40-47")]
+    Convert(ConvertArgs),
+    /// Measures a model on puzzles with solutions.
+    #[command(after_help = "Examples:
+  trm-run eval sudoku-9x9 --data sudoku_9x9_mixed_test.csv
+  trm-run eval runs/my-sudoku --data a.csv b.ndjson --halt verified --limit 500 --json
+  trm-run eval runs/maze --data test/all__inputs.npy --no-halt
+      all__labels.npy is taken from beside it; labels that are padding (0) do not count.")]
+    Eval(EvalArgs),
+    /// Raw access: states, logits and halting values after each step, from given tokens and states.
+    #[command(
+        after_help = "Reads  inputs [B,S] i32; puzzle_identifiers [B] i32 (absent: 0); optionally the states before the first step, f32 [B,L,D]:
+       z_H and z_L, or z_L (single-z), or z_H, z_L1 .. z_L6 (hier6), or z_H (baseline).
+Writes input_embedding [B,L,D], and for K from 1: stepK.<state> [B,L,D], stepK.logits [B,S,V], stepK.q_halt [B],
+       stepK.q_continue [B]; all f32.
+
+Examples:
+  trm-run trace runs/my-sudoku --inputs batch.safetensors --steps 4 -o trace.safetensors
+  trm-run trace runs/my-sudoku --inputs states.safetensors --steps 1 -o next.safetensors --device reference"
+    )]
+    Trace(TraceArgs),
+    /// Times a refinement step: milliseconds, GFLOP/s, puzzles/s, memory.
+    #[command(after_help = "Examples:
+  trm-run bench sudoku-9x9
+  trm-run bench sudoku-9x9 --batch 1 --threads 1 --json
+  trm-run bench runs/maze --set seq_len=900")]
+    Bench(BenchArgs),
+    /// Prints a completion script for a shell.
+    #[command(after_help = "Examples:
+  trm-run completions bash > ~/.local/share/bash-completion/completions/trm-run
+  trm-run completions zsh > ~/.zfunc/_trm-run")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Prints the manual page.
+    #[command(after_help = "Examples:
+  trm-run man > ~/.local/share/man/man1/trm-run.1")]
+    Man,
+}
+
+/// Options that can stand before or after a command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of all commands")]
+pub(crate) struct Shared {
+    /// The model: a file that training wrote, a .safetensors file, a directory with one of them, or a bundled name.
+    #[arg(long, global = true, value_name = "PATH", env = "TRM_MODEL", hide_env = true)]
+    pub(crate) model: Option<PathBuf>,
+    /// Hyper-parameters from this file (all_config.yaml or config.json) instead of the one beside the model.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A hyper-parameter by hand, over all files: L_cycles=6, seq_len=900, box=2,3. Can be repeated.
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+    /// What the puzzles are, where their form and the model leave a doubt.
+    #[arg(long, global = true, value_enum, value_name = "TASK")]
+    pub(crate) task: Option<TaskName>,
+    /// Where to run: auto, cpu, reference, gpu or gpu:N.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DEVICE",
+        env = "TRM_DEVICE",
+        hide_env = true
+    )]
+    pub(crate) device: Option<String>,
+    /// Number format of the weights: this version computes in f32 only; `convert` also stores f16.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) dtype: Option<Format>,
+    /// Threads of the CPU [default: all].
+    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    pub(crate) threads: Option<usize>,
+    /// Puzzles at work at the same time [default: 16].
+    #[arg(long, global = true, value_name = "B", value_parser = at_least_one)]
+    pub(crate) batch: Option<usize>,
+    /// Steps after which a puzzle ends [default: as many as the model was trained for].
+    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    pub(crate) max_steps: Option<usize>,
+    /// No puzzle halts before this many steps [default: 1].
+    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    pub(crate) min_steps: Option<usize>,
+    /// The head says halt above this probability [default: 0.5].
+    #[arg(long, global = true, value_name = "P", value_parser = probability)]
+    pub(crate) halt_threshold: Option<f32>,
+    /// Who decides that a puzzle halts: the head; the head if the answer verifies; nobody (always --max-steps).
+    #[arg(long, global = true, value_enum, value_name = "RULE")]
+    pub(crate) halt: Option<Rule>,
+    /// The same as --halt never.
+    #[arg(long, global = true, conflicts_with = "halt")]
+    pub(crate) no_halt: bool,
+    /// Seed of what is random: the tokens of `bench`. Solving has nothing random in it.
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub(crate) seed: u64,
+    /// JSON (one object, or one a line) on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Colours: auto is a terminal without NO_COLOR.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    /// Tells more on standard error; twice for details, three times for everything.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Tells nothing on standard error but errors.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// Options of solving.
+#[derive(Debug, Args)]
+pub(crate) struct SolveArgs {
+    /// Puzzle files, or `-` for standard input.
+    #[arg(value_name = "PUZZLE")]
+    pub(crate) puzzles: Vec<PathBuf>,
+    /// With --json: a line for every refinement step too.
+    #[arg(long)]
+    pub(crate) steps: bool,
+}
+
+/// Options of `inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The model (or --model).
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: Option<PathBuf>,
+    /// Also prints the kernel calls of a refinement step.
+    #[arg(long)]
+    pub(crate) plan: bool,
+}
+
+/// Options of `convert`.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// The model (or --model).
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: Option<PathBuf>,
+    /// The directory to write; it is made where it is missing.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Keeps only these rows of the puzzle embedding: numbers and ranges, as 0,17,40-47.
+    #[arg(long, value_name = "LIST")]
+    pub(crate) puzzle_ids: Option<String>,
+    /// Rows and columns of a Sudoku's box, as 2x3.
+    #[arg(long = "box", value_name = "RxC")]
+    pub(crate) box_shape: Option<String>,
+}
+
+/// Options of `eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// The model (or --model).
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: Option<PathBuf>,
+    /// Puzzles with solutions: CSV, NDJSON, JSON, or NAME__inputs.npy with NAME__labels.npy beside it.
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub(crate) data: Vec<PathBuf>,
+    /// Only the first N puzzles of each file.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) limit: Option<usize>,
+}
+
+/// Options of `trace`.
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// The model (or --model).
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: Option<PathBuf>,
+    /// Tokens, and optionally the states to start from.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inputs: PathBuf,
+    /// Refinement steps to take.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) steps: usize,
+    /// The file to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// The model (or --model).
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: Option<PathBuf>,
+}
+
+/// `--task`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TaskName {
+    /// n x n digits
+    Sudoku,
+    /// rows of `# SGo`
+    Maze,
+    /// grids of ten colours
+    Arc,
+    /// the model's own tokens
+    Tokens,
+}
+
+/// `--dtype`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    F32,
+    F16,
+    Bf16,
+    Int8,
+}
+
+/// `--halt`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rule {
+    /// the halting head
+    Head,
+    /// the halting head, if the answer verifies
+    Verified,
+    /// nobody
+    Never,
+}
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// a terminal without NO_COLOR
+    Auto,
+    /// even into a file
+    Always,
+    /// never
+    Never,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_string(), value.trim().to_string()))
+        }
+        _ => Err("expected KEY=VALUE, as in L_cycles=6".into()),
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".into()),
+        Ok(n) if n <= 1 << 20 => Ok(n),
+        Ok(_) => Err("at most 1048576".into()),
+        Err(_) => Err("a whole number, 1 or more".into()),
+    }
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    let p: f32 = text.parse().map_err(|_| "a number from 0 to 1".to_string())?;
+    if (0.0..=1.0).contains(&p) {
+        Ok(p)
+    } else {
+        Err("a probability is from 0 to 1".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn shared_options_stand_before_or_after_the_command() {
+        for line in [
+            "trm-run --batch 3 bench m",
+            "trm-run bench m --batch 3",
+            "trm-run bench --batch 3 m",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.shared.batch, Some(3), "{line}");
+            assert!(matches!(cli.command, Some(Command::Bench(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_a_puzzle() {
+        let cli = Cli::try_parse_from(["trm-run", "--steps", "a.json", "-", "./bench"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.solve.puzzles.len(), 3);
+    }
+}

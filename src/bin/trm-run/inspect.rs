@@ -1,0 +1,182 @@
+//! `inspect`: what a model is.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+use trm::plan::Plan;
+use trm::{Model, Solver};
+
+use crate::args::{InspectArgs, Shared};
+use crate::models::{named, open, shown};
+use crate::output::{Done, Failure, print};
+use crate::report::rounded;
+
+/// Runs the command.
+pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<Done, Failure> {
+    let path = named(&args.model, shared)?;
+    let solver = Solver::new(open(path, shared)?);
+    let model = solver.model().as_ref();
+    let plan = model
+        .config
+        .seq_len
+        .map(|tokens| solver.plan(tokens))
+        .transpose()?;
+    if shared.json {
+        print(object(&shown(path), model, plan.as_ref(), args.plan))?;
+        return Ok(Done::Well);
+    }
+    print(text(&shown(path), model, plan.as_ref()).trim_end())?;
+    if args.plan {
+        match plan {
+            Some(plan) => print(format_args!(
+                "\nplan for {} tokens\n{}",
+                plan.dims.tokens,
+                plan.to_string().trim_end()
+            ))?,
+            None => print("\nplan: give the number of tokens, as in --set seq_len=81")?,
+        }
+    }
+    Ok(Done::Well)
+}
+
+/// Numbers that are trained, with and without the puzzle embedding. The rows that states start from are not trained.
+fn parameters(model: &Model) -> [u64; 2] {
+    let count = |embedding: bool| {
+        let trained = model.tensors.iter().filter(|t| !t.name.ends_with("_init"));
+        let chosen = trained.filter(|t| embedding || !t.name.starts_with("puzzle_emb"));
+        chosen.map(|t| t.shape.iter().product::<usize>() as u64).sum()
+    };
+    [count(true), count(false)]
+}
+
+fn object(path: &str, model: &Model, plan: Option<&Plan>, with_plan: bool) -> Value {
+    let [all, trunk] = parameters(model);
+    let hyper: Map<String, Value> = model
+        .provenance
+        .iter()
+        .map(|p| (p.name.to_string(), json!({ "value": p.value, "from": p.from })))
+        .collect();
+    let tensors: Vec<Value> = model
+        .tensors
+        .iter()
+        .map(|t| {
+            json!({ "name": t.name, "stored_name": t.stored_name, "shape": t.shape, "dtype": t.dtype.name(), "bytes": t.bytes })
+        })
+        .collect();
+    let mut object = json!({
+        "type": "model",
+        "path": path,
+        "file": model.path.as_ref().map(|p| p.display().to_string()),
+        "variant": model.config.variant.name(),
+        "config": model.config.to_json(),
+        "hyper_parameters": hyper,
+        "parameters": all,
+        "parameters_without_puzzle_emb": trunk,
+        "gflop_per_step": plan.map(|p| rounded(p.gflop_per_step(), 6)),
+        "bytes": model.tensors.iter().map(|t| t.bytes).sum::<u64>(),
+        "tensors": tensors,
+        "notes": model.notes,
+    });
+    if let (true, Some(plan), Some(fields)) = (with_plan, plan, object.as_object_mut()) {
+        let names =
+            |buffers: Vec<trm::plan::Buffer>| buffers.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let calls: Vec<Value> = plan
+            .calls
+            .iter()
+            .enumerate()
+            .map(|(i, call)| {
+                json!({
+                    "kernel": call.kernel(),
+                    "once": plan.embed().contains(&i),
+                    "reads": names(call.reads()),
+                    "writes": names(call.writes()),
+                    "weights": call.weights().iter().map(|w| w.name()).collect::<Vec<_>>(),
+                    "flop": call.flops(&plan.dims),
+                })
+            })
+            .collect();
+        fields.insert("plan".into(), calls.into());
+    }
+    object
+}
+
+fn text(path: &str, model: &Model, plan: Option<&Plan>) -> String {
+    let [all, trunk] = parameters(model);
+    let mut out = String::new();
+    let mut line = |name: &str, value: String| {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{name:<22} {value}");
+    };
+    line("model", path.to_string());
+    if let Some(file) = model
+        .path
+        .as_ref()
+        .map(|p| p.display().to_string())
+        .filter(|f| f != path)
+    {
+        line("file", file);
+    }
+    line("variant", model.config.variant.name().to_string());
+    line("parameters", grouped(all));
+    if trunk != all {
+        line("  without puzzle_emb", grouped(trunk));
+    }
+    line(
+        "GFLOP per step",
+        match plan {
+            Some(plan) => format!("{:.4} for {} tokens", plan.gflop_per_step(), plan.dims.tokens),
+            None => "unknown: give the number of tokens, as in --set seq_len=81".to_string(),
+        },
+    );
+    for note in &model.notes {
+        line("note", note.clone());
+    }
+    let _ = writeln!(out, "\nhyper-parameters");
+    for p in &model.provenance {
+        let value = p.value.to_string();
+        let _ = writeln!(out, "  {:<22} {:<10} {}", p.name, value.trim_matches('"'), p.from);
+    }
+    let _ = writeln!(out, "\ntensors");
+    let width = model.tensors.iter().map(|t| t.name.len()).max().unwrap_or(0);
+    for t in &model.tensors {
+        let shape = t
+            .shape
+            .iter()
+            .map(usize::to_string)
+            .collect::<Vec<_>>()
+            .join(" x ");
+        let _ = writeln!(
+            out,
+            "  {:<width$}  {:<14} {:<5} {:>12} bytes",
+            t.name,
+            shape,
+            t.dtype.name(),
+            grouped(t.bytes)
+        );
+    }
+    out
+}
+
+/// 5028866 is 5,028,866.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(
+            [0, 999, 1000, 5_028_866].map(super::grouped),
+            ["0", "999", "1,000", "5,028,866"]
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! What a command ends with, and the two streams that it writes to.
+
+use std::fmt;
+use std::io::{self, Write};
+
+/// How a command that ran has ended: the exit codes 0, 1, 2 and 130.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// Everything ran and verified.
+    Well,
+    /// Something ran, but an answer does not verify or a record was unusable.
+    Wrong,
+    /// Nothing could be run; why has been said.
+    Nothing,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+/// Why a command could not go on.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something is wrong with what the user gave.
+    Error(trm::Error),
+    /// Standard output cannot be written.
+    Output(io::Error),
+}
+
+impl From<trm::Error> for Failure {
+    fn from(e: trm::Error) -> Failure {
+        Failure::Error(e)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(e: io::Error) -> Failure {
+        Failure::Output(e)
+    }
+}
+
+/// Writes a line to standard error. That it is closed is no reason to stop.
+pub(crate) fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Writes a line to standard output and flushes it, so that a reader has it at once.
+pub(crate) fn print(line: impl fmt::Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// A line on a terminal's standard error that is written over again and again.
+#[derive(Debug, Default)]
+pub(crate) struct StatusLine {
+    shown: bool,
+}
+
+impl StatusLine {
+    /// Shows `text` in the place of what was shown.
+    pub(crate) fn show(&mut self, text: &str) {
+        let mut err = io::stderr().lock();
+        let _ = write!(err, "\r\x1b[2K{text}").and_then(|()| err.flush());
+        self.shown = true;
+    }
+
+    /// Takes the line away.
+    pub(crate) fn clear(&mut self) {
+        if self.shown {
+            let mut err = io::stderr().lock();
+            let _ = write!(err, "\r\x1b[2K").and_then(|()| err.flush());
+            self.shown = false;
+        }
+    }
+}

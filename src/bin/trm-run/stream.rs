@@ -1,0 +1,137 @@
+//! Puzzles through sessions: keeps the places of a batch filled while memory stays the same, however long the input is.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use trm::task::{Problem, Task};
+use trm::{CancelToken, ErrorKind, PuzzleStep, Session};
+
+use crate::input::{Intake, Item, Next};
+use crate::models::Opened;
+use crate::output::Failure;
+
+/// How long a program without work sleeps before it looks for Ctrl-C again.
+const IDLE: Duration = Duration::from_millis(50);
+/// How long the first puzzle waits for others to fill the batch with it.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// A puzzle that is ready to run.
+pub(crate) struct Work {
+    pub(crate) model: Rc<Opened>,
+    pub(crate) problem: Problem,
+    pub(crate) task: Arc<dyn Task>,
+}
+
+/// A command that has puzzles run: what it makes of a record, and of what comes out.
+pub(crate) trait Desk {
+    /// Whether another record may be taken in.
+    fn has_room(&self) -> bool;
+
+    /// Makes a record ready, under the next number from 0; `None` if it cannot be run, which has been noted.
+    fn prepare(&mut self, item: Item) -> Result<Option<Work>, Failure>;
+
+    /// Notes what a step did to the `number`-th of the works that were prepared.
+    fn step(&mut self, number: usize, step: PuzzleStep) -> Result<(), Failure>;
+
+    /// A moment between steps, for progress.
+    fn tick(&mut self);
+}
+
+/// Runs everything that comes in; whether it was interrupted.
+pub(crate) fn run(
+    desk: &mut dyn Desk,
+    intake: &mut Intake,
+    batch: usize,
+    cancel: &CancelToken,
+) -> Result<bool, Failure> {
+    let mut at_work: Option<AtWork> = None;
+    let mut waiting: Option<Work> = None;
+    let mut started = 0;
+    loop {
+        if cancel.is_cancelled() {
+            return Ok(true);
+        }
+        let mut ended = false;
+        while desk.has_room() && at_work.as_ref().is_none_or(|w| w.session.free() > 0) {
+            let idle = at_work.as_ref().is_none_or(|w| w.session.unfinished() == 0);
+            let work = match waiting.take() {
+                Some(work) => work,
+                None => match intake.next(if idle { IDLE } else { Duration::ZERO }) {
+                    Next::Item(item) => match desk.prepare(*item)? {
+                        Some(work) => work,
+                        None if cancel.is_cancelled() => return Ok(true),
+                        None => continue,
+                    },
+                    Next::NotYet => break,
+                    Next::End => {
+                        ended = idle;
+                        break;
+                    }
+                },
+            };
+            match &mut at_work {
+                Some(current) if current.fits(&work) => current.push(work)?,
+                // Another model or size: what is at work ends first.
+                Some(current) if current.session.unfinished() > 0 => {
+                    waiting = Some(work);
+                    break;
+                }
+                _ => {
+                    let places = intake.at_hand(batch - 1, GATHER) + 1;
+                    let mut next = AtWork::begin(&work, places, started)?;
+                    next.push(work)?;
+                    at_work = Some(next);
+                }
+            }
+            started += 1;
+        }
+        if ended {
+            return Ok(false);
+        }
+        if let Some(current) = &mut at_work {
+            match current.session.next_step() {
+                Ok(Some(step)) => {
+                    for puzzle in step.puzzles {
+                        desk.step(current.first + puzzle.index, puzzle)?;
+                    }
+                }
+                Ok(None) => {}
+                Err(e) if e.kind() == ErrorKind::Cancelled => return Ok(true),
+                Err(e) => return Err(e.into()),
+            }
+        }
+        desk.tick();
+    }
+}
+
+/// A session, and what its puzzles share.
+struct AtWork {
+    session: Session,
+    model: Rc<Opened>,
+    tokens: usize,
+    /// Number of the session's first work.
+    first: usize,
+}
+
+impl AtWork {
+    fn begin(work: &Work, places: usize, first: usize) -> Result<AtWork, Failure> {
+        let tokens = work.problem.tokens.len();
+        let session = work.model.solver.empty_session(tokens, places)?;
+        Ok(AtWork {
+            session,
+            model: work.model.clone(),
+            tokens,
+            first,
+        })
+    }
+
+    fn fits(&self, work: &Work) -> bool {
+        Rc::ptr_eq(&self.model, &work.model) && self.tokens == work.problem.tokens.len()
+    }
+
+    fn push(&mut self, work: Work) -> Result<(), Failure> {
+        self.session.push(work.problem, work.task)?;
+        Ok(())
+    }
+}
