@@ -54,3 +54,10 @@ pub use native::NativeStepper;
 pub use solve::{Answer, CancelToken, HaltPolicy, HaltRule, Halting, PuzzleStep, Session, Step, Stepper};
 pub use solver::{Device, Solver};
 pub use task::Puzzle;
+
+/// Entry points for the fuzz targets of tests/fuzz.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::checkpoint::fuzz_pickle as pickle;
+}

@@ -53,6 +53,9 @@ impl FromStr for Device {
     }
 }
 
+/// The device's name, and the weights on it.
+type OnDevice = (&'static str, Arc<dyn Loaded>);
+
 /// A model on a device, ready to solve puzzles. Cheap to clone and to share between threads.
 ///
 /// ```no_run
@@ -77,7 +80,7 @@ pub struct Solver {
     time_limit: Option<Duration>,
     cancel: CancelToken,
     /// The weights on the device, made at the first use.
-    loaded: Arc<Mutex<Option<(&'static str, Arc<dyn Loaded>)>>>,
+    loaded: Arc<Mutex<Option<OnDevice>>>,
 }
 
 impl Solver {
@@ -348,7 +351,7 @@ impl Solver {
         beside.map(Identifiers::open).transpose()
     }
 
-    fn loaded(&self) -> Result<(&'static str, Arc<dyn Loaded>)> {
+    fn loaded(&self) -> Result<OnDevice> {
         // A poisoned lock means that loading panicked on another thread; nothing half-made is stored.
         let mut loaded = self.loaded.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(loaded) = &*loaded {

@@ -192,8 +192,7 @@ impl Weights {
     /// # Errors
     /// Those of `make`; a tensor of another shape; an element that is not a finite number.
     pub fn new(config: &Config, mut make: impl FnMut(Weight) -> Result<Tensor>) -> Result<Weights> {
-        let mut tensors = HashMap::new();
-        for weight in config.weights() {
+        Weights::collect(config, |weight| {
             let tensor = make(weight)?;
             let check = || {
                 weight.check_shape(config, &tensor.shape)?;
@@ -203,9 +202,21 @@ impl Weights {
                 check_finite(&tensor.data)
             };
             check().map_err(|e| e.at(format!("tensor \"{}\"", weight.name())))?;
-            tensors.insert(weight, tensor);
-        }
-        Ok(Weights { tensors })
+            Ok(tensor)
+        })
+    }
+
+    /// Takes tensors that are known to be right.
+    pub(crate) fn collect(
+        config: &Config,
+        mut make: impl FnMut(Weight) -> Result<Tensor>,
+    ) -> Result<Weights> {
+        let tensors: Result<_> = config
+            .weights()
+            .into_iter()
+            .map(|weight| Ok((weight, make(weight)?)))
+            .collect();
+        Ok(Weights { tensors: tensors? })
     }
 
     /// Weights for a plan that no configuration describes, as the kernels' own tests record them.
@@ -219,6 +230,11 @@ impl Weights {
     /// If it is none of the [`Config::weights`] that these weights were made for.
     pub fn get(&self, weight: Weight) -> &Tensor {
         &self.tensors[&weight]
+    }
+
+    /// All tensors, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (Weight, &Tensor)> {
+        self.tensors.iter().map(|(weight, tensor)| (*weight, tensor))
     }
 
     /// Number of trained parameters, as published: the puzzle embedding and the initial states, which are buffers, do

@@ -10,7 +10,7 @@ use super::shapes::{missing, shapes};
 use super::{Checkpoint, Dtype, PuzzleRows, find};
 use crate::config::{Config, Provenance, Settings};
 use crate::error::{Error, Result};
-use crate::weights::{Weight, Weights};
+use crate::weights::{Weights, check_finite};
 
 /// Where hyper-parameters come from beside the files of the model; these win over them.
 #[derive(Debug, Clone, Default)]
@@ -179,6 +179,11 @@ fn check_tensors(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Res
             .check_shape(config, found)
             .map_err(|e| e.at(format!("tensor \"{name}\"")))?;
     }
+    let stored = demanded
+        .iter()
+        .filter_map(|weight| names.weights.get(weight))
+        .chain(&names.puzzle_emb);
+    checkpoint.check_cost(stored.map(String::as_str))?;
     Ok(names
         .weights
         .iter()
@@ -187,17 +192,13 @@ fn check_tensors(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Res
         .collect())
 }
 
+/// Reads what [`check_tensors`] has checked.
 fn read(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Result<Weights> {
-    let stored = |weight: &Weight| names.weights.get(weight).map(String::as_str);
-    let demanded = config.weights();
-    checkpoint.check_cost(
-        demanded
-            .iter()
-            .filter_map(stored)
-            .chain(names.puzzle_emb.as_deref()),
-    )?;
-    Weights::new(config, |weight| {
-        checkpoint.read(stored(&weight).ok_or_else(|| missing(weight))?)
+    Weights::collect(config, |weight| {
+        let name = names.weights.get(&weight).ok_or_else(|| missing(weight))?;
+        let tensor = checkpoint.read(name)?;
+        check_finite(&tensor.data).map_err(|e| checkpoint.locate(name, e))?;
+        Ok(tensor)
     })
 }
 

@@ -84,7 +84,8 @@ impl Checkpoint {
             .ok_or_else(|| Error::checkpoint("is not in the file"))
     }
 
-    fn locate(&self, name: &str, error: Error) -> Error {
+    /// Adds the file and the tensor to an error.
+    pub(super) fn locate(&self, name: &str, error: Error) -> Error {
         self.source.locate(error.at(format!("tensor \"{name}\"")))
     }
 }

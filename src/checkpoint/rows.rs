@@ -79,7 +79,8 @@ impl PuzzleRows {
 
     pub(super) fn read(&self, first: usize, count: usize) -> Result<Vec<f32>> {
         let rows = self.checkpoint.read_rows(&self.tensor, first, count)?;
-        check_finite(&rows).map_err(|e| e.at(format!("tensor \"{}\", row {first}", self.tensor)))?;
+        check_finite(&rows)
+            .map_err(|e| self.checkpoint.locate(&self.tensor, e.at(format!("row {first}"))))?;
         Ok(rows)
     }
 }

@@ -1,6 +1,7 @@
 //! ARC: grids of ten colours on a square canvas.
 
-use super::common::{MAX_CELLS, id_of, puzzle_row, shown, side, wrong_form};
+use super::common::{id_of, puzzle_row, shown, side, wrong_form};
+use super::puzzle::MAX_CELLS;
 use super::{Content, Id, Identifiers, Problem, Puzzle, Space, Task, Verdict};
 use crate::error::{Error, Result};
 

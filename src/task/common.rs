@@ -4,9 +4,6 @@ use super::puzzle::{Content, Id, Puzzle};
 use super::{Space, Verdict};
 use crate::error::{Error, Result};
 
-/// The most cells or tokens that a puzzle may have: 256 x 256.
-pub(super) const MAX_CELLS: usize = 65_536;
-
 /// n where `cells` is n x n and n > 0.
 pub(super) fn side(cells: usize) -> Option<usize> {
     let n = cells.isqrt();

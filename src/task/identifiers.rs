@@ -1,15 +1,13 @@
 //! `identifiers.json`: which row of the puzzle embedding stands for which task.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The names of a puzzle embedding's rows, from the `identifiers.json` that ARC training writes.
 ///
@@ -92,142 +90,201 @@ fn scan(path: &Path) -> Result<Rows> {
         let message = format!("has {size} bytes: a list of puzzle identifiers has at most {MAX_BYTES}");
         return Err(Error::checkpoint(message).at(path.display()));
     }
-    read(BufReader::with_capacity(64 << 10, file).take(MAX_BYTES)).map_err(|e| e.at(path.display()))
+    let reader = BufReader::with_capacity(64 << 10, file.take(MAX_BYTES));
+    read(reader).map_err(|e| e.at(path.display()))
 }
 
-fn read(reader: impl Read) -> Result<Rows> {
-    let mut json = serde_json::Deserializer::from_reader(ShortStrings::new(reader));
-    let rows = json
-        .deserialize_any(Names)
-        .and_then(|rows| json.end().map(|()| rows));
-    rows.map_err(|e| Error::checkpoint(format!("is no list of puzzle identifiers: {e}")).because(e))
-}
-
-/// Keeps `name` if it is an untransformed task's.
-fn keep(rows: &mut Rows, bytes: &mut usize, name: &str, row: u64) -> Result<(), String> {
-    let row = u32::try_from(row).map_err(|_| format!("row {row} is out of range"))?;
-    let (task, plain) = match name.split_once(SEPARATOR) {
-        None => (name, true),
-        Some((task, IDENTITY)) => (task, false),
-        Some(_) => return Ok(()),
+fn read(reader: impl BufRead) -> Result<Rows> {
+    let mut json = Scanner {
+        reader,
+        name: Vec::new(),
     };
-    if task == BLANK {
+    let mut tasks = Tasks::default();
+    match json.take()? {
+        Some(b'[') => list(&mut json, &mut tasks)?,
+        Some(b'{') => object(&mut json, &mut tasks)?,
+        _ => return Err(damaged("expected a list of names")),
+    }
+    match json.take()? {
+        None => Ok(tasks.rows),
+        Some(_) => Err(damaged("something follows the end of the list")),
+    }
+}
+
+fn list(json: &mut Scanner<impl BufRead>, tasks: &mut Tasks) -> Result<()> {
+    if json.skip(b']')? {
         return Ok(());
     }
-    if let Some(known) = rows.get_mut(task) {
-        if plain && !known.plain {
-            *known = Row { row, plain };
+    for row in 0.. {
+        tasks.keep(&json.name()?, row)?;
+        if !json.more(b']')? {
+            break;
         }
-        return Ok(());
     }
-    *bytes += task.len();
-    if rows.len() >= MAX_TASKS || *bytes > MAX_TASK_BYTES {
-        return Err(format!("more than {MAX_TASKS} tasks"));
-    }
-    rows.insert(task.into(), Row { row, plain });
     Ok(())
 }
 
-/// Reads the whole document.
-struct Names;
-
-impl<'de> Visitor<'de> for Names {
-    type Value = Rows;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of names")
+fn object(json: &mut Scanner<impl BufRead>, tasks: &mut Tasks) -> Result<()> {
+    if json.skip(b'}')? {
+        return Ok(());
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<Rows, A::Error> {
-        let (mut rows, mut bytes, mut row) = (Rows::new(), 0, 0);
-        while names
-            .next_element_seed(Name {
-                rows: &mut rows,
-                bytes: &mut bytes,
-                row,
-            })?
-            .is_some()
-        {
-            row += 1;
+    loop {
+        let name = json.name()?.into_owned();
+        if !json.skip(b':')? {
+            return Err(damaged("expected : after a name"));
         }
-        Ok(rows)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut names: A) -> Result<Rows, A::Error> {
-        let (mut rows, mut bytes) = (Rows::new(), 0);
-        while let Some((name, row)) = names.next_entry::<String, u64>()? {
-            keep(&mut rows, &mut bytes, &name, row).map_err(de::Error::custom)?;
-        }
-        Ok(rows)
-    }
-}
-
-/// Reads one name of a list without keeping a copy of it.
-struct Name<'a> {
-    rows: &'a mut Rows,
-    bytes: &'a mut usize,
-    row: u64,
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<(), E> {
-        keep(self.rows, self.bytes, name, self.row).map_err(E::custom)
-    }
-}
-
-/// Passes JSON through, but no string longer than [`MAX_NAME`], which the parser would hold in memory.
-struct ShortStrings<R> {
-    reader: R,
-    in_string: bool,
-    escaped: bool,
-    length: usize,
-}
-
-impl<R: Read> ShortStrings<R> {
-    fn new(reader: R) -> Self {
-        ShortStrings {
-            reader,
-            in_string: false,
-            escaped: false,
-            length: 0,
-        }
-    }
-
-    fn pass(&mut self, byte: u8) -> io::Result<()> {
-        if !self.in_string {
-            (self.in_string, self.length) = (byte == b'"', 0);
+        tasks.keep(&name, json.row()?)?;
+        if !json.more(b'}')? {
             return Ok(());
         }
-        self.length += 1;
-        self.in_string = self.escaped || byte != b'"';
-        self.escaped = !self.escaped && byte == b'\\';
-        if self.length > MAX_NAME {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a name is too long"));
+    }
+}
+
+fn damaged(why: &str) -> Error {
+    Error::checkpoint(format!("is no list of puzzle identifiers: {why}"))
+}
+
+fn unreadable(error: io::Error) -> Error {
+    Error::new(ErrorKind::Io, error.to_string()).because(error)
+}
+
+/// The tasks found so far.
+#[derive(Default)]
+struct Tasks {
+    rows: Rows,
+    bytes: usize,
+}
+
+impl Tasks {
+    /// Keeps `name` if it is an untransformed task's.
+    fn keep(&mut self, name: &str, row: u32) -> Result<()> {
+        let (task, plain) = match name.split_once(SEPARATOR) {
+            None => (name, true),
+            Some((task, IDENTITY)) => (task, false),
+            Some(_) => return Ok(()),
+        };
+        if task == BLANK {
+            return Ok(());
         }
+        if let Some(known) = self.rows.get_mut(task) {
+            if plain && !known.plain {
+                *known = Row { row, plain };
+            }
+            return Ok(());
+        }
+        self.bytes += task.len();
+        if self.rows.len() >= MAX_TASKS || self.bytes > MAX_TASK_BYTES {
+            return Err(damaged("more tasks than ARC can have"));
+        }
+        self.rows.insert(task.into(), Row { row, plain });
         Ok(())
     }
 }
 
-impl<R: Read> Read for ShortStrings<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
-        for &byte in buffer.iter().take(count) {
-            self.pass(byte)?;
+/// Reads flat JSON name by name, several times as fast as `serde_json` reads a stream, and never a long name.
+struct Scanner<R> {
+    reader: R,
+    /// The name being read, quotes and escapes included.
+    name: Vec<u8>,
+}
+
+impl<R: BufRead> Scanner<R> {
+    fn buffer(&mut self) -> Result<&[u8]> {
+        self.reader.fill_buf().map_err(unreadable)
+    }
+
+    /// The next byte that is no white space, not yet taken.
+    fn peek(&mut self) -> Result<Option<u8>> {
+        loop {
+            let buffer = self.buffer()?;
+            let (blanks, byte) = match buffer.iter().position(|byte| !byte.is_ascii_whitespace()) {
+                Some(i) => (i, buffer.get(i).copied()),
+                None => (buffer.len(), None),
+            };
+            self.reader.consume(blanks);
+            if byte.is_some() || blanks == 0 {
+                return Ok(byte);
+            }
         }
-        Ok(count)
+    }
+
+    fn take(&mut self) -> Result<Option<u8>> {
+        let byte = self.peek()?;
+        self.reader.consume(usize::from(byte.is_some()));
+        Ok(byte)
+    }
+
+    /// Takes `byte` if it is next.
+    fn skip(&mut self, byte: u8) -> Result<bool> {
+        let is_next = self.peek()? == Some(byte);
+        self.reader.consume(usize::from(is_next));
+        Ok(is_next)
+    }
+
+    /// Takes the comma before another element, or the `end`.
+    fn more(&mut self, end: u8) -> Result<bool> {
+        match self.take()? {
+            Some(b',') => Ok(true),
+            Some(byte) if byte == end => Ok(false),
+            Some(_) => Err(damaged("expected a comma")),
+            None => Err(damaged("the file ends in the middle")),
+        }
+    }
+
+    fn name(&mut self) -> Result<Cow<'_, str>> {
+        if !self.skip(b'"')? {
+            return Err(damaged("expected a name"));
+        }
+        self.name.clear();
+        self.name.push(b'"');
+        let (mut escape, mut escapes) = (false, false);
+        loop {
+            let buffer = self.reader.fill_buf().map_err(unreadable)?;
+            let stop = if escape {
+                Some(0)
+            } else {
+                buffer.iter().position(|b| matches!(b, b'"' | b'\\'))
+            };
+            let count = stop.map_or(buffer.len(), |i| i + 1).min(buffer.len());
+            self.name.extend(buffer.iter().take(count));
+            self.reader.consume(count);
+            if count == 0 {
+                return Err(damaged("the file ends in the middle"));
+            }
+            if self.name.len() > MAX_NAME {
+                return Err(damaged("a name is too long"));
+            }
+            match self.name.last() {
+                _ if escape => escape = false,
+                Some(b'"') => break,
+                Some(b'\\') => (escape, escapes) = (true, true),
+                _ => {}
+            }
+        }
+        let name = if escapes {
+            serde_json::from_slice(&self.name).map(Cow::Owned)
+        } else {
+            serde_json::from_slice(&self.name).map(Cow::Borrowed)
+        };
+        name.map_err(|e| damaged("a name is no JSON string").because(e))
+    }
+
+    fn row(&mut self) -> Result<u32> {
+        self.peek()?;
+        let mut row: Option<u32> = None;
+        while let Some(digit) = self
+            .buffer()?
+            .first()
+            .filter(|byte| byte.is_ascii_digit())
+            .map(|byte| byte - b'0')
+        {
+            let next = row
+                .unwrap_or(0)
+                .checked_mul(10)
+                .and_then(|row| row.checked_add(digit.into()));
+            row = Some(next.ok_or_else(|| damaged("a row is out of range"))?);
+            self.reader.consume(1);
+        }
+        row.ok_or_else(|| damaged("expected the row of a name"))
     }
 }

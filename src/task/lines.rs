@@ -98,7 +98,7 @@ impl Lines {
     fn read(&mut self, limit: usize, document: usize) -> Option<Result<Vec<u8>, Unreadable>> {
         let reader = self.reader.as_mut()?;
         let mut line = Vec::new();
-        let (mut any, mut too_long) = (false, None);
+        let (mut any, mut too_long, mut max) = (false, None, None);
         loop {
             let chunk = match reader.fill_buf() {
                 Ok(chunk) => chunk,
@@ -119,9 +119,11 @@ impl Lines {
             let end = chunk.iter().position(|&byte| byte == b'\n');
             let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or(chunk);
             if too_long.is_none() {
-                let limit = if is_json(&line, part) { document } else { limit };
-                if line.len() + part.len() > limit {
-                    too_long = Some(limit);
+                // The first byte that is not blank decides.
+                max = max.or_else(|| begins_json(part).map(|json| if json { document } else { limit }));
+                let max = max.unwrap_or(limit);
+                if line.len() + part.len() > max {
+                    too_long = Some(max);
                     line = Vec::new();
                 } else {
                     line.extend_from_slice(part);
@@ -148,11 +150,12 @@ impl Lines {
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Whether a line begins like JSON: `line` is what was read of it, `part` what follows.
-fn is_json(line: &[u8], part: &[u8]) -> bool {
-    let blank = |byte: &&u8| !byte.is_ascii_whitespace() && !BYTE_ORDER_MARK.contains(byte);
-    let first = line.iter().find(blank).or_else(|| part.iter().find(blank));
-    matches!(first, Some(b'{' | b'[' | b'"'))
+/// Whether what follows begins like JSON; `None` if all of it is blank.
+fn begins_json(part: &[u8]) -> Option<bool> {
+    let first = part
+        .iter()
+        .find(|byte| !byte.is_ascii_whitespace() && !BYTE_ORDER_MARK.contains(byte))?;
+    Some(matches!(first, b'{' | b'[' | b'"'))
 }
 
 #[cfg(test)]
@@ -196,7 +199,7 @@ mod tests {
     #[test]
     fn lines_taken_back_come_again_with_their_numbers() {
         let mut lines = Lines::new(Cursor::new("a\nb\nc\n"));
-        let mut next = |lines: &mut Lines| lines.next(9, 9).map(|l| (l.number, l.text.unwrap_or_default()));
+        let next = |lines: &mut Lines| lines.next(9, 9).map(|l| (l.number, l.text.unwrap_or_default()));
         next(&mut lines);
         next(&mut lines);
         lines.take_back(1, "a\nb".into());

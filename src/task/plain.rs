@@ -19,6 +19,8 @@ pub(crate) struct Plain {
     a_line_each: bool,
     /// The grid so far: its rows and the lines where they stand.
     rows: Vec<(u64, String)>,
+    /// Some row is more than blank: until then the rows may be the first of a maze, or nothing.
+    begun: bool,
     maze: bool,
     /// Cells of the grid's first row.
     width: usize,
@@ -26,47 +28,26 @@ pub(crate) struct Plain {
     bytes: usize,
 }
 
-/// Keeps a blank line, which may turn out to be the first row of a maze: as many as have the same length.
-pub(crate) fn keep_blank(kept: &mut Vec<String>, line: String) {
-    let same = kept
-        .first()
-        .is_none_or(|first| first.len() == line.len() && kept.len() < line.len());
-    if !same || line.len() > MAX_LINE / (kept.len() + 1) {
-        kept.clear();
-    }
-    if !line.is_empty() {
-        kept.push(line);
-    }
-}
-
 impl Plain {
-    /// Begins with `line`, before which directly lie the `blank` lines.
-    pub(crate) fn begin(blank: Vec<String>, number: u64, line: String, ready: &mut VecDeque<Cells>) -> Plain {
-        let mut plain = Plain::default();
-        let width = line.chars().count();
-        if text::is_maze(&line) && blank.iter().all(|row| row.chars().count() == width) {
-            plain.maze = true;
-            plain.width = width;
-            plain.bytes = blank.iter().map(String::len).sum();
-            let first = number.saturating_sub(blank.len() as u64);
-            plain.rows = (first..).zip(blank).collect();
-        }
-        plain.line(number, line, ready);
-        plain
-    }
-
     /// Reads a line; puzzles that it completes are appended to `ready`.
     pub(crate) fn line(&mut self, number: u64, line: String, ready: &mut VecDeque<Cells>) {
-        if self.rows.is_empty() {
-            self.maze = text::is_maze(&line);
+        let blank = line.trim().is_empty();
+        if self.a_line_each && blank {
+            return;
+        }
+        if !self.begun {
+            self.maze = blank || text::is_maze(&line);
+            if !self.maze || line.chars().count() != self.width {
+                self.clear();
+            }
         }
         let cells = if self.maze { line } else { text::cells(&line) };
         let count = cells.chars().count();
-        if self.maze && count != self.width && cells.trim().is_empty() {
-            return self.end(ready);
-        }
-        if cells.is_empty() {
-            // Sudokus have gaps and dashes between their boxes.
+        if cells.is_empty() || (blank && self.begun && count != self.width) {
+            // Mazes end at a gap; Sudokus have gaps and dashes between their boxes.
+            if self.maze {
+                self.end(ready);
+            }
             return;
         }
         if self.a_line_each || (count != self.width && text::stands_alone(&cells, self.maze)) {
@@ -80,6 +61,7 @@ impl Plain {
         if self.rows.is_empty() {
             self.width = count;
         }
+        self.begun |= !blank;
         self.bytes += cells.len();
         self.rows.push((number, cells));
         if self.rows.len() == self.width || self.bytes > MAX_LINE {
@@ -90,8 +72,11 @@ impl Plain {
     /// Ends the grid.
     pub(crate) fn end(&mut self, ready: &mut VecDeque<Cells>) {
         let rows = std::mem::take(&mut self.rows);
-        (self.width, self.bytes) = (0, 0);
-        let Some(&(line, _)) = rows.first() else { return };
+        let begun = self.begun;
+        self.clear();
+        let Some(&(line, _)) = rows.first().filter(|_| begun) else {
+            return;
+        };
         if self.is_stream(&rows) {
             self.a_line_each = true;
             let puzzles = rows.into_iter().map(|(line, cells)| Cells {
@@ -102,6 +87,11 @@ impl Plain {
         }
         let content = text::one(rows.into_iter().map(|(_, row)| row).collect());
         ready.push_back(Cells { content, line });
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        (self.begun, self.width, self.bytes) = (false, 0, 0);
     }
 
     /// Whether the rows are no grid but puzzles, of which the first is broken, so that it did not stand alone.

@@ -193,7 +193,7 @@ impl Records {
 
     /// Finds out by its first line what the input is.
     fn first(&mut self) -> Option<Item> {
-        let mut blank = Vec::new();
+        let mut plain = Plain::default();
         loop {
             let Some(Line { number, text }) = self.lines.next(MAX_LINE, MAX_DOCUMENT) else {
                 self.form = Form::Done;
@@ -204,7 +204,8 @@ impl Records {
                 Err(why) => return Some(self.unreadable(number, why)),
             };
             if text.trim().is_empty() {
-                plain::keep_blank(&mut blank, text);
+                // It may be the first row of a maze.
+                plain.line(number, text, &mut self.ready);
                 continue;
             }
             if csv::is_header(&text) {
@@ -222,7 +223,8 @@ impl Records {
             if json::starts(&text) {
                 return self.first_document(number, text);
             }
-            self.form = Form::Plain(Plain::begin(blank, number, text, &mut self.ready));
+            plain.line(number, text, &mut self.ready);
+            self.form = Form::Plain(plain);
             return None;
         }
     }

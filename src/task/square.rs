@@ -1,7 +1,7 @@
 //! Square grids in any form that people write: cells read out of it, answers written back into it.
 
-use super::common::{MAX_CELLS, at, side, wrong_form};
-use super::puzzle::Content;
+use super::common::{at, side, wrong_form};
+use super::puzzle::{Content, MAX_CELLS};
 use crate::error::{Error, Result};
 
 /// A cell as it was written.

@@ -1,6 +1,7 @@
 //! Raw tokens: any model on any data.
 
-use super::common::{MAX_CELLS, id_of, puzzle_row, side, wrong_form};
+use super::common::{id_of, puzzle_row, side, wrong_form};
+use super::puzzle::MAX_CELLS;
 use super::{Content, Problem, Puzzle, Space, Task, Verdict};
 use crate::error::{Error, Result};
 

@@ -14,6 +14,7 @@ mod swiglu;
 mod tiles;
 mod token_mix;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use super::slots::Slots;
 use super::{Backend, Loaded, Program};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Buffer, Call, Plan};
-use crate::weights::{Weight, Weights};
+use crate::weights::{Tensor, Weight, Weights};
 use qkv_rope::Rope;
 use tiles::{Sum, row_tile, run_tiles};
 
@@ -66,17 +67,56 @@ impl Backend for Cpu {
     }
 
     fn load(&self, weights: Arc<Weights>) -> Result<Arc<dyn Loaded>> {
+        let turned = weights.iter().filter(|(weight, _)| is_turned(*weight));
+        let turned = turned
+            .map(|(weight, tensor)| (weight, transpose(tensor)))
+            .collect();
         Ok(Arc::new(CpuWeights {
             team: self.team.clone(),
-            weights,
+            weights: Arc::new(Prepared {
+                turned,
+                as_stored: weights,
+            }),
         }))
     }
+}
+
+/// The weights as the products want them.
+#[derive(Debug)]
+struct Prepared {
+    /// Projections of rows `[N, K]`, transposed to `[K, N]`: a product then reads them as they lie, where it would otherwise
+    /// transpose them anew each time (a third of a step).
+    turned: HashMap<Weight, Vec<f32>>,
+    as_stored: Arc<Weights>,
+}
+
+impl Prepared {
+    fn get(&self, weight: Weight) -> &[f32] {
+        self.turned
+            .get(&weight)
+            .unwrap_or_else(|| &self.as_stored.get(weight).data)
+    }
+}
+
+/// Whether a weight stands on the right of its products.
+fn is_turned(weight: Weight) -> bool {
+    matches!(
+        weight,
+        Weight::Qkv(..) | Weight::OProj(..) | Weight::GateUp(..) | Weight::Down(..) | Weight::LmHead
+    )
+}
+
+fn transpose(tensor: &Tensor) -> Vec<f32> {
+    let columns = tensor.shape.last().copied().unwrap_or(1).max(1);
+    (0..columns)
+        .flat_map(|c| tensor.data.iter().skip(c).step_by(columns).copied())
+        .collect()
 }
 
 #[derive(Debug)]
 struct CpuWeights {
     team: Arc<ThreadPool>,
-    weights: Arc<Weights>,
+    weights: Arc<Prepared>,
 }
 
 impl Loaded for CpuWeights {
@@ -95,7 +135,7 @@ impl Loaded for CpuWeights {
 #[derive(Debug)]
 struct CpuProgram {
     team: Arc<ThreadPool>,
-    weights: Arc<Weights>,
+    weights: Arc<Prepared>,
     plan: Arc<Plan>,
     rope: Option<Rope>,
     memory: Slots,
@@ -105,7 +145,7 @@ struct CpuProgram {
 
 impl CpuProgram {
     fn weight(&self, weight: Weight) -> &[f32] {
-        &self.weights.get(weight).data
+        self.weights.get(weight)
     }
 
     /// Runs one call for all live slots. The output is taken out of the memory meanwhile: no call reads what it writes.

@@ -37,7 +37,7 @@ impl Rope {
     }
 }
 
-/// Some rows of: s `[L, D]`, qkv `[3D, D]` -> `[L, 3D]`, queries and keys turned.
+/// Some rows of: s `[L, D]`, qkv turned to `[D, 3D]` -> `[L, 3D]`, queries and keys turned.
 pub(super) fn qkv_rope(
     d: &Dims,
     sources: &Sum<'_>,
@@ -53,7 +53,7 @@ pub(super) fn qkv_rope(
         [rows.len(), 3 * h, h],
         1.0,
         Matrix::rows(&s, h),
-        Matrix::rows(qkv, h).t(),
+        Matrix::rows(qkv, 3 * h),
         out,
         3 * h,
     );

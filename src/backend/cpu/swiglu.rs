@@ -3,7 +3,7 @@ use std::ops::Range;
 use super::simd::{Matrix, matmul, silu_mul};
 use crate::plan::Dims;
 
-/// Some rows of: input `[L, D]`, gate_up `[2I, D]` -> `[L, I]`.
+/// Some rows of: input `[L, D]`, gate_up turned to `[D, 2I]` -> `[L, I]`.
 pub(super) fn swiglu(d: &Dims, input: &[f32], rows: Range<usize>, gate_up: &[f32], out: &mut [f32]) {
     let (h, i) = (d.hidden, d.inner);
     let input = Matrix::rows(&input[rows.start * h..], h);
@@ -12,7 +12,7 @@ pub(super) fn swiglu(d: &Dims, input: &[f32], rows: Range<usize>, gate_up: &[f32
         [rows.len(), 2 * i, h],
         1.0,
         input,
-        Matrix::rows(gate_up, h).t(),
+        Matrix::rows(gate_up, 2 * i),
         &mut projected,
         2 * i,
     );

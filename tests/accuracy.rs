@@ -1,0 +1,269 @@
+//! The bundled models against PyTorch: accuracy and steps under each halting rule, by the program itself.
+//!
+//! By default on the first puzzles of each file, where the expected figures are those of the reference evaluation in PyTorch
+//! (float32) on the same puzzles. `TRM_ACCURACY=full` runs the whole files: minutes.
+#![cfg(all(feature = "bundled", feature = "cli"))]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::data;
+
+/// A file, and what PyTorch reaches on it: fraction solved exactly and mean steps.
+struct Case {
+    model: &'static str,
+    file: &'static str,
+    /// Puzzles from the start of the file; all with 0.
+    limit: usize,
+    head: (f64, f64),
+    /// Mazes have none: the program accepts any connected path, the reference only the label.
+    verified: Option<(f64, f64)>,
+    never: f64,
+    /// Right among the halted, under the rule `head`.
+    precision: f64,
+    /// Mazes: connected paths with the head, and after all steps.
+    paths: Option<(f64, f64)>,
+}
+
+const FIRST: &[Case] = &[
+    case(
+        "sudoku-4x4",
+        "sudoku_4x4_test.csv",
+        100,
+        (1.0, 1.0),
+        Some((1.0, 1.0)),
+        1.0,
+        1.0,
+    ),
+    case(
+        "sudoku-6x6",
+        "sudoku_6x6_minimal_test.csv",
+        200,
+        (0.96, 1.175),
+        Some((0.995, 1.3)),
+        0.995,
+        0.9648,
+    ),
+    case(
+        "sudoku-9x9",
+        "sudoku_9x9_newspaper_test.csv",
+        60,
+        (58.0 / 60.0, 1.117),
+        Some((1.0, 1.15)),
+        1.0,
+        0.9667,
+    ),
+    case(
+        "sudoku-9x9",
+        "sudoku_9x9_mixed_test.csv",
+        60,
+        (58.0 / 60.0, 2.217),
+        Some((59.0 / 60.0, 2.233)),
+        59.0 / 60.0,
+        0.9831,
+    ),
+    Case {
+        paths: Some((34.0 / 60.0, 33.0 / 60.0)),
+        ..case(
+            "maze-10x10",
+            "maze_10x10_test_1000.csv",
+            60,
+            (0.5, 7.983),
+            None,
+            0.5,
+            0.7692,
+        )
+    },
+];
+
+const WHOLE: &[Case] = &[
+    case(
+        "sudoku-4x4",
+        "sudoku_4x4_test.csv",
+        0,
+        (1.0, 1.0),
+        Some((1.0, 1.0)),
+        1.0,
+        1.0,
+    ),
+    case(
+        "sudoku-6x6",
+        "sudoku_6x6_minimal_test.csv",
+        0,
+        (0.977, 1.15),
+        Some((0.998, 1.20)),
+        0.998,
+        0.979,
+    ),
+    case(
+        "sudoku-6x6",
+        "sudoku_6x6_mixed_test.csv",
+        0,
+        (0.991, 1.02),
+        Some((0.999, 1.04)),
+        0.999,
+        0.991,
+    ),
+    case(
+        "sudoku-9x9",
+        "sudoku_9x9_newspaper_test.csv",
+        0,
+        (0.955, 1.17),
+        Some((1.0, 1.22)),
+        1.0,
+        0.955,
+    ),
+    case(
+        "sudoku-9x9",
+        "sudoku_9x9_mixed_test.csv",
+        0,
+        (0.923, 2.38),
+        Some((0.966, 2.53)),
+        0.966,
+        0.946,
+    ),
+    case(
+        "sudoku-9x9",
+        "sudoku_9x9_minimal_test.csv",
+        0,
+        (0.771, 5.66),
+        Some((0.812, 5.96)),
+        0.812,
+        0.920,
+    ),
+    case(
+        "sudoku-9x9",
+        "sudoku_extreme_test_500.csv",
+        0,
+        (0.250, 12.86),
+        Some((0.254, 12.89)),
+        0.254,
+        0.961,
+    ),
+    Case {
+        paths: Some((0.718, 0.706)),
+        ..case(
+            "maze-10x10",
+            "maze_10x10_test_1000.csv",
+            0,
+            (0.573, 7.06),
+            None,
+            0.575,
+            0.743,
+        )
+    },
+];
+
+const fn case(
+    model: &'static str,
+    file: &'static str,
+    limit: usize,
+    head: (f64, f64),
+    verified: Option<(f64, f64)>,
+    never: f64,
+    precision: f64,
+) -> Case {
+    Case {
+        model,
+        file,
+        limit,
+        head,
+        verified,
+        never,
+        precision,
+        paths: None,
+    }
+}
+
+/// The summary of `trm-run eval`.
+fn eval(case: &Case, rule: &str) -> serde_json::Value {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("models")
+        .join(case.model);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trm-run"));
+    command
+        .arg("eval")
+        .arg(model)
+        .arg("--data")
+        .arg(data("puzzles").join(case.file));
+    command.args(["--halt", rule, "--json"]);
+    if case.limit > 0 {
+        command.args(["--limit", &case.limit.to_string()]);
+    }
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
+#[track_caller]
+fn near(what: &str, got: &serde_json::Value, want: f64, tolerance: f64) {
+    let got = got.as_f64().unwrap_or_else(|| panic!("{what}: no number"));
+    assert!(
+        (got - want).abs() <= tolerance + 1e-9,
+        "{what}: {got}, PyTorch {want}"
+    );
+}
+
+#[test]
+fn accuracy_and_steps_are_those_of_pytorch() {
+    let full = std::env::var("TRM_ACCURACY").is_ok_and(|v| v == "full");
+    for case in if full { WHOLE } else { FIRST } {
+        // 0.3 points on a whole file; on a prefix, where one puzzle weighs more than that, not one puzzle.
+        let points = if full { 0.003 } else { 1e-4 };
+        let name = |rule: &str| format!("{} on {} under {rule}", case.model, case.file);
+        let head = eval(case, "head");
+        near(&name("head"), &head["exact"], case.head.0, points);
+        near(
+            &format!("steps of {}", name("head")),
+            &head["mean_steps"],
+            case.head.1,
+            0.05,
+        );
+        near(
+            &format!("precision of {}", name("head")),
+            &head["halt_precision"],
+            case.precision,
+            0.003,
+        );
+        if let Some((exact, steps)) = case.verified {
+            let verified = eval(case, "verified");
+            near(&name("verified"), &verified["exact"], exact, points);
+            near(
+                &format!("steps of {}", name("verified")),
+                &verified["mean_steps"],
+                steps,
+                0.05,
+            );
+        }
+        let never = eval(case, "never");
+        near(&name("never"), &never["exact"], case.never, points);
+        near(
+            &format!("steps of {}", name("never")),
+            &never["mean_steps"],
+            16.0,
+            0.0,
+        );
+        if let Some((with_head, after_all)) = case.paths {
+            near(
+                &format!("paths of {}", name("head")),
+                &head["valid"],
+                with_head,
+                points,
+            );
+            near(
+                &format!("paths of {}", name("never")),
+                &never["valid"],
+                after_all,
+                points,
+            );
+        }
+        eprintln!("{}: head {} / {}", name(""), head["exact"], head["mean_steps"]);
+    }
+}
