@@ -40,11 +40,19 @@ pub fn choose(kind: TaskKind, cells: usize) -> Result<&'static str> {
         ));
     }
     let side = cells.isqrt();
+    if matches!(kind, TaskKind::Sudoku | TaskKind::Maze) && side * side != cells {
+        let what = if kind == TaskKind::Sudoku {
+            "Sudoku"
+        } else {
+            "maze"
+        };
+        return Err(Error::puzzle(format!(
+            "a {what} has n x n cells (16, 36, 81, ...): this one has {cells}"
+        )));
+    }
     let what = match kind {
-        TaskKind::Sudoku | TaskKind::Maze if side * side == cells => {
-            format!("a {side}x{side} {}", kind.name())
-        }
-        TaskKind::Sudoku | TaskKind::Maze => format!("a {} of {cells} cells", kind.name()),
+        TaskKind::Sudoku => format!("a {side}x{side} Sudoku"),
+        TaskKind::Maze => format!("a {side}x{side} maze"),
         TaskKind::Arc => "an ARC task".to_string(),
         TaskKind::Tokens => "raw tokens".to_string(),
     };
@@ -64,10 +72,16 @@ mod tests {
         assert_eq!(choose(TaskKind::Maze, 100).unwrap(), "maze-10x10");
         let error = choose(TaskKind::Sudoku, 256).unwrap_err().to_string();
         assert!(
-            error.contains("a 16x16 sudoku") && error.contains("sudoku-6x6"),
+            error.contains("a 16x16 Sudoku") && error.contains("sudoku-6x6"),
             "{error}"
         );
         assert!(choose(TaskKind::Maze, 81).is_err());
+        assert!(
+            choose(TaskKind::Sudoku, 80)
+                .unwrap_err()
+                .to_string()
+                .contains("n x n")
+        );
     }
 
     #[test]

@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::model;
 use crate::plan::{Buffer, Plan};
 use crate::solve::{Halting, Stepper};
-use crate::weights::Weight;
 
 /// A batch of puzzles on a backend, refined by a model's plan; with access to its states and logits.
 #[derive(Debug)]
@@ -109,8 +108,7 @@ impl Stepper for NativeStepper {
         self.program.write_integers(Buffer::Tokens, slot, tokens)?;
         self.program.write(Buffer::Prefix, slot, &prefix)?;
         for state in self.model.config.states() {
-            let init = &self.model.weights.get(Weight::Init(state)).data;
-            let rows = init.repeat(self.plan().dims.positions);
+            let rows = self.model.initial(state).repeat(self.plan().dims.positions);
             self.program.write(Buffer::State(state), slot, &rows)?;
         }
         self.program.run(self.plan().embed(), &[slot])

@@ -365,7 +365,7 @@ impl Solver {
                 return Err(Error::new(ErrorKind::Device, message));
             }
         };
-        let made = (name, backend.load(self.model.weights.clone())?);
+        let made = (name, backend.load(self.model.weights()?)?);
         *loaded = Some(made.clone());
         Ok(made)
     }

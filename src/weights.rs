@@ -187,25 +187,6 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Takes every tensor that `config` demands from `make` and checks its shape.
-    ///
-    /// # Errors
-    /// Those of `make`; a tensor of another shape; an element that is not a finite number.
-    pub fn new(config: &Config, mut make: impl FnMut(Weight) -> Result<Tensor>) -> Result<Weights> {
-        Weights::collect(config, |weight| {
-            let tensor = make(weight)?;
-            let check = || {
-                weight.check_shape(config, &tensor.shape)?;
-                if tensor.shape.iter().product::<usize>() != tensor.data.len() {
-                    return Err(Error::checkpoint("has more or fewer elements than its shape"));
-                }
-                check_finite(&tensor.data)
-            };
-            check().map_err(|e| e.at(format!("tensor \"{}\"", weight.name())))?;
-            Ok(tensor)
-        })
-    }
-
     /// Takes tensors that are known to be right.
     pub(crate) fn collect(
         config: &Config,
@@ -224,27 +205,17 @@ impl Weights {
         Weights { tensors }
     }
 
+    /// All tensors, in no order.
+    pub fn into_tensors(self) -> impl Iterator<Item = (Weight, Tensor)> {
+        self.tensors.into_iter()
+    }
+
     /// A tensor.
     ///
     /// # Panics
     /// If it is none of the [`Config::weights`] that these weights were made for.
     pub fn get(&self, weight: Weight) -> &Tensor {
         &self.tensors[&weight]
-    }
-
-    /// All tensors, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (Weight, &Tensor)> {
-        self.tensors.iter().map(|(weight, tensor)| (*weight, tensor))
-    }
-
-    /// Number of trained parameters, as published: the puzzle embedding and the initial states, which are buffers, do
-    /// not count.
-    pub fn parameters(&self) -> usize {
-        let trained = self
-            .tensors
-            .iter()
-            .filter(|(weight, _)| !matches!(weight, Weight::Init(_)));
-        trained.map(|(_, tensor)| tensor.data.len()).sum()
     }
 }
 

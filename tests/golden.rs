@@ -163,7 +163,7 @@ fn every_variant_equals_pytorch_on_every_backend() {
         let directory = data("golden").join(case);
         let model = Arc::new(Model::open(&directory, &LoadOptions::default()).unwrap());
         let expected = Expected::open(&directory);
-        for (name, loaded) in backends(&model.weights) {
+        for (name, loaded) in backends(&model.weights().unwrap()) {
             let failures = run(&model, &*loaded, &expected);
             assert!(failures.is_empty(), "{case} on {name}: {failures:#?}");
         }
@@ -186,7 +186,7 @@ fn the_comparison_catches_planted_bugs() {
             ..LoadOptions::default()
         };
         let model = Arc::new(Model::open(&directory, &options).unwrap());
-        for (name, loaded) in backends(&model.weights) {
+        for (name, loaded) in backends(&model.weights().unwrap()) {
             let failures = run(&model, &*loaded, &Expected::open(&directory));
             assert!(
                 !failures.is_empty(),

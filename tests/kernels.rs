@@ -116,7 +116,7 @@ fn plan(d: Dims) -> Plan {
     }
 }
 
-fn weights(d: &Dims, noise: &mut Noise) -> Arc<Weights> {
+fn weights(d: &Dims, noise: &mut Noise) -> Weights {
     let (l, h, v, i, t) = (d.positions, d.hidden, d.vocab, d.inner, d.token_inner);
     let (net, block) = (Net::L, 0);
     let shapes = [
@@ -144,7 +144,7 @@ fn weights(d: &Dims, noise: &mut Noise) -> Arc<Weights> {
             (weight, Tensor { shape, data })
         })
         .collect();
-    Arc::new(Weights::from_tensors(tensors))
+    Weights::from_tensors(tensors)
 }
 
 fn cases(d: &Dims, slots: usize, noise: &mut Noise) -> Vec<Case> {

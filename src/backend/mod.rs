@@ -21,8 +21,8 @@ pub trait Backend: Debug + Send + Sync {
     /// What `--device` calls it: `cpu`, `reference`.
     fn name(&self) -> &str;
 
-    /// Prepares the weights for the device, once.
-    fn load(&self, weights: Arc<Weights>) -> Result<Arc<dyn Loaded>>;
+    /// Prepares the weights for the device, once, and keeps nothing else of them.
+    fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>>;
 }
 
 /// A model's weights on a device.

@@ -1,16 +1,16 @@
 //! A model, loaded: its configuration, its weights, and the puzzle embedding left in the file.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
 use super::names::{self, Names};
 use super::shapes::{missing, shapes};
 use super::{Checkpoint, Dtype, PuzzleRows, find};
-use crate::config::{Config, Provenance, Settings};
+use crate::config::{Config, Provenance, Settings, State};
 use crate::error::{Error, Result};
-use crate::weights::{Weights, check_finite};
+use crate::weights::{Weight, Weights, check_finite};
 
 /// Where hyper-parameters come from beside the files of the model; these win over them.
 #[derive(Debug, Clone, Default)]
@@ -43,8 +43,6 @@ pub struct Model {
     pub config: Config,
     /// Where each hyper-parameter came from.
     pub provenance: Vec<Provenance>,
-    /// Its tensors in memory, without the puzzle embedding.
-    pub weights: Arc<Weights>,
     /// The puzzle embedding, left in the file; none where the model has none.
     pub puzzle_rows: Option<PuzzleRows>,
     /// All its tensors, the puzzle embedding included, in the order of their published names.
@@ -53,6 +51,11 @@ pub struct Model {
     pub path: Option<PathBuf>,
     /// What was chosen or left aside while loading; also logged as warnings.
     pub notes: Vec<String>,
+    /// What was read at opening, until it is handed over.
+    weights: Mutex<Option<Weights>>,
+    /// The row that each state starts from.
+    initial: Vec<(State, Vec<f32>)>,
+    pub(super) names: Names,
     pub(super) checkpoint: Arc<Checkpoint>,
     pub(super) kept: Map<String, Value>,
 }
@@ -124,9 +127,15 @@ impl Model {
             });
         Ok(Model {
             tensors: stored(&checkpoint, &names, &config),
+            initial: config
+                .states()
+                .into_iter()
+                .map(|s| (s, weights.get(Weight::Init(s)).data.clone()))
+                .collect(),
             config,
             provenance: resolved.provenance,
-            weights: Arc::new(weights),
+            weights: Mutex::new(Some(weights)),
+            names,
             puzzle_rows,
             path,
             notes,
@@ -138,6 +147,25 @@ impl Model {
     /// The directory of the file, where what belongs to the model lies; none for a model from memory.
     pub fn directory(&self) -> Option<&Path> {
         self.path.as_deref().map(find::parent)
+    }
+
+    /// Its tensors, without the puzzle embedding, for a backend to keep. The first call hands over what was read at opening, a
+    /// further one reads the file again: a model at work is in memory once.
+    ///
+    /// # Errors
+    /// The file cannot be read again.
+    pub fn weights(&self) -> Result<Weights> {
+        // A poisoned lock guards nothing half-made: the weights are there or not.
+        let kept = self.weights.lock().unwrap_or_else(|e| e.into_inner()).take();
+        kept.map_or_else(|| read(&self.checkpoint, &self.names, &self.config), Ok)
+    }
+
+    /// The row that a carried state starts from, `[D]`.
+    pub fn initial(&self, state: State) -> &[f32] {
+        self.initial
+            .iter()
+            .find(|(s, _)| *s == state)
+            .map_or(&[], |(_, row)| row)
     }
 
     /// The file that the model came from.

@@ -78,7 +78,9 @@ impl Model {
         for tensor in &tensors {
             let at = |e: Error| e.at(format!("tensor \"{}\"", tensor.name));
             match tensor.data {
-                Data::Memory(data) => writer.floats(data, options.dtype).map_err(at)?,
+                Data::Stored(name) => writer
+                    .floats(&self.checkpoint.read(name)?.data, options.dtype)
+                    .map_err(at)?,
                 Data::Rows(rows) => rows.write(&mut writer, options.dtype).map_err(at)?,
             }
         }
@@ -128,13 +130,13 @@ impl Model {
     }
 
     fn saved_tensors<'a>(&'a self, rows: Option<&'a Rows<'a>>) -> Vec<Saved<'a>> {
-        let weights = self.config.weights().into_iter().map(|weight| {
-            let tensor = self.weights.get(weight);
-            Saved {
+        let weights = self.config.weights().into_iter().filter_map(|weight| {
+            let stored = self.names.weights.get(&weight)?;
+            Some(Saved {
                 name: weight.name(),
-                shape: tensor.shape.clone(),
-                data: Data::Memory(&tensor.data),
-            }
+                shape: weight.shape(&self.config),
+                data: Data::Stored(stored),
+            })
         });
         let rows = rows.map(|rows| {
             let shape = vec![rows.len(), rows.rows.width()];
@@ -214,7 +216,8 @@ struct Saved<'a> {
 }
 
 enum Data<'a> {
-    Memory(&'a [f32]),
+    /// Its name in the file that the model comes from.
+    Stored(&'a str),
     Rows(&'a Rows<'a>),
 }
 

@@ -25,8 +25,9 @@ fn open(name: &str) -> Result<Model, String> {
 #[track_caller]
 fn check(model: &Model, added: impl Fn(&str) -> bool, add: f32) {
     let expect = |name: &str, i: usize| element(name, i) + if added(name) { add } else { 0.0 };
+    let weights = model.weights().unwrap();
     for weight in model.config.weights() {
-        let (name, found) = (weight.name(), model.weights.get(weight));
+        let (name, found) = (weight.name(), weights.get(weight));
         for (i, value) in found.data.iter().enumerate() {
             assert_eq!(*value, expect(&name, i), "{name}, element {i}");
         }

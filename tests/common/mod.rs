@@ -17,7 +17,7 @@ pub(crate) fn data(path: &str) -> PathBuf {
 }
 
 /// Every backend that must agree with the others.
-pub(crate) fn backends(weights: &Arc<Weights>) -> Vec<(&'static str, Arc<dyn Loaded>)> {
+pub(crate) fn backends(weights: &Weights) -> Vec<(&'static str, Arc<dyn Loaded>)> {
     vec![
         ("reference", Reference.load(weights.clone()).unwrap()),
         ("cpu", Cpu::new(Some(2)).unwrap().load(weights.clone()).unwrap()),

@@ -66,37 +66,28 @@ impl Backend for Cpu {
         "cpu"
     }
 
-    fn load(&self, weights: Arc<Weights>) -> Result<Arc<dyn Loaded>> {
-        let turned = weights.iter().filter(|(weight, _)| is_turned(*weight));
-        let turned = turned
-            .map(|(weight, tensor)| (weight, transpose(tensor)))
-            .collect();
+    fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>> {
+        let prepared = |(weight, tensor): (Weight, Tensor)| {
+            (
+                weight,
+                if is_turned(weight) {
+                    transpose(&tensor)
+                } else {
+                    tensor.data
+                },
+            )
+        };
+        let weights = weights.into_tensors().map(prepared).collect();
         Ok(Arc::new(CpuWeights {
             team: self.team.clone(),
-            weights: Arc::new(Prepared {
-                turned,
-                as_stored: weights,
-            }),
+            weights: Arc::new(weights),
         }))
     }
 }
 
-/// The weights as the products want them.
-#[derive(Debug)]
-struct Prepared {
-    /// Projections of rows `[N, K]`, transposed to `[K, N]`: a product then reads them as they lie, where it would otherwise
-    /// transpose them anew each time (a third of a step).
-    turned: HashMap<Weight, Vec<f32>>,
-    as_stored: Arc<Weights>,
-}
-
-impl Prepared {
-    fn get(&self, weight: Weight) -> &[f32] {
-        self.turned
-            .get(&weight)
-            .unwrap_or_else(|| &self.as_stored.get(weight).data)
-    }
-}
+/// The weights as the products want them: projections of rows, `[N, K]`, are transposed to `[K, N]`. A product then reads them as
+/// they lie, where it would otherwise transpose them anew each time (a third of a step).
+type Prepared = HashMap<Weight, Vec<f32>>;
 
 /// Whether a weight stands on the right of its products.
 fn is_turned(weight: Weight) -> bool {
@@ -145,7 +136,7 @@ struct CpuProgram {
 
 impl CpuProgram {
     fn weight(&self, weight: Weight) -> &[f32] {
-        self.weights.get(weight)
+        &self.weights[&weight]
     }
 
     /// Runs one call for all live slots. The output is taken out of the memory meanwhile: no call reads what it writes.

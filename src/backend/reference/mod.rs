@@ -27,8 +27,8 @@ impl Backend for Reference {
         "reference"
     }
 
-    fn load(&self, weights: Arc<Weights>) -> Result<Arc<dyn Loaded>> {
-        Ok(Arc::new(ReferenceWeights(weights)))
+    fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>> {
+        Ok(Arc::new(ReferenceWeights(Arc::new(weights))))
     }
 }
 
