@@ -420,7 +420,7 @@ fn plain_text() {
     );
     // A broken line in a stream, at first and later.
     for at in 0..3 {
-        let mut lines = vec![nine.as_str(); 3];
+        let mut lines = [nine.as_str(); 3];
         lines[at] = &nine[1..];
         let found = read(lines.join("\n"), "-");
         let cells: Vec<usize> = found
@@ -429,6 +429,14 @@ fn plain_text() {
             .collect();
         assert_eq!(cells, lines.iter().map(|line| line.len()).collect::<Vec<_>>());
     }
+    // The first line is broken but as long as the others: no grid of 16 x 16, nor one of three rows.
+    let first = FOUR.replace('4', "9");
+    assert_eq!(read(format!("{first}\n{FOUR}\n{FOUR}\n"), "-").len(), 3);
+    let (first, maze) = ("   S  #         ", "   S  #      G  ");
+    assert_eq!(
+        read(format!("{first}\n{}", format!("{maze}\n").repeat(20)), "-").len(),
+        21
+    );
     // As newspapers print it.
     let mut newspaper = String::from("+-------+-------+-------+\n");
     for (i, row) in NINE.iter().enumerate() {

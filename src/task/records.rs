@@ -430,6 +430,9 @@ struct Span {
     lines: u64,
 }
 
+/// The most lines of a document: 8 MiB of a number a line, indented.
+const MAX_LINES: u64 = 1_000_000;
+
 /// The lines of a document.
 struct Document {
     text: String,
@@ -456,6 +459,12 @@ impl Document {
         };
         // No string goes over the end of a line.
         while brackets.depth > 0 && !brackets.in_string {
+            if document.at.lines == MAX_LINES {
+                document.why = Some(Error::puzzle(format!(
+                    "the document has more than {MAX_LINES} lines"
+                )));
+                return document;
+            }
             let left = MAX_DOCUMENT.saturating_sub(document.text.len() + 1);
             match lines.next(left, left) {
                 None => return document,

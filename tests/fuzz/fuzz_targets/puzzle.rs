@@ -13,14 +13,21 @@ fuzz_target!(|data: &[u8]| {
         rows.take(1000).for_each(drop);
     }
     let mut random = data.iter().fold(1, |seed, &byte| step(seed ^ u64::from(byte)));
-    for record in Records::new(Cursor::new(data.to_vec()), "fuzz.json").take(100).flatten() {
+    for record in Records::new(Cursor::new(data.to_vec()), "fuzz.json")
+        .take(100)
+        .flatten()
+    {
         play(&record.puzzle, &mut random);
     }
 });
 
 /// Shows a puzzle to every task and to models of several sizes.
 fn play(puzzle: &Puzzle, random: &mut u64) {
-    let _ = (puzzle.content.to_string(), puzzle.content.to_json(), puzzle.id.as_ref().map(Id::to_json));
+    let _ = (
+        puzzle.content.to_string(),
+        puzzle.content.to_json(),
+        puzzle.id.as_ref().map(Id::to_json),
+    );
     let sudoku = |box_shape| Sudoku { box_shape };
     let tasks: [&dyn Task; 6] = [
         &sudoku(None),
@@ -30,10 +37,19 @@ fn play(puzzle: &Puzzle, random: &mut u64) {
         &ArcGrid { identifiers: None },
         &Tokens,
     ];
-    for (vocab_size, seq_len, num_puzzle_identifiers) in
-        [(6, Some(16), 1), (11, Some(81), 1), (6, Some(900), 1), (12, Some(900), 3), (66, None, 0), (0, Some(0), 0)]
-    {
-        let space = Space { vocab_size, seq_len, num_puzzle_identifiers };
+    for (vocab_size, seq_len, num_puzzle_identifiers) in [
+        (6, Some(16), 1),
+        (11, Some(81), 1),
+        (6, Some(900), 1),
+        (12, Some(900), 3),
+        (66, None, 0),
+        (0, Some(0), 0),
+    ] {
+        let space = Space {
+            vocab_size,
+            seq_len,
+            num_puzzle_identifiers,
+        };
         let _ = detect(puzzle, Some(&space), None, Some("sudoku"));
         for task in tasks {
             answer(task, puzzle, &space, random);
@@ -43,10 +59,17 @@ fn play(puzzle: &Puzzle, random: &mut u64) {
 
 /// Decodes and verifies answers that are nearly right, random, too short and too long.
 fn answer(task: &dyn Task, puzzle: &Puzzle, space: &Space, random: &mut u64) {
-    let Ok(problem) = task.encode(puzzle, space) else { return };
+    let Ok(problem) = task.encode(puzzle, space) else {
+        return;
+    };
     let count = space.seq_len.unwrap_or(problem.tokens.len());
     assert_eq!(problem.tokens.len(), count);
-    assert!(problem.tokens.iter().all(|&token| (token as usize) < space.vocab_size));
+    assert!(
+        problem
+            .tokens
+            .iter()
+            .all(|&token| (token as usize) < space.vocab_size)
+    );
     for length in [count, count, 0, count / 2, count + 1] {
         let mut tokens: Vec<u32> = problem.solution.as_ref().unwrap_or(&problem.tokens).clone();
         tokens.resize(length, u32::MAX);
@@ -63,7 +86,8 @@ fn answer(task: &dyn Task, puzzle: &Puzzle, space: &Space, random: &mut u64) {
 }
 
 fn step(seed: u64) -> u64 {
-    seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
+    seed.wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407)
 }
 
 fn next(random: &mut u64) -> u64 {
