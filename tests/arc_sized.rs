@@ -40,7 +40,10 @@ fn write_model(directory: &Path) {
     let (mut header, mut at) = (Map::new(), 0);
     for (name, shape) in &tensors {
         let end = at + 4 * shape.iter().product::<usize>();
-        header.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": [at, end]}));
+        header.insert(
+            name.clone(),
+            json!({"dtype": "F32", "shape": shape, "data_offsets": [at, end]}),
+        );
         at = end;
     }
     let text = serde_json::to_vec(&header).unwrap();
@@ -51,12 +54,15 @@ fn write_model(directory: &Path) {
     let bytes = |values: Vec<f32>| values.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<_>>();
     let (embedding, trunk) = tensors.split_last().unwrap();
     for (_, shape) in trunk {
-        file.write_all(&bytes(noise.values(shape.iter().product()))).unwrap();
+        file.write_all(&bytes(noise.values(shape.iter().product())))
+            .unwrap();
     }
     let start = file.stream_position().unwrap();
-    file.seek(SeekFrom::Start(start + (4 * WIDTH * IDENTIFIER) as u64)).unwrap();
+    file.seek(SeekFrom::Start(start + (4 * WIDTH * IDENTIFIER) as u64))
+        .unwrap();
     file.write_all(&bytes(noise.values(WIDTH))).unwrap();
-    file.set_len(start + 4 * embedding.1.iter().product::<usize>() as u64).unwrap();
+    file.set_len(start + 4 * embedding.1.iter().product::<usize>() as u64)
+        .unwrap();
 
     let config = "arch:\n  H_cycles: 1\n  L_cycles: 1\n  num_heads: 2\n  expansion: 4\n  pos_encodings: rope\n  \
                   puzzle_emb_ndim: 512\n  puzzle_emb_len: 16\n  no_ACT_continue: true\n";
@@ -89,7 +95,10 @@ fn run(model: &Path, puzzle: &str) -> (std::process::Output, u64) {
     let mut most = 0;
     while child.try_wait().unwrap().is_none() {
         let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+        let line = text
+            .lines()
+            .find_map(|l| l.strip_prefix("VmHWM:"))
+            .unwrap_or("0 kB");
         most = most.max(line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024);
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -107,12 +116,19 @@ fn an_arc_sized_checkpoint_runs_one_task_in_under_100_mb() {
     let task = r#"{"id": "007bbfb7", "train": [], "test": [{"input": [[7, 0, 7], [7, 0, 7], [7, 7, 0]]}]}"#;
     let (output, most) = run(&model, task);
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(text.contains("\"task\":\"arc\""), "{text}");
     assert!((5..100).contains(&most), "{most} MB");
 
     let (output, most) = run(&model, &task.replace("007bbfb7", "ffffffff"));
     assert_eq!(output.status.code(), Some(2), "a task that it has never seen");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("ffffffff is not among"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("ffffffff is not among"),
+        "{output:?}"
+    );
     assert!(most < 100, "{most} MB");
 }

@@ -1,14 +1,70 @@
-//! The memory of a batch on the host: every buffer of a plan, a share for each slot.
+//! The memory of a batch on the host: every buffer of a plan, a share for each slot; and a program over it.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
 
+use super::Program;
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{Buffer, Dims, Plan};
+use crate::plan::{Buffer, Call, Dims, Plan};
+
+/// What a backend does with memory on the host.
+pub(crate) trait Kernels: Debug + Send {
+    /// Runs these calls, in order, for the live slots (rising).
+    fn run(&mut self, calls: &[Call], memory: &mut Slots, live: &[usize]) -> Result<()>;
+}
+
+/// A plan, its memory on the host, and the kernels that run it.
+#[derive(Debug)]
+pub(crate) struct OnHost<K> {
+    plan: Arc<Plan>,
+    memory: Slots,
+    kernels: K,
+}
+
+impl<K: Kernels> OnHost<K> {
+    /// Room for `slots` puzzles.
+    pub(crate) fn new(plan: Arc<Plan>, slots: usize, kernels: K) -> OnHost<K> {
+        OnHost {
+            memory: Slots::new(&plan, slots),
+            plan,
+            kernels,
+        }
+    }
+}
+
+impl<K: Kernels> Program for OnHost<K> {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn run(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()> {
+        self.kernels.run(&self.plan.calls[calls], &mut self.memory, live)
+    }
+
+    fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {
+        self.memory.write(buffer, slot, values)
+    }
+
+    fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> Result<()> {
+        self.memory.read(buffer, slot, values)
+    }
+
+    fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> Result<()> {
+        self.memory.write_integers(buffer, slot, values)
+    }
+
+    fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()> {
+        self.memory.read_integers(buffer, slot, values)
+    }
+}
 
 /// Buffers of a batch, addressed by name and slot.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    dims: Dims,
+    /// The sizes that all kernels share.
+    pub(crate) dims: Dims,
     slots: usize,
     floats: BTreeMap<Buffer, Vec<f32>>,
     integers: BTreeMap<Buffer, Vec<u32>>,

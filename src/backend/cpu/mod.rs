@@ -15,12 +15,11 @@ mod tiles;
 mod token_mix;
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::ThreadPool;
 
-use super::slots::Slots;
+use super::slots::{Kernels, OnHost, Slots};
 use super::{Backend, Loaded, Program};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Buffer, Call, Plan};
@@ -112,40 +111,46 @@ struct CpuWeights {
 
 impl Loaded for CpuWeights {
     fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>> {
-        Ok(Box::new(CpuProgram {
+        let kernels = CpuKernels {
             team: self.team.clone(),
             weights: self.weights.clone(),
             rope: Rope::of(&plan.dims),
-            memory: Slots::new(&plan, slots),
             channels: Vec::new(),
-            plan,
-        }))
+        };
+        Ok(Box::new(OnHost::new(plan, slots, kernels)))
     }
 }
 
 #[derive(Debug)]
-struct CpuProgram {
+struct CpuKernels {
     team: Arc<ThreadPool>,
     weights: Arc<Prepared>,
-    plan: Arc<Plan>,
     rope: Option<Rope>,
-    memory: Slots,
     /// What [`token_mix`] computes channel tile by channel tile, before it is put back into rows.
     channels: Vec<f32>,
 }
 
-impl CpuProgram {
+impl Kernels for CpuKernels {
+    fn run(&mut self, calls: &[Call], memory: &mut Slots, live: &[usize]) -> Result<()> {
+        let team = self.team.clone();
+        // One entry into the team for all calls: entering wakes a thread.
+        team.install(|| calls.iter().for_each(|call| self.call(call, memory, live)));
+        Ok(())
+    }
+}
+
+impl CpuKernels {
     fn weight(&self, weight: Weight) -> &[f32] {
         &self.weights[&weight]
     }
 
     /// Runs one call for all live slots. The output is taken out of the memory meanwhile: no call reads what it writes.
-    fn call(&mut self, call: &Call, live: &[usize]) {
+    fn call(&mut self, call: &Call, memory: &mut Slots, live: &[usize]) {
         if let Call::Decode { weight, state } = call {
-            return self.decode(*weight, *state, live);
+            return self.decode(*weight, *state, memory, live);
         }
         let target = call.writes()[0];
-        let mut out = self.memory.take(target);
+        let mut out = memory.take(target);
         match call {
             Call::TokenMix {
                 gate_up,
@@ -155,9 +160,9 @@ impl CpuProgram {
             } => {
                 let mut channels = std::mem::take(&mut self.channels);
                 token_mix::token_mix(
-                    &self.plan.dims,
+                    &memory.dims,
                     live,
-                    |slot| Sum::of(&self.memory, sources, slot),
+                    |slot| Sum::of(memory, sources, slot),
                     self.weight(*gate_up),
                     self.weight(*down),
                     &mut channels,
@@ -167,9 +172,9 @@ impl CpuProgram {
             }
             Call::Halt { weight, bias, state } => {
                 for &slot in live {
-                    let state = self.memory.get(*state, slot);
+                    let state = memory.get(*state, slot);
                     halt::halt(
-                        &self.plan.dims,
+                        &memory.dims,
                         state,
                         self.weight(*weight),
                         self.weight(*bias),
@@ -177,14 +182,14 @@ impl CpuProgram {
                     );
                 }
             }
-            _ => self.rows(call, live, target, &mut out),
+            _ => self.rows(call, memory, live, target, &mut out),
         }
-        self.memory.put(target, out);
+        memory.put(target, out);
     }
 
     /// The kernels that work on rows, a tile of rows at a time.
-    fn rows(&self, call: &Call, live: &[usize], target: Buffer, out: &mut [f32]) {
-        let d = &self.plan.dims;
+    fn rows(&self, call: &Call, memory: &Slots, live: &[usize], target: Buffer, out: &mut [f32]) {
+        let d = &memory.dims;
         let slot_len = target.len(d);
         let width = slot_len / d.positions;
         let tile = if matches!(call, Call::Embed { .. }) {
@@ -197,21 +202,19 @@ impl CpuProgram {
             match call {
                 Call::Embed { embedding, positions } => embed::embed(
                     d,
-                    self.memory.get_integers(Buffer::Tokens, slot),
-                    self.memory.get(Buffer::Prefix, slot),
+                    memory.get_integers(Buffer::Tokens, slot),
+                    memory.get(Buffer::Prefix, slot),
                     self.weight(*embedding),
                     positions.map(|w| self.weight(w)),
                     out,
                 ),
                 Call::QkvRope { qkv, sources, .. } => {
-                    let s = Sum::of(&self.memory, sources, slot);
+                    let s = Sum::of(memory, sources, slot);
                     qkv_rope::qkv_rope(d, &s, rows, self.weight(*qkv), self.rope.as_ref(), out);
                 }
-                Call::Attention { qkv, .. } => {
-                    attention::attention(d, self.memory.get(*qkv, slot), rows, out)
-                }
+                Call::Attention { qkv, .. } => attention::attention(d, memory.get(*qkv, slot), rows, out),
                 Call::Swiglu { gate_up, input, .. } => {
-                    swiglu::swiglu(d, self.memory.get(*input, slot), rows, self.weight(*gate_up), out);
+                    swiglu::swiglu(d, memory.get(*input, slot), rows, self.weight(*gate_up), out);
                 }
                 Call::ProjectAddNorm {
                     weight,
@@ -219,8 +222,8 @@ impl CpuProgram {
                     residuals,
                     ..
                 } => {
-                    let s = Sum::of(&self.memory, residuals, slot);
-                    let input = self.memory.get(*input, slot);
+                    let s = Sum::of(memory, residuals, slot);
+                    let input = memory.get(*input, slot);
                     project_add_norm::project_add_norm(d, input, rows, self.weight(*weight), &s, out);
                 }
                 Call::TokenMix { .. } | Call::Halt { .. } | Call::Decode { .. } => {}
@@ -228,15 +231,12 @@ impl CpuProgram {
         });
     }
 
-    fn decode(&mut self, weight: Weight, state: Buffer, live: &[usize]) {
-        let d = self.plan.dims;
-        let (mut logits, mut answer) = (
-            self.memory.take(Buffer::Logits),
-            self.memory.take_integers(Buffer::Answer),
-        );
+    fn decode(&self, weight: Weight, state: Buffer, memory: &mut Slots, live: &[usize]) {
+        let d = memory.dims;
+        let (mut logits, mut answer) = (memory.take(Buffer::Logits), memory.take_integers(Buffer::Answer));
         let slot_len = Buffer::Logits.len(&d);
         run_tiles(&mut logits, slot_len, slot_len, live, |slot, _, out| {
-            decode::logits(&d, self.memory.get(state, slot), self.weight(weight), out);
+            decode::logits(&d, memory.get(state, slot), self.weight(weight), out);
         });
         for &slot in live {
             decode::decode(
@@ -245,36 +245,7 @@ impl CpuProgram {
                 &mut answer[slot * d.tokens..][..d.tokens],
             );
         }
-        self.memory.put(Buffer::Logits, logits);
-        self.memory.put_integers(Buffer::Answer, answer);
-    }
-}
-
-impl Program for CpuProgram {
-    fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    fn run(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()> {
-        let (team, plan) = (self.team.clone(), self.plan.clone());
-        // One entry into the team for all calls: entering wakes a thread.
-        team.install(|| plan.calls[calls].iter().for_each(|call| self.call(call, live)));
-        Ok(())
-    }
-
-    fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {
-        self.memory.write(buffer, slot, values)
-    }
-
-    fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> Result<()> {
-        self.memory.read(buffer, slot, values)
-    }
-
-    fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> Result<()> {
-        self.memory.write_integers(buffer, slot, values)
-    }
-
-    fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()> {
-        self.memory.read_integers(buffer, slot, values)
+        memory.put(Buffer::Logits, logits);
+        memory.put_integers(Buffer::Answer, answer);
     }
 }

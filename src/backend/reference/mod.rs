@@ -9,10 +9,9 @@ mod qkv_rope;
 mod swiglu;
 mod token_mix;
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use super::slots::Slots;
+use super::slots::{Kernels, OnHost, Slots};
 use super::{Backend, Loaded, Program};
 use crate::error::Result;
 use crate::plan::{Buffer, Call, Plan};
@@ -37,45 +36,40 @@ struct ReferenceWeights(Arc<Weights>);
 
 impl Loaded for ReferenceWeights {
     fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>> {
-        let memory = Slots::new(&plan, slots);
-        Ok(Box::new(ReferenceProgram {
-            weights: self.0.clone(),
+        Ok(Box::new(OnHost::new(
             plan,
-            memory,
-        }))
+            slots,
+            ReferenceKernels(self.0.clone()),
+        )))
     }
 }
 
 #[derive(Debug)]
-struct ReferenceProgram {
-    weights: Arc<Weights>,
-    plan: Arc<Plan>,
-    memory: Slots,
+struct ReferenceKernels(Arc<Weights>);
+
+impl Kernels for ReferenceKernels {
+    fn run(&mut self, calls: &[Call], memory: &mut Slots, live: &[usize]) -> Result<()> {
+        for call in calls {
+            for &slot in live {
+                self.call(call, memory, slot)?;
+            }
+        }
+        Ok(())
+    }
 }
 
-impl ReferenceProgram {
+impl ReferenceKernels {
     fn weight(&self, weight: Weight) -> &[f32] {
-        &self.weights.get(weight).data
+        &self.0.get(weight).data
     }
 
-    /// The sum of some buffers, element by element, from left to right.
-    fn sum(&self, sources: &[Buffer], slot: usize) -> Vec<f32> {
-        let mut sum = self.memory.get(sources[0], slot).to_vec();
-        for &source in &sources[1..] {
-            sum.iter_mut()
-                .zip(self.memory.get(source, slot))
-                .for_each(|(s, v)| *s += v);
-        }
-        sum
-    }
-
-    fn call(&mut self, call: &Call, slot: usize) -> Result<()> {
-        let d = &self.plan.dims;
+    fn call(&self, call: &Call, memory: &mut Slots, slot: usize) -> Result<()> {
+        let d = &memory.dims;
         let value = match call {
             Call::Embed { embedding, positions } => embed::embed(
                 d,
-                self.memory.get_integers(Buffer::Tokens, slot),
-                self.memory.get(Buffer::Prefix, slot),
+                memory.get_integers(Buffer::Tokens, slot),
+                memory.get(Buffer::Prefix, slot),
                 self.weight(*embedding),
                 positions.map(|w| self.weight(w)),
             ),
@@ -86,16 +80,16 @@ impl ReferenceProgram {
                 ..
             } => token_mix::token_mix(
                 d,
-                &self.sum(sources, slot),
+                &sum(memory, sources, slot),
                 self.weight(*gate_up),
                 self.weight(*down),
             ),
             Call::QkvRope { qkv, sources, .. } => {
-                qkv_rope::qkv_rope(d, &self.sum(sources, slot), self.weight(*qkv))
+                qkv_rope::qkv_rope(d, &sum(memory, sources, slot), self.weight(*qkv))
             }
-            Call::Attention { qkv, .. } => attention::attention(d, self.memory.get(*qkv, slot)),
+            Call::Attention { qkv, .. } => attention::attention(d, memory.get(*qkv, slot)),
             Call::Swiglu { gate_up, input, .. } => {
-                swiglu::swiglu(d, self.memory.get(*input, slot), self.weight(*gate_up))
+                swiglu::swiglu(d, memory.get(*input, slot), self.weight(*gate_up))
             }
             Call::ProjectAddNorm {
                 weight,
@@ -104,56 +98,35 @@ impl ReferenceProgram {
                 ..
             } => project_add_norm::project_add_norm(
                 d,
-                self.memory.get(*input, slot),
+                memory.get(*input, slot),
                 self.weight(*weight),
-                &self.sum(residuals, slot),
+                &sum(memory, residuals, slot),
             ),
             Call::Halt { weight, bias, state } => halt::halt(
                 d,
-                self.memory.get(*state, slot),
+                memory.get(*state, slot),
                 self.weight(*weight),
                 self.weight(*bias),
             ),
             Call::Decode { weight, state } => {
-                let (logits, answer) = decode::decode(d, self.memory.get(*state, slot), self.weight(*weight));
-                self.memory.write_integers(Buffer::Answer, slot, &answer)?;
+                let (logits, answer) = decode::decode(d, memory.get(*state, slot), self.weight(*weight));
+                memory.write_integers(Buffer::Answer, slot, &answer)?;
                 logits
             }
         };
-        self.memory.write(call.writes()[0], slot, &value)
+        memory.write(call.writes()[0], slot, &value)
     }
 }
 
-impl Program for ReferenceProgram {
-    fn plan(&self) -> &Plan {
-        &self.plan
+/// The sum of some buffers, element by element, from left to right.
+fn sum(memory: &Slots, sources: &[Buffer], slot: usize) -> Vec<f32> {
+    let mut sum = memory.get(sources[0], slot).to_vec();
+    for &source in &sources[1..] {
+        sum.iter_mut()
+            .zip(memory.get(source, slot))
+            .for_each(|(s, v)| *s += v);
     }
-
-    fn run(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()> {
-        let plan = self.plan.clone();
-        for call in &plan.calls[calls] {
-            for &slot in live {
-                self.call(call, slot)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {
-        self.memory.write(buffer, slot, values)
-    }
-
-    fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> Result<()> {
-        self.memory.read(buffer, slot, values)
-    }
-
-    fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> Result<()> {
-        self.memory.write_integers(buffer, slot, values)
-    }
-
-    fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()> {
-        self.memory.read_integers(buffer, slot, values)
-    }
+    sum
 }
 
 /// `weight x` for a weight `[rows, x.len()]`.
