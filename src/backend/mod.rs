@@ -1,7 +1,7 @@
 //! Who runs a plan.
 //!
 //! A [`Backend`] takes the weights once ([`Backend::load`]); what it makes of them runs any plan of the model for any
-//! number of slots ([`Loaded::program`]). [`reference`] is the oracle, [`cpu`] the fast one, [`lockstep`] compares two.
+//! number of slots ([`Loaded::program`]). [`mod@reference`] is the oracle, [`cpu`] the fast one, [`lockstep`] compares two.
 
 pub mod cpu;
 pub mod lockstep;
