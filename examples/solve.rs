@@ -12,7 +12,7 @@ fn main() -> trm::Result<()> {
 
     println!("{}", answer.answer);
     match answer.why {
-        None => println!("solved in {} steps, {:.1?}", answer.steps, answer.time),
+        None => println!("solved, steps: {}, time: {:.1?}", answer.steps, answer.time),
         Some(why) => println!("not solved after {} steps: {why}", answer.steps),
     }
     Ok(())

@@ -79,6 +79,12 @@ impl NativeStepper {
 
 /// The plan of a model for puzzles of S = `tokens` tokens.
 pub(crate) fn plan(model: &Model, tokens: usize) -> Result<Plan> {
+    check_tokens(model, tokens)?;
+    Ok(model::record(&model.config, tokens))
+}
+
+/// An error unless the model takes puzzles of S = `tokens` tokens.
+pub(crate) fn check_tokens(model: &Model, tokens: usize) -> Result<()> {
     if let Some(seq_len) = model.config.seq_len.filter(|&s| s != tokens) {
         return Err(Error::argument(format!(
             "{tokens} tokens: this model takes {seq_len}"
@@ -89,7 +95,7 @@ pub(crate) fn plan(model: &Model, tokens: usize) -> Result<Plan> {
             "{tokens} tokens: a puzzle has 1 to 65536"
         )));
     }
-    Ok(model::record(&model.config, tokens))
+    Ok(())
 }
 
 impl Stepper for NativeStepper {

@@ -312,7 +312,13 @@ impl Solver {
                 self.model.config.task.as_deref(),
             )?)?,
         };
-        Ok((task.encode(puzzle, &space)?, task))
+        let problem = task.encode(puzzle, &space)?;
+        // What the model itself does not take is an error of this puzzle, not of the session that it would join.
+        crate::native::check_tokens(&self.model, problem.tokens.len())?;
+        if let Some(rows) = &self.model.puzzle_rows {
+            rows.row(problem.puzzle_id)?;
+        }
+        Ok((problem, task))
     }
 
     /// What a task must know of the model.

@@ -1,7 +1,8 @@
 //! The command line: options that all commands share, and each command's own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -141,16 +142,16 @@ pub(crate) struct Shared {
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) dtype: Option<Format>,
     /// Threads of the CPU [default: all].
-    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, global = true, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub(crate) threads: Option<usize>,
-    /// Puzzles at work at the same time [default: 16].
-    #[arg(long, global = true, value_name = "B", value_parser = at_least_one)]
+    /// Puzzles at work at the same time [default: 16; 1 for bench].
+    #[arg(long, global = true, value_name = "B", value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096))]
     pub(crate) batch: Option<usize>,
     /// Steps after which a puzzle ends [default: as many as the model was trained for].
-    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, global = true, value_name = "N", value_parser = steps())]
     pub(crate) max_steps: Option<usize>,
     /// No puzzle halts before this many steps [default: 1].
-    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, global = true, value_name = "N", value_parser = steps())]
     pub(crate) min_steps: Option<usize>,
     /// The head says halt above this probability [default: 0.5].
     #[arg(long, global = true, value_name = "P", value_parser = probability)]
@@ -184,6 +185,21 @@ pub(crate) struct Shared {
     pub(crate) quiet: bool,
 }
 
+impl Shared {
+    /// `--model` or `TRM_MODEL`; an empty variable is none.
+    pub(crate) fn model(&self) -> Option<&Path> {
+        self.model.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// `--device` or `TRM_DEVICE`, else `auto`.
+    pub(crate) fn device(&self) -> &str {
+        self.device
+            .as_deref()
+            .filter(|device| !device.is_empty())
+            .unwrap_or("auto")
+    }
+}
+
 /// Options of solving.
 #[derive(Debug, Args)]
 pub(crate) struct SolveArgs {
@@ -200,7 +216,7 @@ pub(crate) struct SolveArgs {
 pub(crate) struct InspectArgs {
     /// The model (or --model).
     #[arg(value_name = "MODEL")]
-    pub(crate) model: Option<PathBuf>,
+    pub(crate) subject: Option<PathBuf>,
     /// Also prints the kernel calls of a refinement step.
     #[arg(long)]
     pub(crate) plan: bool,
@@ -211,7 +227,7 @@ pub(crate) struct InspectArgs {
 pub(crate) struct ConvertArgs {
     /// The model (or --model).
     #[arg(value_name = "MODEL")]
-    pub(crate) model: Option<PathBuf>,
+    pub(crate) subject: Option<PathBuf>,
     /// The directory to write; it is made where it is missing.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
@@ -228,12 +244,12 @@ pub(crate) struct ConvertArgs {
 pub(crate) struct EvalArgs {
     /// The model (or --model).
     #[arg(value_name = "MODEL")]
-    pub(crate) model: Option<PathBuf>,
+    pub(crate) subject: Option<PathBuf>,
     /// Puzzles with solutions: CSV, NDJSON, JSON, or NAME__inputs.npy with NAME__labels.npy beside it.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub(crate) data: Vec<PathBuf>,
     /// Only the first N puzzles of each file.
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) limit: Option<usize>,
 }
 
@@ -242,12 +258,12 @@ pub(crate) struct EvalArgs {
 pub(crate) struct TraceArgs {
     /// The model (or --model).
     #[arg(value_name = "MODEL")]
-    pub(crate) model: Option<PathBuf>,
+    pub(crate) subject: Option<PathBuf>,
     /// Tokens, and optionally the states to start from.
     #[arg(long, value_name = "FILE")]
     pub(crate) inputs: PathBuf,
     /// Refinement steps to take.
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = steps())]
     pub(crate) steps: usize,
     /// The file to write.
     #[arg(short, long, value_name = "FILE")]
@@ -259,7 +275,7 @@ pub(crate) struct TraceArgs {
 pub(crate) struct BenchArgs {
     /// The model (or --model).
     #[arg(value_name = "MODEL")]
-    pub(crate) model: Option<PathBuf>,
+    pub(crate) subject: Option<PathBuf>,
 }
 
 /// `--task`.
@@ -315,13 +331,9 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("at least 1".into()),
-        Ok(n) if n <= 1 << 20 => Ok(n),
-        Ok(_) => Err("at most 1048576".into()),
-        Err(_) => Err("a whole number, 1 or more".into()),
-    }
+/// A number of steps or puzzles, which is not 0.
+fn steps() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=1 << 20)
 }
 
 fn probability(text: &str) -> Result<f32, String> {
@@ -353,6 +365,21 @@ mod tests {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             assert_eq!(cli.shared.batch, Some(3), "{line}");
             assert!(matches!(cli.command, Some(Command::Bench(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_model_is_the_first_argument_or_an_option() {
+        for line in [
+            "trm-run bench m",
+            "trm-run bench --model m",
+            "trm-run --model m bench",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            let Some(Command::Bench(args)) = cli.command else {
+                panic!("{line}")
+            };
+            assert_eq!(args.subject.or(cli.shared.model), Some("m".into()), "{line}");
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use trm::{CancelToken, Error, ErrorKind, Stepper};
 
 use crate::args::{BenchArgs, Shared};
-use crate::models::{batch, named, open, shown, solver};
+use crate::models::{named, open, shown, solver};
 use crate::output::{Done, Failure, print};
 use crate::report::{milliseconds, rounded};
 
@@ -17,7 +17,7 @@ const MOST: usize = 10_000;
 
 /// Runs the command.
 pub(crate) fn run(shared: &Shared, args: &BenchArgs, cancel: CancelToken) -> Result<Done, Failure> {
-    let path = named(&args.model, shared)?;
+    let path = named(&args.subject, shared)?;
     let start = Instant::now();
     let solver = solver(open(path, shared)?, shared)?;
     let device = solver.device_name()?;
@@ -28,7 +28,7 @@ pub(crate) fn run(shared: &Shared, args: &BenchArgs, cancel: CancelToken) -> Res
             "the model fits any size: give the number of tokens, as in --set seq_len=81",
         )
     })?;
-    let batch = batch(shared);
+    let batch = shared.batch.unwrap_or(1);
     let mut stepper = solver.stepper(tokens, batch)?;
     let load = start.elapsed();
     let mut random = Random(shared.seed);

@@ -19,7 +19,7 @@ pub(crate) fn run(shared: &Shared, args: &ConvertArgs) -> Result<Done, Failure> 
     };
     let box_shape = args.box_shape.as_deref().map(box_shape).transpose()?;
     let puzzle_ids = args.puzzle_ids.as_deref().map(ids).transpose()?;
-    let path = named(&args.model, shared)?;
+    let path = named(&args.subject, shared)?;
     let mut model = open(path, shared)?;
     // What is said here wins over what the files say.
     if let Some(kind) = kind(shared) {

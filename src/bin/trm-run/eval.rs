@@ -22,7 +22,7 @@ const SAID: u64 = 10;
 
 /// Runs the command.
 pub(crate) fn run(shared: &Shared, args: &EvalArgs, cancel: CancelToken) -> Result<Done, Failure> {
-    let path = named(&args.model, shared)?;
+    let path = named(&args.subject, shared)?;
     let rule = models::rule(shared).unwrap_or(HaltRule::Head);
     let solver = solver(open(path, shared)?, shared)?
         .halt(rule)
@@ -276,6 +276,8 @@ impl Desk for Eval<'_> {
     fn has_room(&self) -> bool {
         true
     }
+
+    fn begin(&mut self, _alone: bool) {}
 
     fn prepare(&mut self, item: Item) -> Result<Option<Work>, Failure> {
         let Item {

@@ -8,12 +8,12 @@ use trm::{Model, Solver};
 
 use crate::args::{InspectArgs, Shared};
 use crate::models::{named, open, shown};
-use crate::output::{Done, Failure, print};
+use crate::output::{Done, Failure, print, printable};
 use crate::report::rounded;
 
 /// Runs the command.
 pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<Done, Failure> {
-    let path = named(&args.model, shared)?;
+    let path = named(&args.subject, shared)?;
     let solver = Solver::new(open(path, shared)?);
     let model = solver.model().as_ref();
     let plan = model
@@ -25,7 +25,7 @@ pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<Done, Failure> 
         print(object(&shown(path), model, plan.as_ref(), args.plan))?;
         return Ok(Done::Well);
     }
-    print(text(&shown(path), model, plan.as_ref()).trim_end())?;
+    print(printable(text(&shown(path), model, plan.as_ref()).trim_end()))?;
     if args.plan {
         match plan {
             Some(plan) => print(format_args!(

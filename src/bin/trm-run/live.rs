@@ -1,7 +1,9 @@
 //! The terminal: what it can show, and a frame that is drawn over the last one.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,8 @@ use crate::args::Color;
 
 /// The least time that a frame stands: a step may take a millisecond, an eye does not.
 const STANDS: Duration = Duration::from_millis(120);
+/// Frames that may wait to be shown.
+const AHEAD: usize = 1024;
 
 /// What standard output can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,32 +47,43 @@ impl Terminal {
 /// Frames on their way to the terminal. Showing them takes no time from solving.
 #[derive(Debug)]
 pub(crate) struct Live {
-    frames: Sender<Vec<String>>,
+    frames: SyncSender<Vec<String>>,
+    waiting: Arc<AtomicUsize>,
     thread: JoinHandle<io::Result<()>>,
 }
 
 impl Live {
-    /// Starts with an empty screen below the cursor.
+    /// Starts below the cursor.
     pub(crate) fn start() -> Live {
-        let (frames, received) = channel::<Vec<String>>();
+        let (frames, received) = sync_channel::<Vec<String>>(AHEAD);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let behind = waiting.clone();
         let thread = std::thread::spawn(move || {
             let mut height = 0;
             let mut shown: Option<Instant> = None;
             for frame in received {
                 if let Some(shown) = shown {
-                    std::thread::sleep(STANDS.saturating_sub(shown.elapsed()));
+                    std::thread::sleep(
+                        stands(behind.load(Ordering::Relaxed)).saturating_sub(shown.elapsed()),
+                    );
                 }
+                behind.fetch_sub(1, Ordering::Relaxed);
                 draw(&frame, height)?;
                 height = frame.len();
                 shown = Some(Instant::now());
             }
             Ok(())
         });
-        Live { frames, thread }
+        Live {
+            frames,
+            waiting,
+            thread,
+        }
     }
 
     /// Shows a frame after those before it.
     pub(crate) fn show(&self, frame: Vec<String>) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         // The thread ends early only when the terminal is gone, which `finish` reports.
         let _ = self.frames.send(frame);
     }
@@ -80,6 +95,11 @@ impl Live {
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("drawing failed")))
     }
+}
+
+/// How long a frame stands while so many wait: the eye is never more than about two seconds behind.
+fn stands(waiting: usize) -> Duration {
+    STANDS.mul_f64((16.0 / waiting.max(1) as f64).min(1.0))
 }
 
 /// Draws over the last frame's lines, in one write.

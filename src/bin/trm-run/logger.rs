@@ -1,8 +1,8 @@
 //! The `log` crate's messages on standard error.
 
-use std::io::Write;
-
 use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::output::say;
 
 /// Writes `warning: ...` and the like; this program and its library only, others from `debug` on.
 struct Stderr;
@@ -40,8 +40,7 @@ impl Log for Stderr {
                 Level::Debug => "debug",
                 Level::Trace => "trace",
             };
-            // A closed standard error is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "{name}: {}", record.args());
+            say(format_args!("{name}: {}", record.args()));
         }
     }
 

@@ -116,7 +116,7 @@ impl<'a> Models<'a> {
             given: None,
             bundled: HashMap::new(),
         };
-        match &shared.model {
+        match shared.model() {
             Some(path) => models.given = Some(Rc::new(models.prepare(&shown(path), open(path, shared)?)?)),
             // A device that is not there is an error even before the first puzzle.
             None => drop(device(shared)?),
@@ -153,7 +153,7 @@ impl<'a> Models<'a> {
 
 /// The model that a command takes as its first argument or as `--model`.
 pub(crate) fn named<'a>(argument: &'a Option<PathBuf>, shared: &'a Shared) -> trm::Result<&'a Path> {
-    argument.as_deref().or(shared.model.as_deref()).ok_or_else(|| {
+    argument.as_deref().or(shared.model()).ok_or_else(|| {
         Error::new(
             ErrorKind::Argument,
             "no model: give a file, a directory or the name of a bundled model",
@@ -167,15 +167,22 @@ pub(crate) fn open(path: &Path, shared: &Shared) -> trm::Result<Model> {
         config: shared.config.clone(),
         set: shared.set.clone(),
     };
-    let bundled = path
-        .to_str()
-        .filter(|_| !path.exists())
-        .and_then(trm::bundled::bytes);
-    let model = match bundled {
-        Some(bytes) => Model::from_bytes(bytes, &options).map_err(|e| e.at(path.display()))?,
-        None => Model::open(path, &options)?,
-    };
-    Ok(model)
+    if !matches!(path.try_exists(), Ok(false)) {
+        return Model::open(path, &options);
+    }
+    match path.to_str().and_then(trm::bundled::bytes) {
+        Some(bytes) => Model::from_bytes(bytes, &options).map_err(|e| e.at(path.display())),
+        None => {
+            let message = match trm::bundled::NAMES {
+                [] => "there is no such file or directory".to_string(),
+                names => format!(
+                    "there is no such file or directory; bundled models are {}",
+                    names.join(", ")
+                ),
+            };
+            Err(Error::new(ErrorKind::Io, message).at(path.display()))
+        }
+    }
 }
 
 /// A solver with every option of the command line.
@@ -229,7 +236,7 @@ pub(crate) fn kind(shared: &Shared) -> Option<TaskKind> {
 }
 
 fn device(shared: &Shared) -> trm::Result<Device> {
-    let device = shared.device.as_deref().unwrap_or("auto").parse::<Device>()?;
+    let device = shared.device().parse::<Device>()?;
     if let Device::Gpu(_) = device {
         return Err(Error::new(
             ErrorKind::Device,

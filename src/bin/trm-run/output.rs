@@ -1,5 +1,6 @@
 //! What a command ends with, and the two streams that it writes to.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 
@@ -39,7 +40,23 @@ impl From<io::Error> for Failure {
 
 /// Writes a line to standard error. That it is closed is no reason to stop.
 pub(crate) fn say(line: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", printable(&line.to_string()));
+}
+
+/// Text that may come from a stranger, without what a terminal would obey.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(harmful) {
+        return Cow::Borrowed(text);
+    }
+    let show = |c: char| {
+        if harmful(c) {
+            c.escape_unicode().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    Cow::Owned(text.chars().map(show).collect())
 }
 
 /// Writes a line to standard output and flushes it, so that a reader has it at once.
@@ -70,5 +87,14 @@ impl StatusLine {
             let _ = write!(err, "\r\x1b[2K").and_then(|()| err.flush());
             self.shown = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_stranger_does_not_command_the_terminal() {
+        assert_eq!(super::printable("a\tb\n┌ ok"), "a\tb\n┌ ok");
+        assert_eq!(super::printable("\x1b]0;gone\x07"), "\\u{1b}]0;gone\\u{7}");
     }
 }

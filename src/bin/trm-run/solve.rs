@@ -11,7 +11,7 @@ use crate::args::{Shared, SolveArgs};
 use crate::input::{Body, Intake, Item, located};
 use crate::live::{Live, Terminal, fits};
 use crate::models::{self, Models, duration};
-use crate::output::{Done, Failure, StatusLine, print, say};
+use crate::output::{Done, Failure, StatusLine, print, printable, say};
 use crate::render::{self, Scene};
 use crate::report::{self, Totals};
 use crate::stream::{self, Desk, Work};
@@ -24,8 +24,6 @@ pub(crate) fn run(shared: &Shared, args: SolveArgs, cancel: CancelToken) -> Resu
     let models = Models::new(shared, cancel.clone())?;
     let mut intake = Intake::start(args.puzzles, None);
     let mut solve = Solve::new(shared, args.steps, models);
-    // Whether there is one puzzle or more decides how it is shown; a pipe may not tell yet.
-    solve.single = intake.at_hand(2, Duration::from_millis(20)) <= 1;
     let interrupted = stream::run(&mut solve, &mut intake, models::batch(shared), &cancel)?;
     solve.finish(interrupted)
 }
@@ -50,6 +48,7 @@ struct Solve<'a> {
     models: Models<'a>,
     with_steps: bool,
     terminal: Terminal,
+    /// The input is one puzzle.
     single: bool,
     live: Option<Live>,
     started: Instant,
@@ -167,11 +166,11 @@ impl<'a> Solve<'a> {
                 live.finish()?;
             }
             (_, frame) => {
-                if self.done > 1 {
+                if self.totals.puzzles > 1 {
                     print("")?;
                 }
                 if self.terminal.there && !self.single {
-                    print(format_args!("{}", place.id))?;
+                    print(printable(&place.id.to_string()))?;
                 }
                 print(frame.map_or_else(
                     || render::plain(&answer.answer, place.cols),
@@ -179,7 +178,9 @@ impl<'a> Solve<'a> {
                 ))?;
             }
         }
-        if !self.shared.quiet {
+        // Of a stream into a file only what went wrong is told one by one.
+        let wrong = answer.valid == Some(false) || answer.correct == Some(false);
+        if !self.shared.quiet && (self.single || self.terminal.there || wrong) {
             self.explain(place, answer);
         }
         Ok(())
@@ -312,6 +313,10 @@ impl<'a> Solve<'a> {
 impl Desk for Solve<'_> {
     fn has_room(&self) -> bool {
         self.places.len() < OUT_OF_ORDER
+    }
+
+    fn begin(&mut self, alone: bool) {
+        self.single = alone && self.done + self.places.len() == 1;
     }
 
     fn prepare(&mut self, item: Item) -> Result<Option<Work>, Failure> {

@@ -28,6 +28,9 @@ pub(crate) trait Desk {
     /// Whether another record may be taken in.
     fn has_room(&self) -> bool;
 
+    /// A session begins; `alone` if its first puzzle is the last of the input.
+    fn begin(&mut self, alone: bool);
+
     /// Makes a record ready, under the next number from 0; `None` if it cannot be run, which has been noted.
     fn prepare(&mut self, item: Item) -> Result<Option<Work>, Failure>;
 
@@ -78,7 +81,9 @@ pub(crate) fn run(
                     break;
                 }
                 _ => {
-                    let places = intake.at_hand(batch - 1, GATHER) + 1;
+                    let ahead = intake.at_hand(batch.max(2) - 1, GATHER);
+                    desk.begin(ahead == 0);
+                    let places = batch.min(ahead + 1);
                     let mut next = AtWork::begin(&work, places, started)?;
                     next.push(work)?;
                     at_work = Some(next);

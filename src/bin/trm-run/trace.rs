@@ -19,7 +19,7 @@ use crate::output::{Done, Failure, say};
 
 /// Runs the command.
 pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<Done, Failure> {
-    let solver = solver(open(named(&args.model, shared)?, shared)?, shared)?;
+    let solver = solver(open(named(&args.subject, shared)?, shared)?, shared)?;
     let config = &solver.model().config;
     let file = shown(&args.inputs);
     let checkpoint = Checkpoint::open(&args.inputs)?;

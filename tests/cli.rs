@@ -1,0 +1,16 @@
+//! The real program, run as a user runs it: exit codes, streams, JSON fields, and everything else that is a promise.
+#![cfg(feature = "cli")]
+
+#[path = "cli/harness.rs"]
+mod harness;
+
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/eval.rs"]
+mod eval;
+#[path = "cli/input.rs"]
+mod input;
+#[path = "cli/solve.rs"]
+mod solve;
+#[path = "cli/terminal.rs"]
+mod terminal;
