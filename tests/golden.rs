@@ -195,3 +195,57 @@ fn the_comparison_catches_planted_bugs() {
         }
     }
 }
+
+/// The same through the program: `trace` from the tokens, and from each stored state.
+#[test]
+#[cfg(feature = "cli")]
+fn trace_gives_what_pytorch_computed() {
+    use safetensors::tensor::TensorView;
+    let directory = tempfile::tempdir().unwrap();
+    let (input, output) = (
+        directory.path().join("in.safetensors"),
+        directory.path().join("out.safetensors"),
+    );
+    for case in CASES {
+        let folder = data("golden").join(case);
+        let expected = Expected::open(&folder);
+        let stored = SafeTensors::deserialize(&expected.0).unwrap();
+        for from in 0..2 {
+            let given = |name: &String| match name.split_once('.') {
+                None => name != "input_embedding",
+                Some((step, what)) => from == 1 && step == "step1" && what.starts_with('z'),
+            };
+            let names = stored.names().into_iter().map(|n| n.to_string()).filter(given);
+            let views: Vec<(String, TensorView<'_>)> = names
+                .map(|n| {
+                    (
+                        n.trim_start_matches("step1.").to_string(),
+                        stored.tensor(&n).unwrap(),
+                    )
+                })
+                .collect();
+            std::fs::write(&input, safetensors::serialize(views, None).unwrap()).unwrap();
+            let status = std::process::Command::new(env!("CARGO_BIN_EXE_trm-run"))
+                .args(["trace", "--steps", "1", "--inputs"])
+                .args([&input, Path::new("-o"), &output, &folder])
+                .status()
+                .unwrap();
+            assert!(status.success(), "{case}");
+            let written = Expected(std::fs::read(&output).unwrap());
+            let mut compared = 0;
+            for name in SafeTensors::deserialize(&written.0).unwrap().names() {
+                let want = match name.strip_prefix("step1.") {
+                    Some(what) => format!("step{}.{what}", from + 1),
+                    None => name.to_string(),
+                };
+                assert_eq!(
+                    differs(&want, &written.floats(name), &expected.floats(&want)),
+                    None,
+                    "{case}"
+                );
+                compared += 1;
+            }
+            assert!(compared >= 5, "{case}: {compared} tensors");
+        }
+    }
+}
