@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Loaded, Program};
+use crate::backend::{Case, Loaded, Program};
 use crate::checkpoint::Model;
 use crate::config::State;
 use crate::error::{Error, Result};
 use crate::model;
-use crate::plan::{Buffer, Plan};
+use crate::plan::{Buffer, Dims, Plan};
 use crate::solve::{Halting, Stepper};
 
 /// A batch of puzzles on a backend, refined by a model's plan; with access to its states and logits.
@@ -65,16 +65,27 @@ impl NativeStepper {
         self.program.read(buffer, slot, &mut values)?;
         Ok(values)
     }
+}
 
-    /// The puzzle's row of the puzzle embedding, padded with zeros to `[P, D]`.
-    fn prefix(&self, puzzle_id: u32) -> Result<Vec<f32>> {
-        let mut prefix = match &self.model.puzzle_rows {
-            Some(rows) => rows.row(puzzle_id)?,
-            None => Vec::new(),
-        };
-        prefix.resize(Buffer::Prefix.len(&self.plan().dims), 0.0);
-        Ok(prefix)
+/// What a puzzle brings to a backend: its tokens, its row of the puzzle embedding padded with zeros, and the initial states.
+pub(crate) fn case(model: &Model, d: &Dims, tokens: &[u32], puzzle_id: u32) -> Result<Case> {
+    let vocab = d.vocab;
+    if let Some(token) = tokens.iter().find(|&&t| t as usize >= vocab) {
+        return Err(Error::argument(format!(
+            "token {token}: the model's vocabulary has {vocab}"
+        )));
     }
+    let mut prefix = match &model.puzzle_rows {
+        Some(rows) => rows.row(puzzle_id)?,
+        None => Vec::new(),
+    };
+    prefix.resize(Buffer::Prefix.len(d), 0.0);
+    let initial = |state| (Buffer::State(state), model.initial(state).repeat(d.positions));
+    Ok(Case {
+        tokens: tokens.to_vec(),
+        prefix,
+        states: model.config.states().into_iter().map(initial).collect(),
+    })
 }
 
 /// The plan of a model for puzzles of S = `tokens` tokens.
@@ -104,19 +115,8 @@ impl Stepper for NativeStepper {
     }
 
     fn load(&mut self, slot: usize, tokens: &[u32], puzzle_id: u32) -> Result<()> {
-        let vocab = self.model.config.vocab_size;
-        if let Some(token) = tokens.iter().find(|&&t| t as usize >= vocab) {
-            return Err(Error::argument(format!(
-                "token {token}: the model's vocabulary has {vocab}"
-            )));
-        }
-        let prefix = self.prefix(puzzle_id)?;
-        self.program.write_integers(Buffer::Tokens, slot, tokens)?;
-        self.program.write(Buffer::Prefix, slot, &prefix)?;
-        for state in self.model.config.states() {
-            let rows = self.model.initial(state).repeat(self.plan().dims.positions);
-            self.program.write(Buffer::State(state), slot, &rows)?;
-        }
+        let case = case(&self.model, &self.plan().dims, tokens, puzzle_id)?;
+        case.write(&mut *self.program, slot)?;
         self.program.run(self.plan().embed(), &[slot])
     }
 

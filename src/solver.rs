@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::backend::cpu::Cpu;
+use crate::backend::lockstep::{Difference, compare_each};
 use crate::backend::reference::Reference;
-use crate::backend::{Backend, Loaded};
+use crate::backend::{Backend, Case, Loaded};
 use crate::checkpoint::{LoadOptions, Model};
 use crate::error::{Error, ErrorKind, Result};
 use crate::native::NativeStepper;
@@ -295,6 +296,28 @@ impl Solver {
     /// [`ErrorKind::Argument`] if the model fixes another S.
     pub fn plan(&self, tokens: usize) -> Result<Plan> {
         crate::native::plan(&self.model, tokens)
+    }
+
+    /// Runs one step of these puzzles, `[S]` tokens each, in lockstep on this device and on the scalar reference, call by call;
+    /// the first kernel whose results differ by more than `tolerance`. `observe` is told the difference after every call.
+    ///
+    /// # Errors
+    /// As [`Solver::empty_session`]; a token outside the vocabulary.
+    pub fn check(
+        &self,
+        puzzles: &[Vec<u32>],
+        tolerance: f32,
+        observe: &mut dyn FnMut(&Difference),
+    ) -> Result<Option<Difference>> {
+        let tokens = puzzles.first().map_or(0, Vec::len);
+        let plan = Arc::new(self.plan(tokens)?);
+        let cases: Result<Vec<Case>> = puzzles
+            .iter()
+            .map(|tokens| crate::native::case(&self.model, &plan.dims, tokens, 0))
+            .collect();
+        let device = self.loaded()?.1;
+        let reference = Reference.load(self.model.weights()?)?;
+        compare_each(&*reference, &*device, &plan, &cases?, tolerance, observe)
     }
 
     /// A puzzle as this model sees it, and the task that it belongs to.

@@ -199,7 +199,9 @@ fn eval(case: &Case, rule: &str) -> serde_json::Value {
         String::from_utf8_lossy(&output.stderr)
     );
     let text = String::from_utf8(output.stdout).unwrap();
-    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+    let summary: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    eprintln!("{} {} {summary}", case.model, case.file);
+    summary
 }
 
 #[track_caller]
@@ -264,6 +266,5 @@ fn accuracy_and_steps_are_those_of_pytorch() {
                 points,
             );
         }
-        eprintln!("{}: head {} / {}", name(""), head["exact"], head["mean_steps"]);
     }
 }

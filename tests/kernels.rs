@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use common::{Noise, backends};
-use trm::backend::lockstep::{Case, compare};
-use trm::backend::{Loaded, Program};
+use trm::backend::lockstep::compare;
+use trm::backend::{Case, Loaded, Program};
 use trm::config::{Net, State};
 use trm::plan::{Buffer, Call, Dims, Plan};
 use trm::weights::{Tensor, Weight, Weights};
@@ -203,17 +203,19 @@ fn every_kernel_agrees_on_every_backend_at_every_size() {
     }
 }
 
-/// A backend with a planted bug: one call's result is off by a little in one element.
+/// A backend with a planted bug: one call's result is off by a little in one element, or its answer in one cell.
 #[derive(Debug)]
 struct Planted {
     inner: Arc<dyn Loaded>,
     call: usize,
+    buffer: Buffer,
 }
 
 #[derive(Debug)]
 struct PlantedProgram {
     inner: Box<dyn Program>,
     call: usize,
+    buffer: Buffer,
 }
 
 impl Loaded for Planted {
@@ -221,6 +223,7 @@ impl Loaded for Planted {
         Ok(Box::new(PlantedProgram {
             inner: self.inner.program(plan, slots)?,
             call: self.call,
+            buffer: self.buffer,
         }))
     }
 }
@@ -231,9 +234,13 @@ impl Program for PlantedProgram {
     }
     fn run(&mut self, calls: Range<usize>, live: &[usize]) -> trm::Result<()> {
         self.inner.run(calls.clone(), live)?;
-        if calls.contains(&self.call) {
-            let buffer = self.plan().calls[self.call].writes()[0];
-            let slot = *live.last().unwrap();
+        let (buffer, slot) = (self.buffer, *live.last().unwrap());
+        if calls.contains(&self.call) && buffer.is_integer() {
+            let mut values = vec![0; buffer.len(&self.plan().dims)];
+            self.inner.read_integers(buffer, slot, &mut values)?;
+            *values.last_mut().unwrap() ^= 1;
+            self.inner.write_integers(buffer, slot, &values)?;
+        } else if calls.contains(&self.call) {
             let mut values = vec![0.0; buffer.len(&self.plan().dims)];
             self.inner.read(buffer, slot, &mut values)?;
             *values.last_mut().unwrap() += 2e-3;
@@ -262,19 +269,22 @@ fn lockstep_names_the_kernel_with_a_planted_bug() {
     let plan = Arc::new(plan(d));
     let weights = weights(&d, &mut noise);
     let cases = cases(&d, 3, &mut noise);
-    for call in 0..plan.calls.len() {
-        let backends = backends(&weights);
-        let planted = Planted {
-            inner: backends[1].1.clone(),
-            call,
-        };
-        let found = compare(&*backends[0].1, &planted, &plan, &cases, TOLERANCE)
-            .unwrap()
-            .expect("unseen");
-        assert_eq!(
-            (found.call, found.kernel, found.slot),
-            (call, plan.calls[call].kernel(), 2)
-        );
+    for (call, kernel) in plan.calls.iter().map(Call::kernel).enumerate() {
+        for buffer in plan.calls[call].writes() {
+            let backends = backends(&weights);
+            let planted = Planted {
+                inner: backends[1].1.clone(),
+                call,
+                buffer,
+            };
+            let found = compare(&*backends[0].1, &planted, &plan, &cases, TOLERANCE)
+                .unwrap()
+                .expect("unseen");
+            assert_eq!(
+                (found.call, found.kernel, found.buffer, found.slot),
+                (call, kernel, buffer, 2)
+            );
+        }
     }
 }
 

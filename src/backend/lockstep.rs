@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Loaded;
+use super::{Case, Loaded, Program};
 use crate::error::Result;
 use crate::plan::{Buffer, Plan};
 
@@ -38,21 +38,12 @@ impl fmt::Display for Difference {
     }
 }
 
-/// A puzzle to compare on: tokens, the padded row of the puzzle embedding, and the state before the first step.
-#[derive(Debug, Clone)]
-pub struct Case {
-    /// `[S]`.
-    pub tokens: Vec<u32>,
-    /// `[P, D]`.
-    pub prefix: Vec<f32>,
-    /// The carried states, `[L, D]` each.
-    pub states: Vec<(Buffer, Vec<f32>)>,
-}
-
-/// Runs the plan once (embed and one step) on both backends and compares what every call wrote.
+/// Runs the plan once (embed and one step) on both backends and compares what every call wrote; the first call whose results
+/// differ too much.
 ///
 /// After each call the first backend's result is given to the second, so that a difference is the kernel's own and not carried on.
-/// A difference counts above `tolerance` times the largest value of the buffer, or 1 where all are smaller.
+/// A difference counts above `tolerance` times the largest value of the buffer, or 1 where all are smaller. Answers may differ
+/// only where the logits of both tokens are as close as that.
 pub fn compare(
     expected: &dyn Loaded,
     actual: &dyn Loaded,
@@ -60,17 +51,25 @@ pub fn compare(
     cases: &[Case],
     tolerance: f32,
 ) -> Result<Option<Difference>> {
+    compare_each(expected, actual, plan, cases, tolerance, &mut |_| {})
+}
+
+/// [`compare`], telling `observe` the difference after every call, small ones too.
+pub fn compare_each(
+    expected: &dyn Loaded,
+    actual: &dyn Loaded,
+    plan: &Arc<Plan>,
+    cases: &[Case],
+    tolerance: f32,
+    observe: &mut dyn FnMut(&Difference),
+) -> Result<Option<Difference>> {
     let mut programs = [
         expected.program(plan.clone(), cases.len())?,
         actual.program(plan.clone(), cases.len())?,
     ];
     for program in &mut programs {
         for (slot, case) in cases.iter().enumerate() {
-            program.write_integers(Buffer::Tokens, slot, &case.tokens)?;
-            program.write(Buffer::Prefix, slot, &case.prefix)?;
-            for (state, values) in &case.states {
-                program.write(*state, slot, values)?;
-            }
+            case.write(&mut **program, slot)?;
         }
     }
     let live: Vec<usize> = (0..cases.len()).collect();
@@ -78,33 +77,67 @@ pub fn compare(
     for (number, call) in plan.calls.iter().enumerate() {
         expected.run(number..number + 1, &live)?;
         actual.run(number..number + 1, &live)?;
-        for buffer in call.writes().into_iter().filter(|b| !b.is_integer()) {
-            for &slot in &live {
-                let (mut want, mut got) = (
-                    vec![0.0; buffer.len(&plan.dims)],
-                    vec![0.0; buffer.len(&plan.dims)],
-                );
-                expected.read(buffer, slot, &mut want)?;
-                actual.read(buffer, slot, &mut got)?;
-                let scale = want.iter().fold(1.0f32, |m, v| m.max(v.abs()));
-                // NaN counts as the largest difference.
-                let difference = want
-                    .iter()
-                    .zip(&got)
-                    .map(|(a, b)| (a - b).abs())
-                    .fold(0.0f32, |m, v| if v.is_nan() { f32::INFINITY } else { m.max(v) });
-                if difference > tolerance * scale {
+        let buffer = call.writes()[0];
+        for &slot in &live {
+            let want = floats(&**expected, buffer, slot)?;
+            let got = floats(&**actual, buffer, slot)?;
+            let allowed = tolerance * want.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+            let difference = largest_difference(&want, &got);
+            let mut found = Difference {
+                call: number,
+                kernel: call.kernel(),
+                buffer,
+                slot,
+                difference,
+            };
+            observe(&found);
+            if difference > allowed {
+                return Ok(Some(found));
+            }
+            if call.writes().contains(&Buffer::Answer) {
+                let answers = [answers(&**expected, slot)?, answers(&**actual, slot)?];
+                found.difference = largest_gap(&want, &answers);
+                if found.difference > 2.0 * allowed {
                     return Ok(Some(Difference {
-                        call: number,
-                        kernel: call.kernel(),
-                        buffer,
-                        slot,
-                        difference,
+                        buffer: Buffer::Answer,
+                        ..found
                     }));
                 }
-                actual.write(buffer, slot, &want)?;
             }
+            actual.write(buffer, slot, &want)?;
         }
     }
     Ok(None)
+}
+
+fn floats(program: &dyn Program, buffer: Buffer, slot: usize) -> Result<Vec<f32>> {
+    let mut values = vec![0.0; buffer.len(&program.plan().dims)];
+    program.read(buffer, slot, &mut values)?;
+    Ok(values)
+}
+
+fn answers(program: &dyn Program, slot: usize) -> Result<Vec<u32>> {
+    let mut values = vec![0; program.plan().dims.tokens];
+    program.read_integers(Buffer::Answer, slot, &mut values)?;
+    Ok(values)
+}
+
+/// Something that is no number is the largest difference.
+fn largest_difference(want: &[f32], got: &[f32]) -> f32 {
+    let differences = want.iter().zip(got).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, |m, v| if v.is_nan() { f32::INFINITY } else { m.max(v) })
+}
+
+/// How far the logits `[S, V]` of two answers are apart in the cell where they differ most; a token that is none is infinitely far.
+fn largest_gap(logits: &[f32], [want, got]: &[Vec<u32>; 2]) -> f32 {
+    let vocab = logits.len() / want.len().max(1);
+    let gap = |(cell, (a, b)): (&[f32], (&u32, &u32))| match (cell.get(*a as usize), cell.get(*b as usize)) {
+        (Some(a), Some(b)) => (a - b).abs(),
+        _ => f32::INFINITY,
+    };
+    logits
+        .chunks_exact(vocab.max(1))
+        .zip(want.iter().zip(got))
+        .map(gap)
+        .fold(0.0, f32::max)
 }

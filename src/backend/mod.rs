@@ -52,3 +52,28 @@ pub trait Program: Debug + Send {
     /// Reads a slot's share of a buffer of whole numbers.
     fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()>;
 }
+
+/// A puzzle as it starts: tokens, the padded row of the puzzle embedding, and the state before the first step.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// `[S]`.
+    pub tokens: Vec<u32>,
+    /// `[P, D]`.
+    pub prefix: Vec<f32>,
+    /// The carried states, `[L, D]` each.
+    pub states: Vec<(Buffer, Vec<f32>)>,
+}
+
+impl Case {
+    /// Puts the puzzle into a place of a program.
+    ///
+    /// # Errors
+    /// A length is not that of the plan.
+    pub fn write(&self, program: &mut dyn Program, slot: usize) -> Result<()> {
+        program.write_integers(Buffer::Tokens, slot, &self.tokens)?;
+        program.write(Buffer::Prefix, slot, &self.prefix)?;
+        self.states
+            .iter()
+            .try_for_each(|(state, values)| program.write(*state, slot, values))
+    }
+}

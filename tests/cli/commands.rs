@@ -403,3 +403,21 @@ fn completions_and_the_manual_page() {
     assert!(trm(&["man"]).expect(0).out.contains(".TH trm-run"));
     trm(&["completions", "tcsh"]).expect(2);
 }
+
+#[test]
+fn check_compares_the_cpu_with_the_reference() {
+    for model in ["sudoku-4x4", "tests/data/golden/trm_mlp"] {
+        let run = trm(&["check", model, "--json"]).expect(0);
+        let report = run.json().pop().unwrap();
+        assert_eq!(
+            (&report["type"], &report["ok"], &report["first"]),
+            (&json!("check"), &json!(true), &json!(null))
+        );
+        assert_eq!(report["device"], "cpu");
+        let largest = report["largest"]["difference"].as_f64().unwrap();
+        assert!(largest > 0.0 && largest < 1e-4, "{run:#?}");
+    }
+    let run = trm(&["check", "tests/data/golden/hrm"]).expect(2);
+    assert!(run.err.contains("seq_len"), "{run:#?}");
+    trm(&["check", "tests/data/golden/hrm", "--set", "seq_len=9"]).expect(0);
+}

@@ -99,6 +99,15 @@ Examples:
   trm-run bench sudoku-9x9 --batch 1 --threads 1 --json
   trm-run bench runs/maze --set seq_len=900")]
     Bench(BenchArgs),
+    /// Compares a device with the scalar reference, kernel by kernel, and names the first that differs.
+    #[command(
+        after_help = "Exit code 0: all calls of a refinement step agree; 1: one does not.
+
+Examples:
+  trm-run check sudoku-9x9
+  trm-run check runs/my-sudoku --device cpu --json"
+    )]
+    Check(CheckArgs),
     /// Prints a completion script for a shell.
     #[command(after_help = "Examples:
   trm-run completions bash > ~/.local/share/bash-completion/completions/trm-run
@@ -273,6 +282,14 @@ pub(crate) struct TraceArgs {
 /// Options of `bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
+    /// The model (or --model).
+    #[arg(value_name = "MODEL")]
+    pub(crate) subject: Option<PathBuf>,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
     /// The model (or --model).
     #[arg(value_name = "MODEL")]
     pub(crate) subject: Option<PathBuf>,

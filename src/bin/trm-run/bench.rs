@@ -8,6 +8,7 @@ use trm::{CancelToken, Error, ErrorKind, Stepper};
 use crate::args::{BenchArgs, Shared};
 use crate::models::{named, open, shown, solver};
 use crate::output::{Done, Failure, print};
+use crate::random::Random;
 use crate::report::{milliseconds, rounded};
 
 /// How long is measured, and how often at least and at most.
@@ -115,24 +116,4 @@ fn peak_memory() -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes / 1024.0)
-}
-
-/// SplitMix64: the same tokens for the same seed, everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Tokens of a vocabulary, without padding where there is anything else.
-    fn tokens(&mut self, count: usize, vocab: usize) -> Vec<u32> {
-        let kinds = vocab.saturating_sub(1).max(1) as u64;
-        let first = u32::from(vocab > 1);
-        (0..count).map(|_| first + (self.next() % kinds) as u32).collect()
-    }
 }

@@ -4,6 +4,7 @@
 
 mod args;
 mod bench;
+mod check;
 mod convert;
 mod eval;
 mod input;
@@ -12,6 +13,7 @@ mod live;
 mod logger;
 mod models;
 mod output;
+mod random;
 mod render;
 mod report;
 mod solve;
@@ -68,6 +70,7 @@ fn run(cli: Cli) -> Result<Done, Failure> {
         Some(Command::Inspect(args)) => return inspect::run(&shared, &args),
         Some(Command::Convert(args)) => return convert::run(&shared, &args),
         Some(Command::Trace(args)) => return trace::run(&shared, &args),
+        Some(Command::Check(args)) => return check::run(&shared, &args),
         Some(Command::Bench(args)) => return bench::run(&shared, &args, cancel_on_interrupt()),
         Some(Command::Eval(args)) => return eval::run(&shared, &args, cancel_on_interrupt()),
         None if solve.puzzles.is_empty() => {
