@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::common::{at, fits_model, id_of, puzzle_row, wrong_length};
-use super::square::{Cell, Form};
+use super::common::{at, fits_model, wrong_length};
+use super::square::{self, Cell, Form};
 use super::{Content, Problem, Puzzle, Space, Task, Verdict};
 use crate::error::{Error, Result};
 
@@ -59,20 +59,7 @@ impl Task for Maze {
         {
             return Err(Error::puzzle("no way leads from the start to the goal"));
         }
-        let solution = puzzle
-            .solution
-            .as_ref()
-            .map(|s| read_solution(s, n))
-            .transpose()?;
-        Ok(Problem {
-            id: id_of(puzzle),
-            tokens,
-            solution,
-            puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
-            rows: n,
-            cols: n,
-            content: puzzle.content.clone(),
-        })
+        square::problem(puzzle, space, n, tokens, read_solution)
     }
 
     fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {

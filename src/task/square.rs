@@ -1,7 +1,8 @@
 //! Square grids in any form that people write: cells read out of it, answers written back into it.
 
-use super::common::{at, side, wrong_form};
+use super::common::{at, id_of, puzzle_row, side, wrong_form};
 use super::puzzle::{Content, MAX_CELLS};
+use super::{Problem, Puzzle, Space};
 use crate::error::{Error, Result};
 
 /// A cell as it was written.
@@ -25,6 +26,29 @@ pub(super) struct Form {
     pub(super) max_side: usize,
     /// Characters of a string that are no cells.
     pub(super) is_separator: fn(char) -> bool,
+}
+
+/// The problem of an n x n puzzle whose cells have been read.
+pub(super) fn problem(
+    puzzle: &Puzzle,
+    space: &Space,
+    n: usize,
+    tokens: Vec<u32>,
+    read_solution: impl Fn(&Content, usize) -> Result<Vec<u32>>,
+) -> Result<Problem> {
+    Ok(Problem {
+        id: id_of(puzzle),
+        tokens,
+        solution: puzzle
+            .solution
+            .as_ref()
+            .map(|s| read_solution(s, n))
+            .transpose()?,
+        puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
+        rows: n,
+        cols: n,
+        content: puzzle.content.clone(),
+    })
 }
 
 impl Form {

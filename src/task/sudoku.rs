@@ -1,7 +1,7 @@
 //! Sudoku: n x n digits, each once in every row, column and box.
 
-use super::common::{at, fits_model, id_of, puzzle_row, wrong_length};
-use super::square::{Cell, Form};
+use super::common::{at, fits_model, wrong_length};
+use super::square::{self, Cell, Form};
 use super::{Content, Problem, Puzzle, Space, Task, Verdict};
 use crate::error::{Error, Result};
 
@@ -49,20 +49,7 @@ impl Task for Sudoku {
                 "the givens contradict each other: {clash}"
             )));
         }
-        let solution = puzzle
-            .solution
-            .as_ref()
-            .map(|s| read_solution(s, n))
-            .transpose()?;
-        Ok(Problem {
-            id: id_of(puzzle),
-            tokens,
-            solution,
-            puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
-            rows: n,
-            cols: n,
-            content: puzzle.content.clone(),
-        })
+        square::problem(puzzle, space, n, tokens, read_solution)
     }
 
     fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
