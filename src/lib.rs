@@ -38,6 +38,7 @@ pub mod backend;
 pub mod bundled;
 pub mod checkpoint;
 pub mod config;
+mod devices;
 mod error;
 pub mod model;
 mod native;
@@ -49,6 +50,7 @@ pub mod weights;
 
 pub use checkpoint::{LoadOptions, Model, SaveDtype, SaveOptions};
 pub use config::Config;
+pub use devices::{DeviceInfo, DeviceKind, DeviceLimits, devices};
 pub use error::{Error, ErrorKind, Result};
 pub use native::NativeStepper;
 pub use solve::{Answer, CancelToken, HaltPolicy, HaltRule, Halting, PuzzleStep, Session, Step, Stepper};

@@ -1,9 +1,12 @@
 //! Who runs a plan.
 //!
 //! A [`Backend`] takes the weights once ([`Backend::load`]); what it makes of them runs any plan of the model for any
-//! number of slots ([`Loaded::program`]). [`mod@reference`] is the oracle, [`cpu`] the fast one, [`lockstep`] compares two.
+//! number of slots ([`Loaded::program`]). [`mod@reference`] is the oracle, [`cpu`] the fast one; `gpu` runs on graphics
+//! cards; [`lockstep`] compares two.
 
 pub mod cpu;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod lockstep;
 pub mod reference;
 mod slots;
@@ -18,8 +21,8 @@ use crate::weights::Weights;
 
 /// A way to run plans on some device.
 pub trait Backend: Debug + Send + Sync {
-    /// What `--device` calls it: `cpu`, `reference`.
-    fn name(&self) -> &str;
+    /// What `--device` calls it: `cpu`, `reference`, `gpu`.
+    fn name(&self) -> &'static str;
 
     /// Prepares the weights for the device, once, and keeps nothing else of them.
     fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>>;

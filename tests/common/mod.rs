@@ -16,12 +16,31 @@ pub(crate) fn data(path: &str) -> PathBuf {
         .join(path)
 }
 
-/// Every backend that must agree with the others.
+/// Every backend that must agree with the others; a GPU where there is one.
 pub(crate) fn backends(weights: &Weights) -> Vec<(&'static str, Arc<dyn Loaded>)> {
-    vec![
+    let mut all = vec![
         ("reference", Reference.load(weights.clone()).unwrap()),
         ("cpu", Cpu::new(Some(2)).unwrap().load(weights.clone()).unwrap()),
-    ]
+    ];
+    #[cfg(feature = "gpu")]
+    all.extend(gpu().map(|gpu| ("gpu", gpu.load(weights.clone()).unwrap())));
+    all
+}
+
+/// The best GPU, opened once for all tests of a program. Software will do. Where `TRM_REQUIRE_GPU` is 1, none is a failure.
+#[cfg(feature = "gpu")]
+pub(crate) fn gpu() -> Option<trm::backend::gpu::Gpu> {
+    use trm::backend::gpu::Gpu;
+    static OPENED: std::sync::OnceLock<Option<Gpu>> = std::sync::OnceLock::new();
+    let open = || match Gpu::open(None) {
+        Ok(gpu) => Some(gpu),
+        Err(e) if std::env::var("TRM_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{e}"),
+        Err(e) => {
+            eprintln!("skipped: no adapter: {e}");
+            None
+        }
+    };
+    OPENED.get_or_init(open).clone()
 }
 
 /// Reproducible noise without a dependency: xorshift, uniform in -1 .. 1.

@@ -61,7 +61,7 @@ impl Cpu {
 }
 
 impl Backend for Cpu {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "cpu"
     }
 

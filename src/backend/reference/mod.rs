@@ -22,7 +22,7 @@ use crate::weights::{Weight, Weights};
 pub struct Reference;
 
 impl Backend for Reference {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "reference"
     }
 

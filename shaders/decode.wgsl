@@ -1,0 +1,57 @@
+// decode: the answer logits of the positions P.. of a state, and each cell's likeliest token, the first of equals.
+// A workgroup computes 8 cells; the 8 invocations of a cell share the vocabulary. Grid: 1, (L - P) / 8, live slots.
+
+override L: u32 = 97u;   // positions
+override D: u32 = 512u;  // hidden size
+override P: u32 = 16u;   // prefix positions
+override V: u32 = 11u;   // vocabulary
+
+@group(0) @binding(0) var<storage, read> live: array<u32>;          // [live slots]
+@group(0) @binding(1) var<storage, read> weight: array<f32>;        // [D, V], the checkpoint's transposed
+@group(0) @binding(2) var<storage, read> state: array<f32>;         // [B, L, D]
+@group(0) @binding(3) var<storage, read_write> logits: array<f32>;  // [B, L - P, V]
+@group(0) @binding(4) var<storage, read_write> answer: array<u32>;  // [B, L - P]
+
+var<workgroup> bests: array<f32, 64>;   // an invocation's largest logit
+var<workgroup> tokens: array<u32, 64>;  // and its token
+
+@compute @workgroup_size(8, 8)
+fn decode(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(local_invocation_index) id: u32,
+) {
+    let slot = live[group.z];
+    let cell = group.y * 8u + local.y;
+    let inside = cell < L - P;
+    var best = -1e30;
+    var token = V;
+    if inside {
+        let start = (slot * L + P + cell) * D;
+        for (var v = local.x; v < V; v += 8u) {
+            var logit = 0.0;
+            for (var k = 0u; k < D; k++) {
+                logit += weight[k * V + v] * state[start + k];
+            }
+            logits[(slot * (L - P) + cell) * V + v] = logit;
+            if token == V || logit > best {
+                best = logit;
+                token = v;
+            }
+        }
+    }
+    bests[id] = best;
+    tokens[id] = token;
+    workgroupBarrier();
+    if inside && local.x == 0u {
+        for (var i = 1u; i < 8u; i++) {
+            let other = bests[id + i];
+            let larger = other > best || (other == best && tokens[id + i] < token);
+            if tokens[id + i] < V && larger {
+                best = other;
+                token = tokens[id + i];
+            }
+        }
+        answer[slot * (L - P) + cell] = token;
+    }
+}

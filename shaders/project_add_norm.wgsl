@@ -1,0 +1,145 @@
+// project_add_norm: out = norm(weight input + sum of the residuals).
+// A workgroup owns 8 whole rows, so the norm is its own; an invocation computes the 8 rows of 4 columns at a time.
+// Grid: 1, L / 8, live slots.
+
+override L: u32 = 97u;       // positions
+override D: u32 = 512u;      // columns: the hidden size
+override K: u32 = 1536u;     // width of the input
+override SOURCES: u32 = 1u;  // residuals, 1 to 4
+override EPS: f32 = 1e-5;
+override WG: u32 = 128u;     // invocations, a power of two
+
+@group(0) @binding(0) var<storage, read> live: array<u32>;          // [live slots]
+@group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;  // [K, D], rows padded to a multiple of 4
+@group(0) @binding(2) var<storage, read> source: array<f32>;        // the input, [B, L, K]
+@group(0) @binding(3) var<storage, read> residual0: array<f32>;     // [B, L, D]
+@group(0) @binding(4) var<storage, read> residual1: array<f32>;     // [B, L, D], read if SOURCES > 1
+@group(0) @binding(5) var<storage, read> residual2: array<f32>;     // [B, L, D], read if SOURCES > 2
+@group(0) @binding(6) var<storage, read> residual3: array<f32>;     // [B, L, D], read if SOURCES > 3
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;     // [B, L, D]
+
+const DEPTH: u32 = 32u;  // of a tile
+var<workgroup> tile: array<vec4<f32>, 64>;          // input, [DEPTH, 2, 4 rows]
+var<workgroup> squares: array<vec4<f32>, 2u * WG>;  // each invocation's share of the rows' sums of squares, [2, WG, 4 rows]
+
+fn input(slot: u32, row: u32, k: u32) -> f32 {
+    if row < L && k < K {
+        return source[(slot * L + row) * K + k];
+    }
+    return 0.0;
+}
+
+fn residual(i: u32) -> f32 {
+    var sum = residual0[i];
+    if SOURCES > 1u { sum += residual1[i]; }
+    if SOURCES > 2u { sum += residual2[i]; }
+    if SOURCES > 3u { sum += residual3[i]; }
+    return sum;
+}
+
+// Stores a row's 4 columns with the residual added, not yet normed, and returns the sum of their squares.
+fn store(slot: u32, row: u32, column: u32, projected: vec4<f32>) -> f32 {
+    if row >= L {
+        return 0.0;
+    }
+    let i = (slot * L + row) * D + column;
+    var v = vec4<f32>(projected.x + residual(i), 0.0, 0.0, 0.0);
+    out[i] = v.x;
+    if column + 1u < D { v.y = projected.y + residual(i + 1u); out[i + 1u] = v.y; }
+    if column + 2u < D { v.z = projected.z + residual(i + 2u); out[i + 2u] = v.z; }
+    if column + 3u < D { v.w = projected.w + residual(i + 3u); out[i + 3u] = v.w; }
+    return dot(v, v);
+}
+
+fn scale(slot: u32, row: u32, column: u32, factor: f32) {
+    if row >= L {
+        return;
+    }
+    let i = (slot * L + row) * D + column;
+    out[i] *= factor;
+    if column + 1u < D { out[i + 1u] *= factor; }
+    if column + 2u < D { out[i + 2u] *= factor; }
+    if column + 3u < D { out[i + 3u] *= factor; }
+}
+
+@compute @workgroup_size(WG)
+fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+    let slot = live[group.z];
+    let row = group.y * 8u;
+    let stride = (D + 3u) / 4u;
+    var low = vec4<f32>();
+    var high = vec4<f32>();
+    for (var first = 0u; first < stride; first += WG) {
+        let quad = first + id;
+        var p0 = vec4<f32>();
+        var p1 = vec4<f32>();
+        var p2 = vec4<f32>();
+        var p3 = vec4<f32>();
+        var p4 = vec4<f32>();
+        var p5 = vec4<f32>();
+        var p6 = vec4<f32>();
+        var p7 = vec4<f32>();
+        for (var start = 0u; start < K; start += DEPTH) {
+            for (var i = id; i < 64u; i += WG) {
+                let r = row + i / DEPTH * 4u;
+                let k = start + i % DEPTH;
+                tile[i % DEPTH * 2u + i / DEPTH] = vec4<f32>(
+                    input(slot, r, k), input(slot, r + 1u, k), input(slot, r + 2u, k), input(slot, r + 3u, k),
+                );
+            }
+            workgroupBarrier();
+            if quad < stride {
+                let depth = min(DEPTH, K - start);
+                for (var k = 0u; k < depth; k++) {
+                    let w = weight[(start + k) * stride + quad];
+                    let a = tile[k * 2u];
+                    let b = tile[k * 2u + 1u];
+                    p0 += a.x * w;
+                    p1 += a.y * w;
+                    p2 += a.z * w;
+                    p3 += a.w * w;
+                    p4 += b.x * w;
+                    p5 += b.y * w;
+                    p6 += b.z * w;
+                    p7 += b.w * w;
+                }
+            }
+            workgroupBarrier();
+        }
+        if quad < stride {
+            let column = quad * 4u;
+            low += vec4<f32>(
+                store(slot, row, column, p0), store(slot, row + 1u, column, p1),
+                store(slot, row + 2u, column, p2), store(slot, row + 3u, column, p3),
+            );
+            high += vec4<f32>(
+                store(slot, row + 4u, column, p4), store(slot, row + 5u, column, p5),
+                store(slot, row + 6u, column, p6), store(slot, row + 7u, column, p7),
+            );
+        }
+    }
+    squares[id] = low;
+    squares[WG + id] = high;
+    workgroupBarrier();
+    for (var half = WG / 2u; half > 0u; half /= 2u) {
+        if id < half {
+            squares[id] += squares[id + half];
+            squares[WG + id] += squares[WG + id + half];
+        }
+        workgroupBarrier();
+    }
+    let a = inverseSqrt(squares[0] / f32(D) + EPS);
+    let b = inverseSqrt(squares[WG] / f32(D) + EPS);
+    // A column belongs to one invocation, which finds here what it has stored.
+    for (var quad = id; quad < stride; quad += WG) {
+        let column = quad * 4u;
+        scale(slot, row, column, a.x);
+        scale(slot, row + 1u, column, a.y);
+        scale(slot, row + 2u, column, a.z);
+        scale(slot, row + 3u, column, a.w);
+        scale(slot, row + 4u, column, b.x);
+        scale(slot, row + 5u, column, b.y);
+        scale(slot, row + 6u, column, b.z);
+        scale(slot, row + 7u, column, b.w);
+    }
+}

@@ -1,0 +1,229 @@
+//! Adapters: which there are, which is the best, and one opened, with an eye on whether it still works.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use wgpu::{Adapter, BufferUsages, DeviceType, ErrorFilter};
+
+use crate::devices::{DeviceInfo, DeviceKind, DeviceLimits};
+use crate::error::{Error, ErrorKind, Result};
+
+/// All adapters, the best first: real ones before software, native interfaces before GLES. Their order is that of `gpu:N`.
+pub(crate) async fn adapters() -> Vec<(Adapter, DeviceInfo)> {
+    // Checking indirect calls costs an extra dispatch each; there are none, and later ones are our own.
+    let flags = wgpu::InstanceFlags::empty().with_env() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL;
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        flags,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
+    let mut adapters = instance.enumerate_adapters(backends).await;
+    adapters.sort_by_key(|adapter| {
+        let info = adapter.get_info();
+        (kind(info.device_type), info.backend == wgpu::Backend::Gl)
+    });
+    let described = |(number, adapter): (usize, Adapter)| {
+        let info = describe(number, &adapter);
+        (adapter, info)
+    };
+    adapters.into_iter().enumerate().map(described).collect()
+}
+
+fn kind(device_type: DeviceType) -> DeviceKind {
+    match device_type {
+        DeviceType::DiscreteGpu => DeviceKind::Discrete,
+        DeviceType::IntegratedGpu => DeviceKind::Integrated,
+        DeviceType::VirtualGpu => DeviceKind::Virtual,
+        DeviceType::Other => DeviceKind::Other,
+        DeviceType::Cpu => DeviceKind::Software,
+    }
+}
+
+fn describe(number: usize, adapter: &Adapter) -> DeviceInfo {
+    let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+    let driver = [info.driver, info.driver_info];
+    DeviceInfo {
+        number,
+        name: info.name,
+        backend: info.backend.to_str().to_string(),
+        driver: driver.join(" ").trim().to_string(),
+        kind: kind(info.device_type),
+        f16: features.contains(wgpu::Features::SHADER_F16),
+        subgroups: features
+            .contains(wgpu::Features::SUBGROUP)
+            .then_some([info.subgroup_min_size, info.subgroup_max_size]),
+        cooperative_matrix: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+            && !adapter.cooperative_matrix_properties().is_empty(),
+        limits: DeviceLimits {
+            buffer: limits.max_buffer_size.min(limits.max_storage_buffer_binding_size),
+            workgroup_memory: limits.max_compute_workgroup_storage_size,
+            workgroup_size: limits.max_compute_invocations_per_workgroup,
+            storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        },
+        missing: missing(adapter),
+    }
+}
+
+/// What the kernels need: no more than WebGPU's default limits, but all memory that the adapter gives.
+fn needed(adapter: &Adapter) -> wgpu::Limits {
+    let has = adapter.limits();
+    wgpu::Limits {
+        max_storage_buffers_per_shader_stage: 8,
+        max_compute_workgroup_storage_size: 16 << 10,
+        max_compute_invocations_per_workgroup: 256,
+        max_compute_workgroup_size_x: 256,
+        max_compute_workgroup_size_y: 8,
+        max_compute_workgroup_size_z: 1,
+        max_compute_workgroups_per_dimension: MAX_GRID,
+        max_buffer_size: has.max_buffer_size,
+        max_storage_buffer_binding_size: has.max_storage_buffer_binding_size,
+        ..wgpu::Limits::downlevel_webgl2_defaults()
+    }
+}
+
+/// Workgroups along one axis of a dispatch.
+pub(super) const MAX_GRID: u32 = 65_535;
+
+/// What the adapter lacks, in words.
+fn missing(adapter: &Adapter) -> Option<String> {
+    let flags = adapter.get_downlevel_capabilities().flags;
+    if !flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS) {
+        return Some("it has no compute shaders".into());
+    }
+    let mut missing = None;
+    needed(adapter).check_limits_with_fail_fn(&adapter.limits(), false, |name, needed, has| {
+        missing.get_or_insert(format!("its {name} is {has}, {needed} are needed"));
+    });
+    missing
+}
+
+/// Whether a device works. wgpu reports from callbacks; the next call asks here.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    failure: Mutex<Option<String>>,
+}
+
+impl Health {
+    /// Keeps the first failure.
+    pub(super) fn fail(&self, message: impl fmt::Display) {
+        let mut failure = self.failure.lock().unwrap_or_else(|e| e.into_inner());
+        failure.get_or_insert_with(|| message.to_string().trim().replace('\n', " "));
+    }
+}
+
+/// A device, opened.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) health: Arc<Health>,
+    info: DeviceInfo,
+}
+
+impl Context {
+    /// Opens the best usable adapter, or one by its number.
+    pub(super) async fn open(number: Option<usize>) -> Result<Context> {
+        let mut all = adapters().await;
+        let count = all.len();
+        let position = match number {
+            Some(number) => (number < count).then_some(number),
+            None => all.iter().position(|(_, info)| info.missing.is_none()),
+        };
+        let Some(position) = position else {
+            let message = match (number, all.first()) {
+                (_, None) => "no GPU: no driver offers an adapter (--device cpu runs without)".to_string(),
+                (Some(n), _) => format!("no GPU {n}: there are {count} (trm-run devices lists them, from 0)"),
+                (None, Some((_, info))) => {
+                    let why = info.missing.as_deref().unwrap_or_default();
+                    format!("no GPU can run the kernels; {}: {why}", info.name)
+                }
+            };
+            return Err(Error::new(ErrorKind::Device, message));
+        };
+        let (adapter, info) = all.swap_remove(position);
+        let place = info.to_string();
+        if let Some(missing) = &info.missing {
+            return Err(
+                Error::new(ErrorKind::Device, format!("it cannot run the kernels: {missing}")).at(place),
+            );
+        }
+        let wanted = wgpu::DeviceDescriptor {
+            label: Some("trm"),
+            required_limits: needed(&adapter),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let (device, queue) = adapter.request_device(&wanted).await.map_err(|e| {
+            Error::new(ErrorKind::Device, format!("cannot be opened: {e}"))
+                .at(place)
+                .because(e)
+        })?;
+        let health = Arc::new(Health::default());
+        let (errors, losses) = (health.clone(), health.clone());
+        device.on_uncaptured_error(Arc::new(move |e| errors.fail(e)));
+        device.set_device_lost_callback(move |reason, message| {
+            losses.fail(format_args!("the device was lost ({reason:?}): {message}"));
+        });
+        Ok(Context {
+            device,
+            queue,
+            health,
+            info,
+        })
+    }
+
+    /// The adapter, for people.
+    pub(super) fn description(&self) -> String {
+        self.info.to_string()
+    }
+
+    /// An error of kind device about this adapter.
+    pub(super) fn error(&self, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Device, message).at(&self.info)
+    }
+
+    /// An error if the device has failed at any time before.
+    pub(super) fn check(&self) -> Result<()> {
+        let failure = self.health.failure.lock().unwrap_or_else(|e| e.into_inner());
+        match &*failure {
+            Some(message) => Err(self.error(message.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes something whose failure is an error here and not one of the whole device.
+    pub(super) async fn make<T>(&self, what: &str, make: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
+        let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
+        let internal = self.device.push_error_scope(ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(ErrorFilter::Validation);
+        let made = make(&self.device);
+        let found = [validation.pop().await, internal.pop().await, memory.pop().await];
+        if let Some(e) = found.into_iter().flatten().next() {
+            let message = e.to_string().trim().replace('\n', " ");
+            return Err(self.error(format!("{what}: {message}")).because(e));
+        }
+        self.check()?;
+        Ok(made)
+    }
+
+    /// A buffer of zeros, at least large enough to be bound.
+    pub(super) async fn buffer(&self, name: &str, bytes: usize, usage: BufferUsages) -> Result<wgpu::Buffer> {
+        let size = bytes.max(16) as u64;
+        let limit = self.info.limits.buffer;
+        if size > limit {
+            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+            return Err(self.error(format!(
+                "{name} takes {} MiB, a buffer here holds {}; a smaller --batch takes less",
+                mib(size),
+                mib(limit)
+            )));
+        }
+        let descriptor = wgpu::BufferDescriptor {
+            label: Some(name),
+            size,
+            usage,
+            mapped_at_creation: false,
+        };
+        self.make(name, |device| device.create_buffer(&descriptor)).await
+    }
+}

@@ -1,0 +1,237 @@
+//! The kernels' WGSL files, what they bind, and their compiled pipelines.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::device::Context;
+use crate::error::Result;
+
+/// A WGSL file of `shaders/`, as this side knows it; a test compares both.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    /// Its name, and that of its entry point and its file.
+    pub(super) name: &'static str,
+    source: &'static str,
+    /// Its bindings in order; the last ones are written.
+    bindings: &'static [&'static str],
+    /// How many of the bindings, at the end, are written.
+    written: usize,
+    /// Its overrides, in order.
+    overrides: &'static [&'static str],
+}
+
+macro_rules! kernel {
+    ($constant:ident, $name:literal, $bindings:expr, $written:literal, $overrides:expr) => {
+        #[doc = concat!("`shaders/", $name, ".wgsl`")]
+        pub(super) static $constant: Kernel = Kernel {
+            name: $name,
+            source: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
+            bindings: &$bindings,
+            written: $written,
+            overrides: &$overrides,
+        };
+    };
+}
+
+kernel!(
+    EMBED,
+    "embed",
+    ["live", "tokens", "prefix", "embedding", "positions", "out"],
+    1,
+    ["L", "D", "P", "POSITIONS"]
+);
+kernel!(
+    ADD,
+    "add",
+    [
+        "live", "source0", "source1", "source2", "source3", "source4", "out"
+    ],
+    1,
+    ["L", "D", "SOURCES"]
+);
+kernel!(
+    TOKEN_MIX,
+    "token_mix",
+    [
+        "live", "gate_up", "down", "source0", "source1", "source2", "source3", "out"
+    ],
+    1,
+    ["L", "D", "T", "SOURCES", "EPS", "WG", "ROWS", "CHUNK"]
+);
+kernel!(
+    QKV_ROPE,
+    "qkv_rope",
+    [
+        "live", "qkv", "rope", "source0", "source1", "source2", "source3", "out"
+    ],
+    1,
+    ["L", "D", "HEADS", "SOURCES", "ROPE"]
+);
+kernel!(
+    ATTENTION,
+    "attention",
+    ["live", "qkv", "out"],
+    1,
+    ["L", "D", "HEADS"]
+);
+kernel!(
+    SWIGLU,
+    "swiglu",
+    ["live", "gate_up", "source", "out"],
+    1,
+    ["L", "D", "I"]
+);
+kernel!(
+    PROJECT_ADD_NORM,
+    "project_add_norm",
+    [
+        "live",
+        "weight",
+        "source",
+        "residual0",
+        "residual1",
+        "residual2",
+        "residual3",
+        "out"
+    ],
+    1,
+    ["L", "D", "K", "SOURCES", "EPS", "WG"]
+);
+kernel!(
+    HALT,
+    "halt",
+    ["live", "weight", "bias", "state", "out"],
+    1,
+    ["L", "D"]
+);
+kernel!(
+    DECODE,
+    "decode",
+    ["live", "weight", "state", "logits", "answer"],
+    2,
+    ["L", "D", "P", "V"]
+);
+
+/// Values of a kernel's overrides.
+pub(super) type Constants = Vec<(&'static str, f64)>;
+
+/// Compiled kernels, each made once for a set of constants.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines {
+    made: Mutex<HashMap<Key, Arc<Pipeline>>>,
+}
+
+type Key = (&'static str, Vec<(&'static str, u64)>);
+
+/// A compiled kernel.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) compiled: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+    name: &'static str,
+}
+
+impl Pipelines {
+    /// The kernel with these constants.
+    pub(super) async fn get(
+        &self,
+        context: &Context,
+        kernel: &'static Kernel,
+        constants: &Constants,
+    ) -> Result<Arc<Pipeline>> {
+        let key = (
+            kernel.name,
+            constants.iter().map(|(name, v)| (*name, v.to_bits())).collect(),
+        );
+        let known = self
+            .made
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .get(&key)
+            .cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let what = format!("kernel {}", kernel.name);
+        let made = context
+            .make(&what, |device| compile(device, kernel, constants))
+            .await?;
+        let made = Arc::new(made);
+        self.made
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .insert(key, made.clone());
+        Ok(made)
+    }
+}
+
+fn compile(device: &wgpu::Device, kernel: &'static Kernel, constants: &Constants) -> Pipeline {
+    let label = Some(kernel.name);
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label,
+        source: wgpu::ShaderSource::Wgsl(kernel.source.into()),
+    });
+    let first_written = kernel.bindings.len() - kernel.written;
+    let entries: Vec<_> = (0..kernel.bindings.len())
+        .map(|binding| wgpu::BindGroupLayoutEntry {
+            binding: binding as u32,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Storage {
+                    read_only: binding < first_written,
+                },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        })
+        .collect();
+    let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label,
+        entries: &entries,
+    });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label,
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let compiled = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label,
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: label,
+        compilation_options: wgpu::PipelineCompilationOptions {
+            constants,
+            // Every kernel writes what it reads; zeroing would be done by one invocation on Metal.
+            zero_initialize_workgroup_memory: false,
+        },
+        cache: None,
+    });
+    Pipeline {
+        compiled,
+        layout,
+        name: kernel.name,
+    }
+}
+
+impl Pipeline {
+    /// The buffers of one call, in the order of the kernel's bindings.
+    pub(super) async fn bind(&self, context: &Context, buffers: &[&wgpu::Buffer]) -> Result<wgpu::BindGroup> {
+        let entries: Vec<_> = buffers
+            .iter()
+            .enumerate()
+            .map(|(binding, buffer)| wgpu::BindGroupEntry {
+                binding: binding as u32,
+                resource: buffer.as_entire_binding(),
+            })
+            .collect();
+        let descriptor = wgpu::BindGroupDescriptor {
+            label: Some(self.name),
+            layout: &self.layout,
+            entries: &entries,
+        };
+        context
+            .make(self.name, |device| device.create_bind_group(&descriptor))
+            .await
+    }
+}
