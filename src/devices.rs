@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The GPUs of this machine as their drivers offer them, the best first; a GPU that two drivers offer stands there twice.
+/// The GPUs of this machine as their drivers offer them, the best first.
 /// Without the feature `gpu` there are none.
 pub fn devices() -> Vec<DeviceInfo> {
     #[cfg(feature = "gpu")]

@@ -27,11 +27,12 @@
 //! - [`config`] and [`task`]: hyper-parameters, and puzzles as people write them.
 //! - [`checkpoint`] and [`weights`]: files of strangers, read into tensors that are named and checked.
 //! - [`plan`] and [`mod@model`]: a refinement step of every variant as a list of calls of eight kernels.
-//! - [`backend`]: who runs a plan: the scalar oracle, the CPU.
+//! - [`backend`]: who runs a plan: the scalar oracle, the CPU, a GPU.
 //! - [`Session`]: the halting loop; [`Solver`]: the front door.
 //!
 //! # Features
 //! - `cli` (default): the program `trm-run` and its dependencies. An app leaves it out.
+//! - `gpu` (default): the GPU backend, by wgpu. Without it nothing of wgpu is built.
 //! - `bundled` (default): carries the models of `models/` inside the library, about 7 MB.
 
 pub mod backend;
@@ -40,8 +41,10 @@ pub mod checkpoint;
 pub mod config;
 mod devices;
 mod error;
+mod fallback;
 pub mod model;
 mod native;
+mod place;
 pub mod plan;
 mod solve;
 mod solver;
@@ -53,8 +56,9 @@ pub use config::Config;
 pub use devices::{DeviceInfo, DeviceKind, DeviceLimits, devices};
 pub use error::{Error, ErrorKind, Result};
 pub use native::NativeStepper;
+pub use place::Device;
 pub use solve::{Answer, CancelToken, HaltPolicy, HaltRule, Halting, PuzzleStep, Session, Step, Stepper};
-pub use solver::{Device, Solver};
+pub use solver::Solver;
 pub use task::Puzzle;
 
 /// Entry points for the fuzz targets of tests/fuzz.

@@ -31,6 +31,18 @@ pub trait Stepper: fmt::Debug + Send {
 
     /// The likeliest token of every cell of the puzzle in a place after its last step, `[S]`.
     fn answer(&self, slot: usize) -> Result<Vec<u32>>;
+
+    /// What it runs on, as answers name it; empty if it does not tell.
+    fn device(&self) -> &'static str {
+        ""
+    }
+
+    /// After any of the calls above has failed: goes over to another device, where all puzzles must be loaded again. `false` if
+    /// there is none, so that the error stands.
+    fn recover(&mut self, error: &Error) -> Result<bool> {
+        let _ = error;
+        Ok(false)
+    }
 }
 
 /// What the halting head says after a step.
@@ -235,6 +247,8 @@ pub struct Answer {
     pub halt_probability: f32,
     /// Time from its first step to its last.
     pub time: Duration,
+    /// The device that computed it, as `cpu`.
+    pub device: &'static str,
 }
 
 /// A puzzle at work.
@@ -325,6 +339,8 @@ impl Session {
 
     /// Refines every puzzle at work by one step; `None` when all have ended.
     ///
+    /// If the device fails and another one takes over, the puzzles at work start again from step 1; those that have ended stay.
+    ///
     /// # Errors
     /// [`ErrorKind::Cancelled`] and [`ErrorKind::Deadline`] before the step that would come next; the stepper's own.
     pub fn next_step(&mut self) -> Result<Option<Step>> {
@@ -337,15 +353,17 @@ impl Session {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Error::new(ErrorKind::Deadline, "the deadline passed"));
         }
-        self.fill_free_places()?;
-        let live: Vec<usize> = (0..self.running.len())
-            .filter(|&s| self.running[s].is_some())
-            .collect();
-        self.stepper.step(&live)?;
-        let mut puzzles = Vec::with_capacity(live.len());
-        for slot in live {
+        let refined = loop {
+            match self.refine() {
+                Ok(refined) => break refined,
+                Err(e) if self.stepper.recover(&e)? => self.restart(),
+                Err(e) => return Err(e),
+            }
+        };
+        let mut puzzles = Vec::with_capacity(refined.len());
+        for (slot, halting, tokens) in refined {
             if let Some(running) = self.running[slot].take() {
-                let (step, unfinished) = self.judge(slot, running)?;
+                let (step, unfinished) = self.judge(running, halting, tokens);
                 self.running[slot] = unfinished;
                 puzzles.push(step);
             }
@@ -354,13 +372,46 @@ impl Session {
         Ok(Some(Step { puzzles }))
     }
 
+    /// Loads puzzles into free places, refines all at work by one step and reads what came out: everything that a device can fail in,
+    /// before anything is judged.
+    fn refine(&mut self) -> Result<Vec<(usize, Halting, Vec<u32>)>> {
+        self.fill_free_places()?;
+        let live: Vec<usize> = (0..self.running.len())
+            .filter(|&s| self.running[s].is_some())
+            .collect();
+        self.stepper.step(&live)?;
+        let stepper = &self.stepper;
+        live.into_iter()
+            .map(|slot| Ok((slot, stepper.halting(slot)?, stepper.answer(slot)?)))
+            .collect()
+    }
+
+    /// Puts the puzzles at work back in front of those that wait.
+    fn restart(&mut self) {
+        let mut running: Vec<Running> = self.running.iter_mut().filter_map(Option::take).collect();
+        running.sort_by_key(|r| std::cmp::Reverse(r.index));
+        for r in running {
+            self.waiting.push_front((r.index, r.problem, r.task));
+        }
+    }
+
     fn fill_free_places(&mut self) -> Result<()> {
         for slot in 0..self.running.len() {
             if self.running[slot].is_none() {
+                let Some((_, problem, _)) = self.waiting.front() else {
+                    break;
+                };
+                // A puzzle that cannot be loaded is dropped, unless another device may be able to.
+                let loaded = self.stepper.load(slot, &problem.tokens, problem.puzzle_id);
+                if let Err(e) = loaded {
+                    if e.kind() != ErrorKind::Device {
+                        self.waiting.pop_front();
+                    }
+                    return Err(e);
+                }
                 let Some((index, problem, task)) = self.waiting.pop_front() else {
                     break;
                 };
-                self.stepper.load(slot, &problem.tokens, problem.puzzle_id)?;
                 let last = problem.tokens.clone();
                 self.running[slot] = Some(Running {
                     index,
@@ -376,9 +427,12 @@ impl Session {
     }
 
     /// Looks at a puzzle after a step: what it shows, and whether it goes on.
-    fn judge(&self, slot: usize, mut running: Running) -> Result<(PuzzleStep, Option<Running>)> {
-        let halting = self.stepper.halting(slot)?;
-        let tokens = self.stepper.answer(slot)?;
+    fn judge(
+        &self,
+        mut running: Running,
+        halting: Halting,
+        tokens: Vec<u32>,
+    ) -> (PuzzleStep, Option<Running>) {
         running.steps += 1;
         let answer = running.task.decode(&running.problem, &tokens);
         let changed = tokens
@@ -405,31 +459,32 @@ impl Session {
             let trusted = self.policy.rule == HaltRule::Head || !running.task.verifies_by_rules();
             let halted = wants_halt && (trusted || verdict.valid != Some(false));
             if last || halted {
-                step.outcome = Some(outcome(&running, &step, verdict, halted));
-                return Ok((step, None));
+                step.outcome = Some(self.outcome(&running, &step, verdict, halted));
+                return (step, None);
             }
         }
         running.last.clone_from(&step.tokens);
-        Ok((step, Some(running)))
+        (step, Some(running))
     }
-}
 
-fn outcome(running: &Running, step: &PuzzleStep, verdict: Verdict, halted: bool) -> Answer {
-    let equals = |solution: &Vec<u32>| solution.iter().zip(&step.tokens).all(|(s, t)| *s == 0 || s == t);
-    Answer {
-        index: running.index,
-        id: step.id.clone(),
-        task: running.task.name().to_string(),
-        answer: step.answer.clone(),
-        tokens: step.tokens.clone(),
-        valid: verdict.valid,
-        shortest: verdict.shortest,
-        why: verdict.why,
-        correct: running.problem.solution.as_ref().map(equals),
-        steps: running.steps,
-        halted,
-        halting: step.halting,
-        halt_probability: step.halt_probability,
-        time: running.started.elapsed(),
+    fn outcome(&self, running: &Running, step: &PuzzleStep, verdict: Verdict, halted: bool) -> Answer {
+        let equals = |solution: &Vec<u32>| solution.iter().zip(&step.tokens).all(|(s, t)| *s == 0 || s == t);
+        Answer {
+            index: running.index,
+            id: step.id.clone(),
+            task: running.task.name().to_string(),
+            answer: step.answer.clone(),
+            tokens: step.tokens.clone(),
+            valid: verdict.valid,
+            shortest: verdict.shortest,
+            why: verdict.why,
+            correct: running.problem.solution.as_ref().map(equals),
+            steps: running.steps,
+            halted,
+            halting: step.halting,
+            halt_probability: step.halt_probability,
+            time: running.started.elapsed(),
+            device: self.stepper.device(),
+        }
     }
 }

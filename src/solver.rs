@@ -1,61 +1,22 @@
 //! The front door: a model, a device, and puzzles.
 
 use std::path::Path;
-use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::cpu::Cpu;
 use crate::backend::lockstep::{Difference, compare_each};
 use crate::backend::reference::Reference;
-use crate::backend::{Backend, Case, Loaded};
+use crate::backend::{Backend, Case};
 use crate::checkpoint::{LoadOptions, Model};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::fallback::FallbackStepper;
 use crate::native::NativeStepper;
+use crate::place::{Device, Place, Wish};
 use crate::plan::Plan;
 use crate::solve::{Answer, CancelToken, HaltPolicy, HaltRule, Session};
 use crate::task::{
     self, ArcGrid, Id, Identifiers, Maze, Problem, Puzzle, Space, Sudoku, Task, TaskKind, Tokens,
 };
-
-/// Where a model runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Device {
-    /// The fastest that there is.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// The oracle: slow, plain loops.
-    Reference,
-    /// A GPU: the best there is, or one by its number.
-    Gpu(Option<usize>),
-}
-
-impl FromStr for Device {
-    type Err = Error;
-
-    /// `auto`, `cpu`, `reference`, `gpu`, `gpu:N`.
-    fn from_str(name: &str) -> Result<Device> {
-        Ok(match name {
-            "auto" => Device::Auto,
-            "cpu" => Device::Cpu,
-            "reference" => Device::Reference,
-            "gpu" => Device::Gpu(None),
-            _ => match name.strip_prefix("gpu:").and_then(|n| n.parse().ok()) {
-                Some(n) => Device::Gpu(Some(n)),
-                None => {
-                    return Err(Error::argument(format!(
-                        "no device {name:?}: auto, cpu, reference, gpu or gpu:N"
-                    )));
-                }
-            },
-        })
-    }
-}
-
-/// The device's name, and the weights on it.
-type OnDevice = (&'static str, Arc<dyn Loaded>);
 
 /// A model on a device, ready to solve puzzles. Cheap to clone and to share between threads.
 ///
@@ -68,8 +29,7 @@ type OnDevice = (&'static str, Arc<dyn Loaded>);
 #[derive(Debug, Clone)]
 pub struct Solver {
     model: Arc<Model>,
-    device: Device,
-    threads: Option<usize>,
+    wish: Wish,
     batch: usize,
     kind: Option<TaskKind>,
     task: Option<Arc<dyn Task>>,
@@ -81,7 +41,7 @@ pub struct Solver {
     time_limit: Option<Duration>,
     cancel: CancelToken,
     /// The weights on the device, made at the first use.
-    loaded: Arc<Mutex<Option<OnDevice>>>,
+    place: Arc<Place>,
 }
 
 impl Solver {
@@ -119,8 +79,7 @@ impl Solver {
     pub fn new(model: impl Into<Arc<Model>>) -> Solver {
         Solver {
             model: model.into(),
-            device: Device::Auto,
-            threads: None,
+            wish: Wish::default(),
             batch: 16,
             kind: None,
             task: None,
@@ -131,21 +90,29 @@ impl Solver {
             max_steps: None,
             time_limit: None,
             cancel: CancelToken::new(),
-            loaded: Arc::default(),
+            place: Arc::default(),
         }
     }
 
     /// Runs on another device.
     pub fn device(mut self, device: Device) -> Solver {
-        self.device = device;
-        self.loaded = Arc::default();
+        self.wish.device = device;
+        self.wish.backend = None;
+        self.place = Arc::default();
+        self
+    }
+
+    /// Runs on a backend that the app has made, such as a GPU that it has opened. If it fails, the CPU takes over.
+    pub fn backend(mut self, backend: Arc<dyn Backend>) -> Solver {
+        self.wish.backend = Some(backend);
+        self.place = Arc::default();
         self
     }
 
     /// Runs on this many threads instead of all that the machine has.
     pub fn threads(mut self, threads: usize) -> Solver {
-        self.threads = Some(threads);
-        self.loaded = Arc::default();
+        self.wish.threads = Some(threads);
+        self.place = Arc::default();
         self
     }
 
@@ -224,12 +191,12 @@ impl Solver {
         }
     }
 
-    /// The device that runs, as the output names it: `cpu`, `reference`.
+    /// The device that runs, as the output names it: `cpu`, `reference`, `gpu`.
     ///
     /// # Errors
     /// [`ErrorKind::Device`] if it is not available.
     pub fn device_name(&self) -> Result<&'static str> {
-        Ok(self.loaded()?.0)
+        Ok(self.place.loads(&self.model, &self.wish)?.name)
     }
 
     /// Solves one puzzle.
@@ -276,18 +243,22 @@ impl Solver {
     /// # Errors
     /// [`ErrorKind::Argument`] if the model fixes another S, [`ErrorKind::Device`] if the device is not available.
     pub fn empty_session(&self, tokens: usize, slots: usize) -> Result<Session> {
-        let mut session = Session::new(Box::new(self.stepper(tokens, slots)?), self.policy())?;
+        let (model, place, wish) = (self.model.clone(), self.place.clone(), self.wish.clone());
+        let stepper = FallbackStepper::new(model, place, wish, tokens, slots)?;
+        let mut session = Session::new(Box::new(stepper), self.policy())?;
         session.set_cancel_token(self.cancel.child());
         session.set_deadline(self.time_limit.map(|limit| Instant::now() + limit));
         Ok(session)
     }
 
-    /// Raw access: `slots` places for puzzles of S = `tokens` tokens, with their states and logits, and no halting.
+    /// Raw access: `slots` places for puzzles of S = `tokens` tokens, with their states and logits, and no halting. Nothing stands in
+    /// for a device that fails.
     ///
     /// # Errors
     /// As [`Solver::empty_session`].
     pub fn stepper(&self, tokens: usize, slots: usize) -> Result<NativeStepper> {
-        NativeStepper::new(self.model.clone(), &*self.loaded()?.1, tokens, slots)
+        let on = self.place.loads(&self.model, &self.wish)?;
+        NativeStepper::new(self.model.clone(), &*on.loaded, tokens, slots)
     }
 
     /// The calls of a refinement step for puzzles of S = `tokens` tokens.
@@ -315,7 +286,7 @@ impl Solver {
             .iter()
             .map(|tokens| crate::native::case(&self.model, &plan.dims, tokens, 0))
             .collect();
-        let device = self.loaded()?.1;
+        let device = self.place.loads(&self.model, &self.wish)?.loaded;
         let reference = Reference.load(self.model.weights()?)?;
         compare_each(&*reference, &*device, &plan, &cases?, tolerance, observe)
     }
@@ -378,24 +349,5 @@ impl Solver {
             .map(|d| d.join("identifiers.json"))
             .filter(|p| p.exists());
         beside.map(Identifiers::open).transpose()
-    }
-
-    fn loaded(&self) -> Result<OnDevice> {
-        // A poisoned lock means that loading panicked on another thread; nothing half-made is stored.
-        let mut loaded = self.loaded.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(loaded) = &*loaded {
-            return Ok(loaded.clone());
-        }
-        let (name, backend): (_, Box<dyn Backend>) = match self.device {
-            Device::Auto | Device::Cpu => ("cpu", Box::new(Cpu::new(self.threads)?)),
-            Device::Reference => ("reference", Box::new(Reference)),
-            Device::Gpu(_) => {
-                let message = "no GPU can be used: this version runs on the CPU only (--device cpu)";
-                return Err(Error::new(ErrorKind::Device, message));
-            }
-        };
-        let made = (name, backend.load(self.model.weights()?)?);
-        *loaded = Some(made.clone());
-        Ok(made)
     }
 }

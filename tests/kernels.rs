@@ -269,11 +269,13 @@ fn lockstep_names_the_kernel_with_a_planted_bug() {
     let plan = Arc::new(plan(d));
     let weights = weights(&d, &mut noise);
     let cases = cases(&d, 3, &mut noise);
-    for (call, kernel) in plan.calls.iter().map(Call::kernel).enumerate() {
-        for buffer in plan.calls[call].writes() {
-            let backends = backends(&weights);
+    let backends = backends(&weights);
+    for (name, inner) in &backends[1..] {
+        let writes = plan.calls.iter().map(|call| (call.kernel(), call.writes()));
+        let planted = writes.enumerate().flat_map(|(call, (kernel, all))| all.into_iter().map(move |b| (call, kernel, b)));
+        for (call, kernel, buffer) in planted {
             let planted = Planted {
-                inner: backends[1].1.clone(),
+                inner: inner.clone(),
                 call,
                 buffer,
             };
@@ -282,7 +284,8 @@ fn lockstep_names_the_kernel_with_a_planted_bug() {
                 .expect("unseen");
             assert_eq!(
                 (found.call, found.kernel, found.buffer, found.slot),
-                (call, kernel, buffer, 2)
+                (call, kernel, buffer, 2),
+                "{name}"
             );
         }
     }
@@ -297,8 +300,7 @@ fn a_slot_gets_the_same_bits_alone_and_in_company() {
     let plan = Arc::new(plan(d));
     let weights = weights(&d, &mut noise);
     let cases = cases(&d, 5, &mut noise);
-    let run = |threads: usize, chosen: &[usize], slots: usize| {
-        let loaded = Cpu::new(Some(threads)).unwrap().load(weights.clone()).unwrap();
+    let run = |loaded: &dyn Loaded, chosen: &[usize], slots: usize| {
         let mut program = loaded.program(plan.clone(), slots).unwrap();
         for (slot, &case) in chosen.iter().enumerate() {
             program
@@ -321,19 +323,26 @@ fn a_slot_gets_the_same_bits_alone_and_in_company() {
             })
             .collect::<HashMap<_, _>>()
     };
-    let alone: HashMap<_, _> = (0..5).flat_map(|case| run(1, &[case], 1)).collect();
-    for (threads, chosen, slots) in [
-        (1, vec![0, 1, 2, 3, 4], 5),
-        (2, vec![4, 2, 0], 4),
-        (3, vec![3, 1], 7),
-        (5, vec![2], 2),
-    ] {
-        for (case, bits) in run(threads, &chosen, slots) {
-            assert_eq!(
-                bits, alone[&case],
-                "case {case} with {threads} threads among {chosen:?}"
-            );
-        }
+    let cpu = |threads| Cpu::new(Some(threads)).unwrap().load(weights.clone()).unwrap();
+    let mut teams = vec![("cpu", [1, 2, 3, 5].map(cpu))];
+    #[cfg(feature = "gpu")]
+    if let Some(gpu) = common::gpu() {
+        let gpu = gpu.load(weights.clone()).unwrap();
+        teams.push(("gpu", [(); 4].map(|()| gpu.clone())));
     }
-    assert_ne!(alone[&0], alone[&1], "different puzzles give different bits");
+    for (name, team) in teams {
+        let alone: HashMap<_, _> = (0..5).flat_map(|case| run(&*team[0], &[case], 1)).collect();
+        let batches = [
+            (vec![0, 1, 2, 3, 4], 5),
+            (vec![4, 2, 0], 4),
+            (vec![3, 1], 7),
+            (vec![2], 2),
+        ];
+        for (loaded, (chosen, slots)) in team.iter().zip(batches) {
+            for (case, bits) in run(&**loaded, &chosen, slots) {
+                assert_eq!(bits, alone[&case], "case {case} on {name} among {chosen:?}");
+            }
+        }
+        assert_ne!(alone[&0], alone[&1], "different puzzles give different bits");
+    }
 }

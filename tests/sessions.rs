@@ -209,12 +209,16 @@ fn the_backends_solve_alike() {
         assert_eq!((&a.tokens, a.steps, a.correct), (&b.tokens, b.steps, Some(true)));
         assert!((a.halting.q_halt - b.halting.q_halt).abs() < 1e-3);
     }
-    let error = Solver::bundled("sudoku-4x4")
+    assert_eq!((cpu[0].device, reference[0].device), ("cpu", "reference"));
+    // No machine has so many GPUs.
+    let absent = Solver::bundled("sudoku-4x4")
         .unwrap()
-        .device(Device::Gpu(None))
-        .solve(&puzzles[0])
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Device);
+        .device(Device::Gpu(Some(9999)));
+    assert_eq!(absent.solve(&puzzles[0]).unwrap_err().kind(), ErrorKind::Device);
+    assert_eq!(
+        Device::Gpu(Some(9999)).check().unwrap_err().kind(),
+        ErrorKind::Device
+    );
 }
 
 #[test]

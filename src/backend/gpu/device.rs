@@ -8,7 +8,7 @@ use wgpu::{Adapter, BufferUsages, DeviceType, ErrorFilter};
 use crate::devices::{DeviceInfo, DeviceKind, DeviceLimits};
 use crate::error::{Error, ErrorKind, Result};
 
-/// All adapters, the best first: real ones before software, native interfaces before GLES. Their order is that of `gpu:N`.
+/// All adapters, the best first: real ones before software. Their order is that of `gpu:N`.
 pub(crate) async fn adapters() -> Vec<(Adapter, DeviceInfo)> {
     // Checking indirect calls costs an extra dispatch each; there are none, and later ones are our own.
     let flags = wgpu::InstanceFlags::empty().with_env() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL;
@@ -16,12 +16,14 @@ pub(crate) async fn adapters() -> Vec<(Adapter, DeviceInfo)> {
         flags,
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
-    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
-    let mut adapters = instance.enumerate_adapters(backends).await;
-    adapters.sort_by_key(|adapter| {
-        let info = adapter.get_info();
-        (kind(info.device_type), info.backend == wgpu::Backend::Gl)
-    });
+    // Vulkan drivers offer their GPU through GLES too: that way is for machines that have no other.
+    let named = wgpu::Backends::from_env();
+    let native = named.unwrap_or(wgpu::Backends::all() - wgpu::Backends::GL);
+    let mut adapters = instance.enumerate_adapters(native).await;
+    if adapters.is_empty() && named.is_none() {
+        adapters = instance.enumerate_adapters(wgpu::Backends::GL).await;
+    }
+    adapters.sort_by_key(|adapter| kind(adapter.get_info().device_type));
     let described = |(number, adapter): (usize, Adapter)| {
         let info = describe(number, &adapter);
         (adapter, info)

@@ -203,3 +203,141 @@ fn token_mix_memory(d: &Dims) -> Constants {
     let chunk = d.token_inner.min(left - rows);
     constants(&[("WG", invocations), ("ROWS", rows), ("CHUNK", chunk)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Net, State};
+
+    fn dims(positions: usize, hidden: usize, token_inner: usize) -> Dims {
+        Dims {
+            tokens: positions,
+            prefix: 0,
+            positions,
+            hidden,
+            vocab: 11,
+            inner: 1536,
+            token_inner,
+            heads: 8,
+            eps: 1e-5,
+            rope_theta: Some(1e4),
+        }
+    }
+
+    /// One call of every kernel, with `sources` sources where it has any.
+    fn calls(sources: usize) -> Vec<Call> {
+        let (net, out) = (Net::L, Buffer::Mixed);
+        let sources: Vec<Buffer> = (0..sources as u8).map(|i| Buffer::State(State::Low(i))).collect();
+        vec![
+            Call::Embed {
+                embedding: Weight::EmbedTokens,
+                positions: None,
+            },
+            Call::TokenMix {
+                gate_up: Weight::TokenGateUp(net, 0),
+                down: Weight::TokenDown(net, 0),
+                sources: sources.clone(),
+                out,
+            },
+            Call::QkvRope {
+                qkv: Weight::Qkv(net, 0),
+                sources: sources.clone(),
+                out: Buffer::Qkv,
+            },
+            Call::Attention {
+                qkv: Buffer::Qkv,
+                out: Buffer::Attended,
+            },
+            Call::Swiglu {
+                gate_up: Weight::GateUp(net, 0),
+                input: out,
+                out: Buffer::Gated,
+            },
+            Call::ProjectAddNorm {
+                weight: Weight::Down(net, 0),
+                input: Buffer::Gated,
+                residuals: sources,
+                out: Buffer::Block,
+            },
+            Call::Halt {
+                weight: Weight::QHead,
+                bias: Weight::QHeadBias,
+                state: out,
+            },
+            Call::Decode {
+                weight: Weight::LmHead,
+                state: out,
+            },
+        ]
+    }
+
+    /// The constants of every dispatch are those that the shader declares, none missing, and its workgroup memory and invocations
+    /// stay within what WebGPU promises.
+    #[test]
+    fn constants_are_the_shaders_and_keep_its_limits() {
+        let sizes = [
+            dims(1, 8, 1),
+            dims(97, 512, 512),
+            dims(916, 512, 2560),
+            dims(1100, 2048, 4096),
+        ];
+        for (d, sources) in sizes.iter().flat_map(|d| [1, 4, 5, 8].map(|n| (d, n))) {
+            for dispatch in calls(sources).iter().flat_map(|call| dispatches(call, d, 1536)) {
+                let name = dispatch.kernel.name;
+                let mut module = dispatch.kernel.parsed();
+                // Expressions of overrides have no name.
+                let mut declared: Vec<_> = module
+                    .overrides
+                    .iter()
+                    .filter_map(|(_, o)| o.name.clone())
+                    .collect();
+                let mut given: Vec<_> = dispatch.constants.iter().map(|c| c.0.to_string()).collect();
+                declared.sort();
+                given.sort();
+                assert_eq!(declared, given, "{name}");
+                let mut validator = naga::valid::Validator::new(
+                    naga::valid::ValidationFlags::all(),
+                    naga::valid::Capabilities::empty(),
+                );
+                let info = validator.validate(&module).unwrap();
+                let constants = dispatch
+                    .constants
+                    .iter()
+                    .map(|(n, v)| (n.to_string(), *v))
+                    .collect();
+                let (fixed, _) =
+                    naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)
+                        .unwrap();
+                module = fixed.into_owned();
+                let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
+                assert!(invocations <= 256, "{name}: {invocations} invocations");
+                let memory: u32 = module
+                    .global_variables
+                    .iter()
+                    .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
+                    .map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()))
+                    .sum();
+                assert!(memory <= 16 << 10, "{name} at L {}: {memory} bytes", d.positions);
+                assert!(fits(dispatch.grid, 16));
+            }
+        }
+    }
+
+    #[test]
+    fn more_sources_than_a_kernel_binds_are_added_up_before() {
+        let d = dims(97, 512, 512);
+        for (sources, names) in [(4, vec!["qkv_rope"]), (8, vec!["add", "qkv_rope"])] {
+            let all = dispatches(&calls(sources)[2], &d, 512);
+            assert_eq!(all.iter().map(|d| d.kernel.name).collect::<Vec<_>>(), names);
+        }
+        let all = dispatches(&calls(8)[2], &d, 512);
+        let read = |dispatch: &Dispatch| {
+            let states = dispatch
+                .operands
+                .iter()
+                .filter(|o| matches!(o, Of(Buffer::State(_))));
+            states.count()
+        };
+        assert_eq!((read(&all[0]), read(&all[1])), (5, 3), "each source once");
+    }
+}

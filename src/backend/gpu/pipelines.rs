@@ -16,19 +16,16 @@ pub(super) struct Kernel {
     bindings: &'static [&'static str],
     /// How many of the bindings, at the end, are written.
     written: usize,
-    /// Its overrides, in order.
-    overrides: &'static [&'static str],
 }
 
 macro_rules! kernel {
-    ($constant:ident, $name:literal, $bindings:expr, $written:literal, $overrides:expr) => {
+    ($constant:ident, $name:literal, $bindings:expr, $written:literal) => {
         #[doc = concat!("`shaders/", $name, ".wgsl`")]
         pub(super) static $constant: Kernel = Kernel {
             name: $name,
             source: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
             bindings: &$bindings,
             written: $written,
-            overrides: &$overrides,
         };
     };
 }
@@ -37,8 +34,7 @@ kernel!(
     EMBED,
     "embed",
     ["live", "tokens", "prefix", "embedding", "positions", "out"],
-    1,
-    ["L", "D", "P", "POSITIONS"]
+    1
 );
 kernel!(
     ADD,
@@ -46,8 +42,7 @@ kernel!(
     [
         "live", "source0", "source1", "source2", "source3", "source4", "out"
     ],
-    1,
-    ["L", "D", "SOURCES"]
+    1
 );
 kernel!(
     TOKEN_MIX,
@@ -55,8 +50,7 @@ kernel!(
     [
         "live", "gate_up", "down", "source0", "source1", "source2", "source3", "out"
     ],
-    1,
-    ["L", "D", "T", "SOURCES", "EPS", "WG", "ROWS", "CHUNK"]
+    1
 );
 kernel!(
     QKV_ROPE,
@@ -64,23 +58,10 @@ kernel!(
     [
         "live", "qkv", "rope", "source0", "source1", "source2", "source3", "out"
     ],
-    1,
-    ["L", "D", "HEADS", "SOURCES", "ROPE"]
+    1
 );
-kernel!(
-    ATTENTION,
-    "attention",
-    ["live", "qkv", "out"],
-    1,
-    ["L", "D", "HEADS"]
-);
-kernel!(
-    SWIGLU,
-    "swiglu",
-    ["live", "gate_up", "source", "out"],
-    1,
-    ["L", "D", "I"]
-);
+kernel!(ATTENTION, "attention", ["live", "qkv", "out"], 1);
+kernel!(SWIGLU, "swiglu", ["live", "gate_up", "source", "out"], 1);
 kernel!(
     PROJECT_ADD_NORM,
     "project_add_norm",
@@ -94,22 +75,14 @@ kernel!(
         "residual3",
         "out"
     ],
-    1,
-    ["L", "D", "K", "SOURCES", "EPS", "WG"]
+    1
 );
-kernel!(
-    HALT,
-    "halt",
-    ["live", "weight", "bias", "state", "out"],
-    1,
-    ["L", "D"]
-);
+kernel!(HALT, "halt", ["live", "weight", "bias", "state", "out"], 1);
 kernel!(
     DECODE,
     "decode",
     ["live", "weight", "state", "logits", "answer"],
-    2,
-    ["L", "D", "P", "V"]
+    2
 );
 
 /// Values of a kernel's overrides.
@@ -233,5 +206,86 @@ impl Pipeline {
         context
             .make(self.name, |device| device.create_bind_group(&descriptor))
             .await
+    }
+}
+
+#[cfg(test)]
+impl Kernel {
+    /// The file, parsed.
+    pub(super) fn parsed(&self) -> naga::Module {
+        naga::front::wgsl::parse_str(self.source).unwrap_or_else(|e| panic!("{}: {e}", self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static ALL: [&Kernel; 9] = [
+        &EMBED,
+        &ADD,
+        &TOKEN_MIX,
+        &QKV_ROPE,
+        &ATTENTION,
+        &SWIGLU,
+        &PROJECT_ADD_NORM,
+        &HALT,
+        &DECODE,
+    ];
+
+    /// Name and whether it is written, of every binding of group 0, by number.
+    fn bindings(module: &naga::Module) -> Vec<(u32, String, bool)> {
+        let mut found = Vec::new();
+        for (_, variable) in module.global_variables.iter() {
+            if let Some(binding) = variable.binding {
+                assert_eq!(binding.group, 0);
+                let naga::AddressSpace::Storage { access } = variable.space else {
+                    panic!("{:?} is no storage buffer", variable.name)
+                };
+                let name = variable.name.clone().unwrap();
+                found.push((binding.binding, name, access.contains(naga::StorageAccess::STORE)));
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn shaders_bind_what_this_side_binds() {
+        for kernel in ALL {
+            let module = kernel.parsed();
+            let first_written = kernel.bindings.len() - kernel.written;
+            let known: Vec<_> = (0..kernel.bindings.len())
+                .map(|i| (i as u32, kernel.bindings[i].to_string(), i >= first_written))
+                .collect();
+            assert_eq!(bindings(&module), known, "{}", kernel.name);
+            assert!(
+                known.len() <= 8,
+                "{} binds more than WebGPU promises",
+                kernel.name
+            );
+            assert_eq!(module.entry_points.len(), 1);
+            assert_eq!(module.entry_points[0].name, kernel.name);
+        }
+    }
+
+    /// Every file of `shaders/` is one of the kernels, and every override has a default, so that a file translates on its own.
+    #[test]
+    fn every_file_is_a_kernel_and_stands_alone() {
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+        let mut files: Vec<String> = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter_map(|name| name.strip_suffix(".wgsl").map(String::from))
+            .collect();
+        files.sort();
+        let mut names: Vec<_> = ALL.iter().map(|k| k.name).collect();
+        names.sort_unstable();
+        assert_eq!(files, names);
+        for kernel in ALL {
+            for (_, constant) in kernel.parsed().overrides.iter() {
+                assert!(constant.init.is_some(), "{}: {:?}", kernel.name, constant.name);
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use wgpu::BufferUsages;
 
@@ -33,7 +33,7 @@ pub(super) struct GpuProgram {
     calls: Vec<usize>,
     /// The list of live slots that the device has.
     live: Vec<u32>,
-    readback: Mutex<Readback>,
+    readback: Readback,
     /// Results as the last step left them.
     results: BTreeMap<Buffer, Vec<u32>>,
 }
@@ -95,7 +95,7 @@ impl GpuProgram {
             different: bound,
             calls,
             live: Vec::new(),
-            readback: Mutex::default(),
+            readback: Readback::default(),
             results: BTreeMap::new(),
             plan,
             uploaded,
@@ -160,8 +160,10 @@ impl GpuProgram {
             .filter_map(|&b| Some((b, self.whole(b)?)))
             .collect();
         let pieces: Vec<Piece<'_>> = known.iter().map(|(_, piece)| *piece).collect();
-        let mut readback = self.readback.lock().unwrap_or_else(|e| e.into_inner());
-        let words = readback.fetch(&self.uploaded.context, encoder, &pieces).await?;
+        let words = self
+            .readback
+            .fetch(&self.uploaded.context, encoder, &pieces)
+            .await?;
         let mut rest = words.into_iter();
         let lengths = known
             .into_iter()
@@ -234,8 +236,7 @@ impl GpuProgram {
         }
         let context = &self.uploaded.context;
         context.check()?;
-        let mut readback = self.readback.lock().unwrap_or_else(|e| e.into_inner());
-        readback.fetch(context, self.encoder(), &[piece]).await
+        self.readback.fetch(context, self.encoder(), &[piece]).await
     }
 }
 

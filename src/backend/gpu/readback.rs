@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{self, Poll, Waker};
 
 use super::device::Context;
@@ -20,13 +20,13 @@ pub(super) struct Piece<'a> {
 /// The buffer that is mapped, kept for the next time.
 #[derive(Debug, Default)]
 pub(super) struct Readback {
-    staging: Option<wgpu::Buffer>,
+    staging: Mutex<Option<wgpu::Buffer>>,
 }
 
 impl Readback {
     /// Finishes `encoder`, waits until the device has done everything, and returns the pieces one after the other.
     pub(super) async fn fetch(
-        &mut self,
+        &self,
         context: &Context,
         mut encoder: wgpu::CommandEncoder,
         pieces: &[Piece<'_>],
@@ -35,7 +35,8 @@ impl Readback {
         if size == 0 {
             return Ok(Vec::new());
         }
-        let staging = match self.staging.take().filter(|s| s.size() >= size) {
+        let kept = self.kept().take();
+        let staging = match kept.filter(|s| s.size() >= size) {
             Some(staging) => staging,
             None => {
                 let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
@@ -56,9 +57,13 @@ impl Readback {
         let words = bytemuck::pod_collect_to_vec(&view);
         drop(view);
         staging.unmap();
-        self.staging = Some(staging);
+        *self.kept() = Some(staging);
         context.check()?;
         Ok(words)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<wgpu::Buffer>> {
+        self.staging.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 

@@ -108,6 +108,12 @@ Examples:
   trm-run check runs/my-sudoku --device cpu --json"
     )]
     Check(CheckArgs),
+    /// Lists the GPUs: what they are reached through, what they can do, and what `--device auto` makes of them.
+    #[command(after_help = "Examples:
+  trm-run devices
+  trm-run devices --json
+  trm-run bench sudoku-9x9 --device gpu:0")]
+    Devices,
     /// Prints a completion script for a shell.
     #[command(after_help = "Examples:
   trm-run completions bash > ~/.local/share/bash-completion/completions/trm-run

@@ -6,6 +6,7 @@ mod args;
 mod bench;
 mod check;
 mod convert;
+mod devices;
 mod eval;
 mod input;
 mod inspect;
@@ -67,6 +68,7 @@ fn run(cli: Cli) -> Result<Done, Failure> {
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
             std::io::stdout().write_all(&page)?;
         }
+        Some(Command::Devices) => return devices::run(&shared),
         Some(Command::Inspect(args)) => return inspect::run(&shared, &args),
         Some(Command::Convert(args)) => return convert::run(&shared, &args),
         Some(Command::Trace(args)) => return trace::run(&shared, &args),

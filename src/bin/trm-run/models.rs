@@ -119,7 +119,7 @@ impl<'a> Models<'a> {
         match shared.model() {
             Some(path) => models.given = Some(Rc::new(models.prepare(&shown(path), open(path, shared)?)?)),
             // A device that is not there is an error even before the first puzzle.
-            None => drop(device(shared)?),
+            None => device(shared)?.check()?,
         }
         Ok(models)
     }
@@ -236,14 +236,7 @@ pub(crate) fn kind(shared: &Shared) -> Option<TaskKind> {
 }
 
 fn device(shared: &Shared) -> trm::Result<Device> {
-    let device = shared.device().parse::<Device>()?;
-    if let Device::Gpu(_) = device {
-        return Err(Error::new(
-            ErrorKind::Device,
-            "no GPU: this version runs on the CPU only (--device cpu)",
-        ));
-    }
-    Ok(device)
+    shared.device().parse()
 }
 
 /// Everything but `convert` takes `--dtype f32` only.

@@ -22,7 +22,7 @@ pub(crate) fn step(id: &Id, step: &PuzzleStep) -> Value {
 }
 
 /// How a puzzle ended.
-pub(crate) fn answer(id: &Id, answer: &Answer, device: &str) -> Value {
+pub(crate) fn answer(id: &Id, answer: &Answer) -> Value {
     let mut record = json!({
         "type": "answer",
         "id": id.to_json(),
@@ -33,7 +33,7 @@ pub(crate) fn answer(id: &Id, answer: &Answer, device: &str) -> Value {
         "halted": answer.halted,
         "q_halt": number(answer.halting.q_halt),
         "halt_probability": number(answer.halt_probability),
-        "device": device,
+        "device": answer.device,
         "ms": milliseconds(answer.time),
     });
     if let Some(fields) = record.as_object_mut() {

@@ -33,7 +33,6 @@ struct Place {
     id: Id,
     line: Option<u64>,
     model: String,
-    device: &'static str,
     scene: Option<Scene>,
     /// Columns of the grid.
     cols: usize,
@@ -96,7 +95,6 @@ impl<'a> Solve<'a> {
             id: item.id.unwrap_or(Id::Number(item.number)),
             line: item.line,
             model: String::new(),
-            device: "",
             scene: None,
             cols: 1,
             max_steps: 0,
@@ -115,7 +113,6 @@ impl<'a> Solve<'a> {
         let (mut problem, task) = model.encode(body)?;
         problem.id = place.id.clone();
         place.model.clone_from(&model.name);
-        place.device = model.device;
         place.max_steps = model.solver.policy().max_steps;
         place.cols = problem.cols;
         if !self.shared.json && (self.terminal.there || self.terminal.colour) {
@@ -148,11 +145,12 @@ impl<'a> Solve<'a> {
 
     fn put_answer(&mut self, place: &Place, answer: &Answer) -> Result<(), Failure> {
         self.totals.add(answer);
+        self.device = Some(answer.device);
         if let Some(status) = &mut self.status {
             status.clear();
         }
         if self.shared.json {
-            return Ok(print(report::answer(&place.id, answer, place.device))?);
+            return Ok(print(report::answer(&place.id, answer))?);
         }
         let tokens = render::Answer {
             tokens: &answer.tokens,
@@ -206,7 +204,7 @@ impl<'a> Solve<'a> {
             answer.steps,
             duration(answer.time),
             answer.halt_probability,
-            place.device,
+            answer.device,
             place.model
         ));
         if let (Some(false), Some(why)) = (answer.valid, &answer.why) {
