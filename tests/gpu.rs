@@ -3,14 +3,20 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use common::{Noise, data, gpu};
+use trm::backend::cpu::Cpu;
 use trm::backend::gpu::Gpu;
 use trm::backend::{Backend, Loaded, Program};
-use trm::plan::{Buffer, Plan};
-use trm::weights::Weights;
-use trm::{Answer, Device, DeviceKind, Error, ErrorKind, HaltRule, Puzzle, Result, Session, Solver};
+use trm::config::State;
+use trm::plan::{Buffer, Call, Plan};
+use trm::weights::{Tensor, Weights};
+use trm::{
+    Answer, Device, DeviceKind, Error, ErrorKind, HaltRule, LoadOptions, Model, Puzzle, Result, Session,
+    Solver,
+};
 
 fn puzzles(n: usize) -> Vec<Puzzle> {
     let text = std::fs::read_to_string(data("puzzles/sudoku_4x4_test.csv")).unwrap();
@@ -102,7 +108,7 @@ fn raw_access_reports_a_lost_device() {
     assert_eq!(solver.stepper(16, 2).unwrap_err().kind(), ErrorKind::Device);
 }
 
-/// A batch whose buffers no adapter has: an error where the device was asked for, the CPU in a session.
+/// More slots than a dispatch can have: an error for who has no stand-in.
 #[test]
 fn a_batch_that_does_not_fit_is_refused() {
     let Some(gpu) = gpu() else { return };
@@ -204,5 +210,83 @@ fn memory_keeps_what_is_written() {
     ];
     for refused in kinds {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Argument);
+    }
+}
+
+/// A pass of the published sizes, end to end: the Sudoku model with `mlp_t`, and a block of the maze model with attention.
+#[test]
+fn full_size_agrees_with_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    for (case, cells, levels) in [("trm_mlp", 81, 2), ("trm_attention", 900, 1)] {
+        let mut config = Model::open(data("golden").join(case), &LoadOptions::default())
+            .unwrap()
+            .config
+            .clone();
+        config.seq_len = Some(cells);
+        (config.hidden_size, config.num_heads, config.inner) = (512, 8, 1536);
+        (config.puzzle_emb_ndim, config.puzzle_emb_len) = (512, 16);
+        (config.h_cycles, config.l_cycles, config.l_layers) = (1, 1, 2);
+        if config.mlp_t {
+            config.token_inner = 512;
+        }
+        let mut plan = trm::model::record(&config, cells);
+        if levels == 1 {
+            // lavapipe takes seconds for one block of this size.
+            let is_end = |c: &Call| {
+                matches!(
+                    c,
+                    Call::ProjectAddNorm {
+                        input: Buffer::Gated,
+                        ..
+                    }
+                )
+            };
+            let end = plan.calls.iter().position(is_end).unwrap();
+            plan.calls.truncate(end + 1);
+        }
+        let plan = Arc::new(plan);
+        let mut noise = Noise(11);
+        let tensors: HashMap<_, _> = config
+            .weights()
+            .into_iter()
+            .map(|weight| {
+                let shape = weight.shape(&config);
+                let scale = 1.7 / (*shape.last().unwrap() as f32).sqrt();
+                let data = noise
+                    .values(shape.iter().product())
+                    .into_iter()
+                    .map(|v| v * scale);
+                let data = data.collect();
+                (weight, Tensor { shape, data })
+            })
+            .collect();
+        let weights = Weights::from_tensors(tensors);
+        let tokens: Vec<u32> = (0..cells)
+            .map(|_| noise.below(config.vocab_size) as u32)
+            .collect();
+        let state = noise.values(Buffer::Input.len(&plan.dims));
+        let out = plan.calls.iter().rev().find_map(|c| match c {
+            Call::ProjectAddNorm { out, .. } => Some(*out),
+            _ => None,
+        });
+        let out = out.unwrap();
+        let run = |loaded: Arc<dyn Loaded>| {
+            let mut program = loaded.program(plan.clone(), 1).unwrap();
+            program.write_integers(Buffer::Tokens, 0, &tokens).unwrap();
+            for z in [State::H, State::L] {
+                program.write(Buffer::State(z), 0, &state).unwrap();
+            }
+            program.run(0..plan.calls.len(), &[0]).unwrap();
+            let mut values = vec![0.0; out.len(&plan.dims)];
+            program.read(out, 0, &mut values).unwrap();
+            values
+        };
+        let want = run(Cpu::new(Some(2)).unwrap().load(weights.clone()).unwrap());
+        let got = run(gpu.load(weights).unwrap());
+        let worst = want.iter().zip(&got).map(|(a, b)| (a - b).abs());
+        let worst = worst.fold(0.0f32, |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
+        eprintln!("{case}: differs by at most {worst:e}");
+        assert!(worst < 1e-4, "{case} differs by {worst:e}");
+        assert!(want.iter().any(|v| v.abs() > 0.5), "{case} compares zeros");
     }
 }
