@@ -64,7 +64,7 @@ impl Solver {
     /// One of the models that the library carries: see [`bundled`](crate::bundled).
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`] if there is none of that name.
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if there is none of that name.
     pub fn bundled(name: &str) -> Result<Solver> {
         let bytes = crate::bundled::bytes(name).ok_or_else(|| {
             Error::argument(format!(
@@ -194,7 +194,7 @@ impl Solver {
     /// The device that runs, as the output names it: `cpu`, `reference`, `gpu`.
     ///
     /// # Errors
-    /// [`ErrorKind::Device`] if it is not available.
+    /// [`ErrorKind::Device`](crate::ErrorKind::Device) if it is not available.
     pub fn device_name(&self) -> Result<&'static str> {
         Ok(self.place.loads(&self.model, &self.wish)?.name)
     }
@@ -202,7 +202,7 @@ impl Solver {
     /// Solves one puzzle.
     ///
     /// # Errors
-    /// [`ErrorKind::Puzzle`] if it is impossible, [`ErrorKind::Deadline`] or [`ErrorKind::Cancelled`] if it was stopped.
+    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if it is impossible, [`ErrorKind::Deadline`](crate::ErrorKind::Deadline) or [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) if it was stopped.
     pub fn solve(&self, puzzle: &Puzzle) -> Result<Answer> {
         let mut session = self.clone().batch(1).session(std::slice::from_ref(puzzle))?;
         loop {
@@ -218,7 +218,7 @@ impl Solver {
     /// A session over these puzzles: each halts on its own.
     ///
     /// # Errors
-    /// [`ErrorKind::Puzzle`] if one is impossible, or if their sizes differ.
+    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if one is impossible, or if their sizes differ.
     pub fn session(&self, puzzles: &[Puzzle]) -> Result<Session> {
         let mut encoded = Vec::with_capacity(puzzles.len());
         for (index, puzzle) in puzzles.iter().enumerate() {
@@ -241,7 +241,7 @@ impl Solver {
     /// A session of `slots` places for puzzles of S = `tokens` tokens, to be filled with [`Session::push`].
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`] if the model fixes another S, [`ErrorKind::Device`] if the device is not available.
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the model fixes another S, [`ErrorKind::Device`](crate::ErrorKind::Device) if the device is not available.
     pub fn empty_session(&self, tokens: usize, slots: usize) -> Result<Session> {
         let (model, place, wish) = (self.model.clone(), self.place.clone(), self.wish.clone());
         let stepper = FallbackStepper::new(model, place, wish, tokens, slots)?;
@@ -264,7 +264,7 @@ impl Solver {
     /// The calls of a refinement step for puzzles of S = `tokens` tokens.
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`] if the model fixes another S.
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the model fixes another S.
     pub fn plan(&self, tokens: usize) -> Result<Plan> {
         crate::native::plan(&self.model, tokens)
     }
@@ -294,7 +294,7 @@ impl Solver {
     /// A puzzle as this model sees it, and the task that it belongs to.
     ///
     /// # Errors
-    /// [`ErrorKind::Puzzle`] in words that a puzzle player understands.
+    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) in words that a puzzle player understands.
     pub fn encode(&self, puzzle: &Puzzle) -> Result<(Problem, Arc<dyn Task>)> {
         let space = self.space();
         let task = match &self.task {

@@ -324,13 +324,9 @@ fn a_slot_gets_the_same_bits_alone_and_in_company() {
             .collect::<HashMap<_, _>>()
     };
     let cpu = |threads| Cpu::new(Some(threads)).unwrap().load(weights.clone()).unwrap();
-    let mut teams = vec![("cpu", [1, 2, 3, 5].map(cpu))];
-    #[cfg(feature = "gpu")]
-    if let Some(gpu) = common::gpu() {
-        let gpu = gpu.load(weights.clone()).unwrap();
-        teams.push(("gpu", [(); 4].map(|()| gpu.clone())));
-    }
-    for (name, team) in teams {
+    let gpu = backends(&weights).into_iter().filter(|(name, _)| *name == "gpu");
+    let gpu = gpu.map(|(name, loaded)| (name, [(); 4].map(|()| loaded.clone())));
+    for (name, team) in gpu.chain([("cpu", [1, 2, 3, 5].map(cpu))]) {
         let alone: HashMap<_, _> = (0..5).flat_map(|case| run(&*team[0], &[case], 1)).collect();
         let batches = [
             (vec![0, 1, 2, 3, 4], 5),

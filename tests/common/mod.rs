@@ -18,13 +18,17 @@ pub(crate) fn data(path: &str) -> PathBuf {
 
 /// Every backend that must agree with the others; a GPU where there is one.
 pub(crate) fn backends(weights: &Weights) -> Vec<(&'static str, Arc<dyn Loaded>)> {
-    let mut all = vec![
-        ("reference", Reference.load(weights.clone()).unwrap()),
-        ("cpu", Cpu::new(Some(2)).unwrap().load(weights.clone()).unwrap()),
-    ];
+    let reference: Arc<dyn Backend> = Arc::new(Reference);
+    let all = [reference, Arc::new(Cpu::new(Some(2)).unwrap())];
+    let load = |backend: Arc<dyn Backend>| (backend.name(), backend.load(weights.clone()).unwrap());
+    all.into_iter().chain(gpu_backend()).map(load).collect()
+}
+
+fn gpu_backend() -> Option<Arc<dyn Backend>> {
     #[cfg(feature = "gpu")]
-    all.extend(gpu().map(|gpu| ("gpu", gpu.load(weights.clone()).unwrap())));
-    all
+    return gpu().map(|gpu| Arc::new(gpu) as Arc<dyn Backend>);
+    #[cfg(not(feature = "gpu"))]
+    None
 }
 
 /// The best GPU, opened once for all tests of a program. Software will do. Where `TRM_REQUIRE_GPU` is 1, none is a failure.
