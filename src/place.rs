@@ -274,3 +274,26 @@ fn time(on: &Loads, plan: &Arc<crate::plan::Plan>) -> Result<std::time::Duration
     };
     run().and_then(|_| run())
 }
+
+#[cfg(all(test, feature = "gpu", feature = "bundled"))]
+mod tests {
+    use super::*;
+
+    /// The measurement behind `auto`, on whatever there is: `auto` itself never asks software.
+    #[test]
+    fn both_devices_can_be_timed() {
+        let solver = crate::Solver::bundled("sudoku-4x4").unwrap();
+        let plan = Arc::new(solver.plan(16).unwrap());
+        let cpu = load(&Cpu::new(Some(1)).unwrap(), solver.model()).unwrap();
+        assert!(time(&cpu, &plan).unwrap() > std::time::Duration::ZERO);
+        match open_gpu(None) {
+            Ok(gpu) => {
+                let gpu = load(&*gpu, solver.model()).unwrap();
+                assert!(gpu.is_replaceable() && !cpu.is_replaceable());
+                assert!(time(&gpu, &plan).unwrap() > std::time::Duration::ZERO);
+            }
+            Err(e) if std::env::var("TRM_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{e}"),
+            Err(e) => eprintln!("skipped: no adapter: {e}"),
+        }
+    }
+}
