@@ -272,7 +272,9 @@ fn lockstep_names_the_kernel_with_a_planted_bug() {
     let backends = backends(&weights);
     for (name, inner) in &backends[1..] {
         let writes = plan.calls.iter().map(|call| (call.kernel(), call.writes()));
-        let planted = writes.enumerate().flat_map(|(call, (kernel, all))| all.into_iter().map(move |b| (call, kernel, b)));
+        let planted = writes
+            .enumerate()
+            .flat_map(|(call, (kernel, all))| all.into_iter().map(move |b| (call, kernel, b)));
         for (call, kernel, buffer) in planted {
             let planted = Planted {
                 inner: inner.clone(),
