@@ -242,9 +242,10 @@ fn measured_gpu(model: &Model, cpu: &Loads) -> Result<Option<Loads>> {
     Ok((on_gpu < on_cpu).then_some(gpu))
 }
 
-/// Billions of operations of a step below which no GPU is looked for.
+/// Billions of operations of a step below which no GPU is looked for: a CPU takes some ten milliseconds for them, and the look
+/// alone costs more, in time and in the memory of the drivers.
 #[cfg(feature = "gpu")]
-const SMALL: f64 = 0.2;
+const SMALL: f64 = 4.0;
 
 /// Time that the first part of a step takes for one puzzle, once everything is warm.
 #[cfg(feature = "gpu")]
