@@ -176,6 +176,9 @@ fn sizes() -> Vec<Dims> {
         dims(1, 96, 96, 3, 256, 64, 6),
         dims(16, 81, 66, 1, 100, 130, 11),
         dims(3, 142, 40, 2, 24, 24, 6),
+        // Heads of 40 and of 64.
+        dims(2, 50, 80, 2, 64, 32, 11),
+        dims(1, 64, 128, 2, 96, 64, 11),
     ]
 }
 
@@ -191,7 +194,7 @@ fn every_kernel_agrees_on_every_backend_at_every_size() {
         let plan = Arc::new(plan(d));
         let weights = weights(&d, &mut noise);
         let backends = backends(&weights);
-        for slots in [1, 3] {
+        for slots in [1, 3, 16] {
             let cases = cases(&d, slots, &mut noise);
             for (name, loaded) in &backends[1..] {
                 let difference = compare(&*backends[0].1, &**loaded, &plan, &cases, TOLERANCE).unwrap();
