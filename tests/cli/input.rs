@@ -143,7 +143,7 @@ fn nothing_that_can_be_run_is_exit_2() {
         &["--model", &sudoku, "."],
         &["--model", "nowhere", &good],
         &["--model", &good, &good],
-        &["--model", &sudoku, "--device", "gpu", &good],
+        &["--model", &sudoku, "--device", "gpu:9999", &good],
         &["--model", &sudoku, "--device", "abacus", &good],
         &["--model", &sudoku, "--dtype", "int8", &good],
         &["--model", &sudoku, "--batch", "0", &good],
