@@ -223,6 +223,10 @@ fn measured_gpu(model: &Model, cpu: &Loads) -> Result<Option<Loads>> {
         log::info!("auto: the CPU, for a step of this model is small");
         return Ok(None);
     }
+    if !may_have_gpu() {
+        log::info!("auto: the CPU, for there is no GPU");
+        return Ok(None);
+    }
     let usable = |d: &crate::DeviceInfo| d.missing.is_none() && d.kind != DeviceKind::Software;
     let Some(info) = crate::devices().into_iter().find(usable) else {
         log::info!("auto: the CPU, for there is no GPU");
@@ -240,6 +244,25 @@ fn measured_gpu(model: &Model, cpu: &Loads) -> Result<Option<Loads>> {
     };
     log::info!("auto: {verdict}; a part of a step took {slow:.1} ms on the CPU, {fast:.1} ms on {info}");
     Ok((on_gpu < on_cpu).then_some(gpu))
+}
+
+/// Whether it is worth to load the drivers, which takes tens of megabytes. On Linux a real GPU has a node below `/dev`; where
+/// there is none, drivers can only offer software.
+#[cfg(feature = "gpu")]
+fn may_have_gpu() -> bool {
+    if !cfg!(target_os = "linux") {
+        return true;
+    }
+    let render = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("render");
+    let rendering = std::fs::read_dir("/dev/dri").is_ok_and(|nodes| nodes.flatten().any(render));
+    let others = [
+        "/dev/nvidiactl",
+        "/dev/dxg",
+        "/dev/kgsl-3d0",
+        "/dev/mali0",
+        "/dev/pvr_sync",
+    ];
+    rendering || others.iter().any(|node| std::path::Path::new(node).exists())
 }
 
 /// Billions of operations of a step below which no GPU is looked for: a CPU takes some ten milliseconds for them, and the look
