@@ -203,28 +203,28 @@ impl Header {
     fn parse(text: &str) -> Result<Header> {
         let mut text = Text(text);
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
-        text.expect("{")?;
+        text.demand("{")?;
         while !text.eat("}") {
             match text.string()? {
                 "descr" => {
-                    text.expect(":")?;
+                    text.demand(":")?;
                     descr = Some(text.string()?.to_owned());
                 }
                 "fortran_order" => {
-                    text.expect(":")?;
+                    text.demand(":")?;
                     fortran_order = Some(text.eat("True"));
                     if fortran_order == Some(false) {
-                        text.expect("False")?;
+                        text.demand("False")?;
                     }
                 }
                 "shape" => {
-                    text.expect(":")?;
+                    text.demand(":")?;
                     shape = Some(text.tuple()?);
                 }
                 other => return Err(Error::puzzle(format!("has the unknown entry {other:?}"))),
             }
             if !text.eat(",") {
-                text.expect("}")?;
+                text.demand("}")?;
                 break;
             }
         }
@@ -253,7 +253,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    fn expect(&mut self, token: &str) -> Result<()> {
+    fn demand(&mut self, token: &str) -> Result<()> {
         if self.eat(token) {
             Ok(())
         } else {
@@ -290,7 +290,7 @@ impl<'a> Text<'a> {
 
     fn tuple(&mut self) -> Result<Vec<u64>> {
         let mut values = Vec::new();
-        self.expect("(")?;
+        self.demand("(")?;
         while !self.eat(")") {
             self.0 = self.0.trim_start();
             let digits = self.0.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.0.len());
@@ -298,7 +298,7 @@ impl<'a> Text<'a> {
             values.push(number.parse().map_err(|_| self.error("a length"))?);
             self.0 = rest;
             if !self.eat(",") {
-                self.expect(")")?;
+                self.demand(")")?;
                 break;
             }
         }
