@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::backend::{Ahead, Rule};
 use crate::checkpoint::Model;
 use crate::error::{Error, ErrorKind, Result};
 use crate::native::NativeStepper;
 use crate::place::{Loads, Place, Wish};
-use crate::solve::{Halting, Stepper};
+use crate::policy::HaltPolicy;
+use crate::stepper::{Halting, Stepper};
 
 /// A [`NativeStepper`] that the CPU takes over when its device fails.
 #[derive(Debug)]
@@ -67,6 +69,10 @@ impl Stepper for FallbackStepper {
 
     fn answer(&self, slot: usize) -> Result<Vec<u32>> {
         self.stepper.answer(slot)
+    }
+
+    fn ahead(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn Ahead, Rule)> {
+        self.stepper.ahead(policy)
     }
 
     fn device(&self) -> &'static str {

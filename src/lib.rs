@@ -37,6 +37,7 @@
 
 pub mod backend;
 pub mod bundled;
+mod cancel;
 pub mod checkpoint;
 pub mod config;
 mod devices;
@@ -46,19 +47,24 @@ pub mod model;
 mod native;
 mod place;
 pub mod plan;
+mod policy;
 mod solve;
 mod solver;
+mod stepper;
 pub mod task;
 pub mod weights;
 
+pub use cancel::CancelToken;
 pub use checkpoint::{LoadOptions, Model, SaveDtype, SaveOptions};
 pub use config::Config;
 pub use devices::{DeviceInfo, DeviceKind, DeviceLimits, devices};
 pub use error::{Error, ErrorKind, Result};
 pub use native::NativeStepper;
 pub use place::Device;
-pub use solve::{Answer, CancelToken, HaltPolicy, HaltRule, Halting, PuzzleStep, Session, Step, Stepper};
+pub use policy::{HaltPolicy, HaltRule};
+pub use solve::{Answer, PuzzleStep, Session, Step};
 pub use solver::Solver;
+pub use stepper::{Halting, Stepper};
 pub use task::Puzzle;
 
 /// Entry points for the fuzz targets of tests/fuzz.

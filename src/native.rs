@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Case, Loaded, Program};
+use crate::backend::{Ahead, Case, Loaded, Program, Rule};
 use crate::checkpoint::Model;
 use crate::config::State;
 use crate::error::{Error, Result};
 use crate::model;
 use crate::plan::{Buffer, Dims, Plan};
-use crate::solve::{Halting, Stepper};
+use crate::policy::HaltPolicy;
+use crate::stepper::{Halting, Stepper};
 
 /// A batch of puzzles on a backend, refined by a model's plan; with access to its states and logits.
 #[derive(Debug)]
@@ -138,6 +139,11 @@ impl Stepper for NativeStepper {
             q_continue,
             logit,
         })
+    }
+
+    fn ahead(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn Ahead, Rule)> {
+        let rule = policy.rule(!self.model.config.no_act_continue);
+        Some((self.program.ahead()?, rule))
     }
 
     fn answer(&self, slot: usize) -> Result<Vec<u32>> {

@@ -4,187 +4,14 @@
 //! place in the batch for the next one that waits. When a puzzle halts is data: a [`HaltPolicy`].
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
+use crate::policy::{HaltPolicy, HaltRule};
+use crate::stepper::{Halting, Stepper};
 use crate::task::{Content, Id, Problem, Task, Verdict};
-
-/// Something that refines the answers of a batch of puzzles by one step at a time.
-///
-/// [`NativeStepper`](crate::NativeStepper) is the one of this library's own models.
-pub trait Stepper: fmt::Debug + Send {
-    /// Puzzles that fit at the same time.
-    fn slots(&self) -> usize;
-
-    /// Puts a puzzle in a place, in its initial state.
-    fn load(&mut self, slot: usize, tokens: &[u32], puzzle_id: u32) -> Result<()>;
-
-    /// Refines the puzzles in these places (rising) by one step. What a puzzle gets depends on no other.
-    fn step(&mut self, live: &[usize]) -> Result<()>;
-
-    /// What the halting head says of the puzzle in a place after its last step.
-    fn halting(&self, slot: usize) -> Result<Halting>;
-
-    /// The likeliest token of every cell of the puzzle in a place after its last step, `[S]`.
-    fn answer(&self, slot: usize) -> Result<Vec<u32>>;
-
-    /// What it runs on, as answers name it; empty if it does not tell.
-    fn device(&self) -> &'static str {
-        ""
-    }
-
-    /// After any of the calls above has failed: goes over to another device, where all puzzles must be loaded again. `false` if
-    /// there is none, so that the error stands.
-    fn recover(&mut self, error: &Error) -> Result<bool> {
-        let _ = error;
-        Ok(false)
-    }
-}
-
-/// What the halting head says after a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Halting {
-    /// The logit to halt.
-    pub q_halt: f32,
-    /// The logit to go on.
-    pub q_continue: f32,
-    /// The logit of the halting probability: `q_halt` for a model trained without the continue loss (`no_ACT_continue`),
-    /// `q_halt - q_continue` for others.
-    pub logit: f32,
-}
-
-impl Halting {
-    /// The halting probability, `sigmoid(logit)`.
-    pub fn probability(&self) -> f32 {
-        1.0 / (1.0 + (-self.logit).exp())
-    }
-}
-
-/// Who decides that a puzzle halts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HaltRule {
-    /// The halting head.
-    Head,
-    /// The halting head, but only if the answer keeps the puzzle's rules; where rules alone cannot tell, the head.
-    Verified,
-    /// Nobody: always all steps, as in the published evaluation.
-    Never,
-}
-
-impl HaltRule {
-    /// Its name: `head`, `verified`, `never`.
-    pub fn name(self) -> &'static str {
-        match self {
-            HaltRule::Head => "head",
-            HaltRule::Verified => "verified",
-            HaltRule::Never => "never",
-        }
-    }
-}
-
-impl FromStr for HaltRule {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<HaltRule> {
-        [HaltRule::Head, HaltRule::Verified, HaltRule::Never]
-            .into_iter()
-            .find(|rule| rule.name() == name)
-            .ok_or_else(|| Error::argument(format!("no halting rule {name:?}: head, verified or never")))
-    }
-}
-
-/// When a puzzle halts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct HaltPolicy {
-    /// Who decides.
-    pub rule: HaltRule,
-    /// The head says "halt" above this probability. The published rule is 0.5.
-    pub threshold: f32,
-    /// No puzzle halts before this many steps.
-    pub min_steps: usize,
-    /// Every puzzle ends after this many; more than the model was trained for is allowed, and often helps.
-    pub max_steps: usize,
-}
-
-impl HaltPolicy {
-    /// The rule with the published threshold, at most `max_steps`.
-    pub fn new(rule: HaltRule, max_steps: usize) -> HaltPolicy {
-        HaltPolicy {
-            rule,
-            threshold: 0.5,
-            min_steps: 1,
-            max_steps,
-        }
-    }
-
-    /// The policy, if its numbers make sense.
-    pub(crate) fn checked(self) -> Result<HaltPolicy> {
-        if !(0.0..=1.0).contains(&self.threshold) {
-            return Err(Error::argument(format!(
-                "halt threshold {}: give a probability",
-                self.threshold
-            )));
-        }
-        if self.max_steps == 0 {
-            return Err(Error::argument("max steps 0: a puzzle takes at least one step"));
-        }
-        if self.min_steps > self.max_steps {
-            let HaltPolicy {
-                min_steps, max_steps, ..
-            } = self;
-            return Err(Error::argument(format!(
-                "min steps {min_steps} above max steps {max_steps}"
-            )));
-        }
-        Ok(self)
-    }
-
-    /// Whether the head says halt. In logits, so that a probability next to one half is not rounded to it.
-    fn head_says_halt(&self, halting: &Halting, step: usize) -> bool {
-        let threshold = (self.threshold / (1.0 - self.threshold)).ln();
-        step >= self.min_steps && halting.logit > threshold
-    }
-}
-
-/// Stops sessions from another thread. Clones share one state.
-#[derive(Debug, Clone, Default)]
-pub struct CancelToken(Arc<CancelState>);
-
-#[derive(Debug, Default)]
-struct CancelState {
-    cancelled: AtomicBool,
-    parent: Option<CancelToken>,
-}
-
-impl CancelToken {
-    /// A token that has not been used.
-    pub fn new() -> CancelToken {
-        CancelToken::default()
-    }
-
-    /// A token of its own that is cancelled with this one too.
-    pub fn child(&self) -> CancelToken {
-        CancelToken(Arc::new(CancelState {
-            cancelled: AtomicBool::new(false),
-            parent: Some(self.clone()),
-        }))
-    }
-
-    /// Lets the step in flight end and takes no further one.
-    pub fn cancel(&self) {
-        self.0.cancelled.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether [`CancelToken::cancel`] was called here or on a parent.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::Relaxed)
-            || self.0.parent.as_ref().is_some_and(CancelToken::is_cancelled)
-    }
-}
 
 /// What one refinement step did: all puzzles that were at work.
 #[derive(Debug, Clone)]
@@ -260,6 +87,8 @@ struct Running {
     steps: usize,
     last: Vec<u32>,
     started: Instant,
+    /// The stepper takes steps of it by itself.
+    ahead: bool,
 }
 
 /// Puzzles on their way to an answer.
@@ -273,7 +102,15 @@ pub struct Session {
     pushed: usize,
     cancel: CancelToken,
     deadline: Option<Instant>,
+    /// Steps that the stepper has started by itself and that are not finished.
+    in_flight: usize,
 }
+
+/// Steps in flight while nobody watches: the device has work while the host reads what an earlier step has done.
+const AHEAD: usize = 3;
+
+/// A puzzle's place, and what a step said of it.
+type Refined = (usize, Halting, Vec<u32>);
 
 impl Session {
     /// An empty session over a stepper.
@@ -290,6 +127,7 @@ impl Session {
             pushed: 0,
             cancel: CancelToken::new(),
             deadline: None,
+            in_flight: 0,
         })
     }
 
@@ -344,8 +182,39 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Cancelled`] and [`ErrorKind::Deadline`] before the step that would come next; the stepper's own.
     pub fn next_step(&mut self) -> Result<Option<Step>> {
-        if self.unfinished() == 0 {
+        if !self.goes_on()? {
             return Ok(None);
+        }
+        let landed = self.attempt(Session::land)?;
+        let mut puzzles = self.judge_all(landed);
+        if puzzles.is_empty() {
+            let refined = self.attempt(Session::refine)?;
+            puzzles = self.judge_all(refined);
+        }
+        Ok(Some(Step { puzzles }))
+    }
+
+    /// As [`Session::next_step`], for who needs no look at the steps: the answers of the puzzles that ended, often none. Faster on a
+    /// GPU, which then follows the halting policy by itself and is not waited for after each step.
+    ///
+    /// # Errors
+    /// As [`Session::next_step`].
+    pub fn advance(&mut self) -> Result<Option<Vec<Answer>>> {
+        if !self.goes_on()? {
+            return Ok(None);
+        }
+        let refined = match self.stepper.ahead(&self.policy) {
+            Some(_) => self.attempt(Session::fly)?,
+            None => self.attempt(Session::refine)?,
+        };
+        let steps = self.judge_all(refined).into_iter();
+        Ok(Some(steps.filter_map(|step| step.outcome).collect()))
+    }
+
+    /// Whether there is something to do; an error if it is not to be done.
+    fn goes_on(&self) -> Result<bool> {
+        if self.unfinished() == 0 {
+            return Ok(false);
         }
         if self.cancel.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
@@ -353,13 +222,97 @@ impl Session {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Error::new(ErrorKind::Deadline, "the deadline passed"));
         }
-        let refined = loop {
-            match self.refine() {
-                Ok(refined) => break refined,
+        Ok(true)
+    }
+
+    /// Does something that a device can fail in; if another one takes over, again.
+    fn attempt<T>(&mut self, work: impl Fn(&mut Session) -> Result<T>) -> Result<T> {
+        loop {
+            match work(self) {
+                Ok(done) => return Ok(done),
                 Err(e) if self.stepper.recover(&e)? => self.restart(),
                 Err(e) => return Err(e),
             }
+        }
+    }
+
+    /// Loads puzzles into free places, refines all at work by one step and reads what came out: everything that a device can fail in,
+    /// before anything is judged.
+    fn refine(&mut self) -> Result<Vec<Refined>> {
+        self.fill_free_places()?;
+        let live: Vec<usize> = (0..self.running.len())
+            .filter(|&s| self.running[s].is_some())
+            .collect();
+        self.stepper.step(&live)?;
+        live.into_iter().map(|slot| self.refined(slot)).collect()
+    }
+
+    fn refined(&self, slot: usize) -> Result<Refined> {
+        Ok((slot, self.stepper.halting(slot)?, self.stepper.answer(slot)?))
+    }
+
+    /// Loads puzzles into free places, keeps steps in flight and finishes one of them; the puzzles that it ended.
+    fn fly(&mut self) -> Result<Vec<Refined>> {
+        self.fill_free_places()?;
+        let Some((stepper, rule)) = self.stepper.ahead(&self.policy) else {
+            return Ok(Vec::new());
         };
+        for (slot, running) in self.running.iter_mut().enumerate() {
+            if let Some(running) = running
+                && !running.ahead
+            {
+                stepper.resume(slot, running.steps as u32)?;
+                running.ahead = true;
+            }
+        }
+        while self.in_flight < AHEAD {
+            stepper.start(&rule)?;
+            self.in_flight += 1;
+        }
+        self.finish_one()
+    }
+
+    /// Finishes all steps in flight; the puzzles that they ended.
+    fn land(&mut self) -> Result<Vec<Refined>> {
+        if self.in_flight == 0 {
+            return Ok(Vec::new());
+        }
+        let mut ended = Vec::new();
+        while self.in_flight > 0 {
+            ended.extend(self.finish_one()?);
+        }
+        // Steps are now taken one by one.
+        let running = self.running.iter_mut().flatten();
+        running.for_each(|running| running.ahead = false);
+        if let Some((stepper, _)) = self.stepper.ahead(&self.policy) {
+            stepper.stop()?;
+        }
+        Ok(ended)
+    }
+
+    fn finish_one(&mut self) -> Result<Vec<Refined>> {
+        let Some((stepper, _)) = self.stepper.ahead(&self.policy) else {
+            return Ok(Vec::new());
+        };
+        let records = stepper.finish()?;
+        self.in_flight -= 1;
+        let mut ended = Vec::new();
+        for record in records {
+            if let Some(Some(running)) = self.running.get_mut(record.slot) {
+                running.steps = record.steps as usize;
+                running.ahead = record.goes_on;
+                if !record.goes_on {
+                    // As it was before the step that is judged.
+                    running.steps = running.steps.saturating_sub(1);
+                    ended.push(record.slot);
+                }
+            }
+        }
+        ended.into_iter().map(|slot| self.refined(slot)).collect()
+    }
+
+    /// Looks at puzzles after a step; those that go on stay in their places.
+    fn judge_all(&mut self, refined: Vec<Refined>) -> Vec<PuzzleStep> {
         let mut puzzles = Vec::with_capacity(refined.len());
         for (slot, halting, tokens) in refined {
             if let Some(running) = self.running[slot].take() {
@@ -369,25 +322,12 @@ impl Session {
             }
         }
         puzzles.sort_by_key(|p| p.index);
-        Ok(Some(Step { puzzles }))
-    }
-
-    /// Loads puzzles into free places, refines all at work by one step and reads what came out: everything that a device can fail in,
-    /// before anything is judged.
-    fn refine(&mut self) -> Result<Vec<(usize, Halting, Vec<u32>)>> {
-        self.fill_free_places()?;
-        let live: Vec<usize> = (0..self.running.len())
-            .filter(|&s| self.running[s].is_some())
-            .collect();
-        self.stepper.step(&live)?;
-        let stepper = &self.stepper;
-        live.into_iter()
-            .map(|slot| Ok((slot, stepper.halting(slot)?, stepper.answer(slot)?)))
-            .collect()
+        puzzles
     }
 
     /// Puts the puzzles at work back in front of those that wait.
     fn restart(&mut self) {
+        self.in_flight = 0;
         let mut running: Vec<Running> = self.running.iter_mut().filter_map(Option::take).collect();
         running.sort_by_key(|r| std::cmp::Reverse(r.index));
         for r in running {
@@ -420,6 +360,7 @@ impl Session {
                     steps: 0,
                     last,
                     started: Instant::now(),
+                    ahead: false,
                 });
             }
         }
@@ -452,8 +393,7 @@ impl Session {
             outcome: None,
         };
         let last = running.steps >= self.policy.max_steps;
-        let wants_halt =
-            self.policy.rule != HaltRule::Never && self.policy.head_says_halt(&halting, running.steps);
+        let wants_halt = self.policy.head_says_halt(&halting, running.steps);
         if last || wants_halt {
             let verdict = running.task.verify(&running.problem, &step.tokens);
             let trusted = self.policy.rule == HaltRule::Head || !running.task.verifies_by_rules();

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use crate::backend::lockstep::{Difference, compare_each};
 use crate::backend::reference::Reference;
 use crate::backend::{Backend, Case};
+use crate::cancel::CancelToken;
 use crate::checkpoint::{LoadOptions, Model};
 use crate::error::{Error, Result};
 use crate::fallback::FallbackStepper;
 use crate::native::NativeStepper;
 use crate::place::{Device, Place, Wish};
 use crate::plan::Plan;
-use crate::solve::{Answer, CancelToken, HaltPolicy, HaltRule, Session};
+use crate::policy::{HaltPolicy, HaltRule};
+use crate::solve::{Answer, Session};
 use crate::task::{
     self, ArcGrid, Id, Identifiers, Maze, Problem, Puzzle, Space, Sudoku, Task, TaskKind, Tokens,
 };
@@ -206,10 +208,10 @@ impl Solver {
     pub fn solve(&self, puzzle: &Puzzle) -> Result<Answer> {
         let mut session = self.clone().batch(1).session(std::slice::from_ref(puzzle))?;
         loop {
-            let step = session
-                .next_step()?
+            let answers = session
+                .advance()?
                 .ok_or_else(|| Error::argument("the puzzle ended without an answer"))?;
-            if let Some(answer) = step.puzzles.into_iter().find_map(|p| p.outcome) {
+            if let Some(answer) = answers.into_iter().next() {
                 return Ok(answer);
             }
         }

@@ -5,12 +5,13 @@ mod common;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use common::{Noise, data, gpu};
 use trm::backend::cpu::Cpu;
 use trm::backend::gpu::Gpu;
-use trm::backend::{Backend, Loaded, Program};
-use trm::config::State;
+use trm::backend::{Ahead, Backend, Loaded, Program, Record, Rule};
+use trm::config::{Config, State};
 use trm::plan::{Buffer, Call, Plan};
 use trm::weights::{Tensor, Weights};
 use trm::{
@@ -32,8 +33,8 @@ fn solver() -> Solver {
 
 fn finish(session: &mut Session) -> Vec<Answer> {
     let mut answers = Vec::new();
-    while let Some(step) = session.next_step().unwrap() {
-        answers.extend(step.puzzles.into_iter().filter_map(|p| p.outcome));
+    while let Some(ended) = session.advance().unwrap() {
+        answers.extend(ended);
     }
     answers.sort_by_key(|a| a.index);
     answers
@@ -61,6 +62,108 @@ fn a_gpu_solves_like_the_cpu() {
     assert!(got.iter().all(|a| a.device == "gpu"));
 }
 
+/// Under every rule the device ends each puzzle of a batch at the step at which the CPU does, watched or not, or now and then.
+#[test]
+fn puzzles_halt_at_the_same_steps_as_on_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    // At a threshold so high, some of these take two or three steps, and one never gets there.
+    let all = puzzles(100);
+    let puzzles = [41, 0, 81, 45, 1, 48, 2, 50, 13, 53, 3].map(|number: usize| all[number].clone());
+    let solver = solver().max_steps(5).batch(7);
+    let on_gpu = solver.clone().backend(Arc::new(gpu));
+    for (rule, threshold, min_steps) in [
+        (HaltRule::Head, 0.999, 1),
+        (HaltRule::Verified, 0.999, 2),
+        (HaltRule::Never, 0.5, 1),
+        (HaltRule::Head, 0.0, 3),
+        (HaltRule::Head, 1.0, 1),
+    ] {
+        let with = |solver: &Solver| {
+            solver
+                .clone()
+                .halt(rule)
+                .halt_threshold(threshold)
+                .min_steps(min_steps)
+        };
+        let want = finish(&mut with(&solver).device(Device::Cpu).session(&puzzles).unwrap());
+        if rule != HaltRule::Never && threshold == 0.999 {
+            let mut steps: Vec<usize> = want[..7].iter().map(|a| a.steps).collect();
+            steps.sort_unstable();
+            steps.dedup();
+            assert!(
+                steps.len() > 1,
+                "the first batch halts at {steps:?}, which shows little"
+            );
+        }
+        let halted = |answers: &[Answer]| answers.iter().map(|a| a.halted).collect::<Vec<_>>();
+        for watched in [|_| false, |_| true, |turn: usize| turn % 3 == 1] {
+            let mut session = with(&on_gpu).session(&puzzles).unwrap();
+            let mut got = Vec::new();
+            for turn in 0.. {
+                let ended = if watched(turn) {
+                    let step = session.next_step().unwrap();
+                    step.map(|step| step.puzzles.into_iter().filter_map(|p| p.outcome).collect())
+                } else {
+                    session.advance().unwrap()
+                };
+                let Some(ended) = ended else { break };
+                got.extend::<Vec<Answer>>(ended);
+            }
+            got.sort_by_key(|a| a.index);
+            expect_same(&got, &want);
+            assert_eq!(halted(&got), halted(&want));
+            for (g, w) in got.iter().zip(&want) {
+                assert!((g.halting.q_halt - w.halting.q_halt).abs() < 1e-3);
+            }
+        }
+    }
+}
+
+/// Once all puzzles have ended, what was started ahead of the host's knowledge costs next to nothing.
+#[test]
+fn steps_after_the_last_halt_are_free() {
+    let Some(gpu) = gpu() else { return };
+    let solver = Solver::bundled("sudoku-9x9").unwrap();
+    let plan = Arc::new(solver.plan(81).unwrap());
+    let loaded = gpu.load(solver.model().weights().unwrap()).unwrap();
+    let mut program = loaded.program(plan.clone(), 3).unwrap();
+    program.run(plan.embed(), &[0, 1, 2]).unwrap();
+    let rule = Rule {
+        threshold: f32::INFINITY,
+        minus_continue: false,
+        min_steps: 1,
+        max_steps: 4,
+    };
+    let ahead = program.ahead().unwrap();
+    let time = |ahead: &mut dyn Ahead, steps: usize| {
+        let start = Instant::now();
+        (0..steps).for_each(|_| ahead.start(&rule).unwrap());
+        let records: Vec<_> = (0..steps).map(|_| ahead.finish().unwrap()).collect();
+        (start.elapsed(), records)
+    };
+    assert!(time(ahead, 1).1[0].is_empty(), "nobody takes part yet");
+    for slot in [0, 2] {
+        ahead.resume(slot, slot as u32).unwrap();
+    }
+    let (full, records) = time(ahead, 4);
+    let record = |slot, steps, goes_on| Record { slot, steps, goes_on };
+    assert_eq!(
+        records,
+        [
+            vec![record(0, 1, true), record(2, 3, true)],
+            vec![record(0, 2, true), record(2, 4, false)],
+            vec![record(0, 3, true)],
+            vec![record(0, 4, false)],
+        ]
+    );
+    // The quietest of several times: other tests keep the machine busy.
+    let idle = (0..10).map(|_| time(ahead, 4)).min_by_key(|(time, _)| *time);
+    let (idle, records) = idle.unwrap();
+    assert!(records.iter().all(Vec::is_empty));
+    eprintln!("4 steps {full:?}, 4 steps of nobody {idle:?}");
+    assert!(idle * 100 < full, "{idle:?} of {full:?}");
+}
+
 /// A device that is lost in mid-solve: every puzzle ends, with the CPU's answers, and the next solve runs on what is there.
 #[test]
 fn a_lost_device_loses_no_puzzle() {
@@ -75,8 +178,12 @@ fn a_lost_device_loses_no_puzzle() {
         let gpu = Gpu::open(None).unwrap();
         let solver = slow(solver().backend(Arc::new(gpu.clone())));
         let mut session = solver.session(&puzzles).unwrap();
-        for _ in 0..steps {
-            session.next_step().unwrap();
+        for step in 0..steps {
+            // The second one leaves steps in flight.
+            match step {
+                0 => drop(session.next_step().unwrap()),
+                _ => assert!(session.advance().unwrap().unwrap().is_empty()),
+            }
         }
         gpu.destroy();
         let answers = finish(&mut session);
@@ -213,54 +320,47 @@ fn memory_keeps_what_is_written() {
     }
 }
 
+/// The model of a golden case at the published sizes, with random weights.
+fn full_size(case: &str, cells: usize, (h_cycles, l_cycles): (usize, usize)) -> (Config, Weights) {
+    let mut config = Model::open(data("golden").join(case), &LoadOptions::default())
+        .unwrap()
+        .config
+        .clone();
+    config.seq_len = Some(cells);
+    (config.hidden_size, config.num_heads, config.inner) = (512, 8, 1536);
+    (config.puzzle_emb_ndim, config.puzzle_emb_len) = (512, 16);
+    (config.h_cycles, config.l_cycles, config.l_layers) = (h_cycles, l_cycles, 2);
+    if config.mlp_t {
+        config.token_inner = 512;
+    }
+    let mut noise = Noise(12);
+    let tensors: HashMap<_, _> = config
+        .weights()
+        .into_iter()
+        .map(|weight| {
+            let shape = weight.shape(&config);
+            let scale = 1.7 / (*shape.last().unwrap() as f32).sqrt();
+            let values = noise.values(shape.iter().product()).into_iter();
+            let data = values.map(|v| v * scale).collect();
+            (weight, Tensor { shape, data })
+        })
+        .collect();
+    (config, Weights::from_tensors(tensors))
+}
+
 /// A pass of the published sizes, end to end: the Sudoku model with `mlp_t`, and a block of the maze model with attention.
 #[test]
 fn full_size_agrees_with_the_cpu() {
     let Some(gpu) = gpu() else { return };
-    for (case, cells, levels) in [("trm_mlp", 81, 2), ("trm_attention", 900, 1)] {
-        let mut config = Model::open(data("golden").join(case), &LoadOptions::default())
-            .unwrap()
-            .config
-            .clone();
-        config.seq_len = Some(cells);
-        (config.hidden_size, config.num_heads, config.inner) = (512, 8, 1536);
-        (config.puzzle_emb_ndim, config.puzzle_emb_len) = (512, 16);
-        (config.h_cycles, config.l_cycles, config.l_layers) = (1, 1, 2);
-        if config.mlp_t {
-            config.token_inner = 512;
-        }
+    for (case, cells) in [("trm_mlp", 81), ("trm_attention", 900)] {
+        let (config, weights) = full_size(case, cells, (1, 1));
         let mut plan = trm::model::record(&config, cells);
-        if levels == 1 {
-            // lavapipe takes seconds for one block of this size.
-            let is_end = |c: &Call| {
-                matches!(
-                    c,
-                    Call::ProjectAddNorm {
-                        input: Buffer::Gated,
-                        ..
-                    }
-                )
-            };
-            let end = plan.calls.iter().position(is_end).unwrap();
-            plan.calls.truncate(end + 1);
-        }
+        // A pass: software takes seconds for one of the maze's.
+        let ends = |c: &Call| c.writes().contains(&Buffer::State(State::L));
+        let pass = plan.calls.iter().position(ends).unwrap();
+        plan.calls.truncate(pass + 1);
         let plan = Arc::new(plan);
         let mut noise = Noise(11);
-        let tensors: HashMap<_, _> = config
-            .weights()
-            .into_iter()
-            .map(|weight| {
-                let shape = weight.shape(&config);
-                let scale = 1.7 / (*shape.last().unwrap() as f32).sqrt();
-                let data = noise
-                    .values(shape.iter().product())
-                    .into_iter()
-                    .map(|v| v * scale);
-                let data = data.collect();
-                (weight, Tensor { shape, data })
-            })
-            .collect();
-        let weights = Weights::from_tensors(tensors);
         let tokens: Vec<u32> = (0..cells)
             .map(|_| noise.below(config.vocab_size) as u32)
             .collect();
@@ -289,4 +389,38 @@ fn full_size_agrees_with_the_cpu() {
         assert!(worst < 1e-4, "{case} differs by {worst:e}");
         assert!(want.iter().any(|v| v.abs() > 0.5), "{case} compares zeros");
     }
+}
+
+/// What a step costs the host: full size, all passes, nobody live, so that the device has nothing to do. And once steps have been
+/// taken, nothing is made any more.
+#[test]
+fn starting_a_step_is_cheap_and_makes_nothing() {
+    if gpu().is_none() {
+        return;
+    }
+    // One that other tests make nothing on.
+    let gpu = Gpu::open(None).unwrap();
+    let (config, weights) = full_size("trm_mlp", 81, (3, 6));
+    let plan = Arc::new(trm::model::record(&config, 81));
+    let loaded = gpu.load(weights).unwrap();
+    let mut program = loaded.program(plan, 4).unwrap();
+    let ahead = program.ahead().unwrap();
+    let rule = Rule {
+        threshold: 0.0,
+        minus_continue: false,
+        min_steps: 1,
+        max_steps: 16,
+    };
+    (0..3).for_each(|_| ahead.start(&rule).unwrap());
+    let made = gpu.resources_made();
+    let mut least = std::time::Duration::MAX;
+    for _ in 0..20 {
+        assert!(ahead.finish().unwrap().is_empty());
+        let start = Instant::now();
+        ahead.start(&rule).unwrap();
+        least = least.min(start.elapsed());
+    }
+    eprintln!("starting a step of 126 dispatches takes the host {least:?}");
+    assert!(least < std::time::Duration::from_millis(1), "{least:?}");
+    assert_eq!(gpu.resources_made(), made);
 }

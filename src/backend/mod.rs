@@ -54,6 +54,53 @@ pub trait Program: Debug + Send {
 
     /// Reads a slot's share of a buffer of whole numbers.
     fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()>;
+
+    /// The program as one that keeps the list of live slots by itself, if it can.
+    fn ahead(&mut self) -> Option<&mut dyn Ahead> {
+        None
+    }
+}
+
+/// A program that ends slots by a [`Rule`] of its own, so that steps can be started before it is known who ended in those
+/// before.
+pub trait Ahead {
+    /// A slot takes part in all steps that are started from now on, until it ends; it has taken `steps` so far.
+    fn resume(&mut self, slot: usize, steps: u32) -> Result<()>;
+
+    /// No slot takes part any more, until it is resumed.
+    fn stop(&mut self) -> Result<()>;
+
+    /// Starts a step of all slots that take part, and does not wait for it.
+    fn start(&mut self, rule: &Rule) -> Result<()>;
+
+    /// Waits for the oldest step that was started and not finished; how the slots stood after it that took part. Until the next
+    /// call that changes something, [`Program::read`] and [`Program::read_integers`] give the halting logits and answers of that
+    /// moment.
+    fn finish(&mut self) -> Result<Vec<Record>>;
+}
+
+/// When a slot ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rule {
+    /// Once the logit of the halting probability is above this,
+    pub threshold: f32,
+    /// (which is halt - continue, or halt alone)
+    pub minus_continue: bool,
+    /// but not before this step,
+    pub min_steps: u32,
+    /// and with this one in any case.
+    pub max_steps: u32,
+}
+
+/// How a slot stood after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// Its number.
+    pub slot: usize,
+    /// Steps that it has taken.
+    pub steps: u32,
+    /// Whether it takes part in the next one.
+    pub goes_on: bool,
 }
 
 /// A puzzle as it starts: tokens, the padded row of the puzzle embedding, and the state before the first step.

@@ -1,6 +1,7 @@
 //! Adapters: which there are, which is the best, and one opened, with an eye on whether it still works.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use wgpu::{Adapter, BufferUsages, DeviceType, ErrorFilter};
@@ -10,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// All adapters, the best first: real ones before software. Their order is that of `gpu:N`.
 pub(crate) async fn adapters() -> Vec<(Adapter, DeviceInfo)> {
-    // Checking indirect calls costs an extra dispatch each; there are none, and later ones are our own.
+    // Checking indirect calls costs an extra dispatch each; `gather` writes what they read.
     let flags = wgpu::InstanceFlags::empty().with_env() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         flags,
@@ -119,6 +120,10 @@ pub(super) struct Context {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) health: Arc<Health>,
+    /// Whether the device can tell itself how many workgroups to run.
+    pub(super) indirect: bool,
+    /// Buffers, pipelines and bind groups that were ever made.
+    made: AtomicUsize,
     info: DeviceInfo,
 }
 
@@ -166,10 +171,13 @@ impl Context {
         device.set_device_lost_callback(move |reason, message| {
             losses.fail(format_args!("the device was lost ({reason:?}): {message}"));
         });
+        let flags = adapter.get_downlevel_capabilities().flags;
         Ok(Context {
             device,
             queue,
             health,
+            indirect: flags.contains(wgpu::DownlevelFlags::INDIRECT_EXECUTION),
+            made: AtomicUsize::new(0),
             info,
         })
     }
@@ -205,7 +213,13 @@ impl Context {
             return Err(self.error(format!("{what}: {message}")).because(e));
         }
         self.check()?;
+        self.made.fetch_add(1, Ordering::Relaxed);
         Ok(made)
+    }
+
+    /// How many buffers, pipelines and bind groups were ever made here.
+    pub(super) fn made(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
     }
 
     /// A buffer of zeros, at least large enough to be bound.

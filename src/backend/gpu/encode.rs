@@ -2,7 +2,8 @@
 
 use super::device::MAX_GRID;
 use super::pipelines::{
-    ADD, ATTENTION, Constants, DECODE, EMBED, HALT, Kernel, PROJECT_ADD_NORM, QKV_ROPE, SWIGLU, TOKEN_MIX,
+    ADD, ATTENTION, Constants, DECODE, EMBED, GATHER, HALT, Kernel, PROJECT_ADD_NORM, QKV_ROPE, SWIGLU,
+    TOKEN_MIX,
 };
 use crate::plan::{Buffer, Call, Dims};
 use crate::weights::Weight;
@@ -35,6 +36,12 @@ pub(super) enum Operand {
     The(Weight),
     /// Cosines and sines.
     Rope,
+    /// When a slot ends by itself.
+    Rule,
+    /// Steps taken and whether it goes on, of every slot.
+    Records,
+    /// Workgroups of the dispatches of a step.
+    Grids,
     /// The sum of the first sources of a call that has more than a kernel binds.
     Sum,
 }
@@ -141,7 +148,15 @@ pub(super) fn dispatches(call: &Call, d: &Dims, input_width: usize) -> Vec<Dispa
         Call::Halt { weight, bias, state } => all.push(Dispatch {
             kernel: &HALT,
             constants: constants(&[("L", l), ("D", h)]),
-            operands: vec![Live, The(*weight), The(*bias), Of(*state), Of(Buffer::Halting)],
+            operands: vec![
+                Live,
+                The(*weight),
+                The(*bias),
+                Of(*state),
+                Operand::Rule,
+                Of(Buffer::Halting),
+                Operand::Records,
+            ],
             grid: [1, 1],
         }),
         Call::Decode { weight, state } => all.push(Dispatch {
@@ -158,6 +173,16 @@ pub(super) fn dispatches(call: &Call, d: &Dims, input_width: usize) -> Vec<Dispa
         }),
     }
     all
+}
+
+/// What precedes a step that the host does not wait for.
+pub(super) fn gather(slots: usize, grids: usize) -> Dispatch {
+    Dispatch {
+        kernel: &GATHER,
+        constants: constants(&[("SLOTS", slots), ("GRIDS", grids)]),
+        operands: vec![Operand::Records, Live, Operand::Grids],
+        grid: [1, 1],
+    }
 }
 
 /// Whether a grid can be dispatched.

@@ -1,9 +1,10 @@
 //! Any GPU, through wgpu: Vulkan, Metal, DX12 or GLES.
 //!
 //! The eight kernels are the WGSL files of `shaders/`. Weights are uploaded once; the states stay on the device between the steps;
-//! a run is one submission, after a step one small read of halting logits and answers. Waiting is `async` and blocked on in this
-//! file only.
+//! a run is one submission, after a step one small read of halting logits and answers. Steps can be started ahead of what the host
+//! has read: `ahead.rs`. Waiting is `async` and blocked on at the outermost edge only.
 
+mod ahead;
 mod device;
 mod encode;
 mod pipelines;
@@ -49,6 +50,11 @@ impl Gpu {
     /// The adapter's name and what it is reached through, for people.
     pub fn description(&self) -> String {
         self.context.description()
+    }
+
+    /// How many buffers, pipelines and bind groups were made on the device: none more once a batch has taken a few steps.
+    pub fn resources_made(&self) -> usize {
+        self.context.made()
     }
 
     /// Gives the device back at once, as if the driver had lost it: everything on it fails from here on.

@@ -77,7 +77,13 @@ kernel!(
     ],
     1
 );
-kernel!(HALT, "halt", ["live", "weight", "bias", "state", "out"], 1);
+kernel!(
+    HALT,
+    "halt",
+    ["live", "weight", "bias", "state", "rule", "out", "records"],
+    2
+);
+kernel!(GATHER, "gather", ["records", "live", "grids"], 2);
 kernel!(
     DECODE,
     "decode",
@@ -221,7 +227,7 @@ impl Kernel {
 mod tests {
     use super::*;
 
-    static ALL: [&Kernel; 9] = [
+    static ALL: [&Kernel; 10] = [
         &EMBED,
         &ADD,
         &TOKEN_MIX,
@@ -230,6 +236,7 @@ mod tests {
         &SWIGLU,
         &PROJECT_ADD_NORM,
         &HALT,
+        &GATHER,
         &DECODE,
     ];
 

@@ -7,52 +7,80 @@ use std::sync::Arc;
 use wgpu::BufferUsages;
 
 use super::Uploaded;
+use super::ahead::Flight;
 use super::encode::{self, Operand};
 use super::pipelines::Pipeline;
 use super::readback::{Piece, Readback};
-use crate::backend::Program;
+use crate::backend::{Ahead, Program};
 use crate::error::{Error, Result};
 use crate::plan::{Buffer, Call, Dims, Plan};
 
 /// Work of one submission, in billions of operations: systems take a device away that is busy for seconds.
 const SUBMISSION: f64 = 50.0;
 
-/// What the host reads after every step, all slots at once.
+/// Buffers of the plan that the host reads after every step, all slots at once.
 const RESULTS: [Buffer; 2] = [Buffer::Halting, Buffer::Answer];
 
 /// A plan, its buffers on the device, and its dispatches, ready to be encoded.
 #[derive(Debug)]
 pub(super) struct GpuProgram {
-    uploaded: Arc<Uploaded>,
-    plan: Arc<Plan>,
-    slots: usize,
-    memory: Memory,
+    pub(super) uploaded: Arc<Uploaded>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) slots: usize,
+    pub(super) memory: Memory,
     /// Calls repeat themselves from cycle to cycle: each different one once,
     different: Vec<Vec<Bound>>,
     /// and for each call of the plan the number of the one that it equals.
     calls: Vec<usize>,
-    /// The list of live slots that the device has.
-    live: Vec<u32>,
-    readback: Readback,
-    /// Results as the last step left them.
-    results: BTreeMap<Buffer, Vec<u32>>,
+    /// The list of live slots that the device has, where the host has written it.
+    pub(super) live: Option<Vec<u32>>,
+    pub(super) readback: Readback,
+    pub(super) results: Results,
+    pub(super) ahead: Flight,
+}
+
+/// What the host knows of the buffers in [`RESULTS`], and of the slots' records where they were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    /// All slots of each, one buffer after the other; empty if not known.
+    pub(super) words: Vec<u32>,
 }
 
 /// A dispatch with its buffers.
 #[derive(Debug)]
-struct Bound {
+pub(super) struct Bound {
     pipeline: Arc<Pipeline>,
     group: wgpu::BindGroup,
     grid: [u32; 2],
+    /// The place of the grid in the list of grids, in bytes.
+    indirect: u64,
+}
+
+impl Bound {
+    /// Encodes the dispatch for that many slots, or for as many as the device knows to be live.
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, live: Option<u32>, grids: &wgpu::Buffer) {
+        pass.set_pipeline(&self.pipeline.compiled);
+        pass.set_bind_group(0, &self.group, &[]);
+        match live {
+            Some(slots) => pass.dispatch_workgroups(self.grid[0], self.grid[1], slots),
+            None => pass.dispatch_workgroups_indirect(grids, self.indirect),
+        }
+    }
 }
 
 /// The buffers of a batch.
 #[derive(Debug)]
-struct Memory {
+pub(super) struct Memory {
     /// Those of the plan, `[B, ...]`.
     buffers: BTreeMap<Buffer, wgpu::Buffer>,
     /// The live slots, `[B]`.
     live: wgpu::Buffer,
+    /// Steps taken and whether it goes on, for every slot, `[B, 2]`.
+    pub(super) records: wgpu::Buffer,
+    /// When a slot ends by itself, `[4]`.
+    pub(super) rule: wgpu::Buffer,
+    /// Workgroups of every different grid, `[grids, 3]`; `gather` writes the third.
+    pub(super) grids: wgpu::Buffer,
     /// Cosine and sine of every position, `[L, half a head]`.
     rope: wgpu::Buffer,
     /// See [`Operand::Sum`], `[B, L, D]`; small where no call needs it.
@@ -75,28 +103,38 @@ impl GpuProgram {
                 different.push((call, encode::dispatches(call, &plan.dims, width)));
             }
         }
-        let mut operands = different
-            .iter()
-            .flat_map(|(_, all)| all)
-            .flat_map(|d| &d.operands);
-        let sums = operands.any(|o| *o == Operand::Sum);
-        let memory = Memory::new(&uploaded, &plan, slots, sums).await?;
+        let mut grids: Vec<[usize; 2]> = Vec::new();
+        let mut indirect = Vec::with_capacity(different.len());
+        let mut sums = false;
+        for dispatch in different.iter().flat_map(|(_, all)| all) {
+            let known = grids.iter().position(|grid| *grid == dispatch.grid);
+            indirect.push(known.unwrap_or(grids.len()));
+            if known.is_none() {
+                grids.push(dispatch.grid);
+            }
+            sums |= dispatch.operands.contains(&Operand::Sum);
+        }
+        let memory = Memory::new(&uploaded, &plan, slots, &grids, sums).await?;
+        let mut indirect = indirect.into_iter();
         let mut bound = Vec::with_capacity(different.len());
         for (_, dispatches) in &different {
             let mut all = Vec::with_capacity(dispatches.len());
             for dispatch in dispatches {
-                all.push(bind(&uploaded, &memory, dispatch, slots).await?);
+                let grid = indirect.next().unwrap_or(0);
+                all.push(bind(&uploaded, &memory, dispatch, slots, grid).await?);
             }
             bound.push(all);
         }
+        let gather = bind(&uploaded, &memory, &encode::gather(slots, grids.len()), 1, 0).await?;
         Ok(GpuProgram {
             slots,
             memory,
             different: bound,
             calls,
-            live: Vec::new(),
+            live: None,
             readback: Readback::default(),
-            results: BTreeMap::new(),
+            results: Results::default(),
+            ahead: Flight::new(gather, slots),
             plan,
             uploaded,
         })
@@ -106,76 +144,101 @@ impl GpuProgram {
         let context = &self.uploaded.context;
         context.check()?;
         let in_order = live.is_sorted_by(|a, b| a < b) && live.last().is_none_or(|&slot| slot < self.slots);
-        let Some(chosen) = self.plan.calls.get(calls.clone()).filter(|_| in_order) else {
+        if calls.start > calls.end || calls.end > self.plan.calls.len() || !in_order {
             return Err(Error::argument("no such calls, or no such slots in rising order"));
-        };
+        }
         if live.is_empty() {
             return Ok(());
         }
         let list: Vec<u32> = live.iter().map(|&slot| slot as u32).collect();
-        if list != self.live {
+        if self.live.as_ref() != Some(&list) {
             context
                 .queue
                 .write_buffer(&self.memory.live, 0, bytemuck::cast_slice(&list));
-            self.live = list;
+            self.live = Some(list);
         }
-        let mut encoder = self.encoder();
-        let mut work = 0.0;
-        let mut rest = chosen
+        self.results.words.clear();
+        let slots = live.len() as u32;
+        let encoder = self.encode(calls.clone(), slots, Some(slots), None);
+        let mut written = self.plan.calls[calls].iter().flat_map(Call::writes);
+        if !written.any(|buffer| RESULTS.contains(&buffer)) {
+            context.queue.submit([encoder.finish()]);
+            return context.check();
+        }
+        let pending = self
+            .readback
+            .start(context, encoder, &self.result_pieces())
+            .await?;
+        self.readback
+            .finish(context, pending, &mut self.results.words)
+            .await
+    }
+
+    /// Encodes these calls for `live` slots, or with `None` for as many as the device knows to be live, at most `slots`. Submits
+    /// what is more than a submission's work; the rest is in the encoder that is returned.
+    pub(super) fn encode(
+        &self,
+        calls: Range<usize>,
+        slots: u32,
+        live: Option<u32>,
+        first: Option<&Bound>,
+    ) -> wgpu::CommandEncoder {
+        let context = &self.uploaded.context;
+        let (all, numbers) = (&self.plan.calls, &self.calls);
+        let mut rest = all
             .iter()
-            .zip(self.calls.get(calls).unwrap_or_default())
+            .zip(numbers)
+            .take(calls.end)
+            .skip(calls.start)
             .peekable();
-        while rest.peek().is_some() {
-            if work > 0.0 {
-                context.queue.submit([encoder.finish()]);
-                encoder = self.encoder();
-                work = 0.0;
-            }
+        let mut encoder = self.encoder();
+        let mut first = first;
+        loop {
+            let mut work = 0.0;
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            if let Some(first) = first.take() {
+                first.encode(&mut pass, Some(1), &self.memory.grids);
+            }
             while work < SUBMISSION
                 && let Some((call, &number)) = rest.next()
             {
                 for dispatch in self.different.get(number).into_iter().flatten() {
-                    pass.set_pipeline(&dispatch.pipeline.compiled);
-                    pass.set_bind_group(0, &dispatch.group, &[]);
-                    pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], live.len() as u32);
+                    dispatch.encode(&mut pass, live, &self.memory.grids);
                 }
-                work += call.flops(&self.plan.dims) as f64 * live.len() as f64 / 1e9;
+                work += call.flops(&self.plan.dims) as f64 * f64::from(slots) / 1e9;
             }
-        }
-        self.results.clear();
-        let written = |buffer: &Buffer| chosen.iter().any(|call| call.writes().contains(buffer));
-        if !RESULTS.iter().any(written) {
+            drop(pass);
+            if rest.peek().is_none() {
+                return encoder;
+            }
             context.queue.submit([encoder.finish()]);
-            return context.check();
+            encoder = self.encoder();
         }
-        self.results = self.fetch_results(encoder).await?;
-        Ok(())
     }
 
-    /// Finishes `encoder` and reads what the host wants after a step.
-    async fn fetch_results(&self, encoder: wgpu::CommandEncoder) -> Result<BTreeMap<Buffer, Vec<u32>>> {
-        let known: Vec<_> = RESULTS
-            .iter()
-            .filter_map(|&b| Some((b, self.whole(b)?)))
-            .collect();
-        let pieces: Vec<Piece<'_>> = known.iter().map(|(_, piece)| *piece).collect();
-        let words = self
-            .readback
-            .fetch(&self.uploaded.context, encoder, &pieces)
-            .await?;
-        let mut rest = words.into_iter();
-        let lengths = known
-            .into_iter()
-            .map(|(buffer, piece)| (buffer, piece.size as usize / 4));
-        Ok(lengths
-            .map(|(buffer, len)| (buffer, rest.by_ref().take(len).collect()))
-            .collect())
+    /// All slots of what the host reads after every step.
+    pub(super) fn result_pieces(&self) -> Vec<Piece<'_>> {
+        RESULTS.iter().filter_map(|&buffer| self.whole(buffer)).collect()
     }
 
     fn encoder(&self) -> wgpu::CommandEncoder {
         let descriptor = wgpu::CommandEncoderDescriptor::default();
         self.uploaded.context.device.create_command_encoder(&descriptor)
+    }
+
+    /// A slot's share of a buffer as the last results have it.
+    fn known(&self, buffer: Buffer, slot: usize) -> Option<&[u32]> {
+        let lengths = RESULTS
+            .iter()
+            .take_while(|b| **b != buffer)
+            .map(|b| b.len(&self.plan.dims));
+        let before = lengths.sum::<usize>() * self.slots;
+        let len = buffer.len(&self.plan.dims);
+        let known = RESULTS.contains(&buffer);
+        self.results
+            .words
+            .get(before + slot * len..before + (slot + 1) * len)
+            .filter(|_| known)
     }
 
     /// All slots of a buffer.
@@ -221,22 +284,25 @@ impl GpuProgram {
         context
             .queue
             .write_buffer(piece.buffer, piece.offset, bytemuck::cast_slice(values));
-        self.results.remove(&buffer);
+        if RESULTS.contains(&buffer) {
+            self.results.words.clear();
+        }
         context.check()
     }
 
     async fn read_words(&self, buffer: Buffer, slot: usize, len: usize, integer: bool) -> Result<Vec<u32>> {
         let piece = self.share(buffer, slot, len, integer)?;
-        if let Some(known) = self
-            .results
-            .get(&buffer)
-            .and_then(|r| r.get(slot * len..(slot + 1) * len))
-        {
+        if let Some(known) = self.known(buffer, slot) {
             return Ok(known.to_vec());
         }
         let context = &self.uploaded.context;
         context.check()?;
-        self.readback.fetch(context, self.encoder(), &[piece]).await
+        let mut words = Vec::new();
+        if len > 0 {
+            let pending = self.readback.start(context, self.encoder(), &[piece]).await?;
+            self.readback.finish(context, pending, &mut words).await?;
+        }
+        Ok(words)
     }
 }
 
@@ -271,10 +337,20 @@ impl Program for GpuProgram {
         values.iter_mut().zip(words).for_each(|(v, w)| *v = w);
         Ok(())
     }
+
+    fn ahead(&mut self) -> Option<&mut dyn Ahead> {
+        self.uploaded.context.indirect.then_some(self as &mut dyn Ahead)
+    }
 }
 
 impl Memory {
-    async fn new(uploaded: &Uploaded, plan: &Plan, slots: usize, sums: bool) -> Result<Memory> {
+    async fn new(
+        uploaded: &Uploaded,
+        plan: &Plan,
+        slots: usize,
+        grids: &[[usize; 2]],
+        sums: bool,
+    ) -> Result<Memory> {
         let (context, d) = (&uploaded.context, &plan.dims);
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
         let bytes = |elements: usize| elements.saturating_mul(slots).saturating_mul(4);
@@ -289,14 +365,22 @@ impl Memory {
         let memory = Memory {
             buffers,
             live: context.buffer("live", bytes(1), usage).await?,
+            records: context
+                .buffer("records", bytes(2), usage | BufferUsages::COPY_SRC)
+                .await?,
+            rule: context.buffer("rule", 16, usage).await?,
+            grids: context
+                .buffer("grids", grids.len() * 12, usage | BufferUsages::INDIRECT)
+                .await?,
             rope: context.buffer("rope", rope.len() * 4, usage).await?,
             sum: context
                 .buffer("sum", if sums { bytes(d.positions * d.hidden) } else { 0 }, usage)
                 .await?,
         };
-        context
-            .queue
-            .write_buffer(&memory.rope, 0, bytemuck::cast_slice(&rope));
+        let grids: Vec<u32> = grids.iter().flat_map(|&[x, y]| [x as u32, y as u32, 0]).collect();
+        let queue = &context.queue;
+        queue.write_buffer(&memory.rope, 0, bytemuck::cast_slice(&rope));
+        queue.write_buffer(&memory.grids, 0, bytemuck::cast_slice(&grids));
         Ok(memory)
     }
 }
@@ -318,6 +402,7 @@ async fn bind(
     memory: &Memory,
     dispatch: &encode::Dispatch,
     slots: usize,
+    grid: usize,
 ) -> Result<Bound> {
     let context = &uploaded.context;
     let name = dispatch.kernel.name;
@@ -332,6 +417,9 @@ async fn bind(
         Operand::Live => Some(&memory.live),
         Operand::Rope => Some(&memory.rope),
         Operand::Sum => Some(&memory.sum),
+        Operand::Rule => Some(&memory.rule),
+        Operand::Records => Some(&memory.records),
+        Operand::Grids => Some(&memory.grids),
         Operand::Of(buffer) => memory.buffers.get(buffer),
         Operand::The(weight) => uploaded.weights.get(weight).map(|w| &w.buffer),
     };
@@ -346,5 +434,6 @@ async fn bind(
         group: pipeline.bind(context, &buffers).await?,
         pipeline,
         grid: dispatch.grid.map(|n| n as u32),
+        indirect: grid as u64 * 12,
     })
 }

@@ -1,4 +1,4 @@
-//! From the device to the host: copies into a buffer that the host maps.
+//! From the device to the host: copies into buffers that the host maps, now or later.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,81 +17,125 @@ pub(super) struct Piece<'a> {
     pub(super) size: u64,
 }
 
-/// The buffer that is mapped, kept for the next time.
+/// Buffers that can be mapped, kept for the next time.
 #[derive(Debug, Default)]
 pub(super) struct Readback {
-    staging: Mutex<Option<wgpu::Buffer>>,
+    free: Mutex<Vec<wgpu::Buffer>>,
+}
+
+/// Copies on their way.
+#[derive(Debug)]
+pub(super) struct Pending {
+    staging: wgpu::Buffer,
+    size: u64,
+    submission: wgpu::SubmissionIndex,
+    state: Arc<Mutex<State>>,
 }
 
 impl Readback {
-    /// Finishes `encoder`, waits until the device has done everything, and returns the pieces one after the other.
-    pub(super) async fn fetch(
+    /// Submits `encoder` with copies of the pieces, one after the other, and does not wait.
+    pub(super) async fn start(
         &self,
         context: &Context,
         mut encoder: wgpu::CommandEncoder,
         pieces: &[Piece<'_>],
-    ) -> Result<Vec<u32>> {
+    ) -> Result<Pending> {
         let size: u64 = pieces.iter().map(|p| p.size).sum();
-        if size == 0 {
-            return Ok(Vec::new());
-        }
-        let kept = self.kept().take();
-        let staging = match kept.filter(|s| s.size() >= size) {
-            Some(staging) => staging,
-            None => {
-                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                context.buffer("staging", size as usize, usage).await?
-            }
-        };
+        let staging = self.staging(context, size).await?;
         let mut at = 0;
         for piece in pieces {
             encoder.copy_buffer_to_buffer(piece.buffer, piece.offset, &staging, at, piece.size);
             at += piece.size;
         }
-        context.queue.submit([encoder.finish()]);
+        let submission = context.queue.submit([encoder.finish()]);
         context.check()?;
-        map(context, &staging, size).await?;
+        let state = Arc::new(Mutex::new(State::default()));
+        let done = state.clone();
+        staging.map_async(wgpu::MapMode::Read, ..size, move |result| {
+            let mut state = done.lock().unwrap_or_else(|e| e.into_inner());
+            state.result = Some(result);
+            if let Some(waker) = state.waker.take() {
+                waker.wake();
+            }
+        });
+        Ok(Pending {
+            staging,
+            size,
+            submission,
+            state,
+        })
+    }
+
+    /// Waits for the copies and puts them in place of `words`.
+    pub(super) async fn finish(
+        &self,
+        context: &Context,
+        pending: Pending,
+        words: &mut Vec<u32>,
+    ) -> Result<()> {
+        let Pending {
+            staging,
+            size,
+            submission,
+            state,
+        } = pending;
+        wait(context, submission)?;
+        let mapped = Mapped(state).await;
+        context.check()?;
+        mapped.map_err(|why| context.error(format!("cannot be read: {why}")))?;
         let view = staging
             .get_mapped_range(..size)
             .map_err(|e| context.error(format!("cannot be read: {e}")).because(e))?;
-        let words = bytemuck::pod_collect_to_vec(&view);
+        words.clear();
+        words.extend(view.as_chunks().0.iter().map(|word| u32::from_ne_bytes(*word)));
         drop(view);
         staging.unmap();
-        *self.kept() = Some(staging);
-        context.check()?;
-        Ok(words)
+        self.kept().push(staging);
+        context.check()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<wgpu::Buffer>> {
-        self.staging.lock().unwrap_or_else(|e| e.into_inner())
+    /// A free buffer of at least `size` bytes.
+    async fn staging(&self, context: &Context, size: u64) -> Result<wgpu::Buffer> {
+        let kept = {
+            let mut free = self.kept();
+            let fits = free.iter().position(|s| s.size() >= size);
+            // What is too small for one reading is too small for those that will follow.
+            let kept = fits.map(|at| free.swap_remove(at));
+            if kept.is_none() {
+                free.clear();
+            }
+            kept
+        };
+        match kept {
+            Some(staging) => Ok(staging),
+            None => {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                context.buffer("staging", size as usize, usage).await
+            }
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<wgpu::Buffer>> {
+        self.free.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
-/// Waits until the host may read the buffer.
-async fn map(context: &Context, staging: &wgpu::Buffer, size: u64) -> Result<()> {
-    let state = Arc::new(Mutex::new(State::default()));
-    let done = state.clone();
-    staging.map_async(wgpu::MapMode::Read, ..size, move |result| {
-        let mut state = done.lock().unwrap_or_else(|e| e.into_inner());
-        state.result = Some(result);
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
-    });
-    // On the web this does nothing, and the page's event loop calls back. wgpu panics here, and only here, when the driver loses
-    // the device while it is waited for.
-    let wait = || context.device.poll(wgpu::PollType::wait_indefinitely());
-    match catch_unwind(AssertUnwindSafe(wait)) {
-        Ok(Ok(_)) => {}
-        Ok(Err(e)) => return Err(context.error(format!("waiting failed: {e}")).because(e)),
+/// Waits until the device has done a submission and all before it. On the web this does nothing, and the page's event loop
+/// calls back.
+fn wait(context: &Context, submission: wgpu::SubmissionIndex) -> Result<()> {
+    let until = wgpu::PollType::Wait {
+        submission_index: Some(submission),
+        timeout: None,
+    };
+    // wgpu panics here, and only here, when the driver loses the device while it is waited for.
+    match catch_unwind(AssertUnwindSafe(|| context.device.poll(until))) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(e)) => Err(context.error(format!("waiting failed: {e}")).because(e)),
         Err(_) => {
             context.health.fail("the device was lost while it worked");
-            return context.check();
+            context.check()
         }
     }
-    let mapped = Mapped(state).await;
-    context.check()?;
-    mapped.map_err(|why| context.error(format!("cannot be read: {why}")))
 }
 
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use trm::task::{Id, Problem, Task};
-use trm::{Answer, CancelToken, Error, ErrorKind, HaltRule, PuzzleStep};
+use trm::{Answer, CancelToken, Error, ErrorKind, HaltRule};
 
 use crate::args::{EvalArgs, Shared};
 use crate::input::{Body, Intake, Item, located};
@@ -310,9 +310,8 @@ impl Desk for Eval<'_> {
         }
     }
 
-    fn step(&mut self, work: usize, step: PuzzleStep) -> Result<(), Failure> {
-        if let Some(answer) = step.outcome
-            && let Some((file, solution)) = self.open.remove(&work)
+    fn end(&mut self, work: usize, answer: Answer) -> Result<(), Failure> {
+        if let Some((file, solution)) = self.open.remove(&work)
             && let Some((_, sums)) = self.files.get_mut(&file)
         {
             sums.add(&answer, &solution);

@@ -284,6 +284,17 @@ impl<'a> Solve<'a> {
         say(format_args!("{text}, {}", duration(time)));
     }
 
+    /// Whether a person watches the puzzle change.
+    fn shows(&self) -> bool {
+        self.single && self.terminal.there && self.terminal.redraws && !self.shared.json
+    }
+
+    /// The record of a work, among those that have not been put out.
+    fn index(&self, work: usize) -> Option<usize> {
+        let number = *self.works.get(work.checked_sub(self.first_work)?)?;
+        number.checked_sub(self.done)
+    }
+
     fn show(&mut self, index: usize, step: &PuzzleStep) {
         let Some(place) = self.places.get(index) else {
             return;
@@ -335,25 +346,31 @@ impl Desk for Solve<'_> {
         Ok(work)
     }
 
-    fn step(&mut self, work: usize, mut step: PuzzleStep) -> Result<(), Failure> {
-        let Some(number) = work
-            .checked_sub(self.first_work)
-            .and_then(|w| self.works.get(w))
-            .copied()
-        else {
+    fn watches(&self) -> bool {
+        self.shows() || (self.shared.json && self.with_steps)
+    }
+
+    fn step(&mut self, work: usize, step: &PuzzleStep) -> Result<(), Failure> {
+        let Some(index) = self.index(work) else {
             return Ok(());
         };
-        let Some(index) = number.checked_sub(self.done) else {
-            return Ok(());
-        };
-        if self.single && self.terminal.there && self.terminal.redraws && !self.shared.json {
-            self.show(index, &step);
+        if self.shows() {
+            self.show(index, step);
         }
-        if let Some(place) = self.places.get_mut(index) {
-            if self.shared.json && self.with_steps {
-                place.steps.push(report::step(&place.id, &step).to_string());
-            }
-            place.end = step.outcome.take().map(Ok);
+        if let Some(place) = self.places.get_mut(index)
+            && self.shared.json
+            && self.with_steps
+        {
+            place.steps.push(report::step(&place.id, step).to_string());
+        }
+        self.put_out()
+    }
+
+    fn end(&mut self, work: usize, answer: Answer) -> Result<(), Failure> {
+        if let Some(index) = self.index(work)
+            && let Some(place) = self.places.get_mut(index)
+        {
+            place.end = Some(Ok(answer));
         }
         self.put_out()?;
         while self.works.front().is_some_and(|number| *number < self.done) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trm::task::{Problem, Task};
-use trm::{CancelToken, ErrorKind, PuzzleStep, Session};
+use trm::{Answer, CancelToken, ErrorKind, PuzzleStep, Session};
 
 use crate::input::{Intake, Item, Next};
 use crate::models::Opened;
@@ -34,8 +34,19 @@ pub(crate) trait Desk {
     /// Makes a record ready, under the next number from 0; `None` if it cannot be run, which has been noted.
     fn prepare(&mut self, item: Item) -> Result<Option<Work>, Failure>;
 
-    /// Notes what a step did to the `number`-th of the works that were prepared.
-    fn step(&mut self, number: usize, step: PuzzleStep) -> Result<(), Failure>;
+    /// Whether somebody looks at the steps of a puzzle before its last.
+    fn watches(&self) -> bool {
+        false
+    }
+
+    /// Notes what a step did to the `number`-th of the works that were prepared. Only for who watches.
+    fn step(&mut self, number: usize, step: &PuzzleStep) -> Result<(), Failure> {
+        let _ = (number, step);
+        Ok(())
+    }
+
+    /// Takes the answer of the `number`-th of the works that were prepared.
+    fn end(&mut self, number: usize, answer: Answer) -> Result<(), Failure>;
 
     /// A moment between steps, for progress.
     fn tick(&mut self);
@@ -95,15 +106,14 @@ pub(crate) fn run(
             return Ok(false);
         }
         if let Some(current) = &mut at_work {
-            match current.session.next_step() {
-                Ok(Some(step)) => {
-                    for puzzle in step.puzzles {
-                        desk.step(current.first + puzzle.index, puzzle)?;
+            match current.refine(desk) {
+                Ok(answers) => {
+                    for answer in answers {
+                        desk.end(current.first + answer.index, answer)?;
                     }
                 }
-                Ok(None) => {}
-                Err(e) if e.kind() == ErrorKind::Cancelled => return Ok(true),
-                Err(e) => return Err(e.into()),
+                Err(Failure::Error(e)) if e.kind() == ErrorKind::Cancelled => return Ok(true),
+                Err(e) => return Err(e),
             }
         }
         desk.tick();
@@ -133,6 +143,25 @@ impl AtWork {
 
     fn fits(&self, work: &Work) -> bool {
         Rc::ptr_eq(&self.model, &work.model) && self.tokens == work.problem.tokens.len()
+    }
+
+    /// Goes on by a step; the answers of the puzzles that it ended.
+    fn refine(&mut self, desk: &mut dyn Desk) -> Result<Vec<Answer>, Failure> {
+        if !desk.watches() {
+            return Ok(self.session.advance()?.unwrap_or_default());
+        }
+        let mut answers = Vec::new();
+        for mut puzzle in self
+            .session
+            .next_step()?
+            .into_iter()
+            .flat_map(|step| step.puzzles)
+        {
+            let outcome = puzzle.outcome.take();
+            desk.step(self.first + puzzle.index, &puzzle)?;
+            answers.extend(outcome);
+        }
+        Ok(answers)
     }
 
     fn push(&mut self, work: Work) -> Result<(), Failure> {

@@ -1,0 +1,65 @@
+//! What can take a refinement step.
+
+use std::fmt;
+
+use crate::backend::{Ahead, Rule};
+use crate::error::{Error, Result};
+use crate::policy::HaltPolicy;
+
+/// Something that refines the answers of a batch of puzzles by one step at a time.
+///
+/// [`NativeStepper`](crate::NativeStepper) is the one of this library's own models.
+pub trait Stepper: fmt::Debug + Send {
+    /// Puzzles that fit at the same time.
+    fn slots(&self) -> usize;
+
+    /// Puts a puzzle in a place, in its initial state.
+    fn load(&mut self, slot: usize, tokens: &[u32], puzzle_id: u32) -> Result<()>;
+
+    /// Refines the puzzles in these places (rising) by one step. What a puzzle gets depends on no other.
+    fn step(&mut self, live: &[usize]) -> Result<()>;
+
+    /// What the halting head says of the puzzle in a place after its last step.
+    fn halting(&self, slot: usize) -> Result<Halting>;
+
+    /// The likeliest token of every cell of the puzzle in a place after its last step, `[S]`.
+    fn answer(&self, slot: usize) -> Result<Vec<u32>>;
+
+    /// The stepper as one that takes steps ahead of what is known of their results, and the policy in its words; `None` if it has to
+    /// be asked after each.
+    fn ahead(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn Ahead, Rule)> {
+        let _ = policy;
+        None
+    }
+
+    /// What it runs on, as answers name it; empty if it does not tell.
+    fn device(&self) -> &'static str {
+        ""
+    }
+
+    /// After any of the calls above has failed: goes over to another device, where all puzzles must be loaded again. `false` if
+    /// there is none, so that the error stands.
+    fn recover(&mut self, error: &Error) -> Result<bool> {
+        let _ = error;
+        Ok(false)
+    }
+}
+
+/// What the halting head says after a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Halting {
+    /// The logit to halt.
+    pub q_halt: f32,
+    /// The logit to go on.
+    pub q_continue: f32,
+    /// The logit of the halting probability: `q_halt` for a model trained without the continue loss (`no_ACT_continue`),
+    /// `q_halt - q_continue` for others.
+    pub logit: f32,
+}
+
+impl Halting {
+    /// The halting probability, `sigmoid(logit)`.
+    pub fn probability(&self) -> f32 {
+        1.0 / (1.0 + (-self.logit).exp())
+    }
+}
