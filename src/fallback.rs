@@ -30,7 +30,7 @@ impl FallbackStepper {
         tokens: usize,
         slots: usize,
     ) -> Result<FallbackStepper> {
-        let mut on = place.loads(&model, &wish)?;
+        let mut on = place.loads(&model, &wish, slots)?;
         let make = |on: &Loads| NativeStepper::new(model.clone(), &*on.loaded, tokens, slots);
         let stepper = match make(&on) {
             Err(e) if e.kind() == ErrorKind::Device && on.is_replaceable() => {

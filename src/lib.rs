@@ -35,8 +35,15 @@
 //! - `gpu` (default): the GPU backend, by wgpu. Without it nothing of wgpu is built.
 //! - `bundled` (default): carries the models of `models/` inside the library, about 7 MB.
 
+#[cfg(feature = "gpu")]
+mod auto;
 pub mod backend;
 pub mod bundled;
+#[cfg_attr(
+    not(feature = "gpu"),
+    allow(dead_code, reason = "only what chooses and tunes a GPU measures")
+)]
+mod cache;
 mod cancel;
 pub mod checkpoint;
 pub mod config;

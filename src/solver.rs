@@ -1,12 +1,13 @@
 //! The front door: a model, a device, and puzzles.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::lockstep::{Difference, compare_each};
 use crate::backend::reference::Reference;
 use crate::backend::{Backend, Case};
+use crate::cache::Cache;
 use crate::cancel::CancelToken;
 use crate::checkpoint::{LoadOptions, Model};
 use crate::error::{Error, Result};
@@ -118,6 +119,12 @@ impl Solver {
         self
     }
 
+    /// Keeps in this folder what is measured to choose a device, so that it is measured once; nowhere unless told.
+    pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Solver {
+        self.wish.cache = Cache::new(Some(folder.into()));
+        self
+    }
+
     /// Works on this many puzzles at once; 16 unless told.
     pub fn batch(mut self, puzzles: usize) -> Solver {
         self.batch = puzzles;
@@ -198,7 +205,12 @@ impl Solver {
     /// # Errors
     /// [`ErrorKind::Device`](crate::ErrorKind::Device) if it is not available.
     pub fn device_name(&self) -> Result<&'static str> {
-        Ok(self.place.loads(&self.model, &self.wish)?.name)
+        Ok(self.place.loads(&self.model, &self.wish, self.batch)?.name)
+    }
+
+    /// Why [`Device::Auto`] runs where it runs, for people, once it has been decided.
+    pub fn device_reason(&self) -> Option<String> {
+        self.place.why()
     }
 
     /// Solves one puzzle.
@@ -259,7 +271,7 @@ impl Solver {
     /// # Errors
     /// As [`Solver::empty_session`].
     pub fn stepper(&self, tokens: usize, slots: usize) -> Result<NativeStepper> {
-        let on = self.place.loads(&self.model, &self.wish)?;
+        let on = self.place.loads(&self.model, &self.wish, slots)?;
         NativeStepper::new(self.model.clone(), &*on.loaded, tokens, slots)
     }
 
@@ -288,7 +300,7 @@ impl Solver {
             .iter()
             .map(|tokens| crate::native::case(&self.model, &plan.dims, tokens, 0))
             .collect();
-        let device = self.place.loads(&self.model, &self.wish)?.loaded;
+        let device = self.place.loads(&self.model, &self.wish, puzzles.len())?.loaded;
         let reference = Reference.load(self.model.weights()?)?;
         compare_each(&*reference, &*device, &plan, &cases?, tolerance, observe)
     }

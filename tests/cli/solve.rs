@@ -11,7 +11,7 @@ fn a_puzzle_gives_its_answer_and_nothing_else_on_standard_output() {
     let run = trm(&["--model", &model("sudoku-4x4"), &file]).expect(0);
     assert_eq!(run.out, "3421\n1234\n4312\n2143\n");
     assert!(
-        run.err.contains("solved in 1 step") && run.err.contains("(cpu, sudoku-4x4)"),
+        run.err.contains("solved in 1 step") && run.err.contains("(sudoku-4x4, cpu by auto: "),
         "{}",
         run.err
     );

@@ -254,9 +254,9 @@ impl<'a> Eval<'a> {
         if !self.shared.quiet {
             let speed = total.puzzles as f64 / seconds.max(1e-9);
             say(format_args!(
-                "{} on {}, halting rule {}, {speed:.1} puzzles/s",
+                "{} on {}; halting rule {}, {speed:.1} puzzles/s",
                 self.model.name,
-                self.model.device,
+                self.model.on(self.model.device),
                 rule.name()
             ));
             if self.errors > SAID {

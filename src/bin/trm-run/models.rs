@@ -31,12 +31,21 @@ impl Opened {
         let name = Path::new(name)
             .file_name()
             .map_or_else(|| name.to_string(), |n| n.to_string_lossy().into_owned());
+        let device = solver.device_name()?;
         Ok(Opened {
             name,
-            device: solver.device_name()?,
+            device,
             solver,
             kind: kind(shared),
         })
+    }
+
+    /// A device, and why `auto` runs there.
+    pub(crate) fn on(&self, device: &str) -> String {
+        match self.solver.device_reason() {
+            Some(why) => format!("{device} by auto: {why}"),
+            None => device.to_string(),
+        }
     }
 
     /// A record as the model sees it, and the task that it belongs to.
@@ -191,6 +200,9 @@ pub(crate) fn solver(model: Model, shared: &Shared) -> trm::Result<Solver> {
     let mut solver = Solver::new(model).device(device(shared)?);
     if let Some(threads) = shared.threads {
         solver = solver.threads(threads);
+    }
+    if let Some(folder) = std::env::var_os("TRM_CACHE_DIR").filter(|f| !f.is_empty()) {
+        solver = solver.cache_dir(folder);
     }
     if let Some(kind) = kind(shared) {
         solver = solver.kind(kind);

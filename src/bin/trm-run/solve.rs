@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use trm::task::Id;
@@ -10,7 +11,7 @@ use trm::{Answer, CancelToken, Error, PuzzleStep};
 use crate::args::{Shared, SolveArgs};
 use crate::input::{Body, Intake, Item, located};
 use crate::live::{Live, Terminal, fits};
-use crate::models::{self, Models, duration};
+use crate::models::{self, Models, Opened, duration};
 use crate::output::{Done, Failure, StatusLine, print, printable, say};
 use crate::render::{self, Scene};
 use crate::report::{self, Totals};
@@ -32,7 +33,7 @@ pub(crate) fn run(shared: &Shared, args: SolveArgs, cancel: CancelToken) -> Resu
 struct Place {
     id: Id,
     line: Option<u64>,
-    model: String,
+    model: Option<Rc<Opened>>,
     scene: Option<Scene>,
     /// Columns of the grid.
     cols: usize,
@@ -94,7 +95,7 @@ impl<'a> Solve<'a> {
         let mut place = Place {
             id: item.id.unwrap_or(Id::Number(item.number)),
             line: item.line,
-            model: String::new(),
+            model: None,
             scene: None,
             cols: 1,
             max_steps: 0,
@@ -112,7 +113,7 @@ impl<'a> Solve<'a> {
         let model = self.models.for_record(&body)?;
         let (mut problem, task) = model.encode(body)?;
         problem.id = place.id.clone();
-        place.model.clone_from(&model.name);
+        place.model = Some(model.clone());
         place.max_steps = model.solver.policy().max_steps;
         place.cols = problem.cols;
         if !self.shared.json && (self.terminal.there || self.terminal.colour) {
@@ -199,13 +200,14 @@ impl<'a> Solve<'a> {
             format!("{}: ", place.id)
         };
         let steps = if answer.steps == 1 { "step" } else { "steps" };
+        let by = place.model.as_ref().map_or_else(String::new, |model| {
+            format!(" ({}, {})", model.name, model.on(answer.device))
+        });
         say(format_args!(
-            "{name}{verdict} in {} {steps}, {}, halt {:.2} ({}, {})",
+            "{name}{verdict} in {} {steps}, {}, halt {:.2}{by}",
             answer.steps,
             duration(answer.time),
             answer.halt_probability,
-            answer.device,
-            place.model
         ));
         if let (Some(false), Some(why)) = (answer.valid, &answer.why) {
             say(format_args!("{name}{why}"));
