@@ -289,8 +289,9 @@ fn have(compiler: &str) -> bool {
         std::env::var(&variable).as_deref() != Ok("1"),
         "no {compiler}, and {variable} is 1"
     );
-    // The test harness shows what a test that passes prints only if it does not come from a macro.
-    writeln!(std::io::stderr(), "skipped: no {compiler}").unwrap();
+    // The test harness hides what a test that passes prints by a macro.
+    let message = format!("skipped: no {compiler}\n");
+    std::io::stderr().write_all(message.as_bytes()).unwrap();
     false
 }
 
