@@ -210,7 +210,7 @@ impl Context {
         let found = [validation.pop().await, internal.pop().await, memory.pop().await];
         if let Some(e) = found.into_iter().flatten().next() {
             let message = e.to_string().trim().replace('\n', " ");
-            return Err(self.error(format!("{what}: {message}")).because(e));
+            return Err(self.error(format!("{what}: {message}")));
         }
         self.check()?;
         self.made.fetch_add(1, Ordering::Relaxed);
