@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use wgpu::{Adapter, BufferUsages, DeviceType, ErrorFilter};
 
+use super::variant::{Choice, Kernels};
 use crate::devices::{DeviceInfo, DeviceKind, DeviceLimits};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -120,6 +121,7 @@ pub(super) struct Context {
     pub(super) queue: wgpu::Queue,
     pub(super) health: Arc<Health>,
     info: DeviceInfo,
+    vendor: u32,
 }
 
 impl Context {
@@ -171,12 +173,22 @@ impl Context {
             queue,
             health,
             info,
+            vendor: adapter.get_info().vendor,
         })
     }
 
     /// The adapter, for people.
     pub(super) fn description(&self) -> String {
         self.info.to_string()
+    }
+
+    /// How the calls of a model are run here.
+    pub(super) fn choice(&self, kernels: Kernels) -> Choice {
+        Choice {
+            kernels,
+            kind: self.info.kind,
+            vendor: self.vendor,
+        }
     }
 
     /// An error of kind device about this adapter.
@@ -208,9 +220,11 @@ impl Context {
         Ok(made)
     }
 
-    /// A buffer of zeros, at least large enough to be bound.
+    /// A buffer of zeros, large enough to be bound and of whole vectors.
     pub(super) async fn buffer(&self, name: &str, bytes: usize, usage: BufferUsages) -> Result<wgpu::Buffer> {
-        let size = bytes.max(16) as u64;
+        let size = (bytes.max(1) as u64)
+            .checked_next_multiple_of(16)
+            .unwrap_or(u64::MAX);
         let limit = self.info.limits.buffer;
         if size > limit {
             let mib = |bytes: u64| bytes.div_ceil(1 << 20);

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use wgpu::BufferUsages;
 
 use super::Uploaded;
-use super::encode::{self, Operand};
+use super::encode::{self, Operand, Scratch};
 use super::pipelines::Pipeline;
 use super::readback::{Piece, Readback};
+use super::variant::Shape;
 use crate::backend::Program;
 use crate::error::{Error, Result};
 use crate::plan::{Buffer, Call, Dims, Plan};
@@ -55,8 +56,8 @@ struct Memory {
     live: wgpu::Buffer,
     /// Cosine and sine of every position, `[L, half a head]`.
     rope: wgpu::Buffer,
-    /// See [`Operand::Sum`], `[B, L, D]`; small where no call needs it.
-    sum: wgpu::Buffer,
+    /// Between the dispatches of a call.
+    scratch: BTreeMap<Scratch, wgpu::Buffer>,
 }
 
 impl GpuProgram {
@@ -72,15 +73,18 @@ impl GpuProgram {
             if known.is_none() {
                 let width = call.weights().first().and_then(|w| uploaded.weights.get(w));
                 let width = width.and_then(|w| w.shape.last()).copied().unwrap_or(0);
-                different.push((call, encode::dispatches(call, &plan.dims, width)));
+                let shape = Shape {
+                    call,
+                    dims: &plan.dims,
+                    input_width: width,
+                    slots,
+                };
+                let variant = uploaded.choice.variant(&shape);
+                different.push((call, encode::dispatches(&shape, variant, uploaded.format)));
             }
         }
-        let mut operands = different
-            .iter()
-            .flat_map(|(_, all)| all)
-            .flat_map(|d| &d.operands);
-        let sums = operands.any(|o| *o == Operand::Sum);
-        let memory = Memory::new(&uploaded, &plan, slots, sums).await?;
+        let dispatches = different.iter().flat_map(|(_, all)| all);
+        let memory = Memory::new(&uploaded, &plan, slots, &scratch(dispatches)).await?;
         let mut bound = Vec::with_capacity(different.len());
         for (_, dispatches) in &different {
             let mut all = Vec::with_capacity(dispatches.len());
@@ -274,7 +278,12 @@ impl Program for GpuProgram {
 }
 
 impl Memory {
-    async fn new(uploaded: &Uploaded, plan: &Plan, slots: usize, sums: bool) -> Result<Memory> {
+    async fn new(
+        uploaded: &Uploaded,
+        plan: &Plan,
+        slots: usize,
+        scratch: &BTreeMap<Scratch, usize>,
+    ) -> Result<Memory> {
         let (context, d) = (&uploaded.context, &plan.dims);
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
         let bytes = |elements: usize| elements.saturating_mul(slots).saturating_mul(4);
@@ -285,20 +294,35 @@ impl Memory {
             let made = context.buffer(&name, size, usage | BufferUsages::COPY_SRC);
             buffers.insert(buffer, made.await?);
         }
+        let mut between = BTreeMap::new();
+        for (&scratch, &elements) in scratch {
+            let made = context.buffer("scratch", bytes(elements), usage);
+            between.insert(scratch, made.await?);
+        }
         let rope = rope(d);
         let memory = Memory {
             buffers,
+            scratch: between,
             live: context.buffer("live", bytes(1), usage).await?,
             rope: context.buffer("rope", rope.len() * 4, usage).await?,
-            sum: context
-                .buffer("sum", if sums { bytes(d.positions * d.hidden) } else { 0 }, usage)
-                .await?,
         };
         context
             .queue
             .write_buffer(&memory.rope, 0, bytemuck::cast_slice(&rope));
         Ok(memory)
     }
+}
+
+/// The elements that a slot needs of every scratch memory.
+fn scratch<'a>(dispatches: impl Iterator<Item = &'a encode::Dispatch>) -> BTreeMap<Scratch, usize> {
+    let mut sizes = BTreeMap::new();
+    for operand in dispatches.flat_map(|d| &d.operands) {
+        if let Operand::Scratch(scratch, elements) = *operand {
+            let size: &mut usize = sizes.entry(scratch).or_default();
+            *size = elements.max(*size);
+        }
+    }
+    sizes
 }
 
 /// Cosine and sine of every position, `[L, half a head, 2]`, in f32 as in training; empty where nothing is turned.
@@ -331,7 +355,7 @@ async fn bind(
     let buffer = |operand: &Operand| match operand {
         Operand::Live => Some(&memory.live),
         Operand::Rope => Some(&memory.rope),
-        Operand::Sum => Some(&memory.sum),
+        Operand::Scratch(scratch, _) => memory.scratch.get(scratch),
         Operand::Of(buffer) => memory.buffers.get(buffer),
         Operand::The(weight) => uploaded.weights.get(weight).map(|w| &w.buffer),
     };
