@@ -6,11 +6,12 @@ override L: u32 = 97u;       // positions
 override D: u32 = 512u;      // columns: the hidden size
 override K: u32 = 1536u;     // width of the input
 override SOURCES: u32 = 1u;  // residuals, 1 to 4
+override FORMAT: u32 = 0u;   // of the weights: 0 f32, 1 f16, 2 bf16, 3 int8
 override EPS: f32 = 1e-5;
 override WG: u32 = 128u;     // invocations, a power of two
 
 @group(0) @binding(0) var<storage, read> live: array<u32>;          // [live slots]
-@group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;  // [K, D], rows padded to a multiple of 4
+@group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;  // [K, D]
 @group(0) @binding(2) var<storage, read> source: array<f32>;        // the input, [B, L, K]
 @group(0) @binding(3) var<storage, read> residual0: array<f32>;     // [B, L, D]
 @group(0) @binding(4) var<storage, read> residual1: array<f32>;     // [B, L, D], read if SOURCES > 1
@@ -21,6 +22,39 @@ override WG: u32 = 128u;     // invocations, a power of two
 const DEPTH: u32 = 32u;  // of a tile
 var<workgroup> tile: array<vec4<f32>, 64>;          // input, [DEPTH, 2, 4 rows]
 var<workgroup> squares: array<vec4<f32>, 2u * WG>;  // each invocation's share of the rows' sums of squares, [2, WG, 4 rows]
+
+// Quads of a row of n weights: rows are padded with zeros to a multiple of 16.
+fn quads(n: u32) -> u32 {
+    return (n + 15u) / 16u * 4u;
+}
+
+// The vector in which quad i of the weights lies: one holds a quad of f32, two of f16 or bf16, four of int8.
+fn place(i: u32) -> u32 {
+    return i >> ((FORMAT + 1u) / 2u);
+}
+
+// Quad i of the weights, from the vector in which it lies.
+fn quad(v: vec4<u32>, i: u32) -> vec4<f32> {
+    if FORMAT == 0u {
+        return bitcast<vec4<f32>>(v);
+    }
+    if FORMAT == 3u {
+        return vec4<f32>(unpack4xI8(v[i % 4u]));
+    }
+    let two = select(v.xy, v.zw, i % 2u == 1u);
+    if FORMAT == 1u {
+        return vec4<f32>(unpack2x16float(two.x), unpack2x16float(two.y));
+    }
+    return bitcast<vec4<f32>>(vec4<u32>(two.x << 16u, two.x & 0xffff0000u, two.y << 16u, two.y & 0xffff0000u));
+}
+
+// What a quad of outputs is multiplied by in the end: with int8 the scales of its rows, a vector behind the weights.
+fn scales(v: vec4<u32>) -> vec4<f32> {
+    if FORMAT == 3u {
+        return bitcast<vec4<f32>>(v);
+    }
+    return vec4<f32>(1.0);
+}
 
 fn input(slot: u32, row: u32, k: u32) -> f32 {
     if row < L && k < K {
@@ -66,11 +100,12 @@ fn scale(slot: u32, row: u32, column: u32, factor: f32) {
 fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
     let slot = live[group.z];
     let row = group.y * 8u;
-    let stride = (D + 3u) / 4u;
+    let stride = quads(D);
+    let used = (D + 3u) / 4u;
     var low = vec4<f32>();
     var high = vec4<f32>();
-    for (var first = 0u; first < stride; first += WG) {
-        let quad = first + id;
+    for (var first = 0u; first < used; first += WG) {
+        let column = (first + id) * 4u;
         var p0 = vec4<f32>();
         var p1 = vec4<f32>();
         var p2 = vec4<f32>();
@@ -88,10 +123,11 @@ fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
                 );
             }
             workgroupBarrier();
-            if quad < stride {
+            if column < D {
                 let depth = min(DEPTH, K - start);
                 for (var k = 0u; k < depth; k++) {
-                    let w = weight[(start + k) * stride + quad];
+                    let at = (start + k) * stride + first + id;
+                    let w = quad(weight[place(at)], at);
                     let a = tile[k * 2u];
                     let b = tile[k * 2u + 1u];
                     p0 += a.x * w;
@@ -106,15 +142,15 @@ fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
             }
             workgroupBarrier();
         }
-        if quad < stride {
-            let column = quad * 4u;
+        if column < D {
+            let s = scales(weight[(K + 3u) / 4u * stride + first + id]);
             low += vec4<f32>(
-                store(slot, row, column, p0), store(slot, row + 1u, column, p1),
-                store(slot, row + 2u, column, p2), store(slot, row + 3u, column, p3),
+                store(slot, row, column, p0 * s), store(slot, row + 1u, column, p1 * s),
+                store(slot, row + 2u, column, p2 * s), store(slot, row + 3u, column, p3 * s),
             );
             high += vec4<f32>(
-                store(slot, row + 4u, column, p4), store(slot, row + 5u, column, p5),
-                store(slot, row + 6u, column, p6), store(slot, row + 7u, column, p7),
+                store(slot, row + 4u, column, p4 * s), store(slot, row + 5u, column, p5 * s),
+                store(slot, row + 6u, column, p6 * s), store(slot, row + 7u, column, p7 * s),
             );
         }
     }
@@ -131,8 +167,7 @@ fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let a = inverseSqrt(squares[0] / f32(D) + EPS);
     let b = inverseSqrt(squares[WG] / f32(D) + EPS);
     // A column belongs to one invocation, which finds here what it has stored.
-    for (var quad = id; quad < stride; quad += WG) {
-        let column = quad * 4u;
+    for (var column = id * 4u; column < D; column += WG * 4u) {
         scale(slot, row, column, a.x);
         scale(slot, row + 1u, column, a.y);
         scale(slot, row + 2u, column, a.z);

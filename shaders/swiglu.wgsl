@@ -5,9 +5,10 @@
 override L: u32 = 97u;   // positions
 override D: u32 = 512u;  // hidden size
 override I: u32 = 1536u; // inner units
+override FORMAT: u32 = 0u;     // of the weights: 0 f32, 1 f16, 2 bf16, 3 int8
 
 @group(0) @binding(0) var<storage, read> live: array<u32>;           // [live slots]
-@group(0) @binding(1) var<storage, read> gate_up: array<vec4<f32>>;  // [D, 2, I], rows padded to a multiple of 4
+@group(0) @binding(1) var<storage, read> gate_up: array<vec4<u32>>;  // [D, 2, I]
 @group(0) @binding(2) var<storage, read> source: array<f32>;         // [B, L, D]
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;      // [B, L, I]
 
@@ -15,6 +16,39 @@ const K: u32 = 16u;  // channels of a tile
 var<workgroup> tile: array<vec4<f32>, 128>;  // input, [K, 8, 4 positions]
 var<workgroup> gates: array<vec4<f32>, 128>; // [K, 8, 4 units]
 var<workgroup> ups: array<vec4<f32>, 128>;   // [K, 8, 4 units]
+
+// Quads of a row of n weights: rows are padded with zeros to a multiple of 16.
+fn quads(n: u32) -> u32 {
+    return (n + 15u) / 16u * 4u;
+}
+
+// The vector in which quad i of the weights lies: one holds a quad of f32, two of f16 or bf16, four of int8.
+fn place(i: u32) -> u32 {
+    return i >> ((FORMAT + 1u) / 2u);
+}
+
+// Quad i of the weights, from the vector in which it lies.
+fn quad(v: vec4<u32>, i: u32) -> vec4<f32> {
+    if FORMAT == 0u {
+        return bitcast<vec4<f32>>(v);
+    }
+    if FORMAT == 3u {
+        return vec4<f32>(unpack4xI8(v[i % 4u]));
+    }
+    let two = select(v.xy, v.zw, i % 2u == 1u);
+    if FORMAT == 1u {
+        return vec4<f32>(unpack2x16float(two.x), unpack2x16float(two.y));
+    }
+    return bitcast<vec4<f32>>(vec4<u32>(two.x << 16u, two.x & 0xffff0000u, two.y << 16u, two.y & 0xffff0000u));
+}
+
+// What a quad of outputs is multiplied by in the end: with int8 the scales of its rows, a vector behind the weights.
+fn scales(v: vec4<u32>) -> vec4<f32> {
+    if FORMAT == 3u {
+        return bitcast<vec4<f32>>(v);
+    }
+    return vec4<f32>(1.0);
+}
 
 fn input(slot: u32, row: u32, k: u32) -> f32 {
     if row < L && k < D {
@@ -43,7 +77,7 @@ fn swiglu(
     @builtin(local_invocation_index) id: u32,
 ) {
     let slot = live[group.z];
-    let stride = (I + 3u) / 4u;
+    let stride = quads(I);
     var g0 = vec4<f32>();
     var g1 = vec4<f32>();
     var g2 = vec4<f32>();
@@ -64,8 +98,9 @@ fn swiglu(
             var gate = vec4<f32>();
             var up = vec4<f32>();
             if unit < stride && channel < D {
-                gate = gate_up[channel * 2u * stride + unit];
-                up = gate_up[channel * 2u * stride + stride + unit];
+                let at = channel * 2u * stride + unit;
+                gate = quad(gate_up[place(at)], at);
+                up = quad(gate_up[place(at + stride)], at + stride);
             }
             gates[i] = gate;
             ups[i] = up;
@@ -88,8 +123,11 @@ fn swiglu(
     }
     let row = group.y * 32u + local.y * 4u;
     let unit = group.x * 32u + local.x * 4u;
-    store(slot, row, unit, g0, u0);
-    store(slot, row + 1u, unit, g1, u1);
-    store(slot, row + 2u, unit, g2, u2);
-    store(slot, row + 3u, unit, g3, u3);
+    let end = (D + 3u) / 4u * 2u * stride;
+    let g = scales(gate_up[end + unit / 4u]);
+    let u = scales(gate_up[end + stride + unit / 4u]);
+    store(slot, row, unit, g0 * g, u0 * u);
+    store(slot, row + 1u, unit, g1 * g, u1 * u);
+    store(slot, row + 2u, unit, g2 * g, u2 * u);
+    store(slot, row + 3u, unit, g3 * g, u3 * u);
 }

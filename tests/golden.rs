@@ -5,9 +5,11 @@ mod common;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{backends, data};
+use common::{backends, data, gpu_backends};
 use safetensors::SafeTensors;
-use trm::backend::Loaded;
+use trm::backend::reference::Reference;
+use trm::backend::{Backend, Loaded};
+use trm::quantize::Format;
 use trm::{LoadOptions, Model, NativeStepper, Stepper};
 
 const CASES: [&str; 9] = [
@@ -166,6 +168,57 @@ fn every_variant_equals_pytorch_on_every_backend() {
         for (name, loaded) in backends(&model.weights().unwrap()) {
             let failures = run(&model, &*loaded, &expected);
             assert!(failures.is_empty(), "{case} on {name}: {failures:#?}");
+        }
+    }
+}
+
+/// States and logits after two steps of a case, from its tokens.
+fn two_steps(model: &Arc<Model>, loaded: &dyn Loaded, expected: &Expected) -> Vec<f32> {
+    let ids = expected.integers("puzzle_identifiers");
+    let inputs = expected.integers("inputs");
+    let tokens = inputs.len() / ids.len();
+    let mut stepper = NativeStepper::new(model.clone(), loaded, tokens, ids.len()).unwrap();
+    for (slot, &id) in ids.iter().enumerate() {
+        stepper
+            .load(slot, &inputs[slot * tokens..][..tokens], id)
+            .unwrap();
+    }
+    let live: Vec<usize> = (0..ids.len()).collect();
+    let mut found = Vec::new();
+    for _ in 0..2 {
+        stepper.step(&live).unwrap();
+        for &slot in &live {
+            for state in model.config.states() {
+                found.extend(stepper.state(slot, state).unwrap());
+            }
+            found.extend(stepper.logits(slot).unwrap());
+        }
+    }
+    found
+}
+
+/// A GPU that stores weights in a format computes what the reference does with the weights that the format stands for.
+#[test]
+fn every_weight_format_computes_what_it_stands_for() {
+    for case in ["trm_mlp", "trm_attention"] {
+        let directory = data("golden").join(case);
+        let model = Arc::new(Model::open(&directory, &LoadOptions::default()).unwrap());
+        let expected = Expected::open(&directory);
+        let weights = model.weights().unwrap();
+        let exact = Reference.load(weights.clone()).unwrap();
+        let exact = two_steps(&model, &*exact, &expected);
+        for format in [Format::F16, Format::Bf16, Format::Int8] {
+            let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
+            let rounded = two_steps(&model, &*rounded, &expected);
+            assert!(
+                differs("rounding", &rounded, &exact).is_some(),
+                "{case}: {format} changes nothing"
+            );
+            for (name, backend) in gpu_backends(format) {
+                let loaded = backend.load(weights.clone()).unwrap();
+                let got = two_steps(&model, &*loaded, &expected);
+                assert_eq!(differs(name, &got, &rounded), None, "{case} in {format}");
+            }
         }
     }
 }

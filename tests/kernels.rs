@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use common::{Noise, backends};
+use common::{Noise, backends, gpu_backends};
 use trm::backend::lockstep::compare;
-use trm::backend::{Case, Loaded, Program};
+use trm::backend::reference::Reference;
+use trm::backend::{Backend, Case, Loaded, Program};
 use trm::config::{Net, State};
 use trm::plan::{Buffer, Call, Dims, Plan};
+use trm::quantize::Format;
 use trm::weights::{Tensor, Weight, Weights};
 
 const Z_H: Buffer = Buffer::State(State::H);
@@ -206,6 +208,92 @@ fn every_kernel_agrees_on_every_backend_at_every_size() {
     }
 }
 
+/// The formats that round, and sizes for them: odd ones, and heads of 32, 40 and 64.
+fn formats() -> Vec<(Format, Dims)> {
+    let rounding = [Format::F16, Format::Bf16, Format::Int8];
+    let turned = |d| Dims {
+        rope_theta: Some(10_000.0),
+        ..d
+    };
+    let sizes = [
+        dims(0, 7, 6, 1, 5, 9, 3),
+        dims(2, 29, 30, 3, 17, 31, 6),
+        turned(dims(1, 96, 96, 3, 256, 64, 6)),
+        turned(dims(2, 50, 80, 2, 64, 32, 11)),
+        turned(dims(1, 64, 128, 2, 96, 64, 11)),
+    ];
+    sizes
+        .into_iter()
+        .flat_map(|d| rounding.map(|format| (format, d)))
+        .collect()
+}
+
+/// Against the reference with the weights that a format stands for, so that the tolerance is that of f32.
+#[test]
+fn every_weight_format_agrees_with_what_it_stands_for() {
+    for (seed, (format, d)) in formats().into_iter().enumerate() {
+        let mut noise = Noise(0x51_7cc1 + seed as u64);
+        let plan = Arc::new(plan(d));
+        let weights = weights(&d, &mut noise);
+        let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
+        for (name, backend) in gpu_backends(format) {
+            let loaded = backend.load(weights.clone()).unwrap();
+            for slots in [1, 3, 16] {
+                let cases = cases(&d, slots, &mut noise);
+                let difference = compare(&*rounded, &*loaded, &plan, &cases, TOLERANCE).unwrap();
+                if let Some(difference) = difference {
+                    panic!("{name}, {format}, {d:?}: {difference}");
+                }
+            }
+        }
+    }
+}
+
+/// Planted: one element of a matrix is twice what it should be. Whatever unpacks it, its kernel is named; so is the first kernel
+/// where a format is compared with weights that are not rounded.
+#[test]
+fn lockstep_names_the_kernel_that_reads_a_wrong_weight() {
+    let d = dims(2, 29, 32, 2, 17, 31, 6);
+    let mut noise = Noise(21);
+    let plan = Arc::new(plan(d));
+    let weights = weights(&d, &mut noise);
+    let cases = cases(&d, 2, &mut noise);
+    for format in Format::ALL {
+        let exact = Reference.load(weights.clone()).unwrap();
+        let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
+        for (name, backend) in gpu_backends(format) {
+            if format != Format::F32 {
+                let loaded = backend.load(weights.clone()).unwrap();
+                let found = compare(&*exact, &*loaded, &plan, &cases, TOLERANCE).unwrap();
+                let found = found.unwrap_or_else(|| panic!("{name}, {format}: rounding went unseen"));
+                assert_eq!(found.kernel, "token_mix", "{name}, {format}");
+            }
+            let block = (Net::L, 0);
+            for planted in [
+                Weight::Qkv,
+                Weight::OProj,
+                Weight::TokenGateUp,
+                Weight::TokenDown,
+                Weight::GateUp,
+                Weight::Down,
+            ]
+            .map(|make: fn(Net, usize) -> Weight| make(block.0, block.1))
+            {
+                let mut tensors: HashMap<_, _> = weights.clone().into_tensors().collect();
+                // The largest, so that no scale of int8 hides it.
+                let data = &mut tensors.get_mut(&planted).unwrap().data;
+                let largest = data.iter_mut().max_by(|a, b| a.abs().total_cmp(&b.abs()));
+                *largest.unwrap() *= 2.0;
+                let loaded = backend.load(Weights::from_tensors(tensors)).unwrap();
+                let reads = |call: &Call| call.weights().contains(&planted);
+                let call = plan.calls.iter().position(reads).unwrap();
+                let found = compare(&*rounded, &*loaded, &plan, &cases, TOLERANCE).unwrap();
+                assert_eq!(found.map(|f| f.call), Some(call), "{name}, {format}, {planted:?}");
+            }
+        }
+    }
+}
+
 /// A backend with a planted bug: one call's result is off by a little in one element, or its answer in one cell.
 #[derive(Debug)]
 struct Planted {
@@ -299,7 +387,7 @@ fn lockstep_names_the_kernel_with_a_planted_bug() {
 /// One slot's results do not depend on the batch, on its neighbours, or on the number of threads, bit for bit.
 #[test]
 fn a_slot_gets_the_same_bits_alone_and_in_company() {
-    use trm::backend::{Backend, cpu::Cpu};
+    use trm::backend::cpu::Cpu;
     let d = dims(2, 81, 64, 2, 96, 40, 11);
     let mut noise = Noise(99);
     let plan = Arc::new(plan(d));
@@ -329,7 +417,9 @@ fn a_slot_gets_the_same_bits_alone_and_in_company() {
             .collect::<HashMap<_, _>>()
     };
     let cpu = |threads| Cpu::new(Some(threads)).unwrap().load(weights.clone()).unwrap();
-    let gpu = backends(&weights).into_iter().filter(|(name, _)| *name == "gpu");
+    let gpu = backends(&weights)
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("gpu"));
     let gpu = gpu.map(|(name, loaded)| (name, [(); 4].map(|()| loaded.clone())));
     for (name, team) in gpu.chain([("cpu", [1, 2, 3, 5].map(cpu))]) {
         let alone: HashMap<_, _> = (0..5).flat_map(|case| run(&*team[0], &[case], 1)).collect();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use trm::backend::cpu::Cpu;
 use trm::backend::reference::Reference;
 use trm::backend::{Backend, Loaded};
+use trm::quantize::Format;
 use trm::weights::Weights;
 
 /// A file or folder below tests/data.
@@ -16,19 +17,38 @@ pub(crate) fn data(path: &str) -> PathBuf {
         .join(path)
 }
 
-/// Every backend that must agree with the others; a GPU where there is one.
+/// Every backend that must agree with the others; a GPU, where there is one, with each way of running the kernels.
 pub(crate) fn backends(weights: &Weights) -> Vec<(&'static str, Arc<dyn Loaded>)> {
     let reference: Arc<dyn Backend> = Arc::new(Reference);
-    let all = [reference, Arc::new(Cpu::new(Some(2)).unwrap())];
-    let load = |backend: Arc<dyn Backend>| (backend.name(), backend.load(weights.clone()).unwrap());
-    all.into_iter().chain(gpu_backend()).map(load).collect()
+    let cpu: Arc<dyn Backend> = Arc::new(Cpu::new(Some(2)).unwrap());
+    let all = [("reference", reference), ("cpu", cpu)];
+    all.into_iter()
+        .chain(gpu_backends(Format::F32))
+        .map(|(name, backend)| (name, backend.load(weights.clone()).unwrap()))
+        .collect()
 }
 
-fn gpu_backend() -> Option<Arc<dyn Backend>> {
-    #[cfg(feature = "gpu")]
-    return gpu().map(|gpu| Arc::new(gpu) as Arc<dyn Backend>);
-    #[cfg(not(feature = "gpu"))]
-    None
+/// A GPU, where there is one, that stores weights in a format, with each way of running the kernels.
+#[cfg(feature = "gpu")]
+pub(crate) fn gpu_backends(format: Format) -> Vec<(&'static str, Arc<dyn Backend>)> {
+    use trm::backend::gpu::Kernels;
+    let ways = [
+        ("gpu tiled", Kernels::Tiled),
+        ("gpu direct", Kernels::Direct),
+        ("gpu split", Kernels::Split),
+    ];
+    let told = |gpu: trm::backend::gpu::Gpu| {
+        ways.map(|(name, kernels)| {
+            let gpu = gpu.clone().with_format(format).with_kernels(kernels);
+            (name, Arc::new(gpu) as Arc<dyn Backend>)
+        })
+    };
+    gpu().map(told).into_iter().flatten().collect()
+}
+
+#[cfg(not(feature = "gpu"))]
+pub(crate) fn gpu_backends(_: Format) -> Vec<(&'static str, Arc<dyn Backend>)> {
+    Vec::new()
 }
 
 /// The best GPU, opened once for all tests of a program. Software will do. Where `TRM_REQUIRE_GPU` is 1, none is a failure.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use wgpu::{Adapter, BufferUsages, DeviceType, ErrorFilter};
 
+use super::variant::{Choice, Kernels};
 use crate::devices::{DeviceInfo, DeviceKind, DeviceLimits};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -125,6 +126,7 @@ pub(super) struct Context {
     /// Buffers, pipelines and bind groups that were ever made.
     made: AtomicUsize,
     info: DeviceInfo,
+    vendor: u32,
 }
 
 impl Context {
@@ -179,12 +181,22 @@ impl Context {
             indirect: flags.contains(wgpu::DownlevelFlags::INDIRECT_EXECUTION),
             made: AtomicUsize::new(0),
             info,
+            vendor: adapter.get_info().vendor,
         })
     }
 
     /// The adapter, for people.
     pub(super) fn description(&self) -> String {
         self.info.to_string()
+    }
+
+    /// How the calls of a model are run here.
+    pub(super) fn choice(&self, kernels: Kernels) -> Choice {
+        Choice {
+            kernels,
+            kind: self.info.kind,
+            vendor: self.vendor,
+        }
     }
 
     /// An error of kind device about this adapter.
@@ -222,9 +234,11 @@ impl Context {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// A buffer of zeros, at least large enough to be bound.
+    /// A buffer of zeros, large enough to be bound and of whole vectors.
     pub(super) async fn buffer(&self, name: &str, bytes: usize, usage: BufferUsages) -> Result<wgpu::Buffer> {
-        let size = bytes.max(16) as u64;
+        let size = (bytes.max(1) as u64)
+            .checked_next_multiple_of(16)
+            .unwrap_or(u64::MAX);
         let limit = self.info.limits.buffer;
         if size > limit {
             let mib = |bytes: u64| bytes.div_ceil(1 << 20);

@@ -5,11 +5,14 @@
 //! has read: `ahead.rs`. Waiting is `async` and blocked on at the outermost edge only.
 
 mod ahead;
+mod arrange;
 mod device;
+mod direct;
 mod encode;
 mod pipelines;
 mod program;
 mod readback;
+mod variant;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,16 +20,22 @@ use std::sync::Arc;
 use super::{Backend, Loaded, Program};
 use crate::error::Result;
 use crate::plan::Plan;
-use crate::weights::{Tensor, Weight, Weights};
+use crate::quantize::Format;
+use crate::weights::{Weight, Weights};
 use device::Context;
 pub(crate) use device::adapters;
 use pipelines::Pipelines;
 use program::GpuProgram;
+use variant::Choice;
+pub use variant::Kernels;
 
 /// A GPU, opened.
 #[derive(Debug, Clone)]
 pub struct Gpu {
     context: Arc<Context>,
+    pipelines: Arc<Pipelines>,
+    format: Format,
+    kernels: Kernels,
 }
 
 impl Gpu {
@@ -44,7 +53,22 @@ impl Gpu {
     /// As [`Gpu::open`].
     pub async fn open_async(number: Option<usize>) -> Result<Gpu> {
         let context = Arc::new(Context::open(number).await?);
-        Ok(Gpu { context })
+        Ok(Gpu {
+            context,
+            pipelines: Arc::default(),
+            format: Format::default(),
+            kernels: Kernels::default(),
+        })
+    }
+
+    /// Stores the weights of the blocks in this format from now on; computes in f32 as before. Models that are loaded already keep theirs.
+    pub fn with_format(self, format: Format) -> Gpu {
+        Gpu { format, ..self }
+    }
+
+    /// Runs the kernels in this way from now on. Models that are loaded already keep to theirs.
+    pub fn with_kernels(self, kernels: Kernels) -> Gpu {
+        Gpu { kernels, ..self }
     }
 
     /// The adapter's name and what it is reached through, for people.
@@ -71,7 +95,7 @@ impl Backend for Gpu {
 
     fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>> {
         Ok(Arc::new(GpuWeights(Arc::new(pollster::block_on(
-            Uploaded::new(self.context.clone(), weights),
+            Uploaded::new(self, weights),
         )?))))
     }
 }
@@ -86,12 +110,15 @@ impl Loaded for GpuWeights {
     }
 }
 
-/// A model's weights on the device, and the pipelines that were made for it so far.
+/// A model's weights on the device, and how its calls are run.
 #[derive(Debug)]
 struct Uploaded {
     context: Arc<Context>,
     weights: HashMap<Weight, Stored>,
-    pipelines: Pipelines,
+    format: Format,
+    choice: Choice,
+    /// Compiled so far, for all models of the [`Gpu`].
+    pipelines: Arc<Pipelines>,
 }
 
 /// A tensor on the device.
@@ -103,7 +130,8 @@ struct Stored {
 }
 
 impl Uploaded {
-    async fn new(context: Arc<Context>, weights: Weights) -> Result<Uploaded> {
+    async fn new(gpu: &Gpu, weights: Weights) -> Result<Uploaded> {
+        let context = gpu.context.clone();
         context.check()?;
         let mut stored = HashMap::new();
         for (weight, tensor) in weights
@@ -111,64 +139,23 @@ impl Uploaded {
             .filter(|(w, _)| !matches!(w, Weight::Init(_)))
         {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-            let values = arranged(weight, &tensor);
+            let words = arrange::arranged(weight, &tensor, gpu.format);
             let buffer = context
-                .buffer(&weight.name(), values.len() * size_of::<f32>(), usage)
+                .buffer(&weight.name(), words.len() * size_of::<u32>(), usage)
                 .await?;
             context
                 .queue
-                .write_buffer(&buffer, 0, bytemuck::cast_slice(&values));
+                .write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
             let shape = tensor.shape;
             stored.insert(weight, Stored { buffer, shape });
         }
         context.check()?;
         Ok(Uploaded {
-            pipelines: Pipelines::default(),
+            choice: context.choice(gpu.kernels),
+            format: gpu.format,
+            pipelines: gpu.pipelines.clone(),
             context,
             weights: stored,
         })
-    }
-}
-
-/// A tensor's elements in the order in which its kernel reads them; the kernels' bindings say which.
-fn arranged(weight: Weight, tensor: &Tensor) -> Vec<f32> {
-    match weight {
-        Weight::GateUp(..) => turned(tensor, 2, 4),
-        Weight::OProj(..) | Weight::Down(..) => turned(tensor, 1, 4),
-        Weight::Qkv(..) | Weight::TokenGateUp(..) | Weight::TokenDown(..) | Weight::LmHead => {
-            turned(tensor, 1, 1)
-        }
-        _ => tensor.data.clone(),
-    }
-}
-
-/// `[parts * N, K]` as `[K, parts, N]`, N padded with zeros to a multiple of `multiple`.
-fn turned(tensor: &Tensor, parts: usize, multiple: usize) -> Vec<f32> {
-    let k = tensor.shape.last().copied().unwrap_or(1).max(1);
-    let n = tensor.data.len() / k / parts;
-    let padded = n.next_multiple_of(multiple);
-    let mut out = vec![0.0; k * parts * padded];
-    for (row, values) in tensor.data.chunks_exact(k).enumerate() {
-        let column = row / n.max(1) * padded + row % n.max(1);
-        let places = out.iter_mut().skip(column).step_by(parts * padded);
-        places.zip(values).for_each(|(place, value)| *place = *value);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn turning_splits_and_pads() {
-        let tensor = Tensor {
-            shape: vec![6, 2],
-            data: (0..12u8).map(f32::from).collect(),
-        };
-        let rows = turned(&tensor, 2, 4);
-        let want = [0, 2, 4, -1, 6, 8, 10, -1, 1, 3, 5, -1, 7, 9, 11, -1];
-        assert_eq!(rows, want.map(|v: i8| f32::from(v.max(0))));
-        assert_eq!(turned(&tensor, 1, 1)[..6], [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
     }
 }

@@ -16,80 +16,69 @@ pub(super) struct Kernel {
     bindings: &'static [&'static str],
     /// How many of the bindings, at the end, are written.
     written: usize,
+    /// Whether it has the constant `EPS`.
+    pub(super) norms: bool,
 }
 
-macro_rules! kernel {
-    ($constant:ident, $name:literal, $bindings:expr, $written:literal) => {
-        #[doc = concat!("`shaders/", $name, ".wgsl`")]
-        pub(super) static $constant: Kernel = Kernel {
-            name: $name,
-            source: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
-            bindings: &$bindings,
-            written: $written,
-        };
+macro_rules! kernels {
+    ($($constant:ident, $name:literal, $bindings:expr, $written:literal, $norms:literal;)*) => {
+        $(
+            #[doc = concat!("`shaders/", $name, ".wgsl`")]
+            pub(super) static $constant: Kernel = Kernel {
+                name: $name,
+                source: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
+                bindings: &$bindings,
+                written: $written,
+                norms: $norms,
+            };
+        )*
+
+        /// Every file of `shaders/`.
+        #[cfg(test)]
+        pub(super) static ALL: &[&Kernel] = &[$(&$constant),*];
     };
 }
 
-kernel!(
-    EMBED,
-    "embed",
-    ["live", "tokens", "prefix", "embedding", "positions", "out"],
-    1
-);
-kernel!(
-    ADD,
-    "add",
-    [
-        "live", "source0", "source1", "source2", "source3", "source4", "out"
-    ],
-    1
-);
-kernel!(
-    TOKEN_MIX,
-    "token_mix",
-    [
-        "live", "gate_up", "down", "source0", "source1", "source2", "source3", "out"
-    ],
-    1
-);
-kernel!(
-    QKV_ROPE,
-    "qkv_rope",
-    [
-        "live", "qkv", "rope", "source0", "source1", "source2", "source3", "out"
-    ],
-    1
-);
-kernel!(ATTENTION, "attention", ["live", "qkv", "out"], 1);
-kernel!(SWIGLU, "swiglu", ["live", "gate_up", "source", "out"], 1);
-kernel!(
-    PROJECT_ADD_NORM,
-    "project_add_norm",
-    [
-        "live",
-        "weight",
-        "source",
-        "residual0",
-        "residual1",
-        "residual2",
-        "residual3",
-        "out"
-    ],
-    1
-);
-kernel!(
-    HALT,
-    "halt",
-    ["live", "weight", "bias", "state", "rule", "out", "records"],
-    2
-);
-kernel!(GATHER, "gather", ["records", "live", "grids"], 2);
-kernel!(
-    DECODE,
-    "decode",
-    ["live", "weight", "state", "logits", "answer"],
-    2
-);
+kernels! {
+    EMBED, "embed",
+        ["live", "tokens", "prefix", "embedding", "positions", "out"], 1, false;
+    ADD, "add",
+        ["live", "source0", "source1", "source2", "source3", "source4", "out"], 1, false;
+    TOKEN_MIX, "token_mix",
+        ["live", "gate_up", "down", "source0", "source1", "source2", "source3", "out"], 1, true;
+    TOKEN_MIX_DIRECT_GATE, "token_mix_direct_gate",
+        ["live", "gate_up", "source", "gated"], 1, false;
+    TOKEN_MIX_DIRECT_DOWN, "token_mix_direct_down",
+        ["live", "down", "source", "gated", "sums"], 1, false;
+    QKV_ROPE, "qkv_rope",
+        ["live", "qkv", "rope", "source0", "source1", "source2", "source3", "out"], 1, false;
+    QKV_ROPE_DIRECT, "qkv_rope_direct",
+        ["live", "qkv", "rope", "source", "out"], 1, false;
+    ATTENTION, "attention",
+        ["live", "qkv", "out"], 1, false;
+    ATTENTION_DIRECT, "attention_direct",
+        ["live", "qkv", "out"], 1, false;
+    SWIGLU, "swiglu",
+        ["live", "gate_up", "source", "out"], 1, false;
+    SWIGLU_DIRECT, "swiglu_direct",
+        ["live", "gate_up", "source", "out"], 1, false;
+    PROJECT_ADD_NORM, "project_add_norm",
+        ["live", "weight", "source", "residual0", "residual1", "residual2", "residual3", "out"], 1, true;
+    PROJECT_DIRECT, "project_direct",
+        ["live", "weight", "source", "residual0", "residual1", "residual2", "residual3", "sums"], 1, false;
+    NORM_DIRECT, "norm_direct",
+        ["live", "sums", "out"], 1, true;
+    PROJECT_SPLIT, "project_split",
+        ["live", "weight", "source", "parts"], 1, false;
+    ADD_NORM, "add_norm",
+        ["live", "parts", "residual0", "residual1", "residual2", "residual3", "out"], 1, true;
+    HALT, "halt",
+        ["live", "weight", "bias", "state", "rule", "out", "records"], 2, false;
+    GATHER, "gather",
+        ["records", "live", "grids"], 2, false;
+    DECODE, "decode",
+        ["live", "weight", "state", "logits", "answer"], 2, false;
+}
 
 /// Values of a kernel's overrides.
 pub(super) type Constants = Vec<(&'static str, f64)>;
@@ -217,6 +206,11 @@ impl Pipeline {
 
 #[cfg(test)]
 impl Kernel {
+    /// How many of the bindings are read only.
+    pub(super) fn read(&self) -> usize {
+        self.bindings.len() - self.written
+    }
+
     /// The file, parsed.
     pub(super) fn parsed(&self) -> naga::Module {
         naga::front::wgsl::parse_str(self.source).unwrap_or_else(|e| panic!("{}: {e}", self.name))
@@ -226,19 +220,6 @@ impl Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    static ALL: [&Kernel; 10] = [
-        &EMBED,
-        &ADD,
-        &TOKEN_MIX,
-        &QKV_ROPE,
-        &ATTENTION,
-        &SWIGLU,
-        &PROJECT_ADD_NORM,
-        &HALT,
-        &GATHER,
-        &DECODE,
-    ];
 
     /// Name and whether it is written, of every binding of group 0, by number.
     fn bindings(module: &naga::Module) -> Vec<(u32, String, bool)> {
@@ -273,6 +254,32 @@ mod tests {
             );
             assert_eq!(module.entry_points.len(), 1);
             assert_eq!(module.entry_points[0].name, kernel.name);
+        }
+    }
+
+    /// WGSL cannot include: what several files say in a function of one name, they say in the same words, but for the names of
+    /// buffers and sizes.
+    #[test]
+    fn the_unpacking_of_weights_is_the_same_text_everywhere() {
+        for (name, least) in [
+            ("quad", 10),
+            ("place", 10),
+            ("scales", 10),
+            ("quads", 12),
+            ("added", 3),
+            ("first_channel", 2),
+        ] {
+            let head = format!("fn {name}(");
+            let texts = ALL.iter().filter_map(|kernel| {
+                let from = kernel.source.find(&head)?;
+                let text = kernel.source.get(from..)?;
+                Some((kernel.name, text.split_once("\n}\n")?.0))
+            });
+            let texts: Vec<_> = texts.collect();
+            assert!(texts.len() >= least, "{name}: {}", texts.len());
+            for (kernel, text) in &texts {
+                assert_eq!(*text, texts[0].1, "{name} of {kernel} and of {}", texts[0].0);
+            }
         }
     }
 

@@ -8,9 +8,10 @@ use wgpu::BufferUsages;
 
 use super::Uploaded;
 use super::ahead::Flight;
-use super::encode::{self, Operand};
+use super::encode::{self, Operand, Scratch};
 use super::pipelines::Pipeline;
 use super::readback::{Piece, Readback};
+use super::variant::Shape;
 use crate::backend::{Ahead, Program};
 use crate::error::{Error, Result};
 use crate::plan::{Buffer, Call, Dims, Plan};
@@ -83,8 +84,8 @@ pub(super) struct Memory {
     pub(super) grids: wgpu::Buffer,
     /// Cosine and sine of every position, `[L, half a head]`.
     rope: wgpu::Buffer,
-    /// See [`Operand::Sum`], `[B, L, D]`; small where no call needs it.
-    sum: wgpu::Buffer,
+    /// Between the dispatches of a call.
+    scratch: BTreeMap<Scratch, wgpu::Buffer>,
 }
 
 impl GpuProgram {
@@ -100,21 +101,27 @@ impl GpuProgram {
             if known.is_none() {
                 let width = call.weights().first().and_then(|w| uploaded.weights.get(w));
                 let width = width.and_then(|w| w.shape.last()).copied().unwrap_or(0);
-                different.push((call, encode::dispatches(call, &plan.dims, width)));
+                let shape = Shape {
+                    call,
+                    dims: &plan.dims,
+                    input_width: width,
+                    slots,
+                };
+                let variant = uploaded.choice.variant(&shape);
+                different.push((call, encode::dispatches(&shape, variant, uploaded.format)));
             }
         }
         let mut grids: Vec<[usize; 2]> = Vec::new();
         let mut indirect = Vec::with_capacity(different.len());
-        let mut sums = false;
-        for dispatch in different.iter().flat_map(|(_, all)| all) {
+        let dispatches = || different.iter().flat_map(|(_, all)| all);
+        for dispatch in dispatches() {
             let known = grids.iter().position(|grid| *grid == dispatch.grid);
             indirect.push(known.unwrap_or(grids.len()));
             if known.is_none() {
                 grids.push(dispatch.grid);
             }
-            sums |= dispatch.operands.contains(&Operand::Sum);
         }
-        let memory = Memory::new(&uploaded, &plan, slots, &grids, sums).await?;
+        let memory = Memory::new(&uploaded, &plan, slots, &grids, &scratch(dispatches())).await?;
         let mut indirect = indirect.into_iter();
         let mut bound = Vec::with_capacity(different.len());
         for (_, dispatches) in &different {
@@ -349,7 +356,7 @@ impl Memory {
         plan: &Plan,
         slots: usize,
         grids: &[[usize; 2]],
-        sums: bool,
+        scratch: &BTreeMap<Scratch, usize>,
     ) -> Result<Memory> {
         let (context, d) = (&uploaded.context, &plan.dims);
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
@@ -361,9 +368,15 @@ impl Memory {
             let made = context.buffer(&name, size, usage | BufferUsages::COPY_SRC);
             buffers.insert(buffer, made.await?);
         }
+        let mut between = BTreeMap::new();
+        for (&scratch, &elements) in scratch {
+            let made = context.buffer("scratch", bytes(elements), usage);
+            between.insert(scratch, made.await?);
+        }
         let rope = rope(d);
         let memory = Memory {
             buffers,
+            scratch: between,
             live: context.buffer("live", bytes(1), usage).await?,
             records: context
                 .buffer("records", bytes(2), usage | BufferUsages::COPY_SRC)
@@ -373,9 +386,6 @@ impl Memory {
                 .buffer("grids", grids.len() * 12, usage | BufferUsages::INDIRECT)
                 .await?,
             rope: context.buffer("rope", rope.len() * 4, usage).await?,
-            sum: context
-                .buffer("sum", if sums { bytes(d.positions * d.hidden) } else { 0 }, usage)
-                .await?,
         };
         let grids: Vec<u32> = grids.iter().flat_map(|&[x, y]| [x as u32, y as u32, 0]).collect();
         let queue = &context.queue;
@@ -383,6 +393,18 @@ impl Memory {
         queue.write_buffer(&memory.grids, 0, bytemuck::cast_slice(&grids));
         Ok(memory)
     }
+}
+
+/// The elements that a slot needs of every scratch memory.
+fn scratch<'a>(dispatches: impl Iterator<Item = &'a encode::Dispatch>) -> BTreeMap<Scratch, usize> {
+    let mut sizes = BTreeMap::new();
+    for operand in dispatches.flat_map(|d| &d.operands) {
+        if let Operand::Scratch(scratch, elements) = *operand {
+            let size: &mut usize = sizes.entry(scratch).or_default();
+            *size = elements.max(*size);
+        }
+    }
+    sizes
 }
 
 /// Cosine and sine of every position, `[L, half a head, 2]`, in f32 as in training; empty where nothing is turned.
@@ -416,10 +438,10 @@ async fn bind(
     let buffer = |operand: &Operand| match operand {
         Operand::Live => Some(&memory.live),
         Operand::Rope => Some(&memory.rope),
-        Operand::Sum => Some(&memory.sum),
         Operand::Rule => Some(&memory.rule),
         Operand::Records => Some(&memory.records),
         Operand::Grids => Some(&memory.grids),
+        Operand::Scratch(scratch, _) => memory.scratch.get(scratch),
         Operand::Of(buffer) => memory.buffers.get(buffer),
         Operand::The(weight) => uploaded.weights.get(weight).map(|w| &w.buffer),
     };

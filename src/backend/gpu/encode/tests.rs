@@ -1,0 +1,209 @@
+use super::*;
+use crate::config::{Net, State};
+
+fn dims(positions: usize, hidden: usize, token_inner: usize) -> Dims {
+    Dims {
+        tokens: positions,
+        prefix: 0,
+        positions,
+        hidden,
+        vocab: 11,
+        inner: 1536,
+        token_inner,
+        heads: 8,
+        eps: 1e-5,
+        rope_theta: Some(1e4),
+    }
+}
+
+/// One call of every kernel, with `sources` sources where it has any.
+fn calls(sources: usize) -> Vec<Call> {
+    let (net, out) = (Net::L, Buffer::Mixed);
+    let sources: Vec<Buffer> = (0..sources as u8).map(|i| Buffer::State(State::Low(i))).collect();
+    vec![
+        Call::Embed {
+            embedding: Weight::EmbedTokens,
+            positions: None,
+        },
+        Call::TokenMix {
+            gate_up: Weight::TokenGateUp(net, 0),
+            down: Weight::TokenDown(net, 0),
+            sources: sources.clone(),
+            out,
+        },
+        Call::QkvRope {
+            qkv: Weight::Qkv(net, 0),
+            sources: sources.clone(),
+            out: Buffer::Qkv,
+        },
+        Call::Attention {
+            qkv: Buffer::Qkv,
+            out: Buffer::Attended,
+        },
+        Call::Swiglu {
+            gate_up: Weight::GateUp(net, 0),
+            input: out,
+            out: Buffer::Gated,
+        },
+        Call::ProjectAddNorm {
+            weight: Weight::Down(net, 0),
+            input: Buffer::Gated,
+            residuals: sources,
+            out: Buffer::Block,
+        },
+        Call::Halt {
+            weight: Weight::QHead,
+            bias: Weight::QHeadBias,
+            state: out,
+        },
+        Call::Decode {
+            weight: Weight::LmHead,
+            state: out,
+        },
+    ]
+}
+
+/// The dispatches of a call in every variant that it has.
+fn every_variant(call: &Call, d: &Dims, format: Format) -> Vec<(Variant, Vec<Dispatch>)> {
+    let shape = Shape {
+        call,
+        dims: d,
+        input_width: 1536,
+        slots: 1,
+    };
+    let encoded = |variant| (variant, dispatches(&shape, variant, format));
+    shape.candidates().into_iter().map(encoded).collect()
+}
+
+/// The module as a pipeline sees it: overrides replaced by the constants, which are all that the shader declares.
+fn resolved(dispatch: &Dispatch) -> naga::Module {
+    let name = dispatch.kernel.name;
+    let module = dispatch.kernel.parsed();
+    // Expressions of overrides have no name.
+    let names = module.overrides.iter().filter_map(|(_, o)| o.name.clone());
+    let mut declared: Vec<_> = names.collect();
+    let mut given: Vec<_> = dispatch.constants.iter().map(|c| c.0.to_string()).collect();
+    declared.sort();
+    given.sort();
+    assert_eq!(declared, given, "{name}");
+    let flags = naga::valid::ValidationFlags::all();
+    let mut validator =
+        naga::valid::Validator::new(flags, naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32);
+    let info = validator.validate(&module).unwrap();
+    let constants = dispatch.constants.iter().map(|(n, v)| (n.to_string(), *v));
+    let constants = constants.collect();
+    let (fixed, _) =
+        naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants).unwrap();
+    fixed.into_owned()
+}
+
+/// Workgroup memory and invocations stay within what WebGPU promises, whatever is chosen; a direct kernel has no such memory.
+#[test]
+fn constants_are_the_shaders_and_keep_its_limits() {
+    let sizes = [
+        dims(1, 8, 1),
+        dims(97, 512, 512),
+        dims(916, 512, 2560),
+        dims(1100, 2048, 4096),
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for (d, sources) in sizes.iter().flat_map(|d| [1, 4, 5, 8].map(|n| (d, n))) {
+        let format = Format::ALL[sources % 4];
+        let all = calls(sources);
+        for (variant, dispatch) in all
+            .iter()
+            .flat_map(|call| every_variant(call, d, format))
+            .flat_map(|(v, all)| all.into_iter().map(move |dispatch| (v, dispatch)))
+        {
+            let name = dispatch.kernel.name;
+            seen.insert(name);
+            let module = resolved(&dispatch);
+            let size = module.entry_points[0].workgroup_size;
+            assert!(
+                size.iter().product::<u32>() <= 256 && size[1] <= 8,
+                "{name}: {size:?}"
+            );
+            let memory: u32 = module
+                .global_variables
+                .iter()
+                .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
+                .map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()))
+                .sum();
+            assert!(memory <= 16 << 10, "{name} at L {}: {memory} bytes", d.positions);
+            assert!(variant != Variant::Direct || memory == 0, "{name}");
+            assert!(fits(dispatch.grid, 16));
+        }
+    }
+    let files: std::collections::BTreeSet<_> = super::super::pipelines::ALL.iter().map(|k| k.name).collect();
+    assert_eq!(seen, files, "every file is some dispatch");
+}
+
+#[test]
+fn more_sources_than_a_kernel_binds_are_added_up_before() {
+    let d = dims(97, 512, 512);
+    let names = |sources, variant| -> Vec<&str> {
+        let all = every_variant(&calls(sources)[2], &d, Format::F32);
+        let (_, dispatches) = all.into_iter().find(|(v, _)| *v == variant).unwrap();
+        dispatches.iter().map(|d| d.kernel.name).collect()
+    };
+    assert_eq!(names(4, Variant::Tiled), ["qkv_rope"]);
+    assert_eq!(names(8, Variant::Tiled), ["add", "qkv_rope"]);
+    assert_eq!(names(1, Variant::Direct), ["qkv_rope_direct"]);
+    assert_eq!(names(3, Variant::Direct), ["add", "qkv_rope_direct"]);
+    assert_eq!(names(8, Variant::Direct), ["add", "add", "qkv_rope_direct"]);
+    for (variant, dispatches) in every_variant(&calls(8)[2], &d, Format::F32) {
+        let read = dispatches.iter().flat_map(|dispatch| {
+            // A binding that is not read repeats the first.
+            let sources = dispatch
+                .constants
+                .iter()
+                .find(|c| c.0 == "SOURCES")
+                .map_or(1, |c| c.1 as usize);
+            let is_source = |o: &&Operand| matches!(o, Of(Buffer::State(_)) | Operand::Scratch(..));
+            dispatch.operands.iter().filter(is_source).take(sources)
+        });
+        let states: Vec<_> = read.filter(|o| matches!(o, Of(_))).collect();
+        assert_eq!(states.len(), 8, "{variant:?}: each source once");
+    }
+}
+
+/// No dispatch reads what it writes, and scratch memory is read only where an earlier dispatch of the call has written it.
+#[test]
+fn scratch_is_written_before_it_is_read() {
+    let d = dims(97, 512, 512);
+    for (variant, dispatches) in [1, 3, 8].iter().flat_map(|&n| {
+        let all = calls(n);
+        all.iter()
+            .flat_map(|call| every_variant(call, &d, Format::Int8))
+            .collect::<Vec<_>>()
+    }) {
+        let mut written: Vec<Operand> = Vec::new();
+        for dispatch in &dispatches {
+            let (read, out) = dispatch.operands.split_at(dispatch.kernel.read());
+            for operand in read {
+                assert!(!out.contains(operand), "{variant:?} {}", dispatch.kernel.name);
+                assert!(
+                    !matches!(operand, Operand::Scratch(..)) || written.contains(operand),
+                    "{variant:?}"
+                );
+            }
+            written.extend(out);
+        }
+        assert!(matches!(written.last(), Some(Of(_))));
+    }
+}
+
+/// A pass of two blocks: how many dispatches the portable kernels take.
+#[test]
+fn the_portable_set_has_three_dispatches_for_a_block_of_the_mlp_and_five_for_attention() {
+    let d = dims(97, 512, 512);
+    let count = |chosen: &[usize]| -> usize {
+        let all = calls(3);
+        chosen
+            .iter()
+            .map(|&i| every_variant(&all[i], &d, Format::F32)[0].1.len())
+            .sum()
+    };
+    assert_eq!(count(&[1, 4, 5]), 3);
+    assert_eq!(count(&[2, 3, 5, 4, 5]), 5);
+}

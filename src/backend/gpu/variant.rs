@@ -1,0 +1,185 @@
+//! Which dispatches a call becomes: a choice of how long it takes, not of what it computes.
+
+use crate::devices::DeviceKind;
+use crate::plan::{Call, Dims};
+
+/// The ways of running the kernels that a GPU may be told to keep to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Kernels {
+    /// By what the adapter is: without workgroup memory on software and on Mali, where it is no faster than other memory; on a card of
+    /// its own with split projections while a batch is too small to occupy it; else in tiles.
+    #[default]
+    Auto,
+    /// In tiles that a workgroup shares: the fewest dispatches.
+    Tiled,
+    /// Without workgroup memory, in tiles of registers.
+    Direct,
+    /// In tiles, with the projections before a norm cut into parts.
+    Split,
+}
+
+/// How one call is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Variant {
+    /// One dispatch in tiles of workgroup memory.
+    Tiled,
+    /// Without workgroup memory, in one to three dispatches.
+    Direct,
+    /// `project_add_norm` as a product whose K is cut into parts, and their sum.
+    Split {
+        /// At least 1.
+        parts: usize,
+    },
+}
+
+/// What a choice depends on: a call, its sizes, K of a projection, and the slots of the batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape<'a> {
+    pub(super) call: &'a Call,
+    pub(super) dims: &'a Dims,
+    /// Elements of a row of the first weight.
+    pub(super) input_width: usize,
+    pub(super) slots: usize,
+}
+
+impl Shape<'_> {
+    /// Every variant that can run the call, the portable one first.
+    pub(super) fn candidates(&self) -> Vec<Variant> {
+        match self.call {
+            Call::TokenMix { .. } | Call::QkvRope { .. } | Call::Attention { .. } | Call::Swiglu { .. } => {
+                vec![Variant::Tiled, Variant::Direct]
+            }
+            Call::ProjectAddNorm { .. } => vec![Variant::Tiled, Variant::Direct, self.split()],
+            Call::Embed { .. } | Call::Halt { .. } | Call::Decode { .. } => vec![Variant::Tiled],
+        }
+    }
+
+    /// Parts enough for [`WANTED`] workgroups, each with a tile of K at least. The number follows from one slot, so that a slot gets
+    /// the same bits in every batch that is split.
+    fn split(&self) -> Variant {
+        let d = self.dims;
+        let whole = d.positions.div_ceil(32) * d.hidden.div_ceil(32);
+        let most = self.input_width.div_ceil(16).clamp(1, 8);
+        Variant::Split {
+            parts: WANTED.div_ceil(whole.max(1)).clamp(1, most),
+        }
+    }
+
+    /// Whether the tiled projection, a workgroup for 8 rows, leaves most of a large GPU idle.
+    fn is_small(&self) -> bool {
+        self.slots * self.dims.positions.div_ceil(8) < FEW
+    }
+}
+
+/// Workgroups of 64 invocations that occupy a large GPU.
+const WANTED: usize = 256;
+
+/// Workgroups that a card has processors for.
+const FEW: usize = 128;
+
+/// Chooses a variant for every call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choice {
+    pub(super) kernels: Kernels,
+    pub(super) kind: DeviceKind,
+    /// The PCI number of the adapter's vendor; 0 where it is unknown.
+    pub(super) vendor: u32,
+}
+
+/// ARM, who makes Mali.
+const ARM: u32 = 0x13b5;
+
+impl Choice {
+    /// How a call is run.
+    pub(super) fn variant(&self, shape: &Shape<'_>) -> Variant {
+        let wanted = |v: &Variant| match self.resolved(shape) {
+            Kernels::Auto | Kernels::Tiled => *v == Variant::Tiled,
+            Kernels::Direct => *v == Variant::Direct,
+            Kernels::Split => matches!(v, Variant::Split { .. }),
+        };
+        shape
+            .candidates()
+            .into_iter()
+            .find(wanted)
+            .unwrap_or(Variant::Tiled)
+    }
+
+    fn resolved(&self, shape: &Shape<'_>) -> Kernels {
+        match (self.kernels, self.kind) {
+            (Kernels::Auto, DeviceKind::Software) => Kernels::Direct,
+            (Kernels::Auto, _) if self.vendor == ARM => Kernels::Direct,
+            (Kernels::Auto, DeviceKind::Discrete) if shape.is_small() => Kernels::Split,
+            (Kernels::Auto, _) => Kernels::Tiled,
+            (forced, _) => forced,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Net;
+    use crate::plan::Buffer;
+    use crate::weights::Weight;
+
+    fn chosen(kernels: Kernels, kind: DeviceKind, vendor: u32, slots: usize) -> [Variant; 3] {
+        let dims = Dims {
+            tokens: 81,
+            prefix: 16,
+            positions: 97,
+            hidden: 512,
+            vocab: 11,
+            inner: 1536,
+            token_inner: 512,
+            heads: 8,
+            eps: 1e-5,
+            rope_theta: None,
+        };
+        let project = Call::ProjectAddNorm {
+            weight: Weight::Down(Net::L, 0),
+            input: Buffer::Gated,
+            residuals: vec![Buffer::Mixed],
+            out: Buffer::Block,
+        };
+        let swiglu = Call::Swiglu {
+            gate_up: Weight::GateUp(Net::L, 0),
+            input: Buffer::Mixed,
+            out: Buffer::Gated,
+        };
+        let halt = Call::Halt {
+            weight: Weight::QHead,
+            bias: Weight::QHeadBias,
+            state: Buffer::Block,
+        };
+        let choice = Choice {
+            kernels,
+            kind,
+            vendor,
+        };
+        [&project, &swiglu, &halt].map(|call| {
+            choice.variant(&Shape {
+                call,
+                dims: &dims,
+                input_width: 1536,
+                slots,
+            })
+        })
+    }
+
+    #[test]
+    fn the_adapter_decides_unless_it_is_told() {
+        use Variant::{Direct, Split, Tiled};
+        let (nvidia, auto) = (0x10de, Kernels::Auto);
+        let split = [Split { parts: 4 }, Tiled, Tiled];
+        assert_eq!(chosen(auto, DeviceKind::Discrete, nvidia, 1), split);
+        assert_eq!(chosen(auto, DeviceKind::Discrete, nvidia, 16), [Tiled; 3]);
+        assert_eq!(chosen(auto, DeviceKind::Integrated, nvidia, 1), [Tiled; 3]);
+        let direct = [Direct, Direct, Tiled];
+        assert_eq!(chosen(auto, DeviceKind::Software, 0, 1), direct);
+        assert_eq!(chosen(auto, DeviceKind::Integrated, ARM, 16), direct);
+        assert_eq!(chosen(Kernels::Tiled, DeviceKind::Software, ARM, 1), [Tiled; 3]);
+        assert_eq!(chosen(Kernels::Direct, DeviceKind::Discrete, nvidia, 1), direct);
+        assert_eq!(chosen(Kernels::Split, DeviceKind::Other, 0, 1), split);
+        assert_eq!(chosen(Kernels::Split, DeviceKind::Other, 0, 64), split);
+    }
+}
