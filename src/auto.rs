@@ -11,6 +11,7 @@ use crate::devices::{DeviceInfo, DeviceKind};
 use crate::error::Result;
 use crate::place::{Loads, Wish, load, open_gpu};
 use crate::plan::{Buffer, Plan};
+use crate::quantize::Format;
 
 /// Billions of operations of a step below which no GPU is looked for: a CPU takes some ten milliseconds for them, and the look
 /// alone costs more, in time and in the memory of the drivers.
@@ -51,8 +52,9 @@ fn sought(model: &Model, cpu: &Loads, slots: usize, wish: &Wish) -> Result<Choic
     let Some(info) = crate::devices().into_iter().find(usable) else {
         return Ok(Choice::cpu("there is no GPU that can run the kernels"));
     };
-    let (name, threads) = (figures_name(&info, &plan, slots), wish.threads);
-    let open = || load(&*open_gpu(Some(info.number))?, model);
+    let threads = wish.threads;
+    let name = figures_name(&info, &plan, slots, wish.format);
+    let open = || load(&*open_gpu(Some(info.number), wish.format)?, model, wish.format);
     if let Some(figures) = wish.cache.get(&name).and_then(|v| Figures::kept(&v, threads)) {
         let gpu = if figures.gpu_is_faster() {
             Some(open()?)
@@ -72,10 +74,10 @@ fn sought(model: &Model, cpu: &Loads, slots: usize, wish: &Wish) -> Result<Choic
 }
 
 /// The name under which a measurement is kept: everything that it depends on but the CPU.
-fn figures_name(info: &DeviceInfo, plan: &Plan, slots: usize) -> String {
+fn figures_name(info: &DeviceInfo, plan: &Plan, slots: usize, format: Format) -> String {
     let work = plan.gflop_per_step();
     format!(
-        "auto: {} ({}, {}), {work:.4} GFLOP x {slots}",
+        "auto: {} ({}, {}), {work:.4} GFLOP x {slots} in {format}",
         info.name, info.backend, info.driver
     )
 }
@@ -177,11 +179,11 @@ mod tests {
     fn both_devices_can_be_timed() {
         let solver = crate::Solver::bundled("sudoku-4x4").unwrap();
         let plan = Arc::new(solver.plan(16).unwrap());
-        let cpu = load(&Cpu::new(Some(1)).unwrap(), solver.model()).unwrap();
+        let cpu = load(&Cpu::new(Some(1)).unwrap(), solver.model(), Format::F32).unwrap();
         assert!(time(&cpu, &plan, 1).unwrap() > Duration::ZERO);
-        match open_gpu(None) {
+        match open_gpu(None, Format::F16) {
             Ok(gpu) => {
-                let gpu = load(&*gpu, solver.model()).unwrap();
+                let gpu = load(&*gpu, solver.model(), Format::F16).unwrap();
                 assert!(gpu.is_replaceable() && !cpu.is_replaceable());
                 let figures = Figures::measure(&cpu, &gpu, &plan, 3).unwrap();
                 assert!(figures.cpu > Duration::ZERO && figures.gpu > Duration::ZERO);

@@ -71,6 +71,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use native::NativeStepper;
 pub use place::Device;
 pub use policy::{HaltPolicy, HaltRule};
+pub use quantize::Format;
 pub use solve::{Answer, PuzzleStep, Session, Step};
 pub use solver::Solver;
 pub use stepper::{Halting, Stepper};

@@ -10,6 +10,7 @@ use crate::backend::{Backend, Loaded};
 use crate::cache::Cache;
 use crate::checkpoint::Model;
 use crate::error::{Error, ErrorKind, Result};
+use crate::quantize::Format;
 
 /// Where a model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,7 +55,7 @@ impl Device {
     /// [`ErrorKind::Device`] for a GPU that does not exist or cannot run the kernels.
     pub fn check(self) -> Result<()> {
         match self {
-            Device::Gpu(number) => open_gpu(number).map(drop),
+            Device::Gpu(number) => open_gpu(number, Format::F32).map(drop),
             _ => Ok(()),
         }
     }
@@ -69,6 +70,8 @@ pub(crate) struct Wish {
     pub(crate) backend: Option<Arc<dyn Backend>>,
     /// Threads of the CPU.
     pub(crate) threads: Option<usize>,
+    /// How the weights are stored.
+    pub(crate) format: Format,
     /// Where measurements are kept.
     pub(crate) cache: Cache,
 }
@@ -162,7 +165,7 @@ impl Used {
         if let Some(cpu) = &self.cpu {
             return Ok(cpu.clone());
         }
-        let cpu = load(&Cpu::new(wish.threads)?, model)?;
+        let cpu = load(&Cpu::new(wish.threads)?, model, wish.format)?;
         self.cpu = Some(cpu.clone());
         Ok(cpu)
     }
@@ -177,11 +180,11 @@ impl Used {
         let backend: Arc<dyn Backend> = match (&wish.backend, wish.device) {
             (Some(backend), _) => backend.clone(),
             (None, Device::Reference) => Arc::new(Reference),
-            (None, Device::Gpu(number)) => open_gpu(number).map_err(absent)?,
+            (None, Device::Gpu(number)) => open_gpu(number, wish.format).map_err(absent)?,
             (None, Device::Cpu) => return self.cpu(model, wish).map_err(absent),
             (None, Device::Auto) => return self.choose_by_measuring(model, wish, slots).map_err(absent),
         };
-        load(&*backend, model).map_err(|error| Refused { error, opened: true })
+        load(&*backend, model, wish.format).map_err(|error| Refused { error, opened: true })
     }
 
     #[cfg(feature = "gpu")]
@@ -205,10 +208,16 @@ impl Used {
 #[cfg(feature = "gpu")]
 const MEASURED: usize = 16;
 
-pub(crate) fn load(backend: &dyn Backend, model: &Model) -> Result<Loads> {
+/// The weights on a backend. One that does not store them in the format computes with the numbers that the format has.
+pub(crate) fn load(backend: &dyn Backend, model: &Model, format: Format) -> Result<Loads> {
+    let weights = model.weights()?;
+    let weights = match backend.name() {
+        "cpu" | "reference" => weights.rounded(format),
+        _ => weights,
+    };
     Ok(Loads {
         name: backend.name(),
-        loaded: backend.load(model.weights()?)?,
+        loaded: backend.load(weights)?,
     })
 }
 
@@ -220,12 +229,48 @@ struct Refused {
 }
 
 #[cfg(feature = "gpu")]
-pub(crate) fn open_gpu(number: Option<usize>) -> Result<Arc<dyn Backend>> {
-    Ok(Arc::new(crate::backend::gpu::Gpu::open(number)?))
+pub(crate) fn open_gpu(number: Option<usize>, format: Format) -> Result<Arc<dyn Backend>> {
+    let gpu = crate::backend::gpu::Gpu::open(number)?;
+    Ok(Arc::new(gpu.with_format(format)))
 }
 
 #[cfg(not(feature = "gpu"))]
-pub(crate) fn open_gpu(_: Option<usize>) -> Result<Arc<dyn Backend>> {
+pub(crate) fn open_gpu(_: Option<usize>, _: Format) -> Result<Arc<dyn Backend>> {
     let message = "no GPU can be used: this build runs on the CPU only (--device cpu)";
     Err(Error::new(ErrorKind::Device, message))
+}
+
+#[cfg(all(test, feature = "gpu", feature = "bundled"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_failed_once_is_opened_anew() {
+        match open_gpu(None, Format::F32) {
+            Ok(_) => {}
+            Err(e) if std::env::var("TRM_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{e}"),
+            Err(e) => return eprintln!("skipped: no adapter: {e}"),
+        }
+        let solver = crate::Solver::bundled("sudoku-4x4").unwrap();
+        let (model, place) = (solver.model(), Place::default());
+        let wish = Wish {
+            device: Device::Gpu(None),
+            ..Wish::default()
+        };
+        let lost = Error::new(ErrorKind::Device, "lost by a test");
+        let first = place.loads(model, &wish, 1).unwrap();
+        assert!(Arc::ptr_eq(
+            &first.loaded,
+            &place.loads(model, &wish, 16).unwrap().loaded
+        ));
+        assert_eq!(place.replace(&first, &lost, model, &wish).unwrap().name, "cpu");
+        let second = place.loads(model, &wish, 1).unwrap();
+        assert_eq!(second.name, "gpu");
+        assert!(!Arc::ptr_eq(&first.loaded, &second.loaded));
+        // Another session over the first device is late: that counts no more.
+        assert_eq!(place.replace(&first, &lost, model, &wish).unwrap().name, "cpu");
+        assert_eq!(place.loads(model, &wish, 16).unwrap().name, "gpu");
+        place.replace(&second, &lost, model, &wish).unwrap();
+        assert_eq!(place.loads(model, &wish, 16).unwrap().name, "cpu");
+    }
 }

@@ -16,6 +16,7 @@ use crate::native::NativeStepper;
 use crate::place::{Device, Place, Wish};
 use crate::plan::Plan;
 use crate::policy::{HaltPolicy, HaltRule};
+use crate::quantize::Format;
 use crate::solve::{Answer, Session};
 use crate::task::{
     self, ArcGrid, Id, Identifiers, Maze, Problem, Puzzle, Space, Sudoku, Task, TaskKind, Tokens,
@@ -108,6 +109,14 @@ impl Solver {
     /// Runs on a backend that the app has made, such as a GPU that it has opened. If it fails, the CPU takes over.
     pub fn backend(mut self, backend: Arc<dyn Backend>) -> Solver {
         self.wish.backend = Some(backend);
+        self.place = Arc::default();
+        self
+    }
+
+    /// Stores the weights of the model's blocks in this format; as they are in the checkpoint, [`Format::F32`], unless told. A backend
+    /// given with [`Solver::backend`] has its own.
+    pub fn format(mut self, format: Format) -> Solver {
+        self.wish.format = format;
         self.place = Arc::default();
         self
     }
@@ -301,7 +310,8 @@ impl Solver {
             .map(|tokens| crate::native::case(&self.model, &plan.dims, tokens, 0))
             .collect();
         let device = self.place.loads(&self.model, &self.wish, puzzles.len())?.loaded;
-        let reference = Reference.load(self.model.weights()?)?;
+        let weights = self.model.weights()?.rounded(self.wish.format);
+        let reference = Reference.load(weights)?;
         compare_each(&*reference, &*device, &plan, &cases?, tolerance, observe)
     }
 

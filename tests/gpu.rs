@@ -424,3 +424,46 @@ fn starting_a_step_is_cheap_and_makes_nothing() {
     assert!(least < std::time::Duration::from_millis(1), "{least:?}");
     assert_eq!(gpu.resources_made(), made);
 }
+
+/// A device of the app's own: the same answers, and when it is lost the CPU takes over. One with small limits is refused.
+#[test]
+fn an_app_hands_in_its_own_device() {
+    use trm::backend::gpu::wgpu;
+    if gpu().is_none() {
+        return;
+    }
+    let open = |required_limits: wgpu::Limits| {
+        pollster::block_on(async {
+            // As an app does that knows nothing of this library: with validation of indirect dispatches.
+            let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+            let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default());
+            let adapter = adapter.await.unwrap();
+            let wanted = wgpu::DeviceDescriptor {
+                required_limits,
+                ..Default::default()
+            };
+            let (device, queue) = adapter.request_device(&wanted).await.unwrap();
+            (adapter, device, queue)
+        })
+    };
+    let puzzles = puzzles(5);
+    let cpu = finish(&mut solver().device(Device::Cpu).session(&puzzles).unwrap());
+    let (adapter, device, queue) = open(wgpu::Limits::default());
+    let gpu = Gpu::from_device(&adapter, device.clone(), queue).unwrap();
+    assert!(gpu.description().contains("of the app"), "{}", gpu.description());
+    let solver = solver().backend(Arc::new(gpu));
+    let answers = finish(&mut solver.clone().batch(2).session(&puzzles).unwrap());
+    expect_same(&answers, &cpu);
+    assert!(answers.iter().all(|a| a.device == "gpu"));
+
+    let mut session = solver.min_steps(3).session(&puzzles).unwrap();
+    assert!(session.advance().unwrap().unwrap().is_empty());
+    device.destroy();
+    let answers = finish(&mut session);
+    assert!(answers.iter().all(|a| a.device == "cpu" && a.valid == Some(true)));
+
+    let (adapter, device, queue) = open(wgpu::Limits::downlevel_defaults());
+    let error = Gpu::from_device(&adapter, device, queue).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Device);
+    assert!(error.to_string().contains("storage_buffers"), "{error}");
+}

@@ -145,7 +145,7 @@ fn nothing_that_can_be_run_is_exit_2() {
         &["--model", &good, &good],
         &["--model", &sudoku, "--device", "gpu:9999", &good],
         &["--model", &sudoku, "--device", "abacus", &good],
-        &["--model", &sudoku, "--dtype", "int8", &good],
+        &["--model", &sudoku, "--dtype", "int4", &good],
         &["--model", &sudoku, "--batch", "0", &good],
         &["--model", &sudoku, "--halt", "sometimes", &good],
         &["--model", &sudoku, "--halt-threshold", "2", &good],

@@ -5,6 +5,32 @@ use serde_json::Value;
 use crate::harness::*;
 
 #[test]
+fn every_number_format_solves_on_every_device() {
+    let puzzle = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/puzzles/sudoku-4x4.json");
+    let gpu = trm::devices().iter().any(|d| d.missing.is_none());
+    if !gpu {
+        let required = std::env::var("TRM_REQUIRE_GPU").is_ok_and(|v| v == "1");
+        assert!(!required, "no adapter");
+        eprintln!("skipped: no adapter");
+    }
+    for device in ["cpu", "gpu"].iter().filter(|d| gpu || **d == "cpu") {
+        for dtype in ["f32", "f16", "bf16", "int8"] {
+            let run = trm(&["--device", device, "--dtype", dtype, "--json", puzzle]).expect(0);
+            assert_eq!(run.records("answer")[0]["device"], **device, "{dtype}");
+        }
+    }
+    let run = trm(&[
+        "check",
+        &model("sudoku-4x4"),
+        "--device",
+        "cpu",
+        "--dtype",
+        "int8",
+    ]);
+    run.expect(0);
+}
+
+#[test]
 fn a_puzzle_gives_its_answer_and_nothing_else_on_standard_output() {
     let scratch = Scratch::new();
     let file = scratch.file("p.json", format!("\"{PUZZLE}\""));

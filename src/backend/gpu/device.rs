@@ -58,19 +58,22 @@ fn describe(number: usize, adapter: &Adapter) -> DeviceInfo {
             .then_some([info.subgroup_min_size, info.subgroup_max_size]),
         cooperative_matrix: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
             && !adapter.cooperative_matrix_properties().is_empty(),
-        limits: DeviceLimits {
-            buffer: limits.max_buffer_size.min(limits.max_storage_buffer_binding_size),
-            workgroup_memory: limits.max_compute_workgroup_storage_size,
-            workgroup_size: limits.max_compute_invocations_per_workgroup,
-            storage_buffers: limits.max_storage_buffers_per_shader_stage,
-        },
-        missing: missing(adapter),
+        limits: described(&limits),
+        missing: missing(adapter, &limits),
     }
 }
 
-/// What the kernels need: no more than WebGPU's default limits, but all memory that the adapter gives.
-fn needed(adapter: &Adapter) -> wgpu::Limits {
-    let has = adapter.limits();
+fn described(limits: &wgpu::Limits) -> DeviceLimits {
+    DeviceLimits {
+        buffer: limits.max_buffer_size.min(limits.max_storage_buffer_binding_size),
+        workgroup_memory: limits.max_compute_workgroup_storage_size,
+        workgroup_size: limits.max_compute_invocations_per_workgroup,
+        storage_buffers: limits.max_storage_buffers_per_shader_stage,
+    }
+}
+
+/// What the kernels need: no more than WebGPU's default limits, but all memory that there is.
+fn needed(has: &wgpu::Limits) -> wgpu::Limits {
     wgpu::Limits {
         max_storage_buffers_per_shader_stage: 8,
         max_compute_workgroup_storage_size: 16 << 10,
@@ -88,14 +91,14 @@ fn needed(adapter: &Adapter) -> wgpu::Limits {
 /// Workgroups along one axis of a dispatch.
 pub(super) const MAX_GRID: u32 = 65_535;
 
-/// What the adapter lacks, in words.
-fn missing(adapter: &Adapter) -> Option<String> {
+/// What the adapter, or a device with less than all that it has, lacks, in words.
+fn missing(adapter: &Adapter, limits: &wgpu::Limits) -> Option<String> {
     let flags = adapter.get_downlevel_capabilities().flags;
     if !flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS) {
         return Some("it has no compute shaders".into());
     }
     let mut missing = None;
-    needed(adapter).check_limits_with_fail_fn(&adapter.limits(), false, |name, needed, has| {
+    needed(limits).check_limits_with_fail_fn(limits, false, |name, needed, has| {
         missing.get_or_insert(format!("its {name} is {has}, {needed} are needed"));
     });
     missing
@@ -158,7 +161,7 @@ impl Context {
         }
         let wanted = wgpu::DeviceDescriptor {
             label: Some("trm"),
-            required_limits: needed(&adapter),
+            required_limits: needed(&adapter.limits()),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..wgpu::DeviceDescriptor::default()
         };
@@ -167,22 +170,45 @@ impl Context {
                 .at(place)
                 .because(e)
         })?;
-        let health = Arc::new(Health::default());
-        let (errors, losses) = (health.clone(), health.clone());
-        device.on_uncaptured_error(Arc::new(move |e| errors.fail(e)));
-        device.set_device_lost_callback(move |reason, message| {
+        let context = Context::new(&adapter, device, queue, info);
+        let (errors, losses) = (context.health.clone(), context.health.clone());
+        context
+            .device
+            .on_uncaptured_error(Arc::new(move |e| errors.fail(e)));
+        context.device.set_device_lost_callback(move |reason, message| {
             losses.fail(format_args!("the device was lost ({reason:?}): {message}"));
         });
+        Ok(context)
+    }
+
+    /// A device that an app has opened. Its callbacks for errors and losses stay the app's.
+    pub(super) fn shared(adapter: &Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Context> {
+        let limits = device.limits();
+        let info = DeviceInfo {
+            name: format!("{} of the app", adapter.get_info().name),
+            limits: described(&limits),
+            missing: missing(adapter, &limits),
+            ..describe(0, adapter)
+        };
+        if let Some(missing) = &info.missing {
+            let message =
+                format!("it cannot run the kernels: {missing}; ask for more when the device is opened");
+            return Err(Error::new(ErrorKind::Device, message).at(info));
+        }
+        Ok(Context::new(adapter, device, queue, info))
+    }
+
+    fn new(adapter: &Adapter, device: wgpu::Device, queue: wgpu::Queue, info: DeviceInfo) -> Context {
         let flags = adapter.get_downlevel_capabilities().flags;
-        Ok(Context {
+        Context {
             device,
             queue,
-            health,
+            health: Arc::default(),
             indirect: flags.contains(wgpu::DownlevelFlags::INDIRECT_EXECUTION),
             made: AtomicUsize::new(0),
             info,
             vendor: adapter.get_info().vendor,
-        })
+        }
     }
 
     /// The adapter, for people.

@@ -28,6 +28,8 @@ use pipelines::Pipelines;
 use program::GpuProgram;
 use variant::Choice;
 pub use variant::Kernels;
+/// The version of wgpu whose devices [`Gpu::from_device`] takes.
+pub use wgpu;
 
 /// A GPU, opened.
 #[derive(Debug, Clone)]
@@ -52,13 +54,31 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::open`].
     pub async fn open_async(number: Option<usize>) -> Result<Gpu> {
-        let context = Arc::new(Context::open(number).await?);
-        Ok(Gpu {
-            context,
+        Ok(Gpu::over(Context::open(number).await?))
+    }
+
+    /// Runs on a device that the app has opened itself, as a game does that shares its own. Give it to
+    /// [`Solver::backend`](crate::Solver::backend).
+    ///
+    /// The device needs no feature, and no more than the default limits of WebGPU ([`wgpu::Limits::default`]). What it reports
+    /// to its callbacks stays the app's: a callback for uncaptured errors should be set, as wgpu panics without one. Steps use indirect
+    /// dispatches; an instance that validates those ([`wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL`], which is on unless cleared) makes
+    /// each of them about two to three times as costly to start, some 30 microseconds more in software and 126 of them in a
+    /// step of the published Sudoku model.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`](crate::ErrorKind::Device) if a limit of the device is too small for the kernels.
+    pub fn from_device(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Gpu> {
+        Ok(Gpu::over(Context::shared(adapter, device, queue)?))
+    }
+
+    fn over(context: Context) -> Gpu {
+        Gpu {
+            context: Arc::new(context),
             pipelines: Arc::default(),
             format: Format::default(),
             kernels: Kernels::default(),
-        })
+        }
     }
 
     /// Stores the weights of the blocks in this format from now on; computes in f32 as before. Models that are loaded already keep theirs.

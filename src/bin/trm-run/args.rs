@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use trm::Format;
 
 /// Solves Sudokus, mazes and ARC grids with Tiny Recursive Models.
 ///
@@ -153,8 +154,8 @@ pub(crate) struct Shared {
         hide_env = true
     )]
     pub(crate) device: Option<String>,
-    /// Number format of the weights: this version computes in f32 only; `convert` also stores f16.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    /// Number format of the weights of the blocks [default: f32].
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = formats())]
     pub(crate) dtype: Option<Format>,
     /// Threads of the CPU [default: all].
     #[arg(long, global = true, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
@@ -204,6 +205,11 @@ impl Shared {
     /// `--model` or `TRM_MODEL`; an empty variable is none.
     pub(crate) fn model(&self) -> Option<&Path> {
         self.model.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// `--dtype`, else f32.
+    pub(crate) fn format(&self) -> Format {
+        self.dtype.unwrap_or_default()
     }
 
     /// `--device` or `TRM_DEVICE`, else `auto`.
@@ -314,13 +320,8 @@ pub(crate) enum TaskName {
     Tokens,
 }
 
-/// `--dtype`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    F32,
-    F16,
-    Bf16,
-    Int8,
+fn formats() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
 }
 
 /// `--halt`.

@@ -53,6 +53,7 @@ pub(crate) fn run(shared: &Shared, args: &BenchArgs, cancel: CancelToken) -> Res
     let per_second = batch as f64 / median.as_secs_f64();
     let threads = if device == "reference" { 1 } else { threads(shared) };
     let rss = peak_memory();
+    let format = shared.format();
     if shared.json {
         print(json!({
             "type": "bench",
@@ -65,15 +66,15 @@ pub(crate) fn run(shared: &Shared, args: &BenchArgs, cancel: CancelToken) -> Res
             "load_ms": milliseconds(load),
             "rss_mb": rss.map(|mb| rounded(mb, 1)),
             "device": device,
-            "dtype": "f32",
-            "format": "f32",
+            "dtype": format.name(),
+            "format": format.name(),
             "threads": threads,
             "batch": batch,
             "steps": times.len(),
         }))?;
     } else {
         print(format_args!(
-            "{}: {device}, f32, {threads} threads, {batch} puzzles at once",
+            "{}: {device}, {format}, {threads} threads, {batch} puzzles at once",
             shown(path)
         ))?;
         print(format_args!(

@@ -1,9 +1,9 @@
 //! `convert`: a model in this program's own format.
 
 use trm::checkpoint::{SaveDtype, SaveOptions};
-use trm::{Error, ErrorKind};
+use trm::{Error, ErrorKind, Format};
 
-use crate::args::{ConvertArgs, Format, Shared};
+use crate::args::{ConvertArgs, Shared};
 use crate::models::{kind, named, open, shown};
 use crate::output::{Done, Failure, print, say};
 

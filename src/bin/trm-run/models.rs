@@ -9,7 +9,7 @@ use std::time::Duration;
 use trm::task::{self, Content, Problem, Sudoku, Task, TaskKind};
 use trm::{CancelToken, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, Puzzle, Solver};
 
-use crate::args::{Format, Rule, Shared, TaskName};
+use crate::args::{Rule, Shared, TaskName};
 use crate::input::Body;
 
 /// A model on its device.
@@ -118,7 +118,6 @@ pub(crate) struct Models<'a> {
 impl<'a> Models<'a> {
     /// Opens the model of `--model`, if it was given.
     pub(crate) fn new(shared: &'a Shared, cancel: CancelToken) -> trm::Result<Models<'a>> {
-        computes_in_f32(shared)?;
         let mut models = Models {
             shared,
             cancel,
@@ -196,8 +195,7 @@ pub(crate) fn open(path: &Path, shared: &Shared) -> trm::Result<Model> {
 
 /// A solver with every option of the command line.
 pub(crate) fn solver(model: Model, shared: &Shared) -> trm::Result<Solver> {
-    computes_in_f32(shared)?;
-    let mut solver = Solver::new(model).device(device(shared)?);
+    let mut solver = Solver::new(model).device(device(shared)?).format(shared.format());
     if let Some(threads) = shared.threads {
         solver = solver.threads(threads);
     }
@@ -249,17 +247,6 @@ pub(crate) fn kind(shared: &Shared) -> Option<TaskKind> {
 
 fn device(shared: &Shared) -> trm::Result<Device> {
     shared.device().parse()
-}
-
-/// Everything but `convert` takes `--dtype f32` only.
-pub(crate) fn computes_in_f32(shared: &Shared) -> trm::Result<()> {
-    match shared.dtype {
-        None | Some(Format::F32) => Ok(()),
-        Some(_) => Err(Error::new(
-            ErrorKind::Argument,
-            "--dtype: this version computes in f32 only",
-        )),
-    }
 }
 
 /// A path as people know it.
