@@ -22,6 +22,11 @@ impl Cache {
         Cache { folder }
     }
 
+    /// Whether there is a folder.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.folder.is_some()
+    }
+
     /// A figure that was kept.
     pub(crate) fn get(&self, name: &str) -> Option<Value> {
         read(&self.file()?)?.remove(name)

@@ -55,7 +55,7 @@ impl Device {
     /// [`ErrorKind::Device`] for a GPU that does not exist or cannot run the kernels.
     pub fn check(self) -> Result<()> {
         match self {
-            Device::Gpu(number) => open_gpu(number, Format::F32).map(drop),
+            Device::Gpu(number) => open_gpu(number, &Wish::default()).map(drop),
             _ => Ok(()),
         }
     }
@@ -180,7 +180,7 @@ impl Used {
         let backend: Arc<dyn Backend> = match (&wish.backend, wish.device) {
             (Some(backend), _) => backend.clone(),
             (None, Device::Reference) => Arc::new(Reference),
-            (None, Device::Gpu(number)) => open_gpu(number, wish.format).map_err(absent)?,
+            (None, Device::Gpu(number)) => open_gpu(number, wish).map_err(absent)?,
             (None, Device::Cpu) => return self.cpu(model, wish).map_err(absent),
             (None, Device::Auto) => return self.choose_by_measuring(model, wish, slots).map_err(absent),
         };
@@ -229,13 +229,15 @@ struct Refused {
 }
 
 #[cfg(feature = "gpu")]
-pub(crate) fn open_gpu(number: Option<usize>, format: Format) -> Result<Arc<dyn Backend>> {
+pub(crate) fn open_gpu(number: Option<usize>, wish: &Wish) -> Result<Arc<dyn Backend>> {
     let gpu = crate::backend::gpu::Gpu::open(number)?;
-    Ok(Arc::new(gpu.with_format(format)))
+    Ok(Arc::new(
+        gpu.with_format(wish.format).with_cache(wish.cache.clone()),
+    ))
 }
 
 #[cfg(not(feature = "gpu"))]
-pub(crate) fn open_gpu(_: Option<usize>, _: Format) -> Result<Arc<dyn Backend>> {
+pub(crate) fn open_gpu(_: Option<usize>, _: &Wish) -> Result<Arc<dyn Backend>> {
     let message = "no GPU can be used: this build runs on the CPU only (--device cpu)";
     Err(Error::new(ErrorKind::Device, message))
 }
@@ -246,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_device_that_failed_once_is_opened_anew() {
-        match open_gpu(None, Format::F32) {
+        match open_gpu(None, &Wish::default()) {
             Ok(_) => {}
             Err(e) if std::env::var("TRM_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{e}"),
             Err(e) => return eprintln!("skipped: no adapter: {e}"),

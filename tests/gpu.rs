@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use common::{Noise, data, gpu};
 use trm::backend::cpu::Cpu;
-use trm::backend::gpu::Gpu;
+use trm::backend::gpu::{Gpu, Kernels};
 use trm::backend::{Ahead, Backend, Loaded, Program, Record, Rule};
 use trm::config::{Config, State};
 use trm::plan::{Buffer, Call, Plan};
@@ -466,4 +466,57 @@ fn an_app_hands_in_its_own_device() {
     let error = Gpu::from_device(&adapter, device, queue).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Device);
     assert!(error.to_string().contains("storage_buffers"), "{error}");
+}
+
+/// Kernels that are chosen by measuring: the answers stay, what was measured is kept, and believed the next time.
+#[test]
+fn kernels_are_measured_once() {
+    let Some(gpu) = gpu() else { return };
+    let puzzles = puzzles(3);
+    let cpu = finish(&mut solver().device(Device::Cpu).session(&puzzles).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let measured = || {
+        gpu.clone()
+            .with_kernels(Kernels::Measured)
+            .with_cache_dir(folder.path())
+    };
+    expect_same(
+        &finish(&mut solver().backend(Arc::new(measured())).session(&puzzles).unwrap()),
+        &cpu,
+    );
+    let file = std::fs::read_dir(folder.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let kept = std::fs::read_to_string(&file).unwrap();
+    for kernel in ["token_mix", "swiglu", "project_add_norm"] {
+        assert!(kept.contains(kernel), "{kept}");
+    }
+    assert!(!kept.contains("embed"), "there is nothing to choose");
+
+    // A file that says otherwise is followed.
+    let split = kept
+        .replace("\"tiled\"", "\"direct\"")
+        .replace("\"split\"", "\"direct\"");
+    std::fs::write(&file, &split).unwrap();
+    let before = gpu.resources_made();
+    expect_same(
+        &finish(&mut solver().backend(Arc::new(measured())).session(&puzzles).unwrap()),
+        &cpu,
+    );
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        split,
+        "nothing was measured"
+    );
+    assert!(gpu.resources_made() > before);
+    // One that says nothing is written anew.
+    std::fs::write(&file, "{").unwrap();
+    expect_same(
+        &finish(&mut solver().backend(Arc::new(measured())).session(&puzzles).unwrap()),
+        &cpu,
+    );
+    assert!(std::fs::read_to_string(&file).unwrap().contains("swiglu"));
 }

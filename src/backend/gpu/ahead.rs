@@ -6,7 +6,8 @@
 
 use std::collections::VecDeque;
 
-use super::program::{Bound, GpuProgram};
+use super::memory::Bound;
+use super::program::GpuProgram;
 use super::readback::{Pending, Piece};
 use crate::backend::{Ahead, Record, Rule};
 use crate::error::{Error, Result};

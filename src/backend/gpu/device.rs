@@ -225,6 +225,17 @@ impl Context {
         }
     }
 
+    /// The adapter and its driver, as what is measured here is kept under.
+    pub(super) fn adapter(&self) -> String {
+        let DeviceInfo {
+            name,
+            backend,
+            driver,
+            ..
+        } = &self.info;
+        format!("{name} ({backend}, {driver})")
+    }
+
     /// An error of kind device about this adapter.
     pub(super) fn error(&self, message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Device, message).at(&self.info)

@@ -9,15 +9,19 @@ mod arrange;
 mod device;
 mod direct;
 mod encode;
+mod memory;
 mod pipelines;
 mod program;
 mod readback;
+mod tune;
 mod variant;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Backend, Loaded, Program};
+use crate::cache::Cache;
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::quantize::Format;
@@ -26,6 +30,7 @@ use device::Context;
 pub(crate) use device::adapters;
 use pipelines::Pipelines;
 use program::GpuProgram;
+use tune::Tuned;
 use variant::Choice;
 pub use variant::Kernels;
 /// The version of wgpu whose devices [`Gpu::from_device`] takes.
@@ -38,6 +43,7 @@ pub struct Gpu {
     pipelines: Arc<Pipelines>,
     format: Format,
     kernels: Kernels,
+    tuned: Arc<Tuned>,
 }
 
 impl Gpu {
@@ -78,6 +84,7 @@ impl Gpu {
             pipelines: Arc::default(),
             format: Format::default(),
             kernels: Kernels::default(),
+            tuned: Arc::default(),
         }
     }
 
@@ -89,6 +96,16 @@ impl Gpu {
     /// Runs the kernels in this way from now on. Models that are loaded already keep to theirs.
     pub fn with_kernels(self, kernels: Kernels) -> Gpu {
         Gpu { kernels, ..self }
+    }
+
+    /// Keeps what is measured to choose kernels in this folder, so that it is measured once on this machine.
+    pub fn with_cache_dir(self, folder: impl Into<PathBuf>) -> Gpu {
+        self.with_cache(Cache::new(Some(folder.into())))
+    }
+
+    pub(crate) fn with_cache(self, cache: Cache) -> Gpu {
+        let tuned = Arc::new(Tuned::new(cache));
+        Gpu { tuned, ..self }
     }
 
     /// The adapter's name and what it is reached through, for people.
@@ -137,6 +154,7 @@ struct Uploaded {
     weights: HashMap<Weight, Stored>,
     format: Format,
     choice: Choice,
+    tuned: Arc<Tuned>,
     /// Compiled so far, for all models of the [`Gpu`].
     pipelines: Arc<Pipelines>,
 }
@@ -172,6 +190,7 @@ impl Uploaded {
         context.check()?;
         Ok(Uploaded {
             choice: context.choice(gpu.kernels),
+            tuned: gpu.tuned.clone(),
             format: gpu.format,
             pipelines: gpu.pipelines.clone(),
             context,

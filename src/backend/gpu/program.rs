@@ -1,20 +1,18 @@
 //! A plan over the memory of a batch on the device.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use wgpu::BufferUsages;
-
 use super::Uploaded;
 use super::ahead::Flight;
-use super::encode::{self, Operand, Scratch};
-use super::pipelines::Pipeline;
+use super::encode;
+use super::memory::{Bound, Memory, bind, scratch};
 use super::readback::{Piece, Readback};
+use super::tune;
 use super::variant::Shape;
 use crate::backend::{Ahead, Program};
 use crate::error::{Error, Result};
-use crate::plan::{Buffer, Call, Dims, Plan};
+use crate::plan::{Buffer, Call, Plan};
 
 /// Work of one submission, in billions of operations: systems take a device away that is busy for seconds.
 const SUBMISSION: f64 = 50.0;
@@ -47,73 +45,35 @@ pub(super) struct Results {
     pub(super) words: Vec<u32>,
 }
 
-/// A dispatch with its buffers.
-#[derive(Debug)]
-pub(super) struct Bound {
-    pipeline: Arc<Pipeline>,
-    group: wgpu::BindGroup,
-    grid: [u32; 2],
-    /// The place of the grid in the list of grids, in bytes.
-    indirect: u64,
-}
-
-impl Bound {
-    /// Encodes the dispatch for that many slots, or for as many as the device knows to be live.
-    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, live: Option<u32>, grids: &wgpu::Buffer) {
-        pass.set_pipeline(&self.pipeline.compiled);
-        pass.set_bind_group(0, &self.group, &[]);
-        match live {
-            Some(slots) => pass.dispatch_workgroups(self.grid[0], self.grid[1], slots),
-            None => pass.dispatch_workgroups_indirect(grids, self.indirect),
-        }
-    }
-}
-
-/// The buffers of a batch.
-#[derive(Debug)]
-pub(super) struct Memory {
-    /// Those of the plan, `[B, ...]`.
-    buffers: BTreeMap<Buffer, wgpu::Buffer>,
-    /// The live slots, `[B]`.
-    live: wgpu::Buffer,
-    /// Steps taken and whether it goes on, for every slot, `[B, 2]`.
-    pub(super) records: wgpu::Buffer,
-    /// When a slot ends by itself, `[4]`.
-    pub(super) rule: wgpu::Buffer,
-    /// Workgroups of every different grid, `[grids, 3]`; `gather` writes the third.
-    pub(super) grids: wgpu::Buffer,
-    /// Cosine and sine of every position, `[L, half a head]`.
-    rope: wgpu::Buffer,
-    /// Between the dispatches of a call.
-    scratch: BTreeMap<Scratch, wgpu::Buffer>,
-}
-
 impl GpuProgram {
     /// Room for `slots` puzzles.
     pub(super) async fn new(uploaded: Arc<Uploaded>, plan: Arc<Plan>, slots: usize) -> Result<GpuProgram> {
         let context = &uploaded.context;
         context.check()?;
-        let mut different: Vec<(&Call, Vec<encode::Dispatch>)> = Vec::new();
+        let mut shapes: Vec<Shape<'_>> = Vec::new();
         let mut calls = Vec::with_capacity(plan.calls.len());
         for call in &plan.calls {
-            let known = different.iter().position(|(known, _)| *known == call);
-            calls.push(known.unwrap_or(different.len()));
+            let known = shapes.iter().position(|known| known.call == call);
+            calls.push(known.unwrap_or(shapes.len()));
             if known.is_none() {
                 let width = call.weights().first().and_then(|w| uploaded.weights.get(w));
-                let width = width.and_then(|w| w.shape.last()).copied().unwrap_or(0);
-                let shape = Shape {
+                shapes.push(Shape {
                     call,
                     dims: &plan.dims,
-                    input_width: width,
+                    input_width: width.and_then(|w| w.shape.last()).copied().unwrap_or(0),
                     slots,
-                };
-                let variant = uploaded.choice.variant(&shape);
-                different.push((call, encode::dispatches(&shape, variant, uploaded.format)));
+                });
             }
         }
+        let variants = tune::variants(&uploaded, &plan, &shapes).await?;
+        let different: Vec<Vec<encode::Dispatch>> = shapes
+            .iter()
+            .zip(variants)
+            .map(|(shape, variant)| encode::dispatches(shape, variant, uploaded.format))
+            .collect();
         let mut grids: Vec<[usize; 2]> = Vec::new();
         let mut indirect = Vec::with_capacity(different.len());
-        let dispatches = || different.iter().flat_map(|(_, all)| all);
+        let dispatches = || different.iter().flatten();
         for dispatch in dispatches() {
             let known = grids.iter().position(|grid| *grid == dispatch.grid);
             indirect.push(known.unwrap_or(grids.len()));
@@ -124,7 +84,7 @@ impl GpuProgram {
         let memory = Memory::new(&uploaded, &plan, slots, &grids, &scratch(dispatches())).await?;
         let mut indirect = indirect.into_iter();
         let mut bound = Vec::with_capacity(different.len());
-        for (_, dispatches) in &different {
+        for dispatches in &different {
             let mut all = Vec::with_capacity(dispatches.len());
             for dispatch in dispatches {
                 let grid = indirect.next().unwrap_or(0);
@@ -348,114 +308,4 @@ impl Program for GpuProgram {
     fn ahead(&mut self) -> Option<&mut dyn Ahead> {
         self.uploaded.context.indirect.then_some(self as &mut dyn Ahead)
     }
-}
-
-impl Memory {
-    async fn new(
-        uploaded: &Uploaded,
-        plan: &Plan,
-        slots: usize,
-        grids: &[[usize; 2]],
-        scratch: &BTreeMap<Scratch, usize>,
-    ) -> Result<Memory> {
-        let (context, d) = (&uploaded.context, &plan.dims);
-        let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-        let bytes = |elements: usize| elements.saturating_mul(slots).saturating_mul(4);
-        let mut buffers = BTreeMap::new();
-        for buffer in plan.buffers() {
-            let size = bytes(buffer.len(d));
-            let name = buffer.to_string();
-            let made = context.buffer(&name, size, usage | BufferUsages::COPY_SRC);
-            buffers.insert(buffer, made.await?);
-        }
-        let mut between = BTreeMap::new();
-        for (&scratch, &elements) in scratch {
-            let made = context.buffer("scratch", bytes(elements), usage);
-            between.insert(scratch, made.await?);
-        }
-        let rope = rope(d);
-        let memory = Memory {
-            buffers,
-            scratch: between,
-            live: context.buffer("live", bytes(1), usage).await?,
-            records: context
-                .buffer("records", bytes(2), usage | BufferUsages::COPY_SRC)
-                .await?,
-            rule: context.buffer("rule", 16, usage).await?,
-            grids: context
-                .buffer("grids", grids.len() * 12, usage | BufferUsages::INDIRECT)
-                .await?,
-            rope: context.buffer("rope", rope.len() * 4, usage).await?,
-        };
-        let grids: Vec<u32> = grids.iter().flat_map(|&[x, y]| [x as u32, y as u32, 0]).collect();
-        let queue = &context.queue;
-        queue.write_buffer(&memory.rope, 0, bytemuck::cast_slice(&rope));
-        queue.write_buffer(&memory.grids, 0, bytemuck::cast_slice(&grids));
-        Ok(memory)
-    }
-}
-
-/// The elements that a slot needs of every scratch memory.
-fn scratch<'a>(dispatches: impl Iterator<Item = &'a encode::Dispatch>) -> BTreeMap<Scratch, usize> {
-    let mut sizes = BTreeMap::new();
-    for operand in dispatches.flat_map(|d| &d.operands) {
-        if let Operand::Scratch(scratch, elements) = *operand {
-            let size: &mut usize = sizes.entry(scratch).or_default();
-            *size = elements.max(*size);
-        }
-    }
-    sizes
-}
-
-/// Cosine and sine of every position, `[L, half a head, 2]`, in f32 as in training; empty where nothing is turned.
-fn rope(d: &Dims) -> Vec<f32> {
-    let Some(theta) = d.rope_theta else {
-        return Vec::new();
-    };
-    let width = d.head_dim();
-    let frequency = |i: usize| (theta as f32).powf(-((2 * i) as f32) / width as f32);
-    let frequencies: Vec<f32> = (0..width / 2).map(frequency).collect();
-    let angles = (0..d.positions).flat_map(|position| frequencies.iter().map(move |f| position as f32 * f));
-    angles.flat_map(|angle| [angle.cos(), angle.sin()]).collect()
-}
-
-async fn bind(
-    uploaded: &Uploaded,
-    memory: &Memory,
-    dispatch: &encode::Dispatch,
-    slots: usize,
-    grid: usize,
-) -> Result<Bound> {
-    let context = &uploaded.context;
-    let name = dispatch.kernel.name;
-    if !encode::fits(dispatch.grid, slots) {
-        let message = format!(
-            "kernel {name}: {:?} x {slots} workgroups are too many",
-            dispatch.grid
-        );
-        return Err(context.error(message));
-    }
-    let buffer = |operand: &Operand| match operand {
-        Operand::Live => Some(&memory.live),
-        Operand::Rope => Some(&memory.rope),
-        Operand::Rule => Some(&memory.rule),
-        Operand::Records => Some(&memory.records),
-        Operand::Grids => Some(&memory.grids),
-        Operand::Scratch(scratch, _) => memory.scratch.get(scratch),
-        Operand::Of(buffer) => memory.buffers.get(buffer),
-        Operand::The(weight) => uploaded.weights.get(weight).map(|w| &w.buffer),
-    };
-    let buffers: Option<Vec<&wgpu::Buffer>> = dispatch.operands.iter().map(buffer).collect();
-    let buffers =
-        buffers.ok_or_else(|| Error::argument(format!("kernel {name}: the model lacks a tensor")))?;
-    let pipeline = uploaded
-        .pipelines
-        .get(context, dispatch.kernel, &dispatch.constants)
-        .await?;
-    Ok(Bound {
-        group: pipeline.bind(context, &buffers).await?,
-        pipeline,
-        grid: dispatch.grid.map(|n| n as u32),
-        indirect: grid as u64 * 12,
-    })
 }

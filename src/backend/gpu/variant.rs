@@ -2,14 +2,18 @@
 
 use crate::devices::DeviceKind;
 use crate::plan::{Call, Dims};
+use crate::quantize::Format;
 
 /// The ways of running the kernels that a GPU may be told to keep to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Kernels {
-    /// By what the adapter is: without workgroup memory on software and on Mali, where it is no faster than other memory; on a card of
-    /// its own with split projections while a batch is too small to occupy it; else in tiles.
+    /// As [`Kernels::Measured`] where figures are kept and the adapter is a GPU, so that it is measured once. Else by what the adapter is:
+    /// without workgroup memory on software and on Mali, where it is no faster than other memory; on a card of its own with split
+    /// projections while a batch is too small to occupy it; else in tiles.
     #[default]
     Auto,
+    /// Each call in the way that was the fastest in a short measurement at its first use.
+    Measured,
     /// In tiles that a workgroup shares: the fewest dispatches.
     Tiled,
     /// Without workgroup memory, in tiles of registers.
@@ -42,7 +46,34 @@ pub(super) struct Shape<'a> {
     pub(super) slots: usize,
 }
 
+impl Variant {
+    /// Its name.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Variant::Tiled => "tiled",
+            Variant::Direct => "direct",
+            Variant::Split { .. } => "split",
+        }
+    }
+}
+
 impl Shape<'_> {
+    /// Everything that its time depends on but the adapter. Batches of similar size share a name.
+    pub(super) fn name(&self, format: Format) -> String {
+        let d = self.dims;
+        let sizes = [
+            d.positions,
+            d.hidden,
+            d.inner,
+            d.token_inner,
+            d.heads,
+            self.input_width,
+            self.call.reads().len(),
+            self.slots.next_power_of_two(),
+        ];
+        format!("{} {sizes:?} {format}", self.call.kernel())
+    }
+
     /// Every variant that can run the call, the portable one first.
     pub(super) fn candidates(&self) -> Vec<Variant> {
         match self.call {
@@ -93,7 +124,7 @@ impl Choice {
     /// How a call is run.
     pub(super) fn variant(&self, shape: &Shape<'_>) -> Variant {
         let wanted = |v: &Variant| match self.resolved(shape) {
-            Kernels::Auto | Kernels::Tiled => *v == Variant::Tiled,
+            Kernels::Auto | Kernels::Measured | Kernels::Tiled => *v == Variant::Tiled,
             Kernels::Direct => *v == Variant::Direct,
             Kernels::Split => matches!(v, Variant::Split { .. }),
         };
@@ -104,8 +135,21 @@ impl Choice {
             .unwrap_or(Variant::Tiled)
     }
 
+    /// Whether the variants are to be measured.
+    pub(super) fn measures(&self, figures_are_kept: bool) -> bool {
+        match self.kernels {
+            Kernels::Measured => true,
+            Kernels::Auto => figures_are_kept && self.kind != DeviceKind::Software,
+            Kernels::Tiled | Kernels::Direct | Kernels::Split => false,
+        }
+    }
+
     fn resolved(&self, shape: &Shape<'_>) -> Kernels {
-        match (self.kernels, self.kind) {
+        let kernels = match self.kernels {
+            Kernels::Measured => Kernels::Auto,
+            kernels => kernels,
+        };
+        match (kernels, self.kind) {
             (Kernels::Auto, DeviceKind::Software) => Kernels::Direct,
             (Kernels::Auto, _) if self.vendor == ARM => Kernels::Direct,
             (Kernels::Auto, DeviceKind::Discrete) if shape.is_small() => Kernels::Split,
