@@ -114,8 +114,14 @@ impl Health {
     /// Keeps the first failure.
     pub(super) fn fail(&self, message: impl fmt::Display) {
         let mut failure = self.failure.lock().unwrap_or_else(|e| e.into_inner());
-        failure.get_or_insert_with(|| message.to_string().trim().replace('\n', " "));
+        failure.get_or_insert_with(|| on_a_line(message));
     }
+}
+
+/// wgpu's messages have several lines, indented.
+fn on_a_line(message: impl fmt::Display) -> String {
+    let message = message.to_string();
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A device, opened.
@@ -258,7 +264,7 @@ impl Context {
         let made = make(&self.device);
         let found = [validation.pop().await, internal.pop().await, memory.pop().await];
         if let Some(e) = found.into_iter().flatten().next() {
-            let message = e.to_string().trim().replace('\n', " ");
+            let message = on_a_line(e);
             return Err(self.error(format!("{what}: {message}")));
         }
         self.check()?;

@@ -36,7 +36,10 @@ pub use variant::Kernels;
 /// The version of wgpu whose devices [`Gpu::from_device`] takes.
 pub use wgpu;
 
-/// A GPU, opened.
+/// A GPU, opened. Clones share the device.
+///
+/// Through GLES, which is the last choice, use one from one thread at a time: wgpu's context there is waited for a few seconds only, then
+/// the process ends.
 #[derive(Debug, Clone)]
 pub struct Gpu {
     context: Arc<Context>,

@@ -45,6 +45,7 @@ Exit codes:
 
 Environment:
   TRM_MODEL, TRM_DEVICE  defaults of --model and --device
+  TRM_CACHE_DIR          folder that keeps what is measured to choose a device and its kernels
   TRM_LOG                error, warn, info, debug or trace
   NO_COLOR               no colours
 
