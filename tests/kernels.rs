@@ -208,6 +208,30 @@ fn every_kernel_agrees_on_every_backend_at_every_size() {
     }
 }
 
+/// More positions, or more inner units, than `token_mix` has workgroup memory for.
+#[test]
+fn sizes_beyond_the_memory_of_a_workgroup_agree() {
+    for (seed, d) in [dims(0, 920, 4, 1, 3, 8, 2), dims(1, 32, 6, 1, 5, 2100, 3)]
+        .into_iter()
+        .enumerate()
+    {
+        let mut noise = Noise(0xb19 + seed as u64);
+        let plan = Arc::new(plan(d));
+        let weights = weights(&d, &mut noise);
+        let cases = cases(&d, 2, &mut noise);
+        for format in [Format::F32, Format::Int8] {
+            let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
+            for (name, backend) in gpu_backends(format).into_iter().take(2) {
+                let loaded = backend.load(weights.clone()).unwrap();
+                let difference = compare(&*rounded, &*loaded, &plan, &cases, TOLERANCE).unwrap();
+                if let Some(difference) = difference {
+                    panic!("{name}, {format}, {d:?}: {difference}");
+                }
+            }
+        }
+    }
+}
+
 /// The formats that round, and sizes for them: odd ones, and heads of 32, 40 and 64.
 fn formats() -> Vec<(Format, Dims)> {
     let turned = |d| Dims {
