@@ -71,29 +71,23 @@ fn residual(i: u32) -> f32 {
     return sum;
 }
 
-// Stores a row's 4 columns with the residual added, not yet normed, and returns the sum of their squares.
-fn store(slot: u32, row: u32, column: u32, projected: vec4<f32>) -> f32 {
-    if row >= L {
-        return 0.0;
-    }
-    let i = (slot * L + row) * D + column;
-    var v = vec4<f32>(projected.x + residual(i), 0.0, 0.0, 0.0);
-    out[i] = v.x;
-    if column + 1u < D { v.y = projected.y + residual(i + 1u); out[i + 1u] = v.y; }
-    if column + 2u < D { v.z = projected.z + residual(i + 2u); out[i + 2u] = v.z; }
-    if column + 3u < D { v.w = projected.w + residual(i + 3u); out[i + 3u] = v.w; }
-    return dot(v, v);
-}
-
-fn scale(slot: u32, row: u32, column: u32, factor: f32) {
+// Stores a row's 4 columns, without residual and norm.
+fn store(slot: u32, row: u32, column: u32, projected: vec4<f32>) {
     if row >= L {
         return;
     }
     let i = (slot * L + row) * D + column;
-    out[i] *= factor;
-    if column + 1u < D { out[i + 1u] *= factor; }
-    if column + 2u < D { out[i + 2u] *= factor; }
-    if column + 3u < D { out[i + 3u] *= factor; }
+    out[i] = projected.x;
+    if column + 1u < D { out[i + 1u] = projected.y; }
+    if column + 2u < D { out[i + 2u] = projected.z; }
+    if column + 3u < D { out[i + 3u] = projected.w; }
+}
+
+// Adds the residual to an element that is stored, and returns the square.
+fn complete(i: u32) -> f32 {
+    let v = out[i] + residual(i);
+    out[i] = v;
+    return v * v;
 }
 
 @compute @workgroup_size(WG)
@@ -102,8 +96,6 @@ fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let row = group.y * 8u;
     let stride = quads(D);
     let used = (D + 3u) / 4u;
-    var low = vec4<f32>();
-    var high = vec4<f32>();
     for (var first = 0u; first < used; first += WG) {
         let column = (first + id) * 4u;
         var p0 = vec4<f32>();
@@ -144,14 +136,27 @@ fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
         }
         if column < D {
             let s = scales(weight[(K + 3u) / 4u * stride + first + id]);
-            low += vec4<f32>(
-                store(slot, row, column, p0 * s), store(slot, row + 1u, column, p1 * s),
-                store(slot, row + 2u, column, p2 * s), store(slot, row + 3u, column, p3 * s),
-            );
-            high += vec4<f32>(
-                store(slot, row + 4u, column, p4 * s), store(slot, row + 5u, column, p5 * s),
-                store(slot, row + 6u, column, p6 * s), store(slot, row + 7u, column, p7 * s),
-            );
+            store(slot, row, column, p0 * s);
+            store(slot, row + 1u, column, p1 * s);
+            store(slot, row + 2u, column, p2 * s);
+            store(slot, row + 3u, column, p3 * s);
+            store(slot, row + 4u, column, p4 * s);
+            store(slot, row + 5u, column, p5 * s);
+            store(slot, row + 6u, column, p6 * s);
+            store(slot, row + 7u, column, p7 * s);
+        }
+    }
+    var low = vec4<f32>();
+    var high = vec4<f32>();
+    // A column belongs to one invocation, which finds here what it has stored; unrolled, this would be most of the code.
+    let rows = min(8u, L - row);
+    for (var first = id * 4u; first < D; first += WG * 4u) {
+        for (var r = 0u; r < rows; r++) {
+            var square = 0.0;
+            for (var column = first; column < min(first + 4u, D); column++) {
+                square += complete((slot * L + row + r) * D + column);
+            }
+            if r < 4u { low[r] += square; } else { high[r - 4u] += square; }
         }
     }
     squares[id] = low;
@@ -166,15 +171,13 @@ fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     }
     let a = inverseSqrt(squares[0] / f32(D) + EPS);
     let b = inverseSqrt(squares[WG] / f32(D) + EPS);
-    // A column belongs to one invocation, which finds here what it has stored.
-    for (var column = id * 4u; column < D; column += WG * 4u) {
-        scale(slot, row, column, a.x);
-        scale(slot, row + 1u, column, a.y);
-        scale(slot, row + 2u, column, a.z);
-        scale(slot, row + 3u, column, a.w);
-        scale(slot, row + 4u, column, b.x);
-        scale(slot, row + 5u, column, b.y);
-        scale(slot, row + 6u, column, b.z);
-        scale(slot, row + 7u, column, b.w);
+    for (var first = id * 4u; first < D; first += WG * 4u) {
+        for (var r = 0u; r < rows; r++) {
+            var factor: f32;
+            if r < 4u { factor = a[r]; } else { factor = b[r - 4u]; }
+            for (var column = first; column < min(first + 4u, D); column++) {
+                out[(slot * L + row + r) * D + column] *= factor;
+            }
+        }
     }
 }

@@ -85,27 +85,25 @@ fn residual(i: u32) -> f32 {
     return sum;
 }
 
-// Stores a row's 4 columns with the residual added, and their share of the squares. Columns beyond the last are zeros.
-fn store(slot: u32, row: u32, columns: u32, projected: vec4<f32>) {
+// Stores a row's 4 columns. Columns beyond the last are zeros.
+fn store(to: u32, row: u32, projected: vec4<f32>) {
     if row >= L {
         return;
     }
-    let stride = quads(D);
-    let column = columns * 4u;
-    let i = (slot * L + row) * D + column;
-    var v = projected;
-    if column < D { v.x += residual(i); }
-    if column + 1u < D { v.y += residual(i + 1u); }
-    if column + 2u < D { v.z += residual(i + 2u); }
-    if column + 3u < D { v.w += residual(i + 3u); }
-    // A row of squares takes a quarter of a row of sums.
-    let start = slot * L * stride * 5u;
-    let to = start + row * stride * 4u + column;
-    sums[to] = v.x;
-    sums[to + 1u] = v.y;
-    sums[to + 2u] = v.z;
-    sums[to + 3u] = v.w;
-    sums[start + L * stride * 4u + row * stride + columns] = dot(v, v);
+    sums[to] = projected.x;
+    sums[to + 1u] = projected.y;
+    sums[to + 2u] = projected.z;
+    sums[to + 3u] = projected.w;
+}
+
+// Adds the residual to what is stored, and returns the square.
+fn complete(to: u32, i: u32, column: u32) -> f32 {
+    if column >= D {
+        return 0.0;
+    }
+    let v = sums[to] + residual(i);
+    sums[to] = v;
+    return v * v;
 }
 
 @compute @workgroup_size(WG)
@@ -148,12 +146,27 @@ fn project_direct(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
         p7 = added(p7, x7, w);
     }
     let s = scales(weight[(K + 3u) / 4u * stride + columns]);
-    store(slot, row, columns, p0 * s);
-    store(slot, row + 1u, columns, p1 * s);
-    store(slot, row + 2u, columns, p2 * s);
-    store(slot, row + 3u, columns, p3 * s);
-    store(slot, row + 4u, columns, p4 * s);
-    store(slot, row + 5u, columns, p5 * s);
-    store(slot, row + 6u, columns, p6 * s);
-    store(slot, row + 7u, columns, p7 * s);
+    let width = stride * 4u;
+    let column = columns * 4u;
+    // A row of squares takes a quarter of a row of sums.
+    let start = slot * L * stride * 5u;
+    let to = start + row * width + column;
+    store(to, row, p0 * s);
+    store(to + width, row + 1u, p1 * s);
+    store(to + 2u * width, row + 2u, p2 * s);
+    store(to + 3u * width, row + 3u, p3 * s);
+    store(to + 4u * width, row + 4u, p4 * s);
+    store(to + 5u * width, row + 5u, p5 * s);
+    store(to + 6u * width, row + 6u, p6 * s);
+    store(to + 7u * width, row + 7u, p7 * s);
+    // The invocation finds here what it has stored; unrolled, this would be most of the code.
+    for (var r = row; r < min(row + 8u, L); r++) {
+        let i = (slot * L + r) * D + column;
+        let at = start + r * width + column;
+        var square = 0.0;
+        for (var j = 0u; j < 4u; j++) {
+            square += complete(at + j, i + j, column + j);
+        }
+        sums[start + L * width + r * stride + columns] = square;
+    }
 }

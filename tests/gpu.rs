@@ -382,11 +382,14 @@ fn full_size_agrees_with_the_cpu() {
             values
         };
         let want = run(Cpu::new(Some(2)).unwrap().load(weights.clone()).unwrap());
-        let got = run(gpu.load(weights).unwrap());
-        let worst = want.iter().zip(&got).map(|(a, b)| (a - b).abs());
-        let worst = worst.fold(0.0f32, |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
-        eprintln!("{case}: differs by at most {worst:e}");
-        assert!(worst < 1e-4, "{case} differs by {worst:e}");
+        for kernels in [Kernels::Tiled, Kernels::Direct] {
+            let gpu = gpu.clone().with_kernels(kernels);
+            let got = run(gpu.load(weights.clone()).unwrap());
+            let worst = want.iter().zip(&got).map(|(a, b)| (a - b).abs());
+            let worst = worst.fold(0.0f32, |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
+            eprintln!("{case}, {kernels:?}: differs by at most {worst:e}");
+            assert!(worst < 1e-4, "{case} differs by {worst:e}, {kernels:?}");
+        }
         assert!(want.iter().any(|v| v.abs() > 0.5), "{case} compares zeros");
     }
 }

@@ -208,24 +208,51 @@ fn every_kernel_agrees_on_every_backend_at_every_size() {
     }
 }
 
+/// More positions, or more inner units, than `token_mix` has workgroup memory for.
+#[test]
+fn sizes_beyond_the_memory_of_a_workgroup_agree() {
+    for (seed, d) in [dims(0, 920, 4, 1, 3, 8, 2), dims(1, 32, 6, 1, 5, 2100, 3)]
+        .into_iter()
+        .enumerate()
+    {
+        let mut noise = Noise(0xb19 + seed as u64);
+        let plan = Arc::new(plan(d));
+        let weights = weights(&d, &mut noise);
+        let cases = cases(&d, 2, &mut noise);
+        for format in [Format::F32, Format::Int8] {
+            let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
+            for (name, backend) in gpu_backends(format).into_iter().take(2) {
+                let loaded = backend.load(weights.clone()).unwrap();
+                let difference = compare(&*rounded, &*loaded, &plan, &cases, TOLERANCE).unwrap();
+                if let Some(difference) = difference {
+                    panic!("{name}, {format}, {d:?}: {difference}");
+                }
+            }
+        }
+    }
+}
+
 /// The formats that round, and sizes for them: odd ones, and heads of 32, 40 and 64.
 fn formats() -> Vec<(Format, Dims)> {
-    let rounding = [Format::F16, Format::Bf16, Format::Int8];
     let turned = |d| Dims {
         rope_theta: Some(10_000.0),
         ..d
     };
-    let sizes = [
+    let odd = dims(2, 29, 30, 3, 17, 31, 6);
+    let heads_of_40 = turned(dims(2, 50, 80, 2, 64, 32, 11));
+    let heads_of_64 = turned(dims(1, 64, 128, 2, 96, 64, 11));
+    let all = [
         dims(0, 7, 6, 1, 5, 9, 3),
-        dims(2, 29, 30, 3, 17, 31, 6),
+        odd,
         turned(dims(1, 96, 96, 3, 256, 64, 6)),
-        turned(dims(2, 50, 80, 2, 64, 32, 11)),
-        turned(dims(1, 64, 128, 2, 96, 64, 11)),
+        heads_of_40,
+        heads_of_64,
     ];
-    sizes
-        .into_iter()
-        .flat_map(|d| rounding.map(|format| (format, d)))
-        .collect()
+    // A driver in software takes a second to compile a kernel for a size.
+    let f16 = [odd, heads_of_40, heads_of_64].map(|d| (Format::F16, d));
+    let bf16 = [odd, heads_of_40].map(|d| (Format::Bf16, d));
+    let int8 = all.map(|d| (Format::Int8, d));
+    f16.into_iter().chain(bf16).chain(int8).collect()
 }
 
 /// Against the reference with the weights that a format stands for, so that the tolerance is that of f32.
