@@ -6,7 +6,7 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::{data, gpu};
-use trm::backend::gpu::Gpu;
+use trm::backend::gpu::{Gpu, Kernels};
 use trm::backend::{Backend, Loaded, Program};
 use trm::plan::Plan;
 use trm::weights::Weights;
@@ -114,6 +114,8 @@ fn expect(error: &Error, parts: &[&str]) {
 /// device as it was.
 fn refused<C: Change>(change: C, parts: &[&str]) {
     let Some(gpu) = gpu() else { return };
+    // The same kernels on every adapter, for their names.
+    let gpu = gpu.with_kernels(Kernels::Tiled);
     let asked = Arc::new(Asked {
         gpu: gpu.clone(),
         change,
