@@ -156,7 +156,7 @@ pub(crate) struct Shared {
     /// Number format of the weights: this version computes in f32 only; `convert` also stores f16.
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) dtype: Option<Format>,
-    /// Threads of the CPU [default: all].
+    /// Threads of the CPU [default: one a core].
     #[arg(long, global = true, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub(crate) threads: Option<usize>,
     /// Puzzles at work at the same time [default: 16; 1 for bench].
