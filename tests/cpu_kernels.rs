@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::Noise;
-use trm::backend::cpu::{Cpu, Instructions, physical_cores};
+use trm::backend::cpu::{Arithmetic, Cpu, Instructions, physical_cores};
 use trm::backend::lockstep::compare;
 use trm::backend::reference::Reference;
 use trm::backend::{Backend, Case, Loaded};
@@ -253,6 +253,47 @@ fn a_planted_bug_in_any_kernel_is_seen() {
     }
 }
 
+/// In int8 every kernel stays near the oracle, on each instruction set; a wrong row of any matrix is seen.
+#[test]
+fn int8_stays_near_the_oracle() {
+    const NEAR: f32 = 0.05;
+    let large = |d: &Dims| d.positions > 12 && d.hidden >= 32;
+    for (seed, d) in sizes().into_iter().filter(large).enumerate() {
+        let mut noise = Noise(0x1234_5678_9abc + seed as u64);
+        let plan = Arc::new(plan(d));
+        let right = tensors(&d, &mut noise);
+        let reference = Reference.load(Weights::from_tensors(right.clone())).unwrap();
+        let cases = cases(&d, 3, &mut noise);
+        for i in instructions() {
+            let cpu = Cpu::with(Some(2), i).unwrap().arithmetic(Arithmetic::Int8);
+            let load = |tensors| cpu.load(Weights::from_tensors(tensors)).unwrap();
+            let seen = compare(&*reference, &*load(right.clone()), &plan, &cases, NEAR).unwrap();
+            assert_eq!(seen, None, "{}, {d:?}", i.name());
+            let tight = compare(&*reference, &*load(right.clone()), &plan, &cases, 1e-4).unwrap();
+            assert!(tight.is_some(), "{}: these are no bytes", i.name());
+            if seed > 0 {
+                continue;
+            }
+            for (weight, tensor) in &right {
+                let mut wrong = right.clone();
+                let row = *tensor.shape.last().unwrap();
+                let data = &mut wrong.get_mut(weight).unwrap().data;
+                let start = data.len() - row;
+                data[start..].iter_mut().for_each(|x| *x = 1.0 - *x);
+                let seen = compare(&*reference, &*load(wrong), &plan, &cases, NEAR).unwrap();
+                let uses = |call: usize| plan.calls[call].weights().contains(weight);
+                // No cell may have the last token.
+                let unused = *weight == Weight::EmbedTokens;
+                assert!(
+                    unused || seen.as_ref().is_some_and(|s| uses(s.call)),
+                    "{}, {weight:?}: {seen:?}",
+                    i.name()
+                );
+            }
+        }
+    }
+}
+
 /// All of a plan's results, as bits: with any number of threads, alone and in company.
 #[test]
 fn neither_threads_nor_neighbours_change_a_bit() {
@@ -262,11 +303,9 @@ fn neither_threads_nor_neighbours_change_a_bit() {
         let weights = Weights::from_tensors(tensors(&d, &mut noise));
         let cases = cases(&d, 16, &mut noise);
         for i in instructions() {
-            let results = |threads, slots: &[usize]| {
-                let loaded = Cpu::with(Some(threads), i)
-                    .unwrap()
-                    .load(weights.clone())
-                    .unwrap();
+            let results = |arithmetic, threads, slots: &[usize]| {
+                let cpu = Cpu::with(Some(threads), i).unwrap().arithmetic(arithmetic);
+                let loaded = cpu.load(weights.clone()).unwrap();
                 let mut program = loaded.program(plan.clone(), 16).unwrap();
                 for &slot in slots {
                     cases[slot].write(&mut *program, slot).unwrap();
@@ -276,17 +315,21 @@ fn neither_threads_nor_neighbours_change_a_bit() {
                 program.read(Buffer::Logits, slots[0], &mut logits).unwrap();
                 logits.into_iter().map(f32::to_bits).collect::<Vec<_>>()
             };
-            let alone = results(1, &[5]);
-            assert_ne!(alone, results(1, &[6]), "different puzzles give different bits");
-            for threads in [1, 2, 3, 7] {
-                assert_eq!(results(threads, &[5]), alone, "{}, {threads} threads", i.name());
-                let all: Vec<usize> = (5..16).collect();
-                assert_eq!(
-                    results(threads, &all),
+            for arithmetic in [Arithmetic::F32, Arithmetic::Int8] {
+                let alone = results(arithmetic, 1, &[5]);
+                assert_ne!(
                     alone,
-                    "{}, {threads} threads, 11 slots",
-                    i.name()
+                    results(arithmetic, 1, &[6]),
+                    "different puzzles give different bits"
                 );
+                let all: Vec<usize> = (5..16).collect();
+                for threads in [1, 2, 3, 7] {
+                    for slots in [&all[..1], &all[..2], &all] {
+                        let got = results(arithmetic, threads, slots);
+                        let what = (i.name(), arithmetic, threads, slots.len());
+                        assert_eq!(got, alone, "{what:?}");
+                    }
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ impl Heads {
     pub(super) fn new(d: &Dims, simd: Simd, slots: usize) -> Heads {
         Heads {
             data: Aligned::zeros(Buffer::Qkv.len(d) * slots),
-            unit: super::packed::head_unit(d, simd),
+            unit: super::cut::head_unit(d, simd),
         }
     }
 

@@ -1,51 +1,157 @@
 //! Weights in the order in which the loops read them, packed once.
 
-use super::aligned::Aligned;
-use super::simd::Simd;
-use crate::plan::Dims;
-use crate::weights::{Tensor, Weight};
+use std::collections::HashMap;
 
-/// Rows of a matrix `[N, K]` in groups of as many as a tile has columns (a panel) or rows (a strip): group after group, and in each k
-/// after k the elements of its rows. What is missing from the last group is zero.
+use super::Arithmetic;
+use super::aligned::Aligned;
+use super::simd::{Int8Group, Simd};
+use crate::weights::{Tensor, Weight, Weights};
+
+/// All weights of a model.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    /// Those of `f32`.
+    floats: HashMap<Weight, Packed>,
+    int8: HashMap<Weight, Int8Packed>,
+}
+
+/// A matrix that a product reads.
+#[derive(Clone, Copy)]
+pub(super) enum Matrix<'a> {
+    F32(&'a Packed),
+    Int8(&'a Int8Packed),
+}
+
+impl Prepared {
+    /// Packs them, one after the other, so that never all are there twice.
+    pub(super) fn of(weights: Weights, simd: Simd, arithmetic: Arithmetic) -> Prepared {
+        let mut prepared = Prepared::default();
+        for (weight, tensor) in weights.into_tensors() {
+            match (Order::of(weight, &tensor, simd), arithmetic) {
+                // The answer head is small, and its rounding would be seen in the answer at once.
+                (Some(order), Arithmetic::Int8) if weight != Weight::LmHead => {
+                    prepared.int8.insert(weight, Int8Packed::of(&order, &tensor));
+                }
+                (Some(order), _) => {
+                    prepared.floats.insert(weight, Packed::of(&order, &tensor));
+                }
+                (None, _) => {
+                    let mut data = Aligned::zeros(tensor.data.len());
+                    data.get_mut().copy_from_slice(&tensor.data);
+                    let k = tensor.shape.last().copied().unwrap_or(1);
+                    prepared.floats.insert(weight, Packed { data, group: k, k });
+                }
+            }
+        }
+        prepared
+    }
+
+    /// A tensor that no product reads, as it is; of others what was packed.
+    pub(super) fn plain(&self, weight: Weight) -> &[f32] {
+        self.floats[&weight].data.get()
+    }
+
+    /// Whether some are in int8.
+    pub(super) fn has_int8(&self) -> bool {
+        !self.int8.is_empty()
+    }
+
+    /// A matrix.
+    pub(super) fn matrix(&self, weight: Weight) -> Matrix<'_> {
+        match self.int8.get(&weight) {
+            Some(int8) => Matrix::Int8(int8),
+            None => Matrix::F32(&self.floats[&weight]),
+        }
+    }
+}
+
+impl Matrix<'_> {
+    /// K.
+    pub(super) fn k(self) -> usize {
+        match self {
+            Matrix::F32(packed) => packed.k,
+            Matrix::Int8(packed) => packed.k,
+        }
+    }
+}
+
+/// In which order the rows of a matrix `[N, K]` are packed: in groups of as many as a tile has columns (a panel) or rows (a strip).
+struct Order {
+    rows: usize,
+    k: usize,
+    width: usize,
+    /// Each group has rows of the first half of the matrix, gates, then as many of the second, which go through them.
+    halves: bool,
+}
+
+impl Order {
+    /// None for a tensor that no product reads.
+    fn of(weight: Weight, tensor: &Tensor, simd: Simd) -> Option<Order> {
+        let (width, halves) = match weight {
+            Weight::GateUp(..) => (simd.cols(), true),
+            Weight::Qkv(..) | Weight::OProj(..) | Weight::Down(..) | Weight::LmHead => (simd.cols(), false),
+            Weight::TokenGateUp(..) => (simd.rows(), true),
+            Weight::TokenDown(..) => (simd.rows(), false),
+            _ => return None,
+        };
+        let k = tensor.shape.last().copied().unwrap_or(1);
+        Some(Order {
+            rows: tensor.data.len() / k.max(1),
+            k,
+            width,
+            halves,
+        })
+    }
+
+    fn groups(&self) -> usize {
+        self.rows.div_ceil(self.width)
+    }
+
+    /// Which row a lane of a group is; none beyond the last.
+    fn row(&self, group: usize, lane: usize) -> Option<usize> {
+        if !self.halves {
+            return Some(group * self.width + lane).filter(|row| *row < self.rows);
+        }
+        let (half, width) = (self.rows / 2, self.width / 2);
+        let row = group * width + lane % width;
+        (row < half).then_some(lane / width * half + row)
+    }
+}
+
+/// A matrix of `f32`: group after group, and in each k after k the elements of its rows. What is missing from the last group is zero.
 #[derive(Debug)]
 pub(super) struct Packed {
     data: Aligned,
     /// Elements of a group.
     group: usize,
-    /// K.
-    pub(super) k: usize,
+    k: usize,
 }
 
 impl Packed {
-    /// A weight as its kernel wants it; the tensor itself where no product reads it.
-    pub(super) fn of(weight: Weight, tensor: Tensor, simd: Simd) -> Packed {
-        let k = tensor.shape.last().copied().unwrap_or(1);
-        let n = tensor.data.len() / k.max(1);
-        let one = |group: usize, width: usize, lane: usize| Some(group * width + lane).filter(|r| *r < n);
-        // Two halves of the rows side by side in each group: gates and what goes through them.
-        let two = |group: usize, width: usize, lane: usize| {
-            let (half, row) = (lane / (width / 2), group * (width / 2) + lane % (width / 2));
-            (row < n / 2).then_some(half * (n / 2) + row)
-        };
-        let (rows, cols) = (simd.rows(), simd.cols());
-        match weight {
-            Weight::GateUp(..) => pack(&tensor.data, k, n.div_ceil(cols), cols, two),
-            Weight::TokenGateUp(..) => pack(&tensor.data, k, n.div_ceil(rows), rows, two),
-            Weight::TokenDown(..) => pack(&tensor.data, k, n.div_ceil(rows), rows, one),
-            Weight::Qkv(..) | Weight::OProj(..) | Weight::Down(..) | Weight::LmHead => {
-                pack(&tensor.data, k, n.div_ceil(cols), cols, one)
-            }
-            _ => {
-                let mut data = Aligned::zeros(tensor.data.len());
-                data.get_mut().copy_from_slice(&tensor.data);
-                Packed { data, group: k, k }
+    fn of(order: &Order, tensor: &Tensor) -> Packed {
+        /// Of k at a time: what is written stays in the nearest cache.
+        const BLOCK: usize = 64;
+        let (k, width) = (order.k, order.width);
+        let mut data = Aligned::zeros(order.groups() * k * width);
+        let groups = data.get_mut().chunks_exact_mut((k * width).max(1));
+        for (index, group) in groups.enumerate() {
+            for (block, out) in group.chunks_mut(BLOCK * width).enumerate() {
+                for lane in 0..width {
+                    let Some(row) = order.row(index, lane) else {
+                        continue;
+                    };
+                    let from = &tensor.data[row * k + block * BLOCK..][..out.len() / width];
+                    for (to, from) in out.chunks_exact_mut(width).zip(from) {
+                        to[lane] = *from;
+                    }
+                }
             }
         }
-    }
-
-    /// All of it.
-    pub(super) fn get(&self) -> &[f32] {
-        self.data.get()
+        Packed {
+            data,
+            group: k * width,
+            k,
+        }
     }
 
     /// A panel or a strip.
@@ -54,69 +160,59 @@ impl Packed {
     }
 }
 
-/// Packs `groups` groups of `width` rows; `row(group, width, lane)` says which row a lane is.
-fn pack(
-    source: &[f32],
-    k: usize,
-    groups: usize,
+/// A matrix in int8, with a scale for each row: as [`Packed`], in words of four elements along k, zeros beyond the last.
+#[derive(Debug)]
+pub(super) struct Int8Packed {
+    words: Aligned<u32>,
+    /// What sums start with: minus 128 times the sum of the row, for activations are 128 too large.
+    bias: Aligned<u32>,
+    scale: Aligned,
     width: usize,
-    row: impl Fn(usize, usize, usize) -> Option<usize>,
-) -> Packed {
-    /// Of k at a time: what is written stays in the nearest cache.
-    const BLOCK: usize = 64;
-    let mut data = Aligned::zeros(groups * k * width);
-    for (index, group) in data.get_mut().chunks_exact_mut((k * width).max(1)).enumerate() {
-        for (block, out) in group.chunks_mut(BLOCK * width).enumerate() {
-            for lane in 0..width {
-                let Some(row) = row(index, width, lane) else {
-                    continue;
-                };
-                let from = &source[row * k + block * BLOCK..][..out.len() / width];
-                for (to, from) in out.chunks_exact_mut(width).zip(from) {
-                    to[lane] = *from;
+    k: usize,
+}
+
+impl Int8Packed {
+    fn of(order: &Order, tensor: &Tensor) -> Int8Packed {
+        let (k, width) = (order.k, order.width);
+        let (groups, depth) = (order.groups(), k.div_ceil(4));
+        let mut packed = Int8Packed {
+            words: Aligned::zeros(groups * depth * width),
+            bias: Aligned::zeros(groups * width),
+            scale: Aligned::zeros(groups * width),
+            width,
+            k,
+        };
+        for (group, lane) in (0..groups).flat_map(|g| (0..width).map(move |l| (g, l))) {
+            let Some(row) = order.row(group, lane) else {
+                continue;
+            };
+            let row = &tensor.data[row * k..][..k];
+            let largest = row.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+            let factor = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+            let mut sum = 0;
+            let words = &mut packed.words.get_mut()[group * depth * width..][..depth * width];
+            for (words, four) in words.chunks_exact_mut(width).zip(row.chunks(4)) {
+                let mut bytes = [0u8; 4];
+                for (byte, x) in bytes.iter_mut().zip(four) {
+                    let rounded = (x * factor).round_ties_even() as i8;
+                    sum += i32::from(rounded);
+                    *byte = rounded as u8;
                 }
+                words[lane] = u32::from_ne_bytes(bytes);
             }
+            packed.bias.get_mut()[group * width + lane] = (-128 * sum) as u32;
+            packed.scale.get_mut()[group * width + lane] = largest / 127.0;
+        }
+        packed
+    }
+
+    /// A panel or a strip.
+    pub(super) fn group(&self, index: usize) -> Int8Group<'_> {
+        let (lanes, words) = (index * self.width, self.k.div_ceil(4) * self.width);
+        Int8Group {
+            words: &self.words.get()[index * words..][..words],
+            bias: &self.bias.get()[lanes..][..self.width],
+            scale: &self.scale.get()[lanes..][..self.width],
         }
     }
-    Packed {
-        data,
-        group: k * width,
-        k,
-    }
-}
-
-/// How a product of rows is cut: rows and columns of a task.
-pub(super) struct Cut {
-    pub(super) rows: usize,
-    pub(super) cols: usize,
-}
-
-/// What a task's rows may take in the second cache, in elements: 256 KB.
-const CACHE: usize = 64 * 1024;
-
-/// Cuts a product of `[rows, k]` with `[k, cols]`, whose columns stay together in units. The rows of a task stay in the cache; there are
-/// enough tasks for all threads to end together.
-pub(super) fn cut(simd: Simd, [rows, k, cols]: [usize; 3], unit: usize, slots: usize, threads: usize) -> Cut {
-    let (strips, units) = (rows.div_ceil(simd.rows()).max(1), cols.div_ceil(unit).max(1));
-    let mut groups = strips.div_ceil((CACHE / (simd.rows() * k).max(1)).max(1));
-    while groups < strips && units * groups * slots < 6 * threads {
-        groups += 1;
-    }
-    let strips_each = strips.div_ceil(groups);
-    let tasks = units * strips.div_ceil(strips_each) * slots;
-    let most = (tasks / (32 * threads)).clamp(1, units);
-    let units_each = units.div_ceil(units.div_ceil(most));
-    Cut {
-        rows: strips_each * simd.rows(),
-        cols: units_each * unit,
-    }
-}
-
-/// Columns of queries, keys and values that stay together: whole heads and whole panels.
-pub(super) fn head_unit(d: &Dims, simd: Simd) -> usize {
-    let (mut a, mut b) = (d.head_dim().max(1), simd.cols());
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    d.head_dim().max(1) / a * simd.cols()
 }

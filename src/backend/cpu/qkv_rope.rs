@@ -1,5 +1,5 @@
-use super::packed::Packed;
-use super::project::project;
+use super::packed::Matrix;
+use super::project::{Rows, project};
 use super::simd::{Place, Simd, Tile};
 use crate::plan::Dims;
 
@@ -28,8 +28,8 @@ impl Rope {
 pub(super) fn qkv_rope(
     d: &Dims,
     simd: Simd,
-    s: &[f32],
-    qkv: &Packed,
+    s: Rows<'_>,
+    qkv: Matrix<'_>,
     rope: Option<&Rope>,
     place: &Place,
     mut out: Tile<'_>,

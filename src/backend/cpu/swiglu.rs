@@ -1,23 +1,21 @@
-use super::packed::Packed;
+use super::packed::Matrix;
+use super::project::{Rows, each};
 use super::simd::{Place, Simd, Tile};
-use crate::plan::Dims;
 
-/// Some rows and columns of: input `[L, D]`, gate_up `[2I, D]` -> `[L, I]`.
-pub(super) fn swiglu(
-    d: &Dims,
-    simd: Simd,
-    input: &[f32],
-    gate_up: &Packed,
-    place: &Place,
-    mut out: Tile<'_>,
-) {
-    let (h, half) = (d.hidden, simd.cols() / 2);
-    let (rows, cols) = (out.rows(), out.cols());
-    for col in (0..cols).step_by(half) {
-        let panel = gate_up.group((place.cols.start + col) / half);
-        for row in (0..rows).step_by(simd.rows()) {
-            let tile = out.part(row..rows.min(row + simd.rows()), col..cols.min(col + half));
-            simd.gate_columns(&input[(place.rows.start + row) * h..], h, h, panel, tile);
+/// Some rows and columns of: input `[L, D]`, gate_up `[2I, D]` -> silu(gate) * up `[L, I]`.
+pub(super) fn swiglu(simd: Simd, input: Rows<'_>, gate_up: Matrix<'_>, place: &Place, out: Tile<'_>) {
+    each(simd, simd.cols() / 2, place, out, |panel, row, tile| {
+        match (input, gate_up) {
+            (Rows::F32(input), Matrix::F32(weight)) => {
+                let k = Matrix::F32(weight).k();
+                simd.gate_columns(&input[row * k..], k, k, weight.group(panel), tile);
+            }
+            (Rows::Int8(input), Matrix::Int8(weight)) => {
+                let k = Matrix::Int8(weight).k();
+                let rows = &input[row * Simd::int8_stride(k)..];
+                simd.int8_gate_columns(rows, k, weight.group(panel), tile);
+            }
+            _ => unreachable!("rows are quantised for matrices of int8, and for them alone"),
         }
-    }
+    });
 }

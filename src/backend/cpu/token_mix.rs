@@ -1,4 +1,4 @@
-use super::packed::Packed;
+use super::packed::{Int8Packed, Matrix, Packed};
 use super::simd::{Scratch, Simd, Sum, Tile};
 use crate::plan::Dims;
 
@@ -10,27 +10,76 @@ pub(super) fn token_mix(
     simd: Simd,
     sources: &Sum<'_>,
     first: usize,
-    [gate_up, down]: [&Packed; 2],
+    weights: [Matrix<'_>; 2],
     mut out: Tile<'_>,
     scratch: &mut Scratch,
 ) {
     let (l, t, width) = (d.positions, d.token_inner, simd.cols());
-    let [s, gated, scale] = scratch.pieces([l * width, t * width, width]);
+    let words = match weights {
+        [Matrix::Int8(_), _] => [l.div_ceil(4) * width, t.div_ceil(4) * width],
+        _ => [0, 0],
+    };
+    let ([s, gated, scale], words) = scratch.pieces_and_words([l * width, t * width, width], words);
     if out.cols() < width {
         s.fill(0.0);
     }
     simd.write_sum(sources, first, d.hidden, Tile::of(s, l, out.cols(), width));
-    let half = simd.rows() / 2;
-    let mut tile = Tile::of(gated, t, width, width);
-    for (strip, row) in (0..t).step_by(half).enumerate() {
-        let rows = row..t.min(row + half);
-        simd.gate_rows(gate_up.group(strip), l, s, tile.part(rows, 0..width));
-    }
-    let cols = out.cols();
-    for (strip, row) in (0..l).step_by(simd.rows()).enumerate() {
-        let rows = row..l.min(row + simd.rows());
-        let tile = out.part(rows, 0..cols);
-        simd.product_columns(down.group(strip), simd.rows(), t, gated, tile, false);
+    match weights {
+        [Matrix::F32(gate_up), Matrix::F32(down)] => mix(simd, [gate_up, down], s, gated, &mut out),
+        [Matrix::Int8(gate_up), Matrix::Int8(down)] => {
+            mix_int8(simd, [gate_up, down], s, gated, words, scale, &mut out);
+        }
+        _ => unreachable!("both matrices are of one kind"),
     }
     simd.add_norm_columns(&mut out, s, scale, d.eps);
+}
+
+/// `out = down silu(gate s) * (up s)`, with s `[L, C]` and room `[T, C]` for what is gated.
+fn mix(simd: Simd, [gate_up, down]: [&Packed; 2], s: &[f32], gated: &mut [f32], out: &mut Tile<'_>) {
+    let width = simd.cols();
+    let (l, t) = (s.len() / width, gated.len() / width);
+    each_strip(
+        simd.rows() / 2,
+        &mut Tile::of(gated, t, width, width),
+        |strip, tile| {
+            simd.gate_rows(gate_up.group(strip), l, s, tile);
+        },
+    );
+    each_strip(simd.rows(), out, |strip, tile| {
+        simd.product_columns(down.group(strip), simd.rows(), t, gated, tile, false);
+    });
+}
+
+/// The same in int8, with room for the channels as words and for what a byte of each is worth.
+fn mix_int8(
+    simd: Simd,
+    [gate_up, down]: [&Int8Packed; 2],
+    s: &[f32],
+    gated: &mut [f32],
+    [words, gated_words]: [&mut [u32]; 2],
+    scale: &mut [f32],
+    out: &mut Tile<'_>,
+) {
+    let width = simd.cols();
+    let (l, t) = (s.len() / width, gated.len() / width);
+    simd.quantize_columns(s, words, scale);
+    each_strip(
+        simd.rows() / 2,
+        &mut Tile::of(gated, t, width, width),
+        |strip, tile| {
+            simd.int8_gate_rows(gate_up.group(strip), l, (words, scale), tile);
+        },
+    );
+    simd.quantize_columns(gated, gated_words, scale);
+    each_strip(simd.rows(), out, |strip, tile| {
+        simd.int8_product_columns(down.group(strip), t, (gated_words, scale), tile);
+    });
+}
+
+/// Calls `compute(strip, tile)` for strips of so many rows.
+fn each_strip(height: usize, out: &mut Tile<'_>, compute: impl Fn(usize, Tile<'_>)) {
+    let (rows, cols) = (out.rows(), out.cols());
+    for (strip, row) in (0..rows).step_by(height).enumerate() {
+        compute(strip, out.part(row..rows.min(row + height), 0..cols));
+    }
 }

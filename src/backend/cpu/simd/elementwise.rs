@@ -79,3 +79,62 @@ pub(super) fn turn(head: &mut [f32], cos: &[f32], sin: &[f32]) {
         (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
     }
 }
+
+/// A whole number in -127 .. 127 as a byte, 128 too large.
+#[inline(always)]
+fn byte(x: f32) -> u8 {
+    // 1.5 * 2^23: adding it leaves the rounded number in the last bits.
+    (x + 12_582_912.0).to_bits() as u8 ^ 0x80
+}
+
+/// What makes the largest of some values 127, and what undoes it. `largest` is the largest of their bits without the sign, so that of no
+/// number is larger still, and makes both none.
+#[inline(always)]
+fn scales(largest: u32) -> (f32, f32) {
+    let largest = f32::from_bits(largest);
+    if largest == 0.0 {
+        return (0.0, 0.0);
+    }
+    (127.0 / largest, largest / 127.0)
+}
+
+/// Quantises a row to bytes, those beyond it zero; what a byte is worth.
+#[inline(always)]
+pub(super) fn quantize_row(x: &[f32], bytes: &mut [u8]) -> f32 {
+    let mut lanes = [0u32; LANES];
+    for chunk in x.chunks(LANES) {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = (*lane).max(x.abs().to_bits());
+        }
+    }
+    let (factor, scale) = scales(lanes.into_iter().fold(0, u32::max));
+    let (head, tail) = bytes.split_at_mut(x.len());
+    head.iter_mut().zip(x).for_each(|(b, x)| *b = byte(x * factor));
+    tail.fill(0x80);
+    scale
+}
+
+/// Quantises the columns of x `[rows, width]` to words `[rows / 4, width]` of four rows each, those beyond it zero; what a byte of each
+/// column is worth goes to `scale`.
+#[inline(always)]
+pub(super) fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32]) {
+    let width = scale.len();
+    let (mut largest, mut factors, none) = ([0u32; 64], [0.0f32; 64], [0.0f32; 64]);
+    let (largest, factors, none) = (&mut largest[..width], &mut factors[..width], &none[..width]);
+    for row in x.chunks_exact(width) {
+        for (largest, x) in largest.iter_mut().zip(row) {
+            *largest = (*largest).max(x.abs().to_bits());
+        }
+    }
+    for ((largest, factor), scale) in largest.iter().zip(factors.iter_mut()).zip(scale.iter_mut()) {
+        (*factor, *scale) = scales(*largest);
+    }
+    for (four, words) in x.chunks(4 * width).zip(words.chunks_exact_mut(width)) {
+        let row = |i: usize| four.get(i * width..(i + 1) * width).unwrap_or(none);
+        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+        for i in 0..width {
+            let bytes = [a[i], b[i], c[i], d[i]].map(|x| byte(x * factors[i]));
+            words[i] = u32::from_ne_bytes(bytes);
+        }
+    }
+}

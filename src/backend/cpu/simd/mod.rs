@@ -8,8 +8,10 @@
 )]
 
 mod elementwise;
+mod int8;
 mod lanes;
 mod micro;
+mod micro_int8;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -18,9 +20,11 @@ mod team;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod words;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(super) use int8::Int8Group;
 pub(super) use table::Simd;
 pub(super) use team::{Scratch, Shift, Team};
-pub(super) use tile::{Grid, Place, Sum, Tile, for_each_tile};
+pub(super) use tile::{Finish, Grid, Place, Sum, Tile, for_each_tile};

@@ -1,5 +1,6 @@
 //! The loops compiled for each instruction set, behind functions that check what they are given.
 
+use super::int8::{self, Int8Table};
 use super::lanes::Lanes;
 use super::micro::{self, Product};
 use super::tile::{Sum, Tile};
@@ -110,6 +111,7 @@ table!(NEON, super::neon::Neon, 12, [1 2 3 4 5 6 7 8 9 10 11 12], "neon");
 #[derive(Clone, Copy)]
 pub(in super::super) struct Simd {
     table: &'static Table,
+    pub(super) int8: &'static Int8Table,
     instructions: Instructions,
 }
 
@@ -136,7 +138,11 @@ impl Simd {
             Instructions::Neon if std::arch::is_aarch64_feature_detected!("neon") => &NEON,
             _ => return None,
         };
-        Some(Simd { table, instructions })
+        Some(Simd {
+            table,
+            int8: int8::table(instructions),
+            instructions,
+        })
     }
 
     /// Rows of a tile.

@@ -247,3 +247,164 @@ fn a_team_runs_every_task_once() {
         team.shift().run(4, &|_: usize, _: &mut Scratch| {});
     }
 }
+
+/// Each table for int8 that this machine has.
+fn all_int8() -> impl Iterator<Item = Simd> {
+    let here = Instructions::ALL.into_iter().filter(|i| i.available());
+    let of = |i: Instructions| {
+        int8::tables(i)
+            .into_iter()
+            .filter_map(move |int8| Some((Simd::of(i)?, int8)))
+    };
+    here.flat_map(of).map(|(mut simd, int8)| {
+        simd.int8 = int8;
+        simd
+    })
+}
+
+/// Bytes of words.
+fn bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|w| w.to_ne_bytes()).collect()
+}
+
+#[test]
+fn rows_and_columns_are_quantised_alike() {
+    for simd in all_int8() {
+        let cols = simd.cols();
+        for rows in [0, 1, 3, 4, 5, 33] {
+            let mut x = noise(rows * cols, 6);
+            x.iter_mut().skip(1).step_by(cols).for_each(|x| *x = 0.0);
+            x.iter_mut().skip(2).step_by(cols).for_each(|x| *x *= 1e-3);
+            if rows == 5 {
+                x[3] = f32::NAN;
+            }
+            let (mut words, mut scale) = (vec![0; rows.div_ceil(4) * cols], vec![0.0; cols]);
+            simd.quantize_columns(&x, &mut words, &mut scale);
+            for (column, scale) in scale.iter().enumerate() {
+                let values: Vec<f32> = x.iter().skip(column).step_by(cols).copied().collect();
+                let mut row = vec![0.0; Simd::int8_stride(rows)];
+                simd.quantize_row(&values, &mut row);
+                let of_row: Vec<u32> = row[..rows.div_ceil(4)].iter().map(|x| x.to_bits()).collect();
+                let of_column: Vec<u32> = words.iter().skip(column).step_by(cols).copied().collect();
+                assert_eq!(
+                    scale.to_bits(),
+                    row[row.len() - 1].to_bits(),
+                    "{simd:?} {rows} {column}"
+                );
+                if rows == 5 && column == 3 {
+                    assert!(scale.is_nan());
+                    continue;
+                }
+                assert_eq!(of_row, of_column, "{simd:?} {rows} {column}");
+                for (i, byte) in bytes(&of_row).into_iter().enumerate() {
+                    let back = (byte as f32 - 128.0) * scale;
+                    let exact = values.get(i).copied().unwrap_or(0.0);
+                    assert!((back - exact).abs() <= 0.5001 * scale, "{simd:?}: {back} {exact}");
+                }
+            }
+        }
+    }
+}
+
+/// All int8 products of one depth, exact but for their scaling; a wrong byte is seen.
+#[test]
+fn products_of_int8() {
+    for simd in all_int8() {
+        let (rows, cols) = (simd.rows(), simd.cols());
+        for k in [1, 4, 7, 97] {
+            let depth = usize::div_ceil(k, 4);
+            let random = |len: usize, seed| -> Vec<u32> {
+                noise(len, seed).iter().map(|x| x.to_bits() << 9).collect()
+            };
+            // Large bytes of one sign would overflow 16 bits.
+            let word = |i: usize| {
+                if i.is_multiple_of(3) {
+                    0xffff_ffff
+                } else {
+                    0x7f7f_7f81
+                }
+            };
+            let strip: Vec<u32> = (0..depth * rows).map(word).collect();
+            let panel = [random(depth * cols - cols / 2, 8), vec![0x7f7f_7f7f; cols / 2]].concat();
+            let scales: Vec<f32> = noise(cols.max(rows), 9).iter().map(|x| x * 1e-4).collect();
+            let bias: Vec<u32> = (0..cols.max(rows))
+                .map(|i| (i as u32).wrapping_sub(9) * 1000)
+                .collect();
+            let group = |words| Int8Group {
+                words,
+                bias: &bias,
+                scale: &scales,
+            };
+            let col_scale = noise(cols, 10);
+            // Rows of activations: words, then what a byte is worth.
+            let stride = Simd::int8_stride(k);
+            let mut a = noise(stride * rows, 11);
+            a.iter_mut()
+                .skip(stride - 1)
+                .step_by(stride)
+                .for_each(|s| *s = s.abs() + 0.1);
+            let dot = |unsigned: u32, signed: u32| -> i64 {
+                let (u, s) = (unsigned.to_ne_bytes(), signed.to_ne_bytes());
+                (0..4).map(|i| i64::from(u[i]) * i64::from(s[i] as i8)).sum()
+            };
+            let by_rows = |i: usize, j: usize| {
+                let sum: i64 = (0..depth)
+                    .map(|x| dot(a[i * stride + x].to_bits(), panel[x * cols + j]))
+                    .sum();
+                (sum + i64::from(bias[j] as i32)) as f64
+                    * a[i * stride + stride - 1] as f64
+                    * scales[j] as f64
+            };
+            let by_columns = |i: usize, j: usize| {
+                let sum: i64 = (0..depth)
+                    .map(|x| dot(panel[x * cols + j], strip[x * rows + i]))
+                    .sum();
+                (sum + i64::from(bias[i] as i32)) as f64 * scales[i] as f64 * col_scale[j] as f64
+            };
+            let mut out = vec![0.0; rows * cols];
+            let check = |what: &str,
+                         out: &mut [f32],
+                         height: usize,
+                         width: usize,
+                         exact: &dyn Fn(usize, usize) -> f64| {
+                let near = |out: &[f32]| {
+                    (0..height)
+                        .flat_map(|i| (0..width).map(move |j| (i, j)))
+                        .all(|(i, j)| {
+                            let exact = exact(i, j);
+                            (out[i * width + j] as f64 - exact).abs() <= 4e-6 * exact.abs() + 1e-9
+                        })
+                };
+                assert!(near(out), "{simd:?} {what} {k}");
+                out[height * width - 1] += out[height * width - 1].abs() * 1e-3 + 1e-3;
+                assert!(!near(out), "{simd:?} {what}: a planted bug went unseen");
+            };
+            for m in 1..=rows {
+                simd.int8_product_rows(&a, k, group(&panel), Tile::of(&mut out, m, cols, cols));
+                check("rows", &mut out, m, cols, &by_rows);
+                simd.int8_product_columns(
+                    group(&strip),
+                    k,
+                    (&panel, &col_scale),
+                    Tile::of(&mut out, m, cols, cols),
+                );
+                check("columns", &mut out, m, cols, &by_columns);
+                let half = cols / 2;
+                simd.int8_gate_columns(&a, k, group(&panel), Tile::of(&mut out, m, half, half));
+                check("gate columns", &mut out, m, half, &|i, j| {
+                    silu(by_rows(i, j)) * by_rows(i, half + j)
+                });
+            }
+            for m in 1..=rows / 2 {
+                simd.int8_gate_rows(
+                    group(&strip),
+                    k,
+                    (&panel, &col_scale),
+                    Tile::of(&mut out, m, cols, cols),
+                );
+                let exact = |i: usize, j: usize| silu(by_columns(i, j)) * by_columns(rows / 2 + i, j);
+                check("gate rows", &mut out, m, cols, &exact);
+            }
+        }
+    }
+}
