@@ -21,9 +21,9 @@ pub(super) fn attention(
     let block = STRIPS * simd.rows();
     let [queries, scores, turned, state] =
         scratch.pieces([width * cols, block * cols, width * cols, 3 * cols]);
-    let (q, q_stride) = heads.column(d, place.slot, place.cols.start);
-    let (k, stride) = heads.column(d, place.slot, d.hidden + place.cols.start);
-    let (v, v_stride) = heads.column(d, place.slot, 2 * d.hidden + place.cols.start);
+    let (q, q_stride) = heads.column(d, place.cols.start);
+    let (k, stride) = heads.column(d, d.hidden + place.cols.start);
+    let (v, v_stride) = heads.column(d, 2 * d.hidden + place.cols.start);
     // Powers of two are cheaper than those of e.
     let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
     queries.fill(0.0);

@@ -1,9 +1,7 @@
 //! Runs calls: cuts each into tiles and gives them to the team.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
-use super::aligned::Aligned;
 use super::attention::attention;
 use super::cut::{cut, head_unit};
 use super::heads::Heads;
@@ -11,162 +9,204 @@ use super::packed::{Matrix, Prepared};
 use super::project::{Rows, project};
 use super::project_add_norm::add_norm;
 use super::qkv_rope::{Rope, qkv_rope};
-use super::simd::{Finish, Grid, Place, Scratch, Shift, Simd, Sum, Team, Tile, for_each_tile};
+use super::simd::{Finish, Grid, Marks, Place, Scratch, Shift, Simd, Sum, Tile, for_each_tile};
 use super::swiglu::swiglu;
 use super::token_mix::token_mix;
 use super::{decode, embed, halt};
-use crate::backend::slots::{Kernels, Slots};
-use crate::error::Result;
-use crate::plan::{Buffer, Call, Plan};
+use crate::backend::slots::Slots;
+use crate::plan::{Buffer, Call, Dims, Plan};
 use crate::weights::Weight;
 
-/// What a program has beside its buffers.
+/// What all slots share.
 #[derive(Debug)]
-pub(super) struct CpuKernels {
-    team: Arc<Team>,
-    simd: Simd,
-    weights: Arc<Prepared>,
-    rope: Option<Rope>,
-    /// Queries, keys and values.
-    heads: Heads,
-    /// The rows that a product reads where they are no buffer's: the sum of some, or quantised.
-    rows: Aligned,
-    /// What is left to do of blocks of rows, for [`for_each_tile`].
-    left: Vec<AtomicUsize>,
+pub(super) struct Model {
+    pub(super) simd: Simd,
+    pub(super) weights: Arc<Prepared>,
+    pub(super) rope: Option<Rope>,
 }
 
-impl CpuKernels {
-    /// Room for so many slots of a plan.
-    pub(super) fn new(
-        team: Arc<Team>,
-        simd: Simd,
-        weights: Arc<Prepared>,
-        plan: &Plan,
-        slots: usize,
-    ) -> CpuKernels {
+/// A slot's memory: the buffers of the plan, and what the kernels have beside them.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) memory: Slots,
+    /// Queries, keys and values, in a model with attention.
+    heads: Option<Heads>,
+    /// The rows that a product reads where they are no buffer's: the sum of some, or quantised.
+    rows: Vec<f32>,
+    /// For when the slot runs on its own.
+    pub(super) desk: Desk,
+}
+
+/// What a run keeps for the next one, so as to allocate nothing.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    outs: Vec<Vec<f32>>,
+    marks: Marks,
+}
+
+impl Slot {
+    pub(super) fn new(plan: &Plan, model: &Model) -> Slot {
         let d = &plan.dims;
         let attends = |c: &Call| matches!(c, Call::QkvRope { .. } | Call::Attention { .. });
         let attends = plan.calls.iter().any(attends);
-        let row = if weights.has_int8() {
+        let row = if model.weights.has_int8() {
             Simd::int8_stride(d.hidden.max(d.inner)).max(d.hidden)
         } else if attends {
             d.hidden
         } else {
             0
         };
-        CpuKernels {
-            team,
-            simd,
-            weights,
-            rope: Rope::of(d),
-            heads: Heads::new(d, simd, if attends { slots } else { 0 }),
-            rows: Aligned::zeros(slots * d.positions * row),
-            left: Vec::new(),
+        Slot {
+            memory: Slots::new(plan, 1),
+            heads: attends.then(|| Heads::new(d, model.simd)),
+            rows: vec![0.0; d.positions * row],
+            desk: Desk::default(),
+        }
+    }
+
+    /// Copies queries, keys and values to their buffer, or back.
+    fn exchange(&mut self, out: bool) {
+        let mut rows = self.memory.take(Buffer::Qkv);
+        if let Some(heads) = &mut self.heads {
+            heads.exchange(&self.memory.dims, &mut rows, out);
+        }
+        self.memory.put(Buffer::Qkv, rows);
+    }
+
+    /// What a call writes. It is taken out of the slot meanwhile: no call reads what it writes.
+    fn out(&mut self, out: Out) -> Vec<f32> {
+        match out {
+            Out::Buffer(buffer) => self.memory.take(buffer),
+            Out::Heads => self
+                .heads
+                .as_mut()
+                .map(|h| std::mem::take(&mut h.data))
+                .unwrap_or_default(),
+            Out::Rows => std::mem::take(&mut self.rows),
+        }
+    }
+
+    /// Brings it back.
+    fn put(&mut self, out: Out, values: Vec<f32>) {
+        match (out, &mut self.heads) {
+            (Out::Buffer(buffer), _) => self.memory.put(buffer, values),
+            (Out::Heads, Some(heads)) => heads.data = values,
+            (Out::Heads, None) => {}
+            (Out::Rows, _) => self.rows = values,
         }
     }
 }
 
-impl Kernels for CpuKernels {
-    fn run(&mut self, calls: &[Call], memory: &mut Slots, live: &[usize]) -> Result<()> {
-        let team = self.team.clone();
-        let mut shift = team.shift();
-        let attends = |call: Option<&Call>| matches!(call, Some(Call::Attention { .. }));
-        for (i, call) in calls.iter().enumerate() {
-            let before = i.checked_sub(1).and_then(|i| calls.get(i));
-            // Between the two, queries, keys and values stay as `heads`; the buffer has them for whoever looks in between.
-            if attends(Some(call)) && !matches!(before, Some(Call::QkvRope { .. })) {
-                self.exchange(memory, live, false);
-            }
-            self.call(call, memory, live, &mut shift);
-            if matches!(call, Call::QkvRope { .. }) && !attends(calls.get(i + 1)) {
-                self.exchange(memory, live, true);
-            }
+/// What a call writes.
+#[derive(Clone, Copy)]
+enum Out {
+    Buffer(Buffer),
+    Heads,
+    Rows,
+}
+
+/// Runs these calls for the live ones of `slots`.
+pub(super) fn run(
+    model: &Model,
+    calls: &[Call],
+    slots: &mut [Slot],
+    live: &[usize],
+    desk: &mut Desk,
+    shift: &mut Shift<'_>,
+) {
+    let attends = |call: Option<&Call>| matches!(call, Some(Call::Attention { .. }));
+    let mut run = Run {
+        model,
+        slots,
+        live,
+        desk,
+        shift,
+    };
+    for (i, call) in calls.iter().enumerate() {
+        let before = i.checked_sub(1).and_then(|i| calls.get(i));
+        // Between the two, queries, keys and values stay as `heads`; the buffer has them for whoever looks in between.
+        if attends(Some(call)) && !matches!(before, Some(Call::QkvRope { .. })) {
+            run.each(|slot| slot.exchange(false));
         }
-        Ok(())
+        run.call(call);
+        if matches!(call, Call::QkvRope { .. }) && !attends(calls.get(i + 1)) {
+            run.each(|slot| slot.exchange(true));
+        }
     }
 }
 
-/// The buffer that a call writes, of two the one of `f32`.
-fn target(call: &Call) -> Buffer {
-    match call {
-        Call::Embed { .. } => Buffer::Input,
-        Call::TokenMix { out, .. }
-        | Call::QkvRope { out, .. }
-        | Call::Attention { out, .. }
-        | Call::Swiglu { out, .. }
-        | Call::ProjectAddNorm { out, .. } => *out,
-        Call::Halt { .. } => Buffer::Halting,
-        Call::Decode { .. } => Buffer::Logits,
-    }
+/// Calls as they run.
+struct Run<'a, 'b> {
+    model: &'a Model,
+    slots: &'a mut [Slot],
+    live: &'a [usize],
+    desk: &'a mut Desk,
+    shift: &'a mut Shift<'b>,
 }
 
-impl CpuKernels {
-    /// Copies queries, keys and values from `heads` to their buffer, or back.
-    fn exchange(&mut self, memory: &mut Slots, live: &[usize], out: bool) {
-        let mut rows = memory.take(Buffer::Qkv);
-        let len = Buffer::Qkv.len(&memory.dims);
-        for &slot in live {
-            let share = &mut rows[slot * len..][..len];
-            self.heads.exchange(&memory.dims, slot, share, out);
-        }
-        memory.put(Buffer::Qkv, rows);
+impl Run<'_, '_> {
+    fn each(&mut self, mut work: impl FnMut(&mut Slot)) {
+        self.live.iter().for_each(|slot| work(&mut self.slots[*slot]));
     }
 
-    /// Runs one call for all live slots. The output is taken out of the memory meanwhile: no call reads what it writes.
-    fn call(&mut self, call: &Call, memory: &mut Slots, live: &[usize], shift: &mut Shift<'_>) {
-        let target = target(call);
-        let mut out = memory.take(target);
-        let mut run = Run {
-            memory,
-            live,
-            shift,
-            simd: self.simd,
-            weights: &self.weights,
-            rows: &mut self.rows,
-            left: &mut self.left,
-        };
+    fn call(&mut self, call: &Call) {
         match call {
-            Call::Embed { embedding, positions } => run.embed(*embedding, *positions, &mut out),
+            Call::Embed { embedding, positions } => self.embed(*embedding, *positions),
             Call::TokenMix {
                 gate_up,
                 down,
                 sources,
-                ..
-            } => run.token_mix([*gate_up, *down], sources, &mut out),
-            Call::QkvRope { qkv, sources, .. } => {
-                run.qkv_rope(*qkv, sources, self.rope.as_ref(), &mut self.heads);
-            }
-            Call::Attention { .. } => run.attention(&self.heads, &mut out),
-            Call::Swiglu { gate_up, input, .. } => run.swiglu(*gate_up, *input, &mut out),
+                out,
+            } => self.token_mix([*gate_up, *down], sources, *out),
+            Call::QkvRope { qkv, sources, .. } => self.qkv_rope(*qkv, sources),
+            Call::Attention { out, .. } => self.attention(*out),
+            Call::Swiglu { gate_up, input, out } => self.swiglu(*gate_up, *input, *out),
             Call::ProjectAddNorm {
                 weight,
                 input,
                 residuals,
-                ..
-            } => run.project_add_norm(*weight, *input, residuals, &mut out),
-            Call::Halt { weight, bias, state } => run.halt(*weight, *bias, *state, &mut out),
-            Call::Decode { weight, state } => run.decode(*weight, *state, &mut out),
+                out,
+            } => self.project_add_norm(*weight, *input, residuals, *out),
+            Call::Halt { weight, bias, state } => self.halt(*weight, *bias, *state),
+            Call::Decode { weight, state } => self.decode(*weight, *state),
         }
-        memory.put(target, out);
     }
-}
 
-/// One call as it runs.
-struct Run<'a, 'b> {
-    memory: &'a mut Slots,
-    live: &'a [usize],
-    shift: &'a mut Shift<'b>,
-    simd: Simd,
-    weights: &'a Prepared,
-    rows: &'a mut Aligned,
-    left: &'a mut Vec<AtomicUsize>,
-}
+    /// Computes tiles of what each slot writes with `work(slot, place, tile, scratch)`.
+    fn tiles(
+        &mut self,
+        out: Out,
+        grid: &Grid,
+        work: impl Fn(&Slot, &Place, Tile<'_>, &mut Scratch) + Sync,
+        finish: Option<&(dyn Fn(&Slot, &Place, Tile<'_>) + Sync)>,
+    ) {
+        let (slots, desk) = (&mut *self.slots, &mut *self.desk);
+        for slot in self.live {
+            desk.outs.push(slots[*slot].out(out));
+        }
+        let (readable, live) = (&*slots, self.live);
+        let finish_rows = |place: &Place, rows: Tile<'_>| {
+            if let Some(finish) = finish {
+                finish(&readable[live[place.matrix]], place, rows);
+            }
+        };
+        let finish_rows: Option<Finish<'_>> = finish.is_some().then_some(&finish_rows);
+        for_each_tile(
+            self.shift,
+            &mut desk.outs,
+            grid,
+            &mut desk.marks,
+            |place, tile, scratch| work(&readable[live[place.matrix]], place, tile, scratch),
+            finish_rows,
+        );
+        for (slot, values) in self.live.iter().zip(desk.outs.drain(..)) {
+            slots[*slot].put(out, values);
+        }
+    }
 
-impl Run<'_, '_> {
-    /// A matrix `[rows, cols]` for each slot, cut into tiles.
+    /// A matrix `[rows, cols]`, cut into tiles.
     fn grid(rows: usize, cols: usize, row_block: usize, col_block: usize) -> Grid {
         Grid {
-            slot_len: rows * cols,
             rows,
             cols,
             row_block: row_block.max(1),
@@ -175,239 +215,181 @@ impl Run<'_, '_> {
         }
     }
 
-    fn embed(&self, embedding: Weight, positions: Option<Weight>, out: &mut [f32]) {
-        let (d, len) = (&self.memory.dims, Buffer::Input.len(&self.memory.dims));
-        for &slot in self.live {
-            embed::embed(
-                d,
-                self.memory.get_integers(Buffer::Tokens, slot),
-                self.memory.get(Buffer::Prefix, slot),
-                self.weights.plain(embedding),
-                positions.map(|w| self.weights.plain(w)),
-                &mut out[slot * len..][..len],
-            );
-        }
+    fn embed(&mut self, embedding: Weight, positions: Option<Weight>) {
+        let weights = &self.model.weights;
+        let (embedding, positions) = (weights.plain(embedding), positions.map(|w| weights.plain(w)));
+        self.each(|slot| {
+            let mut out = slot.memory.take(Buffer::Input);
+            let tokens = slot.memory.get_integers(Buffer::Tokens, 0);
+            let prefix = slot.memory.get(Buffer::Prefix, 0);
+            embed::embed(&slot.memory.dims, tokens, prefix, embedding, positions, &mut out);
+            slot.memory.put(Buffer::Input, out);
+        });
     }
 
-    fn token_mix(&mut self, [gate_up, down]: [Weight; 2], sources: &[Buffer], out: &mut [f32]) {
-        let (d, simd, memory) = (&self.memory.dims, self.simd, &*self.memory);
-        let weights = [self.weights.matrix(gate_up), self.weights.matrix(down)];
+    fn token_mix(&mut self, weights: [Weight; 2], sources: &[Buffer], out: Buffer) {
+        let (d, simd) = (self.dims(), self.model.simd);
+        let weights = weights.map(|w| self.model.weights.matrix(w));
         let grid = Self::grid(d.positions, d.hidden, d.positions, simd.cols());
-        let work = |place: &Place, tile: Tile<'_>, scratch: &mut Scratch| {
-            let sources = sum(memory, sources, place.slot);
-            token_mix(d, simd, &sources, place.cols.start, weights, tile, scratch);
+        let work = |slot: &Slot, place: &Place, tile: Tile<'_>, scratch: &mut Scratch| {
+            let sources = sum(slot, sources);
+            token_mix(&d, simd, &sources, place.cols.start, weights, tile, scratch);
         };
-        for_each_tile(self.shift, out, &grid, self.live, self.left, work, None);
+        self.tiles(Out::Buffer(out), &grid, work, None);
     }
 
-    fn qkv_rope(&mut self, qkv: Weight, sources: &[Buffer], rope: Option<&Rope>, heads: &mut Heads) {
-        let matrix = self.weights.matrix(qkv);
+    fn qkv_rope(&mut self, qkv: Weight, sources: &[Buffer]) {
+        let matrix = self.model.weights.matrix(qkv);
         self.prepare(sources, matrix);
-        let (d, simd, memory) = (&self.memory.dims, self.simd, &*self.memory);
+        let (d, simd, rope) = (self.dims(), self.model.simd, self.model.rope.as_ref());
         let product = [d.positions, d.hidden, 3 * d.hidden];
         let cut = cut(
             simd,
             product,
-            head_unit(d, simd),
+            head_unit(&d, simd),
             self.live.len(),
             self.shift.threads(),
         );
-        let (grid, rows) = (heads.grid(d, cut.rows), self.rows.get());
-        let work = |place: &Place, tile: Tile<'_>, _: &mut Scratch| {
-            let rows = prepared(memory, rows, sources, matrix, place.slot);
-            qkv_rope(d, simd, rows, matrix, rope, place, tile);
+        let work = |slot: &Slot, place: &Place, tile: Tile<'_>, _: &mut Scratch| {
+            qkv_rope(
+                &d,
+                simd,
+                prepared(slot, sources, matrix),
+                matrix,
+                rope,
+                place,
+                tile,
+            );
         };
-        for_each_tile(
-            self.shift,
-            heads.data.get_mut(),
-            &grid,
-            self.live,
-            self.left,
-            work,
-            None,
-        );
+        self.tiles(Out::Heads, &Heads::grid(&d, simd, cut.rows), work, None);
     }
 
-    fn attention(&mut self, heads: &Heads, out: &mut [f32]) {
-        let (d, simd) = (&self.memory.dims, self.simd);
+    fn attention(&mut self, out: Buffer) {
+        let (d, simd) = (self.dims(), self.model.simd);
         let grid = Self::grid(d.positions, d.hidden, simd.cols(), d.head_dim());
-        let work = |place: &Place, tile: Tile<'_>, scratch: &mut Scratch| {
-            attention(d, simd, heads, place, tile, scratch);
-        };
-        for_each_tile(self.shift, out, &grid, self.live, self.left, work, None);
-    }
-
-    fn swiglu(&mut self, gate_up: Weight, input: Buffer, out: &mut [f32]) {
-        let simd = self.simd;
-        let (d, half) = (self.memory.dims, simd.cols() / 2);
-        self.product(
-            gate_up,
-            input,
-            [d.positions, d.inner],
-            half,
-            out,
-            |rows, matrix, place, tile| {
-                swiglu(simd, rows, matrix, place, tile);
-            },
-            None,
-        );
-    }
-
-    fn project_add_norm(&mut self, weight: Weight, input: Buffer, residuals: &[Buffer], out: &mut [f32]) {
-        let (d, simd) = (self.memory.dims, self.simd);
-        let shape = [d.positions, d.hidden];
-        let finish = |memory: &Slots, place: &Place, rows: Tile<'_>| {
-            add_norm(&d, simd, &sum(memory, residuals, place.slot), place, rows);
-        };
-        self.product(
-            weight,
-            input,
-            shape,
-            simd.cols(),
-            out,
-            |rows, matrix, place, tile| {
-                project(simd, rows, matrix, place, tile);
-            },
-            Some(&finish),
-        );
-    }
-
-    fn halt(&self, weight: Weight, bias: Weight, state: Buffer, out: &mut [f32]) {
-        let [weight, bias] = [weight, bias].map(|w| self.weights.plain(w));
-        for &slot in self.live {
-            let state = self.memory.get(state, slot);
-            halt::halt(&self.memory.dims, state, weight, bias, &mut out[2 * slot..][..2]);
-        }
-    }
-
-    fn decode(&mut self, weight: Weight, state: Buffer, out: &mut [f32]) {
-        let (d, simd) = (self.memory.dims, self.simd);
-        let (matrix, memory) = (self.weights.matrix(weight), &*self.memory);
-        let grid = Self::grid(
-            d.tokens,
-            d.vocab,
-            2 * simd.rows(),
-            d.vocab.next_multiple_of(simd.cols()),
-        );
-        let work = |place: &Place, tile: Tile<'_>, _: &mut Scratch| {
-            let cells = &memory.get(state, place.slot)[d.prefix * d.hidden..];
-            project(simd, Rows::F32(cells), matrix, place, tile);
-        };
-        for_each_tile(self.shift, out, &grid, self.live, self.left, work, None);
-        let mut answer = self.memory.take_integers(Buffer::Answer);
-        for &slot in self.live {
-            let logits = &out[slot * d.tokens * d.vocab..][..d.tokens * d.vocab];
-            decode::decode(&d, logits, &mut answer[slot * d.tokens..][..d.tokens]);
-        }
-        self.memory.put_integers(Buffer::Answer, answer);
-    }
-
-    /// A product of rows, `[rows, cols]`, whose columns stay together in units; `finish` gets whole rows.
-    #[allow(clippy::too_many_arguments, reason = "what a product is, once")]
-    fn product(
-        &mut self,
-        weight: Weight,
-        input: Buffer,
-        [rows, cols]: [usize; 2],
-        unit: usize,
-        out: &mut [f32],
-        compute: impl Fn(Rows<'_>, Matrix<'_>, &Place, Tile<'_>) + Sync,
-        finish: Option<&(dyn Fn(&Slots, &Place, Tile<'_>) + Sync)>,
-    ) {
-        let matrix = self.weights.matrix(weight);
-        self.prepare(&[input], matrix);
-        let threads = self.shift.threads();
-        let cut = cut(
-            self.simd,
-            [rows, matrix.k(), cols],
-            unit,
-            self.live.len(),
-            threads,
-        );
-        let grid = Self::grid(rows, cols, cut.rows, cut.cols);
-        let (memory, prepared_rows) = (&*self.memory, self.rows.get());
-        let work = |place: &Place, tile: Tile<'_>, _: &mut Scratch| {
-            let rows = prepared(memory, prepared_rows, &[input], matrix, place.slot);
-            compute(rows, matrix, place, tile);
-        };
-        let finish_rows = |place: &Place, rows: Tile<'_>| {
-            if let Some(finish) = finish {
-                finish(memory, place, rows);
+        let work = |slot: &Slot, place: &Place, tile: Tile<'_>, scratch: &mut Scratch| {
+            if let Some(heads) = &slot.heads {
+                attention(&d, simd, heads, place, tile, scratch);
             }
         };
-        let finish_rows: Option<Finish<'_>> = finish.is_some().then_some(&finish_rows);
-        for_each_tile(self.shift, out, &grid, self.live, self.left, work, finish_rows);
+        self.tiles(Out::Buffer(out), &grid, work, None);
+    }
+
+    fn swiglu(&mut self, gate_up: Weight, input: Buffer, out: Buffer) {
+        let (d, simd) = (self.dims(), self.model.simd);
+        let matrix = self.model.weights.matrix(gate_up);
+        self.prepare(&[input], matrix);
+        let grid = self.product_grid([d.positions, d.hidden, d.inner], simd.cols() / 2);
+        let work = |slot: &Slot, place: &Place, tile: Tile<'_>, _: &mut Scratch| {
+            swiglu(simd, prepared(slot, &[input], matrix), matrix, place, tile);
+        };
+        self.tiles(Out::Buffer(out), &grid, work, None);
+    }
+
+    fn project_add_norm(&mut self, weight: Weight, input: Buffer, residuals: &[Buffer], out: Buffer) {
+        let (d, simd) = (self.dims(), self.model.simd);
+        let matrix = self.model.weights.matrix(weight);
+        self.prepare(&[input], matrix);
+        let grid = self.product_grid([d.positions, matrix.k(), d.hidden], simd.cols());
+        let work = |slot: &Slot, place: &Place, tile: Tile<'_>, _: &mut Scratch| {
+            project(simd, prepared(slot, &[input], matrix), matrix, place, tile);
+        };
+        let finish = |slot: &Slot, place: &Place, rows: Tile<'_>| {
+            add_norm(&d, simd, &sum(slot, residuals), place, rows);
+        };
+        self.tiles(Out::Buffer(out), &grid, work, Some(&finish));
+    }
+
+    fn halt(&mut self, weight: Weight, bias: Weight, state: Buffer) {
+        let [weight, bias] = [weight, bias].map(|w| self.model.weights.plain(w));
+        self.each(|slot| {
+            let mut out = slot.memory.take(Buffer::Halting);
+            halt::halt(
+                &slot.memory.dims,
+                slot.memory.get(state, 0),
+                weight,
+                bias,
+                &mut out,
+            );
+            slot.memory.put(Buffer::Halting, out);
+        });
+    }
+
+    fn decode(&mut self, weight: Weight, state: Buffer) {
+        let (d, simd) = (self.dims(), self.model.simd);
+        let matrix = self.model.weights.matrix(weight);
+        let whole = d.vocab.next_multiple_of(simd.cols());
+        let grid = Self::grid(d.tokens, d.vocab, 2 * simd.rows(), whole);
+        let work = |slot: &Slot, place: &Place, tile: Tile<'_>, _: &mut Scratch| {
+            let cells = &slot.memory.get(state, 0)[d.prefix * d.hidden..];
+            project(simd, Rows::F32(cells), matrix, place, tile);
+        };
+        self.tiles(Out::Buffer(Buffer::Logits), &grid, work, None);
+        self.each(|slot| {
+            let mut answer = slot.memory.take_integers(Buffer::Answer);
+            decode::decode(&d, slot.memory.get(Buffer::Logits, 0), &mut answer);
+            slot.memory.put_integers(Buffer::Answer, answer);
+        });
     }
 
     /// Adds up and quantises the rows that a product with `matrix` reads, unless they are those of a buffer.
     fn prepare(&mut self, sources: &[Buffer], matrix: Matrix<'_>) {
-        let (k, simd, memory) = (matrix.k(), self.simd, &*self.memory);
-        let positions = memory.dims.positions;
+        let (k, simd, positions) = (matrix.k(), self.model.simd, self.dims().positions);
         match matrix {
             Matrix::F32(_) if sources.len() == 1 => {}
             Matrix::F32(_) => {
                 let grid = Self::grid(positions, k, simd.rows(), k);
-                let work = |place: &Place, tile: Tile<'_>, _: &mut Scratch| {
-                    let sum = sum(memory, sources, place.slot);
-                    simd.write_sum(&sum, place.rows.start * k, k, tile);
+                let work = |slot: &Slot, place: &Place, tile: Tile<'_>, _: &mut Scratch| {
+                    simd.write_sum(&sum(slot, sources), place.rows.start * k, k, tile);
                 };
-                for_each_tile(
-                    self.shift,
-                    self.rows.get_mut(),
-                    &grid,
-                    self.live,
-                    self.left,
-                    work,
-                    None,
-                );
+                self.tiles(Out::Rows, &grid, work, None);
             }
             Matrix::Int8(_) => {
                 let stride = Simd::int8_stride(k);
                 let grid = Self::grid(positions, stride, simd.rows(), stride);
-                let work = |place: &Place, mut tile: Tile<'_>, scratch: &mut Scratch| {
-                    let ([row], sum) = (scratch.pieces([k]), sum(memory, sources, place.slot));
+                let work = |slot: &Slot, place: &Place, mut tile: Tile<'_>, scratch: &mut Scratch| {
+                    let ([row], sum) = (scratch.pieces([k]), sum(slot, sources));
                     for (i, position) in place.rows.clone().enumerate() {
-                        match *sum.terms() {
-                            [only] => simd.quantize_row(&only[position * k..][..k], tile.row(i)),
-                            _ => {
-                                simd.write_sum(&sum, position * k, k, Tile::of(row, 1, k, k));
-                                simd.quantize_row(row, tile.row(i));
-                            }
+                        if let [only] = *sum.terms() {
+                            simd.quantize_row(&only[position * k..][..k], tile.row(i));
+                        } else {
+                            simd.write_sum(&sum, position * k, k, Tile::of(row, 1, k, k));
+                            simd.quantize_row(row, tile.row(i));
                         }
                     }
                 };
-                for_each_tile(
-                    self.shift,
-                    self.rows.get_mut(),
-                    &grid,
-                    self.live,
-                    self.left,
-                    work,
-                    None,
-                );
+                self.tiles(Out::Rows, &grid, work, None);
             }
         }
+    }
+
+    /// How a product `[rows, k]` times `[k, cols]` is cut, whose columns stay together in units.
+    fn product_grid(&self, [rows, k, cols]: [usize; 3], unit: usize) -> Grid {
+        let cut = cut(
+            self.model.simd,
+            [rows, k, cols],
+            unit,
+            self.live.len(),
+            self.shift.threads(),
+        );
+        Self::grid(rows, cols, cut.rows, cut.cols)
+    }
+
+    fn dims(&self) -> Dims {
+        self.slots[self.live[0]].memory.dims
     }
 }
 
 /// The sum of a slot's buffers.
-fn sum<'a>(memory: &'a Slots, sources: &[Buffer], slot: usize) -> Sum<'a> {
-    Sum::of(sources.iter().map(|s| memory.get(*s, slot)))
+fn sum<'a>(slot: &'a Slot, sources: &[Buffer]) -> Sum<'a> {
+    Sum::of(sources.iter().map(|s| slot.memory.get(*s, 0)))
 }
 
 /// The rows that [`Run::prepare`] has prepared for a product with `matrix`.
-fn prepared<'a>(
-    memory: &'a Slots,
-    rows: &'a [f32],
-    sources: &[Buffer],
-    matrix: Matrix<'_>,
-    slot: usize,
-) -> Rows<'a> {
-    let (positions, k) = (memory.dims.positions, matrix.k());
-    let of_slot = |width: usize| &rows[slot * positions * width..][..positions * width];
+fn prepared<'a>(slot: &'a Slot, sources: &[Buffer], matrix: Matrix<'_>) -> Rows<'a> {
     match (matrix, sources) {
-        (Matrix::F32(_), [only]) => Rows::F32(memory.get(*only, slot)),
-        (Matrix::F32(_), _) => Rows::F32(of_slot(k)),
-        (Matrix::Int8(_), _) => Rows::Int8(of_slot(Simd::int8_stride(k))),
+        (Matrix::F32(_), [only]) => Rows::F32(slot.memory.get(*only, 0)),
+        (Matrix::F32(_), _) => Rows::F32(&slot.rows),
+        (Matrix::Int8(_), _) => Rows::Int8(&slot.rows),
     }
 }

@@ -14,6 +14,7 @@ mod heads;
 mod instructions;
 mod kernels;
 mod packed;
+mod program;
 mod project;
 mod project_add_norm;
 mod qkv_rope;
@@ -23,15 +24,16 @@ mod token_mix;
 
 use std::sync::Arc;
 
-use super::slots::OnHost;
 use super::{Backend, Loaded, Program};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::weights::Weights;
 pub use cores::physical_cores;
 pub use instructions::Instructions;
-use kernels::CpuKernels;
+use kernels::Model;
 use packed::Prepared;
+use program::CpuProgram;
+use qkv_rope::Rope;
 use simd::{Simd, Team};
 
 /// How products of weights and activations are computed.
@@ -123,7 +125,11 @@ struct CpuWeights {
 
 impl Loaded for CpuWeights {
     fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>> {
-        let kernels = CpuKernels::new(self.team.clone(), self.simd, self.weights.clone(), &plan, slots);
-        Ok(Box::new(OnHost::new(plan, slots, kernels)))
+        let model = Model {
+            simd: self.simd,
+            weights: self.weights.clone(),
+            rope: Rope::of(&plan.dims),
+        };
+        Ok(Box::new(CpuProgram::new(plan, self.team.clone(), model, slots)))
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
@@ -183,16 +183,29 @@ impl Team {
         self.threads.len() + 1
     }
 
-    /// Wakes the team for some jobs, one after the other. Others who want it wait until the shift ends.
-    pub(in super::super) fn shift(&self) -> Shift<'_> {
+    /// Wakes the team for the jobs that `jobs` runs, one after the other. Others who want it wait until they are done.
+    pub(in super::super) fn shift<R>(&self, jobs: impl FnOnce(&mut Shift<'_>) -> R) -> R {
         // A poisoned lock means that a task panicked; scratch memory is never relied on.
-        let scratch = self.caller.lock().unwrap_or_else(|e| e.into_inner());
+        let mut scratch = self.caller.lock().unwrap_or_else(|e| e.into_inner());
         self.desk.open.store(true, Ordering::Release);
+        let _open = Open(&self.desk);
         self.threads
             .iter()
             .map(JoinHandle::thread)
             .for_each(Thread::unpark);
-        Shift { team: self, scratch }
+        jobs(&mut Shift {
+            team: Some(self),
+            scratch: &mut scratch,
+        })
+    }
+}
+
+/// Lets the team park when it goes.
+struct Open<'a>(&'a Desk);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.store(false, Ordering::Release);
     }
 }
 
@@ -213,15 +226,20 @@ impl fmt::Debug for Team {
     }
 }
 
-/// A team that is awake, until this goes.
+/// Who runs jobs: a team that is awake, or the caller alone.
 pub(in super::super) struct Shift<'a> {
-    team: &'a Team,
-    scratch: MutexGuard<'a, Scratch>,
+    team: Option<&'a Team>,
+    scratch: &'a mut Scratch,
 }
 
-impl Shift<'_> {
+impl<'a> Shift<'a> {
+    /// The caller alone, with its memory.
+    pub(in super::super) fn alone(scratch: &'a mut Scratch) -> Shift<'a> {
+        Shift { team: None, scratch }
+    }
+
     pub(in super::super) fn threads(&self) -> usize {
-        self.team.threads()
+        self.team.map_or(1, Team::threads)
     }
 
     /// Runs `work(task, scratch)` for every task below `tasks`, each once, on whichever threads are free.
@@ -229,12 +247,12 @@ impl Shift<'_> {
     /// # Panics
     /// If a task does, after all others are done.
     pub(super) fn run(&mut self, tasks: usize, work: &(impl Fn(usize, &mut Scratch) + Sync)) {
-        if self.team.threads.is_empty() || tasks <= 1 {
-            (0..tasks).for_each(|task| work(task, &mut self.scratch));
+        let Some(team) = self.team.filter(|team| team.threads() > 1 && tasks > 1) else {
+            (0..tasks).for_each(|task| work(task, self.scratch));
             return;
-        }
+        };
         assert!(tasks < 1 << 31, "too many tasks");
-        let desk = &*self.team.desk;
+        let desk = &*team.desk;
         let work: &Work<'_> = work;
         desk.done.store(0, Ordering::Relaxed);
         // Released after the ticket went to NONE: who sees the new number of tasks cannot take the next one of the last job.
@@ -243,7 +261,7 @@ impl Shift<'_> {
             .store((&raw const work).cast_mut().cast(), Ordering::Relaxed);
         let job = (desk.ticket.load(Ordering::Relaxed) >> 32).wrapping_add(1);
         desk.ticket.store(job << 32, Ordering::Release);
-        desk.work(&mut self.scratch);
+        desk.work(self.scratch);
         let mut looks = 0;
         while desk.done.load(Ordering::Acquire) < tasks {
             looks += 1;
@@ -253,11 +271,5 @@ impl Shift<'_> {
         if desk.panicked.swap(false, Ordering::Relaxed) {
             panic!("a kernel of the CPU backend failed; its message is above");
         }
-    }
-}
-
-impl Drop for Shift<'_> {
-    fn drop(&mut self) {
-        self.team.desk.open.store(false, Ordering::Release);
     }
 }

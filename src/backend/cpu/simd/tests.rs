@@ -231,20 +231,21 @@ fn a_team_runs_every_task_once() {
         let team = Team::new(threads).unwrap();
         for tasks in [0, 1, 2, 100, 3] {
             let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
-            let mut shift = team.shift();
-            for _ in 0..50 {
-                shift.run(tasks, &|task: usize, _: &mut Scratch| {
-                    counts[task].fetch_add(1, Ordering::Relaxed);
-                });
-            }
+            team.shift(|shift| {
+                for _ in 0..50 {
+                    shift.run(tasks, &|task: usize, _: &mut Scratch| {
+                        counts[task].fetch_add(1, Ordering::Relaxed);
+                    });
+                }
+            });
             assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 50));
         }
         let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let fail = |task: usize, _: &mut Scratch| assert!(task != 7, "planted");
-            team.shift().run(20, &fail);
+            team.shift(|shift| shift.run(20, &fail));
         }));
         assert!(failed.is_err());
-        team.shift().run(4, &|_: usize, _: &mut Scratch| {});
+        team.shift(|shift| shift.run(4, &|_: usize, _: &mut Scratch| {}));
     }
 }
 
@@ -328,7 +329,7 @@ fn products_of_int8() {
             let panel = [random(depth * cols - cols / 2, 8), vec![0x7f7f_7f7f; cols / 2]].concat();
             let scales: Vec<f32> = noise(cols.max(rows), 9).iter().map(|x| x * 1e-4).collect();
             let bias: Vec<u32> = (0..cols.max(rows))
-                .map(|i| (i as u32).wrapping_sub(9) * 1000)
+                .map(|i| (i as u32).wrapping_sub(9).wrapping_mul(1000))
                 .collect();
             let group = |words| Int8Group {
                 words,

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::team::{Scratch, Shift};
 
@@ -107,11 +107,9 @@ impl<'a> Sum<'a> {
     }
 }
 
-/// How the matrices of a buffer, one for each slot, are cut.
+/// How equal matrices are cut.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Grid {
-    /// Elements from one slot's matrix to the next one's.
-    pub(in super::super) slot_len: usize,
     pub(in super::super) rows: usize,
     pub(in super::super) cols: usize,
     /// Rows of a tile, at least 1.
@@ -122,10 +120,10 @@ pub(in super::super) struct Grid {
     pub(in super::super) stored: Option<usize>,
 }
 
-/// Which tile: its slot, rows and columns.
+/// Which tile: of which matrix, its rows and columns.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Place {
-    pub(in super::super) slot: usize,
+    pub(in super::super) matrix: usize,
     pub(in super::super) rows: Range<usize>,
     pub(in super::super) cols: Range<usize>,
 }
@@ -139,7 +137,7 @@ impl Grid {
         self.cols.div_ceil(self.col_block)
     }
 
-    /// Where a tile starts in its slot, and how far its rows are apart.
+    /// Where a tile starts in its matrix, and how far its rows are apart.
     fn start(&self, place: &Place) -> (usize, usize) {
         let width = self.stored.unwrap_or(self.cols);
         let (matrix, column) = (place.cols.start / width, place.cols.start % width);
@@ -154,50 +152,57 @@ impl Grid {
 /// What a tile's last one does: `(place of the whole rows, the whole rows)`.
 pub(in super::super) type Finish<'a> = &'a (dyn Fn(&Place, Tile<'_>) + Sync);
 
-/// Computes all tiles of the live slots with `work(place, tile, scratch)`, on whichever threads of the team are free.
+/// What [`for_each_tile`] keeps from call to call, so as to allocate nothing.
+#[derive(Debug, Default)]
+pub(in super::super) struct Marks {
+    /// How many tiles are left of each block of rows.
+    left: Vec<AtomicUsize>,
+    /// Where each matrix begins.
+    firsts: Vec<AtomicPtr<f32>>,
+}
+
+/// Computes all tiles of all matrices with `work(place, tile, scratch)`, on whichever threads are free.
 ///
-/// With `finish`, whoever computes the last tile of a block of rows calls it for the whole of these rows. `left` counts what is left of
-/// each block; it grows as needed.
+/// With `finish`, whoever computes the last tile of a block of rows calls it for the whole of these rows.
 pub(in super::super) fn for_each_tile(
     shift: &mut Shift<'_>,
-    out: &mut [f32],
+    matrices: &mut [Vec<f32>],
     grid: &Grid,
-    live: &[usize],
-    left: &mut Vec<AtomicUsize>,
+    marks: &mut Marks,
     work: impl Fn(&Place, Tile<'_>, &mut Scratch) + Sync,
     finish: Option<Finish<'_>>,
 ) {
-    if live.is_empty() || grid.rows == 0 || grid.cols == 0 {
+    if matrices.is_empty() || grid.rows == 0 || grid.cols == 0 {
         return;
     }
     let (row_blocks, col_blocks) = (grid.row_blocks(), grid.col_blocks());
     // What makes the tiles disjoint and keeps them inside.
-    assert!(live.is_sorted_by(|a, b| a < b) && grid.rows * grid.cols <= grid.slot_len);
-    assert!((live[live.len() - 1] + 1) * grid.slot_len <= out.len());
+    assert!(matrices.iter().all(|m| grid.rows * grid.cols <= m.len()));
     assert!(
         grid.stored
             .is_none_or(|width| width.is_multiple_of(grid.col_block))
     );
     assert!(finish.is_none() || grid.stored.is_none());
-    let blocks = live.len() * row_blocks;
+    let blocks = matrices.len() * row_blocks;
+    marks.left.clear();
     if finish.is_some() {
-        left.resize_with(blocks.max(left.len()), AtomicUsize::default);
-        left[..blocks]
-            .iter()
-            .for_each(|l| l.store(col_blocks, Ordering::Relaxed));
+        marks.left.resize_with(blocks, || AtomicUsize::new(col_blocks));
     }
-    let (left, memory) = (&left[..], Memory(out.as_mut_ptr()));
+    marks.firsts.clear();
+    let firsts = matrices.iter_mut().map(|m| AtomicPtr::new(m.as_mut_ptr()));
+    marks.firsts.extend(firsts);
+    let marks = &*marks;
     let task = |index: usize, scratch: &mut Scratch| {
         let (block, col) = (index % blocks, index / blocks);
-        let (slot, row) = (live[block / row_blocks], block % row_blocks);
+        let (matrix, row) = (block / row_blocks, block % row_blocks);
         let rows = row * grid.row_block..grid.rows.min((row + 1) * grid.row_block);
         let cols = col * grid.col_block..grid.cols.min((col + 1) * grid.col_block);
-        let mut place = Place { slot, rows, cols };
+        let mut place = Place { matrix, rows, cols };
         let tile = |place: &Place| {
             let (start, stride) = grid.start(place);
             Tile {
-                // SAFETY: inside `out`, which is borrowed for as long as this function runs, by the checks above.
-                first: unsafe { memory.first().add(slot * grid.slot_len + start) },
+                // SAFETY: inside the matrix, which is borrowed for as long as this function runs, by the checks above.
+                first: unsafe { marks.firsts[matrix].load(Ordering::Relaxed).add(start) },
                 rows: place.rows.len(),
                 cols: place.cols.len(),
                 stride,
@@ -207,7 +212,7 @@ pub(in super::super) fn for_each_tile(
         // The team gives every index to one thread, once; different indices have different tiles.
         work(&place, tile(&place), scratch);
         if let Some(finish) = finish
-            && left[block].fetch_sub(1, Ordering::AcqRel) == 1
+            && marks.left[block].fetch_sub(1, Ordering::AcqRel) == 1
         {
             // All tiles of these rows are done and their borrowers gone: the rows are this thread's.
             place.cols = 0..grid.cols;
@@ -217,17 +222,22 @@ pub(in super::super) fn for_each_tile(
     shift.run(blocks * col_blocks, &task);
 }
 
-/// Memory whose tiles several threads write.
-#[derive(Clone, Copy)]
-struct Memory(*mut f32);
-
-impl Memory {
-    fn first(self) -> *mut f32 {
-        self.0
-    }
+/// Calls `work(item, scratch)` for the chosen items (rising), each by one thread.
+pub(in super::super) fn for_each_chosen<T: Send>(
+    shift: &mut Shift<'_>,
+    items: &mut [T],
+    chosen: &[usize],
+    work: impl Fn(&mut T, &mut Scratch) + Sync,
+) {
+    assert!(chosen.is_sorted_by(|a, b| a < b) && chosen.last().is_none_or(|last| *last < items.len()));
+    let items = AtomicPtr::new(items.as_mut_ptr());
+    let task = |index: usize, scratch: &mut Scratch| {
+        // SAFETY: an item of the slice, which is borrowed for as long as this function runs; as the choice rises and the team gives every
+        // index to one thread, once, nobody else has it.
+        work(
+            unsafe { &mut *items.load(Ordering::Relaxed).add(chosen[index]) },
+            scratch,
+        );
+    };
+    shift.run(chosen.len(), &task);
 }
-
-// SAFETY: only disjoint tiles are made of it, each by one thread.
-unsafe impl Sync for Memory {}
-// SAFETY: as above.
-unsafe impl Send for Memory {}
