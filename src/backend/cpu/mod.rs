@@ -34,7 +34,7 @@ use kernels::Model;
 use packed::Prepared;
 use program::CpuProgram;
 use qkv_rope::Rope;
-use simd::{Simd, Team};
+use simd::{Shift, Simd, Team};
 
 /// How products of weights and activations are computed.
 #[non_exhaustive]
@@ -108,8 +108,9 @@ impl Backend for Cpu {
     }
 
     fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>> {
+        let pack = |shift: &mut Shift<'_>| Prepared::of(weights, self.simd, self.arithmetic, shift);
         Ok(Arc::new(CpuWeights {
-            weights: Arc::new(Prepared::of(weights, self.simd, self.arithmetic)),
+            weights: Arc::new(self.team.shift(pack)),
             team: self.team.clone(),
             simd: self.simd,
         }))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Arithmetic;
 use super::aligned::Aligned;
-use super::simd::{Int8Group, Simd};
+use super::simd::{Int8Group, Shift, Simd, for_each_chosen};
 use crate::weights::{Tensor, Weight, Weights};
 
 /// All weights of a model.
@@ -24,16 +24,23 @@ pub(super) enum Matrix<'a> {
 
 impl Prepared {
     /// Packs them, one after the other, so that never all are there twice.
-    pub(super) fn of(weights: Weights, simd: Simd, arithmetic: Arithmetic) -> Prepared {
+    pub(super) fn of(
+        weights: Weights,
+        simd: Simd,
+        arithmetic: Arithmetic,
+        shift: &mut Shift<'_>,
+    ) -> Prepared {
         let mut prepared = Prepared::default();
         for (weight, tensor) in weights.into_tensors() {
             match (Order::of(weight, &tensor, simd), arithmetic) {
                 // The answer head is small, and its rounding would be seen in the answer at once.
                 (Some(order), Arithmetic::Int8) if weight != Weight::LmHead => {
-                    prepared.int8.insert(weight, Int8Packed::of(&order, &tensor));
+                    prepared
+                        .int8
+                        .insert(weight, Int8Packed::of(&order, &tensor, shift));
                 }
                 (Some(order), _) => {
-                    prepared.floats.insert(weight, Packed::of(&order, &tensor));
+                    prepared.floats.insert(weight, Packed::of(&order, &tensor, shift));
                 }
                 (None, _) => {
                     let mut data = Aligned::zeros(tensor.data.len());
@@ -118,6 +125,43 @@ impl Order {
     }
 }
 
+impl Order {
+    /// A group of `f32`.
+    fn pack(&self, tensor: &Tensor, index: usize, group: &mut [f32]) {
+        /// Of k at a time: what is written stays in the nearest cache.
+        const BLOCK: usize = 64;
+        let (k, width) = (self.k, self.width);
+        for (block, out) in group.chunks_mut(BLOCK * width).enumerate() {
+            for lane in 0..width {
+                let Some(row) = self.row(index, lane) else {
+                    continue;
+                };
+                let from = &tensor.data[row * k + block * BLOCK..][..out.len() / width];
+                for (to, from) in out.chunks_exact_mut(width).zip(from) {
+                    to[lane] = *from;
+                }
+            }
+        }
+    }
+
+    /// A lane of a group in int8; its sum, and what a byte is worth.
+    fn pack_int8(&self, row: &[f32], lane: usize, words: &mut [u32]) -> (i32, f32) {
+        // 1.5 * 2^23: adding it leaves the rounded number in the last bits.
+        const ROUND: f32 = 12_582_912.0;
+        let largest = row.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        let factor = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+        let byte = |x: f32| (x * factor + ROUND).to_bits() as u8;
+        let mut sum = 0;
+        for (words, four) in words.chunks_exact_mut(self.width).zip(row.chunks(4)) {
+            let mut bytes = [0u8; 4];
+            bytes.iter_mut().zip(four).for_each(|(b, x)| *b = byte(*x));
+            sum += bytes.iter().map(|b| i32::from(*b as i8)).sum::<i32>();
+            words[lane] = u32::from_ne_bytes(bytes);
+        }
+        (sum, largest / 127.0)
+    }
+}
+
 /// A matrix of `f32`: group after group, and in each k after k the elements of its rows. What is missing from the last group is zero.
 #[derive(Debug)]
 pub(super) struct Packed {
@@ -128,29 +172,18 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    fn of(order: &Order, tensor: &Tensor) -> Packed {
-        /// Of k at a time: what is written stays in the nearest cache.
-        const BLOCK: usize = 64;
-        let (k, width) = (order.k, order.width);
-        let mut data = Aligned::zeros(order.groups() * k * width);
-        let groups = data.get_mut().chunks_exact_mut((k * width).max(1));
-        for (index, group) in groups.enumerate() {
-            for (block, out) in group.chunks_mut(BLOCK * width).enumerate() {
-                for lane in 0..width {
-                    let Some(row) = order.row(index, lane) else {
-                        continue;
-                    };
-                    let from = &tensor.data[row * k + block * BLOCK..][..out.len() / width];
-                    for (to, from) in out.chunks_exact_mut(width).zip(from) {
-                        to[lane] = *from;
-                    }
-                }
-            }
-        }
+    fn of(order: &Order, tensor: &Tensor, shift: &mut Shift<'_>) -> Packed {
+        let len = order.k * order.width;
+        let mut data = Aligned::zeros(order.groups() * len);
+        let mut groups: Vec<_> = data.get_mut().chunks_exact_mut(len.max(1)).enumerate().collect();
+        let all: Vec<usize> = (0..groups.len()).collect();
+        for_each_chosen(shift, &mut groups, &all, |(index, group), _| {
+            order.pack(tensor, *index, group);
+        });
         Packed {
             data,
-            group: k * width,
-            k,
+            group: len,
+            k: order.k,
         }
     }
 
@@ -172,38 +205,37 @@ pub(super) struct Int8Packed {
 }
 
 impl Int8Packed {
-    fn of(order: &Order, tensor: &Tensor) -> Int8Packed {
+    fn of(order: &Order, tensor: &Tensor, shift: &mut Shift<'_>) -> Int8Packed {
         let (k, width) = (order.k, order.width);
-        let (groups, depth) = (order.groups(), k.div_ceil(4));
-        let mut packed = Int8Packed {
-            words: Aligned::zeros(groups * depth * width),
-            bias: Aligned::zeros(groups * width),
-            scale: Aligned::zeros(groups * width),
+        let (lanes, len) = (order.groups() * width, k.div_ceil(4) * width);
+        let (mut words, mut bias, mut scale) = (
+            Aligned::zeros(order.groups() * len),
+            Aligned::zeros(lanes),
+            Aligned::zeros(lanes),
+        );
+        let of_group = words.get_mut().chunks_exact_mut(len.max(1));
+        let of_lanes = bias
+            .get_mut()
+            .chunks_exact_mut(width)
+            .zip(scale.get_mut().chunks_exact_mut(width));
+        let mut groups: Vec<_> = of_group.zip(of_lanes).enumerate().collect();
+        let all: Vec<usize> = (0..groups.len()).collect();
+        for_each_chosen(shift, &mut groups, &all, |(index, (words, (bias, scale))), _| {
+            for lane in 0..width {
+                let Some(row) = order.row(*index, lane) else {
+                    continue;
+                };
+                let (sum, worth) = order.pack_int8(&tensor.data[row * k..][..k], lane, words);
+                (bias[lane], scale[lane]) = ((-128 * sum) as u32, worth);
+            }
+        });
+        Int8Packed {
+            words,
+            bias,
+            scale,
             width,
             k,
-        };
-        for (group, lane) in (0..groups).flat_map(|g| (0..width).map(move |l| (g, l))) {
-            let Some(row) = order.row(group, lane) else {
-                continue;
-            };
-            let row = &tensor.data[row * k..][..k];
-            let largest = row.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-            let factor = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-            let mut sum = 0;
-            let words = &mut packed.words.get_mut()[group * depth * width..][..depth * width];
-            for (words, four) in words.chunks_exact_mut(width).zip(row.chunks(4)) {
-                let mut bytes = [0u8; 4];
-                for (byte, x) in bytes.iter_mut().zip(four) {
-                    let rounded = (x * factor).round_ties_even() as i8;
-                    sum += i32::from(rounded);
-                    *byte = rounded as u8;
-                }
-                words[lane] = u32::from_ne_bytes(bytes);
-            }
-            packed.bias.get_mut()[group * width + lane] = (-128 * sum) as u32;
-            packed.scale.get_mut()[group * width + lane] = largest / 127.0;
         }
-        packed
     }
 
     /// A panel or a strip.

@@ -82,7 +82,7 @@ pub(super) fn turn(head: &mut [f32], cos: &[f32], sin: &[f32]) {
 
 /// A whole number in -127 .. 127 as a byte, 128 too large.
 #[inline(always)]
-fn byte(x: f32) -> u8 {
+pub(super) fn byte(x: f32) -> u8 {
     // 1.5 * 2^23: adding it leaves the rounded number in the last bits.
     (x + 12_582_912.0).to_bits() as u8 ^ 0x80
 }
@@ -98,20 +98,18 @@ fn scales(largest: u32) -> (f32, f32) {
     (127.0 / largest, largest / 127.0)
 }
 
-/// Quantises a row to bytes, those beyond it zero; what a byte is worth.
+/// What [`scales`] is for a row.
 #[inline(always)]
-pub(super) fn quantize_row(x: &[f32], bytes: &mut [u8]) -> f32 {
+pub(super) fn scales_of(x: &[f32]) -> (f32, f32) {
     let mut lanes = [0u32; LANES];
-    for chunk in x.chunks(LANES) {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
         for (lane, x) in lanes.iter_mut().zip(chunk) {
             *lane = (*lane).max(x.abs().to_bits());
         }
     }
-    let (factor, scale) = scales(lanes.into_iter().fold(0, u32::max));
-    let (head, tail) = bytes.split_at_mut(x.len());
-    head.iter_mut().zip(x).for_each(|(b, x)| *b = byte(x * factor));
-    tail.fill(0x80);
-    scale
+    let all = lanes.into_iter().chain(rest.iter().map(|x| x.abs().to_bits()));
+    scales(all.fold(0, u32::max))
 }
 
 /// Quantises the columns of x `[rows, width]` to words `[rows / 4, width]` of four rows each, those beyond it zero; what a byte of each

@@ -50,7 +50,7 @@ macro_rules! table {
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn quantize_row(x: &[f32], bytes: &mut [u8]) -> f32 {
-                elementwise::quantize_row(x, bytes)
+                unsafe { micro_int8::quantize_row::<W>(x, bytes) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32]) {

@@ -1,6 +1,7 @@
 //! The products of [`micro`](super::micro) with int8: bytes of activations, 128 too large so as to have no sign, times bytes of weights
 //! with one. The sums are exact; they start at minus 128 times the sum of the weights.
 
+use super::elementwise::{byte, scales_of};
 use super::lanes::{Lanes, silu_mul};
 use super::micro::{store, store_half};
 use super::words::Words;
@@ -146,4 +147,28 @@ pub(super) unsafe fn gate_rows<W: Words, const M: usize>(p: &Int8Product) {
             store(gated, p.c.add(i * p.c_stride), p.n);
         }
     }
+}
+
+/// Quantises a row to bytes, those beyond it zero; what a byte is worth.
+///
+/// # Safety
+/// As for [`Lanes`]; `bytes` is as long as `x` or longer.
+#[inline(always)]
+pub(super) unsafe fn quantize_row<W: Words>(x: &[f32], bytes: &mut [u8]) -> f32 {
+    let (factor, scale) = scales_of(x);
+    let whole = x.len() - x.len() % W::Floats::N;
+    // SAFETY: the caller vouches for the instruction set; a vector from `i` on ends at or before `whole`, which is inside both.
+    unsafe {
+        let factor = W::Floats::splat(factor);
+        for i in (0..whole).step_by(W::Floats::N) {
+            W::store_bytes(
+                W::Floats::load(x.as_ptr().add(i)).mul(factor),
+                bytes.as_mut_ptr().add(i),
+            );
+        }
+    }
+    bytes[whole..].fill(0x80);
+    let rest = bytes[whole..].iter_mut().zip(&x[whole..]);
+    rest.for_each(|(b, x)| *b = byte(x * factor));
+    scale
 }

@@ -1,5 +1,6 @@
 //! What products of int8 need of an instruction set: a vector of 32-bit words, each four bytes along k or a sum.
 
+use super::elementwise::byte;
 use super::lanes::Lanes;
 use super::portable::Portable;
 
@@ -16,6 +17,8 @@ pub(super) trait Words: Copy {
     unsafe fn dot(self, unsigned: Self, signed: Self) -> Self;
     /// The words as whole numbers with a sign.
     unsafe fn to_floats(self) -> Self::Floats;
+    /// Rounds to whole numbers, in -127 .. 127, and stores each as a byte, 128 too large.
+    unsafe fn store_bytes(x: Self::Floats, to: *mut u8);
 }
 
 /// Words as arrays.
@@ -48,6 +51,15 @@ impl Words for PortableWords {
     #[inline(always)]
     unsafe fn to_floats(self) -> Portable {
         Portable::from(self.0.map(|x| x as i32 as f32))
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(x: Portable, to: *mut u8) {
+        let mut floats = [0.0; 4];
+        // SAFETY: four floats fit; the caller vouches for four bytes.
+        unsafe {
+            x.store(floats.as_mut_ptr());
+            to.cast::<[u8; 4]>().write_unaligned(floats.map(byte));
+        }
     }
 }
 
@@ -96,6 +108,13 @@ mod x86 {
         unsafe fn to_floats(self) -> Avx512 {
             Avx512(unsafe { _mm512_cvtepi32_ps(self.0) })
         }
+        #[inline(always)]
+        unsafe fn store_bytes(x: Avx512, to: *mut u8) {
+            unsafe {
+                let words = _mm512_add_epi32(_mm512_cvtps_epi32(x.0), _mm512_set1_epi32(128));
+                _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(words));
+            }
+        }
     }
 
     /// Eight words; asks for AVX2, and AVX-VNNI if so.
@@ -134,6 +153,18 @@ mod x86 {
         #[inline(always)]
         unsafe fn to_floats(self) -> Avx2 {
             Avx2(unsafe { _mm256_cvtepi32_ps(self.0) })
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(x: Avx2, to: *mut u8) {
+            unsafe {
+                let words = _mm256_add_epi32(_mm256_cvtps_epi32(x.0), _mm256_set1_epi32(128));
+                let (low, high) = (
+                    _mm256_castsi256_si128(words),
+                    _mm256_extracti128_si256::<1>(words),
+                );
+                let halves = _mm_packs_epi32(low, high);
+                _mm_storel_epi64(to.cast(), _mm_packus_epi16(halves, halves));
+            }
         }
     }
 }
@@ -181,6 +212,16 @@ mod arm {
         #[inline(always)]
         unsafe fn to_floats(self) -> Neon {
             Neon(unsafe { vcvtq_f32_s32(vreinterpretq_s32_u32(self.0)) })
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(x: Neon, to: *mut u8) {
+            unsafe {
+                let words = vaddq_s32(vcvtnq_s32_f32(x.0), vdupq_n_s32(128));
+                let halves = vreinterpret_u16_s16(vmovn_s32(words));
+                let bytes = vmovn_u16(vcombine_u16(halves, halves));
+                to.cast::<u32>()
+                    .write_unaligned(vget_lane_u32::<0>(vreinterpret_u32_u8(bytes)));
+            }
         }
     }
 }
