@@ -135,6 +135,9 @@ pub(super) fn run(
     }
 }
 
+/// What is done with whole rows of a slot, once all their tiles are there.
+type FinishRows<'a> = &'a (dyn Fn(&Slot, &Place, Tile<'_>) + Sync);
+
 /// Calls as they run.
 struct Run<'a, 'b> {
     model: &'a Model,
@@ -178,7 +181,7 @@ impl Run<'_, '_> {
         out: Out,
         grid: &Grid,
         work: impl Fn(&Slot, &Place, Tile<'_>, &mut Scratch) + Sync,
-        finish: Option<&(dyn Fn(&Slot, &Place, Tile<'_>) + Sync)>,
+        finish: Option<FinishRows<'_>>,
     ) {
         let (slots, desk) = (&mut *self.slots, &mut *self.desk);
         for slot in self.live {

@@ -69,7 +69,7 @@ pub(super) unsafe fn exp2<V: Lanes>(x: V) -> V {
         0.009_618_438,
         0.055_503_324,
         0.240_226_48,
-        0.693_147_2,
+        std::f32::consts::LN_2,
         1.0,
     ];
     // SAFETY: the caller vouches for the instruction set.
