@@ -1,7 +1,6 @@
-use std::ops::Range;
-
-use super::simd::{Matrix, matmul};
-use super::tiles::Sum;
+use super::packed::Matrix;
+use super::project::{Rows, project};
+use super::simd::{Place, Simd, Tile};
 use crate::plan::Dims;
 
 /// Cosines and sines of every position, `[L, head width / 2]` each.
@@ -23,46 +22,28 @@ impl Rope {
         let (sin, cos) = angles.map(f32::sin_cos).unzip();
         Some(Rope { cos, sin })
     }
-
-    /// Turns one head of one position.
-    fn turn(&self, position: usize, head: &mut [f32]) {
-        let half = head.len() / 2;
-        let (low, high) = head.split_at_mut(half);
-        let table = self.cos[position * half..]
-            .iter()
-            .zip(&self.sin[position * half..]);
-        for ((a, b), (cos, sin)) in low.iter_mut().zip(high).zip(table) {
-            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
-        }
-    }
 }
 
-/// Some rows of: s `[L, D]`, qkv turned to `[D, 3D]` -> `[L, 3D]`, queries and keys turned.
+/// Some rows and whole heads of: s `[L, D]`, qkv `[3D, D]` -> `[L, 3D]`, queries and keys turned.
 pub(super) fn qkv_rope(
     d: &Dims,
-    sources: &Sum<'_>,
-    rows: Range<usize>,
-    qkv: &[f32],
+    simd: Simd,
+    s: Rows<'_>,
+    qkv: Matrix<'_>,
     rope: Option<&Rope>,
-    out: &mut [f32],
+    place: &Place,
+    mut out: Tile<'_>,
 ) {
-    let h = d.hidden;
-    let mut s = vec![0.0; rows.len() * h];
-    sources.write(rows.start * h..rows.end * h, &mut s);
-    matmul(
-        [rows.len(), 3 * h, h],
-        1.0,
-        Matrix::rows(&s, h),
-        Matrix::rows(qkv, 3 * h),
-        out,
-        3 * h,
-    );
-    if let Some(rope) = rope {
-        for (position, row) in rows.zip(out.chunks_exact_mut(3 * h)) {
-            // The first 2D elements are the heads of the queries, then those of the keys.
-            row[..2 * h]
-                .chunks_exact_mut(d.head_dim())
-                .for_each(|head| rope.turn(position, head));
+    let (rows, cols) = (out.rows(), out.cols());
+    project(simd, s, qkv, place, out.part(0..rows, 0..cols));
+    let Some(rope) = rope else { return };
+    // The first 2D columns are the heads of the queries, then those of the keys.
+    let turned = (2 * d.hidden).saturating_sub(place.cols.start).min(cols);
+    let half = d.head_dim() / 2;
+    for (i, position) in place.rows.clone().enumerate() {
+        let angles = position * half..(position + 1) * half;
+        for head in out.row(i)[..turned].chunks_exact_mut(d.head_dim()) {
+            simd.turn(head, &rope.cos[angles.clone()], &rope.sin[angles.clone()]);
         }
     }
 }

@@ -1,23 +1,21 @@
-use std::ops::Range;
+use super::packed::Matrix;
+use super::project::{Rows, each};
+use super::simd::{Place, Simd, Tile};
 
-use super::simd::{Matrix, matmul, silu_mul};
-use crate::plan::Dims;
-
-/// Some rows of: input `[L, D]`, gate_up turned to `[D, 2I]` -> `[L, I]`.
-pub(super) fn swiglu(d: &Dims, input: &[f32], rows: Range<usize>, gate_up: &[f32], out: &mut [f32]) {
-    let (h, i) = (d.hidden, d.inner);
-    let input = Matrix::rows(&input[rows.start * h..], h);
-    let mut projected = vec![0.0; rows.len() * 2 * i];
-    matmul(
-        [rows.len(), 2 * i, h],
-        1.0,
-        input,
-        Matrix::rows(gate_up, 2 * i),
-        &mut projected,
-        2 * i,
-    );
-    for (row, out) in projected.chunks_exact(2 * i).zip(out.chunks_exact_mut(i)) {
-        let (gate, up) = row.split_at(i);
-        silu_mul(gate, up, out);
-    }
+/// Some rows and columns of: input `[L, D]`, gate_up `[2I, D]` -> silu(gate) * up `[L, I]`.
+pub(super) fn swiglu(simd: Simd, input: Rows<'_>, gate_up: Matrix<'_>, place: &Place, out: Tile<'_>) {
+    each(simd, simd.cols() / 2, place, out, |panel, row, tile| {
+        match (input, gate_up) {
+            (Rows::F32(input), Matrix::F32(weight)) => {
+                let k = Matrix::F32(weight).k();
+                simd.gate_columns(&input[row * k..], k, k, weight.group(panel), tile);
+            }
+            (Rows::Int8(input), Matrix::Int8(weight)) => {
+                let k = Matrix::Int8(weight).k();
+                let rows = &input[row * Simd::int8_stride(k)..];
+                simd.int8_gate_columns(rows, k, weight.group(panel), tile);
+            }
+            _ => unreachable!("rows are quantised for matrices of int8, and for them alone"),
+        }
+    });
 }

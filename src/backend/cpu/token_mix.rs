@@ -1,79 +1,85 @@
-use rayon::prelude::*;
-
-use super::simd::{Matrix, matmul, rms_norm_columns, silu_mul};
-use super::tiles::{Sum, run_tiles};
+use super::packed::{Int8Packed, Matrix, Packed};
+use super::simd::{Scratch, Simd, Sum, Tile};
 use crate::plan::Dims;
 
-/// Channels of a tile.
-const TILE: usize = 32;
-
-/// s `[L, D]` of each live slot, gate_up `[2T, L]`, down `[L, T]` -> `[L, D]`.
+/// Some channels from `first` on of: s `[L, D]`, gate_up `[2T, L]`, down `[L, T]` -> `[L, D]`.
 ///
-/// A tile of channels `[L, C]` is a matrix on whose left the weights are multiplied, so nothing is transposed; the tiles are
-/// computed in `channels` and then put back into the rows of `out`.
-pub(super) fn token_mix<'a>(
+/// The weights stand on the left of the channels `[L, C]`, so nothing is transposed, and all but the weights stays in the nearest caches.
+pub(super) fn token_mix(
     d: &Dims,
-    live: &[usize],
-    sources: impl Fn(usize) -> Sum<'a> + Sync,
-    gate_up: &[f32],
-    down: &[f32],
-    channels: &mut Vec<f32>,
-    out: &mut [f32],
+    simd: Simd,
+    sources: &Sum<'_>,
+    first: usize,
+    weights: [Matrix<'_>; 2],
+    mut out: Tile<'_>,
+    scratch: &mut Scratch,
 ) {
-    let slot_len = d.positions * d.hidden;
-    channels.resize(out.len(), 0.0);
-    run_tiles(
-        channels,
-        slot_len,
-        d.positions * TILE,
-        live,
-        |slot, index, tile| {
-            mix(d, &sources(slot), index * TILE, gate_up, down, tile);
-        },
-    );
-    out.par_chunks_exact_mut(slot_len)
-        .zip(channels.par_chunks_exact(slot_len))
-        .enumerate()
-        .for_each(|(slot, (out, channels))| {
-            if live.binary_search(&slot).is_ok() {
-                for (index, tile) in channels.chunks(d.positions * TILE).enumerate() {
-                    let width = tile.len() / d.positions;
-                    for (row, from) in out.chunks_exact_mut(d.hidden).zip(tile.chunks_exact(width)) {
-                        row[index * TILE..][..width].copy_from_slice(from);
-                    }
-                }
-            }
-        });
+    let (l, t, width) = (d.positions, d.token_inner, simd.cols());
+    let words = match weights {
+        [Matrix::Int8(_), _] => [l.div_ceil(4) * width, t.div_ceil(4) * width],
+        _ => [0, 0],
+    };
+    let ([s, gated, scale], words) = scratch.pieces_and_words([l * width, t * width, width], words);
+    if out.cols() < width {
+        s.fill(0.0);
+    }
+    simd.write_sum(sources, first, d.hidden, Tile::of(s, l, out.cols(), width));
+    match weights {
+        [Matrix::F32(gate_up), Matrix::F32(down)] => mix(simd, [gate_up, down], s, gated, &mut out),
+        [Matrix::Int8(gate_up), Matrix::Int8(down)] => {
+            mix_int8(simd, [gate_up, down], s, gated, words, scale, &mut out);
+        }
+        _ => unreachable!("both matrices are of one kind"),
+    }
+    simd.add_norm_columns(&mut out, s, scale, d.eps);
 }
 
-/// One tile of channels from `first` on: out `[L, C]`.
-fn mix(d: &Dims, sources: &Sum<'_>, first: usize, gate_up: &[f32], down: &[f32], out: &mut [f32]) {
-    let (l, t) = (d.positions, d.token_inner);
-    let width = out.len() / l;
-    let mut s = vec![0.0; out.len()];
-    for (row, s) in s.chunks_exact_mut(width).enumerate() {
-        let start = row * d.hidden + first;
-        sources.write(start..start + width, s);
+/// `out = down silu(gate s) * (up s)`, with s `[L, C]` and room `[T, C]` for what is gated.
+fn mix(simd: Simd, [gate_up, down]: [&Packed; 2], s: &[f32], gated: &mut [f32], out: &mut Tile<'_>) {
+    let width = simd.cols();
+    let (l, t) = (s.len() / width, gated.len() / width);
+    each_strip(
+        simd.rows() / 2,
+        &mut Tile::of(gated, t, width, width),
+        |strip, tile| {
+            simd.gate_rows(gate_up.group(strip), l, s, tile);
+        },
+    );
+    each_strip(simd.rows(), out, |strip, tile| {
+        simd.product_columns(down.group(strip), simd.rows(), t, gated, tile, false);
+    });
+}
+
+/// The same in int8, with room for the channels as words and for what a byte of each is worth.
+fn mix_int8(
+    simd: Simd,
+    [gate_up, down]: [&Int8Packed; 2],
+    s: &[f32],
+    gated: &mut [f32],
+    [words, gated_words]: [&mut [u32]; 2],
+    scale: &mut [f32],
+    out: &mut Tile<'_>,
+) {
+    let width = simd.cols();
+    let (l, t) = (s.len() / width, gated.len() / width);
+    simd.quantize_columns(s, words, scale);
+    each_strip(
+        simd.rows() / 2,
+        &mut Tile::of(gated, t, width, width),
+        |strip, tile| {
+            simd.int8_gate_rows(gate_up.group(strip), l, (words, scale), tile);
+        },
+    );
+    simd.quantize_columns(gated, gated_words, scale);
+    each_strip(simd.rows(), out, |strip, tile| {
+        simd.int8_product_columns(down.group(strip), t, (gated_words, scale), tile);
+    });
+}
+
+/// Calls `compute(strip, tile)` for strips of so many rows.
+fn each_strip(height: usize, out: &mut Tile<'_>, compute: impl Fn(usize, Tile<'_>)) {
+    let (rows, cols) = (out.rows(), out.cols());
+    for (strip, row) in (0..rows).step_by(height).enumerate() {
+        compute(strip, out.part(row..rows.min(row + height), 0..cols));
     }
-    let mut projected = vec![0.0; 2 * t * width];
-    matmul(
-        [2 * t, width, l],
-        1.0,
-        Matrix::rows(gate_up, l),
-        Matrix::rows(&s, width),
-        &mut projected,
-        width,
-    );
-    let (gate, up) = projected.split_at(t * width);
-    let mut gated = vec![0.0; t * width];
-    silu_mul(gate, up, &mut gated);
-    matmul(
-        [l, width, t],
-        1.0,
-        Matrix::rows(down, t),
-        Matrix::rows(&gated, width),
-        out,
-        width,
-    );
-    rms_norm_columns(out, &s, width, d.eps);
 }

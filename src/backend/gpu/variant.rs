@@ -194,6 +194,10 @@ mod tests {
             input: Buffer::Mixed,
             out: Buffer::Gated,
         };
+        let attention = Call::Attention {
+            qkv: Buffer::Qkv,
+            out: Buffer::Attended,
+        };
         let halt = Call::Halt {
             weight: Weight::QHead,
             bias: Weight::QHeadBias,

@@ -158,7 +158,7 @@ pub(crate) struct Shared {
     /// Number format of the weights of the blocks [default: f32].
     #[arg(long, global = true, value_name = "FORMAT", value_parser = formats())]
     pub(crate) dtype: Option<Format>,
-    /// Threads of the CPU [default: all].
+    /// Threads of the CPU [default: one a core].
     #[arg(long, global = true, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub(crate) threads: Option<usize>,
     /// Puzzles at work at the same time [default: 16; 1 for bench].

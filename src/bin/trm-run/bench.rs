@@ -106,9 +106,7 @@ pub(crate) fn run(shared: &Shared, args: &BenchArgs, cancel: CancelToken) -> Res
 
 /// Threads that the CPU runs on.
 fn threads(shared: &Shared) -> usize {
-    shared
-        .threads
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    shared.threads.unwrap_or_else(trm::backend::cpu::physical_cores)
 }
 
 /// The most memory that this process has had, in MB of 2^20 bytes, where the system tells.

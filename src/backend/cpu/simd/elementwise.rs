@@ -1,106 +1,138 @@
-//! Loops over elements, written so that the compiler turns them into vector instructions: sums run in eight fixed lanes.
+//! Loops over elements, for the compiler to turn into vector instructions: sums run in fixed lanes.
 
-const LANES: usize = 8;
+use super::tile::{Sum, Tile};
 
-/// e^x, relative error below 2e-7 on [-87, 88], clamped outside.
-///
-/// x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor polynomial, 2^n through the exponent's bits.
+/// Lanes of a sum: the widest vector.
+const LANES: usize = 16;
+
+/// `x += sum`, then divides by the root mean square.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it leaves the rounded integer in the low bits.
-    let x = x.clamp(-87.0, 88.0);
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
-    let p = 1.0 / 5040.0;
-    let p = p * r + 1.0 / 720.0;
-    let p = p * r + 1.0 / 120.0;
-    let p = p * r + 1.0 / 24.0;
-    let p = p * r + 1.0 / 6.0;
-    let p = p * r + 0.5;
-    let p = p * r + 1.0;
-    let p = p * r + 1.0;
-    let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
-    p * scale
-}
-
-/// `out = silu(gate) * up`.
-pub(in super::super) fn silu_mul(gate: &[f32], up: &[f32], out: &mut [f32]) {
-    for ((o, &g), &u) in out.iter_mut().zip(gate).zip(up) {
-        *o = g / (1.0 + exp(-g)) * u;
+pub(super) fn add_norm(x: &mut [f32], sum: &Sum<'_>, start: usize, eps: f32) {
+    for term in sum.terms() {
+        let term = &term[start..start + x.len()];
+        x.iter_mut().zip(term).for_each(|(x, t)| *x += t);
     }
-}
-
-fn sum_of_squares(x: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let chunks = x.chunks_exact(LANES);
     let tail: f32 = chunks.remainder().iter().map(|v| v * v).sum();
     for chunk in chunks {
         lanes.iter_mut().zip(chunk).for_each(|(l, v)| *l += v * v);
     }
-    lanes.iter().sum::<f32>() + tail
-}
-
-/// `x += residual`, then divides by the root mean square.
-pub(in super::super) fn rms_norm(x: &mut [f32], residual: &[f32], eps: f32) {
-    x.iter_mut().zip(residual).for_each(|(x, r)| *x += r);
-    let scale = 1.0 / (sum_of_squares(x) / x.len() as f32 + eps).sqrt();
+    let scale = 1.0 / ((lanes.iter().sum::<f32>() + tail) / x.len() as f32 + eps).sqrt();
     x.iter_mut().for_each(|v| *v *= scale);
 }
 
-/// The same along the columns of x `[rows, columns]`.
-pub(in super::super) fn rms_norm_columns(x: &mut [f32], residual: &[f32], columns: usize, eps: f32) {
-    let mut scale = vec![0.0f32; columns];
-    for (row, residual) in x.chunks_exact_mut(columns).zip(residual.chunks_exact(columns)) {
-        for ((x, r), s) in row.iter_mut().zip(residual).zip(&mut scale) {
+/// `x += residual` `[rows, width]`, then divides each column by its root mean square. `scale` is room for `width` elements.
+#[inline(always)]
+pub(super) fn add_norm_columns(x: &mut Tile<'_>, residual: &[f32], scale: &mut [f32], eps: f32) {
+    let (rows, width) = (x.rows(), scale.len());
+    scale.fill(0.0);
+    for (i, residual) in residual.chunks_exact(width).enumerate().take(rows) {
+        for ((x, r), s) in x.row(i).iter_mut().zip(residual).zip(scale.iter_mut()) {
             *x += r;
             *s += *x * *x;
         }
     }
-    let rows = (x.len() / columns) as f32;
-    scale.iter_mut().for_each(|s| *s = 1.0 / (*s / rows + eps).sqrt());
-    for row in x.chunks_exact_mut(columns) {
-        row.iter_mut().zip(&scale).for_each(|(x, s)| *x *= s);
+    for s in scale.iter_mut() {
+        *s = 1.0 / (*s / rows as f32 + eps).sqrt();
+    }
+    for i in 0..rows {
+        x.row(i).iter_mut().zip(scale.iter()).for_each(|(x, s)| *x *= s);
     }
 }
 
-/// Softmax of a row of scores, in place.
-pub(in super::super) fn softmax(scores: &mut [f32]) {
-    let mut lanes = [f32::MIN; LANES];
-    for chunk in scores.chunks(LANES) {
-        lanes.iter_mut().zip(chunk).for_each(|(l, v)| *l = l.max(*v));
-    }
-    let max = lanes.iter().copied().fold(f32::MIN, f32::max);
-    scores.iter_mut().for_each(|s| *s = exp(*s - max));
-    let mut sums = [0.0f32; LANES];
-    for chunk in scores.chunks(LANES) {
-        sums.iter_mut().zip(chunk).for_each(|(l, v)| *l += v);
-    }
-    let scale = 1.0 / sums.iter().sum::<f32>();
-    scores.iter_mut().for_each(|s| *s *= scale);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exp_is_accurate() {
-        let mut worst = 0.0f64;
-        for i in -870_000..=880_000 {
-            let x = i as f32 / 10_000.0;
-            let exact = (x as f64).exp();
-            worst = worst.max(((exp(x) as f64 - exact) / exact).abs());
+/// Writes a rectangle of a sum, added from left to right: its rows start at `start` and are `stride` apart.
+#[inline(always)]
+pub(super) fn write_sum(sum: &Sum<'_>, start: usize, stride: usize, out: &mut Tile<'_>) {
+    let cols = out.cols();
+    for i in 0..out.rows() {
+        let range = start + i * stride..start + i * stride + cols;
+        let row = out.row(i);
+        match *sum.terms() {
+            [a] => row.copy_from_slice(&a[range]),
+            [a, b] => {
+                let terms = a[range.clone()].iter().zip(&b[range]);
+                row.iter_mut().zip(terms).for_each(|(o, (a, b))| *o = a + b);
+            }
+            [a, b, c, ref rest @ ..] => {
+                let ab = a[range.clone()].iter().zip(&b[range.clone()]);
+                let abc = ab.zip(&c[range.clone()]);
+                row.iter_mut()
+                    .zip(abc)
+                    .for_each(|(o, ((a, b), c))| *o = a + b + c);
+                for term in rest {
+                    row.iter_mut()
+                        .zip(&term[range.clone()])
+                        .for_each(|(o, t)| *o += t);
+                }
+            }
+            [] => row.fill(0.0),
         }
-        assert!(worst < 2e-7, "relative error {worst}");
     }
+}
 
-    #[test]
-    fn softmax_of_far_apart_scores() {
-        let mut scores = [-1e9f32, 0.0, 0.0, -200.0, 0.0, 0.0, -1e30, -5e4, -3.0, -4.0];
-        softmax(&mut scores);
-        assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-        assert!((scores[1] / scores[8] - 3f32.exp()).abs() < 1e-4);
-        assert!(scores[0] < 1e-30 && scores[3] < 1e-30);
+/// Turns one head: the element i of its lower half with the element i of the upper one, by the angle i.
+#[inline(always)]
+pub(super) fn turn(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+    let (low, high) = head.split_at_mut(head.len() / 2);
+    for ((a, b), (cos, sin)) in low.iter_mut().zip(high).zip(cos.iter().zip(sin)) {
+        (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+    }
+}
+
+/// A whole number in -127 .. 127 as a byte, 128 too large.
+#[inline(always)]
+pub(super) fn byte(x: f32) -> u8 {
+    // 1.5 * 2^23: adding it leaves the rounded number in the last bits.
+    (x + 12_582_912.0).to_bits() as u8 ^ 0x80
+}
+
+/// What makes the largest of some values 127, and what undoes it. `largest` is the largest of their bits without the sign, so that of no
+/// number is larger still, and makes both none.
+#[inline(always)]
+fn scales(largest: u32) -> (f32, f32) {
+    let largest = f32::from_bits(largest);
+    if largest == 0.0 {
+        return (0.0, 0.0);
+    }
+    (127.0 / largest, largest / 127.0)
+}
+
+/// What [`scales`] is for a row.
+#[inline(always)]
+pub(super) fn scales_of(x: &[f32]) -> (f32, f32) {
+    let mut lanes = [0u32; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = (*lane).max(x.abs().to_bits());
+        }
+    }
+    let all = lanes.into_iter().chain(rest.iter().map(|x| x.abs().to_bits()));
+    scales(all.fold(0, u32::max))
+}
+
+/// Quantises the columns of x `[rows, width]` to words `[rows / 4, width]` of four rows each, those beyond it zero; what a byte of each
+/// column is worth goes to `scale`.
+#[inline(always)]
+pub(super) fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32]) {
+    let width = scale.len();
+    let (mut largest, mut factors, none) = ([0u32; 64], [0.0f32; 64], [0.0f32; 64]);
+    let (largest, factors, none) = (&mut largest[..width], &mut factors[..width], &none[..width]);
+    for row in x.chunks_exact(width) {
+        for (largest, x) in largest.iter_mut().zip(row) {
+            *largest = (*largest).max(x.abs().to_bits());
+        }
+    }
+    for ((largest, factor), scale) in largest.iter().zip(factors.iter_mut()).zip(scale.iter_mut()) {
+        (*factor, *scale) = scales(*largest);
+    }
+    for (four, words) in x.chunks(4 * width).zip(words.chunks_exact_mut(width)) {
+        let row = |i: usize| four.get(i * width..(i + 1) * width).unwrap_or(none);
+        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+        for i in 0..width {
+            let bytes = [a[i], b[i], c[i], d[i]].map(|x| byte(x * factors[i]));
+            words[i] = u32::from_ne_bytes(bytes);
+        }
     }
 }

@@ -1,0 +1,100 @@
+//! Which instruction set the loops are compiled for.
+
+use super::simd::Simd;
+use crate::error::{Error, ErrorKind, Result};
+
+/// An instruction set that the loops of the `cpu` backend are compiled for.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instructions {
+    /// What every machine of the target has.
+    Portable,
+    /// AVX2 with FMA, on x86-64.
+    Avx2,
+    /// AVX-512 (F, BW, DQ, VL), on x86-64.
+    Avx512,
+    /// NEON, on ARM64.
+    Neon,
+}
+
+impl Instructions {
+    /// All of them, the preferred first.
+    pub const ALL: [Instructions; 4] = [
+        Instructions::Avx512,
+        Instructions::Avx2,
+        Instructions::Neon,
+        Instructions::Portable,
+    ];
+
+    /// What `TRM_CPU` calls it: `portable`, `avx2`, `avx512`, `neon`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Instructions::Portable => "portable",
+            Instructions::Avx2 => "avx2",
+            Instructions::Avx512 => "avx512",
+            Instructions::Neon => "neon",
+        }
+    }
+
+    /// Whether this machine has it.
+    pub fn available(self) -> bool {
+        Simd::of(self).is_some()
+    }
+
+    /// The one that the environment variable `TRM_CPU` names, or the best that this machine has.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] if the variable names none; [`ErrorKind::Device`] if the machine lacks it.
+    pub fn chosen() -> Result<Instructions> {
+        match std::env::var_os("TRM_CPU") {
+            Some(name) if !name.is_empty() => Instructions::named(&name.to_string_lossy()),
+            _ => Ok(Instructions::best()),
+        }
+    }
+
+    fn best() -> Instructions {
+        let mut all = Instructions::ALL.into_iter();
+        all.find(|i| i.available()).unwrap_or(Instructions::Portable)
+    }
+
+    fn named(name: &str) -> Result<Instructions> {
+        let known = || Instructions::ALL.map(Instructions::name).join(", ");
+        let Some(found) = Instructions::ALL.into_iter().find(|i| i.name() == name) else {
+            let message = format!("TRM_CPU={name}: no such instruction set, there are {}", known());
+            return Err(Error::argument(message));
+        };
+        found.simd().map(|_| found)
+    }
+
+    /// The loops.
+    pub(super) fn simd(self) -> Result<Simd> {
+        Simd::of(self).ok_or_else(|| {
+            let best = Instructions::best().name();
+            let message = format!("this machine has no {}; its best is {best}", self.name());
+            Error::new(ErrorKind::Device, message)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_of_four_and_must_be_there() {
+        for i in Instructions::ALL {
+            match Instructions::named(i.name()) {
+                Ok(found) => assert!(found == i && i.available()),
+                Err(error) => assert!(!i.available() && error.kind() == ErrorKind::Device),
+            }
+        }
+        let error = Instructions::named("sse9").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Argument);
+        assert!(
+            error.to_string().contains("avx512, avx2, neon, portable"),
+            "{error}"
+        );
+        assert!(Instructions::Portable.available());
+        assert!(!(Instructions::Avx2.available() && Instructions::Neon.available()));
+    }
+}

@@ -1,0 +1,277 @@
+//! The loops of int8 compiled for each instruction set, behind functions that check what they are given.
+
+use super::micro_int8::{self, Int8Product};
+use super::table::Simd;
+use super::tile::Tile;
+use super::{elementwise, words};
+use crate::backend::cpu::Instructions;
+
+/// The loops of int8 of one instruction set.
+pub(super) struct Int8Table {
+    product_rows: unsafe fn(&Int8Product),
+    product_columns: unsafe fn(&Int8Product),
+    gate_columns: unsafe fn(&Int8Product),
+    gate_rows: unsafe fn(&Int8Product),
+    quantize_row: unsafe fn(&[f32], &mut [u8]) -> f32,
+    quantize_columns: unsafe fn(&[f32], &mut [u32], &mut [f32]),
+}
+
+/// Runs the loop for exactly `$p.m` rows, so that its sums stay in registers.
+macro_rules! by_rows {
+    ($p:ident, $of:ident, [$($m:literal)*]) => {
+        match $p.m {
+            $($m => unsafe { micro_int8::$of::<W, $m>($p) },)*
+            _ => {}
+        }
+    };
+}
+
+/// The table of an instruction set: the loops over the words `$w`, at most `$m` rows, with the target's features.
+macro_rules! table {
+    ($name:ident, $w:ty, $m:literal, [$($each:literal)*] $(, $features:literal)?) => {
+        static $name: Int8Table = {
+            type W = $w;
+            // SAFETY of all functions: whoever calls them vouches for the instruction set and for the memory.
+            $(#[target_feature(enable = $features)])?
+            unsafe fn product_rows(p: &Int8Product) {
+                by_rows!(p, product_rows, [$($each)*]);
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn product_columns(p: &Int8Product) {
+                by_rows!(p, product_columns, [$($each)*]);
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn gate_columns(p: &Int8Product) {
+                by_rows!(p, gate_columns, [$($each)*]);
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn gate_rows(p: &Int8Product) {
+                unsafe { micro_int8::gate_rows::<W, $m>(p) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn quantize_row(x: &[f32], bytes: &mut [u8]) -> f32 {
+                unsafe { micro_int8::quantize_row::<W>(x, bytes) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32]) {
+                elementwise::quantize_columns(x, words, scale);
+            }
+            Int8Table {
+                product_rows,
+                product_columns,
+                gate_columns,
+                gate_rows,
+                quantize_row,
+                quantize_columns,
+            }
+        };
+    };
+}
+
+table!(PORTABLE, words::PortableWords, 4, [1 2 3 4]);
+#[cfg(target_arch = "x86_64")]
+table!(AVX2, words::Avx2Words<false>, 6, [1 2 3 4 5 6], "avx2,fma");
+#[cfg(target_arch = "x86_64")]
+table!(AVX2_VNNI, words::Avx2Words<true>, 6, [1 2 3 4 5 6], "avx2,fma,avxvnni");
+#[cfg(target_arch = "x86_64")]
+table!(
+    AVX512,
+    words::Avx512Words<false>,
+    14,
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"
+);
+#[cfg(target_arch = "x86_64")]
+table!(
+    AVX512_VNNI,
+    words::Avx512Words<true>,
+    14,
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma"
+);
+#[cfg(target_arch = "aarch64")]
+table!(NEON, words::NeonWords, 12, [1 2 3 4 5 6 7 8 9 10 11 12], "neon");
+
+/// The table for an instruction set that this machine has; of those with and without instructions for int8 the one that it has.
+pub(super) fn table(instructions: Instructions) -> &'static Int8Table {
+    match instructions {
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512 if is_x86_feature_detected!("avx512vnni") => &AVX512_VNNI,
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512 => &AVX512,
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2 if is_x86_feature_detected!("avxvnni") => &AVX2_VNNI,
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2 => &AVX2,
+        #[cfg(target_arch = "aarch64")]
+        Instructions::Neon => &NEON,
+        _ => &PORTABLE,
+    }
+}
+
+/// All tables over tiles of these instructions that this machine has, for tests.
+#[cfg(test)]
+pub(super) fn tables(instructions: Instructions) -> Vec<&'static Int8Table> {
+    match instructions {
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512 => vec![&AVX512, table(instructions)],
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2 => vec![&AVX2, table(instructions)],
+        _ => vec![table(instructions)],
+    }
+}
+
+/// A panel or a strip of weights in int8: words `[k / 4, width]`, and for each row what its sums start with and what a byte is worth.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Int8Group<'a> {
+    pub(in super::super) words: &'a [u32],
+    pub(in super::super) bias: &'a [u32],
+    pub(in super::super) scale: &'a [f32],
+}
+
+impl Simd {
+    /// Elements from one quantised row of k elements to the next: the words, at the end what a byte is worth.
+    pub(in super::super) fn int8_stride(k: usize) -> usize {
+        (k.div_ceil(4) + 1).next_multiple_of(16)
+    }
+
+    /// Quantises a row of k elements into `out`, [`Simd::int8_stride`] long.
+    pub(in super::super) fn quantize_row(self, x: &[f32], out: &mut [f32]) {
+        assert!(
+            out.len() == Simd::int8_stride(x.len()),
+            "no room for a quantised row"
+        );
+        let (words, rest) = out.split_at_mut(x.len().div_ceil(4));
+        // SAFETY: any bits are four bytes, and any bytes an `f32`.
+        let (_, bytes, _) = unsafe { words.align_to_mut::<u8>() };
+        // SAFETY: `of` checked the instruction set; the loop itself is safe.
+        let scale = unsafe { (self.int8.quantize_row)(x, bytes) };
+        if let Some(last) = rest.last_mut() {
+            *last = scale;
+        }
+    }
+
+    /// Quantises the columns of x `[rows, columns of a tile]` into words `[rows / 4, columns]` and what a byte of each is worth.
+    pub(in super::super) fn quantize_columns(self, x: &[f32], words: &mut [u32], scale: &mut [f32]) {
+        assert!(scale.len() == self.cols(), "a scale for each column");
+        // SAFETY: `of` checked the instruction set; the loop itself is safe.
+        unsafe { (self.int8.quantize_columns)(x, words, scale) }
+    }
+
+    /// What a product of rows is: a starts with the first of the quantised rows of k elements.
+    fn int8_rows(self, a: &[f32], k: usize, panel: Int8Group<'_>, out: &mut Tile<'_>) -> Int8Product {
+        let (stride, words, width) = (Simd::int8_stride(k), k.div_ceil(4), self.cols());
+        assert!(
+            out.rows() * stride <= a.len()
+                && words * width <= panel.words.len()
+                && width <= panel.bias.len()
+                && width <= panel.scale.len()
+                && out.rows() <= self.rows()
+                && out.cols() <= width,
+            "a product reaches beyond its memory"
+        );
+        Int8Product {
+            m: out.rows(),
+            n: out.cols(),
+            k: words,
+            a: a.as_ptr().cast(),
+            a_stride: stride,
+            b: panel.words.as_ptr(),
+            bias: panel.bias.as_ptr(),
+            row_scale: a.as_ptr().wrapping_add(stride - 1),
+            row_scale_stride: stride,
+            col_scale: panel.scale.as_ptr(),
+            c: out.as_mut_ptr(),
+            c_stride: out.stride(),
+        }
+    }
+
+    /// What a product of columns is: b are words `[k / 4, columns of a tile]`, with what a byte of each column is worth.
+    fn int8_columns(
+        self,
+        strip: Int8Group<'_>,
+        k: usize,
+        (b, col_scale): (&[u32], &[f32]),
+        out: &mut Tile<'_>,
+    ) -> Int8Product {
+        let (words, height) = (k.div_ceil(4), self.rows());
+        assert!(
+            words * height <= strip.words.len()
+                && height <= strip.bias.len()
+                && height <= strip.scale.len()
+                && words * self.cols() <= b.len()
+                && self.cols() <= col_scale.len()
+                && out.rows() <= height
+                && out.cols() <= self.cols(),
+            "a product reaches beyond its memory"
+        );
+        Int8Product {
+            m: out.rows(),
+            n: out.cols(),
+            k: words,
+            a: strip.words.as_ptr(),
+            a_stride: height,
+            b: b.as_ptr(),
+            bias: strip.bias.as_ptr(),
+            row_scale: strip.scale.as_ptr(),
+            row_scale_stride: 1,
+            col_scale: col_scale.as_ptr(),
+            c: out.as_mut_ptr(),
+            c_stride: out.stride(),
+        }
+    }
+
+    /// [`Simd::product_rows`] of quantised rows with a panel in int8.
+    pub(in super::super) fn int8_product_rows(
+        self,
+        a: &[f32],
+        k: usize,
+        panel: Int8Group<'_>,
+        mut out: Tile<'_>,
+    ) {
+        let p = self.int8_rows(a, k, panel, &mut out);
+        // SAFETY: `of` checked the instruction set, `int8_rows` the memory.
+        unsafe { (self.int8.product_rows)(&p) }
+    }
+
+    /// [`Simd::gate_columns`] of quantised rows with a panel in int8.
+    pub(in super::super) fn int8_gate_columns(
+        self,
+        a: &[f32],
+        k: usize,
+        panel: Int8Group<'_>,
+        mut out: Tile<'_>,
+    ) {
+        assert!(out.cols() <= self.cols() / 2, "a tile is too wide");
+        let p = self.int8_rows(a, k, panel, &mut out);
+        // SAFETY: `of` checked the instruction set, `int8_rows` the memory.
+        unsafe { (self.int8.gate_columns)(&p) }
+    }
+
+    /// [`Simd::product_columns`] of a strip in int8 with quantised columns.
+    pub(in super::super) fn int8_product_columns(
+        self,
+        strip: Int8Group<'_>,
+        k: usize,
+        columns: (&[u32], &[f32]),
+        mut out: Tile<'_>,
+    ) {
+        let p = self.int8_columns(strip, k, columns, &mut out);
+        // SAFETY: `of` checked the instruction set, `int8_columns` the memory.
+        unsafe { (self.int8.product_columns)(&p) }
+    }
+
+    /// [`Simd::gate_rows`] of a strip in int8 with quantised columns.
+    pub(in super::super) fn int8_gate_rows(
+        self,
+        strip: Int8Group<'_>,
+        k: usize,
+        columns: (&[u32], &[f32]),
+        mut out: Tile<'_>,
+    ) {
+        assert!(out.rows() <= self.rows() / 2, "a tile is too high");
+        let p = self.int8_columns(strip, k, columns, &mut out);
+        // SAFETY: `of` checked the instruction set, `int8_columns` the memory; all rows of the strip are there.
+        unsafe { (self.int8.gate_rows)(&p) }
+    }
+}

@@ -1,0 +1,229 @@
+//! What products of int8 need of an instruction set: a vector of 32-bit words, each four bytes along k or a sum.
+
+use super::elementwise::byte;
+use super::lanes::Lanes;
+use super::portable::Portable;
+
+/// A vector of words, as many as [`Words::Floats`] has elements.
+///
+/// # Safety
+/// As for [`Lanes`].
+pub(super) trait Words: Copy {
+    /// The sums as `f32`.
+    type Floats: Lanes;
+    unsafe fn splat(x: u32) -> Self;
+    unsafe fn load(from: *const u32) -> Self;
+    /// `self` plus the four products of bytes of each word of `unsigned` and `signed`, exactly.
+    unsafe fn dot(self, unsigned: Self, signed: Self) -> Self;
+    /// The words as whole numbers with a sign.
+    unsafe fn to_floats(self) -> Self::Floats;
+    /// Rounds to whole numbers, in -127 .. 127, and stores each as a byte, 128 too large.
+    unsafe fn store_bytes(x: Self::Floats, to: *mut u8);
+}
+
+/// Words as arrays.
+#[derive(Clone, Copy)]
+pub(super) struct PortableWords([u32; 4]);
+
+impl Words for PortableWords {
+    type Floats = Portable;
+    #[inline(always)]
+    unsafe fn splat(x: u32) -> Self {
+        PortableWords([x; 4])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const u32) -> Self {
+        // SAFETY: the caller vouches for four words there.
+        PortableWords(unsafe { from.cast::<[u32; 4]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn dot(self, unsigned: Self, signed: Self) -> Self {
+        // Even and odd bytes as halves of a word: what the compiler makes multiplications of pairs of.
+        PortableWords(std::array::from_fn(|i| {
+            let (u, s) = (unsigned.0[i], signed.0[i] as i32);
+            let products = (u & 0xff) as i32 * (s << 24 >> 24)
+                + (u >> 8 & 0xff) as i32 * (s << 16 >> 24)
+                + (u >> 16 & 0xff) as i32 * (s << 8 >> 24)
+                + (u >> 24) as i32 * (s >> 24);
+            self.0[i].wrapping_add(products as u32)
+        }))
+    }
+    #[inline(always)]
+    unsafe fn to_floats(self) -> Portable {
+        Portable::from(self.0.map(|x| x as i32 as f32))
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(x: Portable, to: *mut u8) {
+        let mut floats = [0.0; 4];
+        // SAFETY: four floats fit; the caller vouches for four bytes.
+        unsafe {
+            x.store(floats.as_mut_ptr());
+            to.cast::<[u8; 4]>().write_unaligned(floats.map(byte));
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::super::x86::{Avx2, Avx512};
+    use super::Words;
+
+    /// Sixteen words; asks for AVX-512 F, and VNNI or else BW.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx512Words<const VNNI: bool>(__m512i);
+
+    // SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
+    impl<const VNNI: bool> Words for Avx512Words<VNNI> {
+        type Floats = Avx512;
+        #[inline(always)]
+        unsafe fn splat(x: u32) -> Self {
+            Avx512Words(unsafe { _mm512_set1_epi32(x as i32) })
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const u32) -> Self {
+            Avx512Words(unsafe { _mm512_loadu_si512(from.cast()) })
+        }
+        #[inline(always)]
+        unsafe fn dot(self, unsigned: Self, signed: Self) -> Self {
+            unsafe {
+                if VNNI {
+                    return Avx512Words(_mm512_dpbusd_epi32(self.0, unsigned.0, signed.0));
+                }
+                // Even and odd bytes as 16 bits: multiplying bytes in pairs would saturate.
+                let low = _mm512_set1_epi16(0xff);
+                let even = _mm512_madd_epi16(
+                    _mm512_and_si512(unsigned.0, low),
+                    _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(signed.0)),
+                );
+                let odd = _mm512_madd_epi16(
+                    _mm512_srli_epi16::<8>(unsigned.0),
+                    _mm512_srai_epi16::<8>(signed.0),
+                );
+                Avx512Words(_mm512_add_epi32(self.0, _mm512_add_epi32(even, odd)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn to_floats(self) -> Avx512 {
+            Avx512(unsafe { _mm512_cvtepi32_ps(self.0) })
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(x: Avx512, to: *mut u8) {
+            unsafe {
+                let words = _mm512_add_epi32(_mm512_cvtps_epi32(x.0), _mm512_set1_epi32(128));
+                _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(words));
+            }
+        }
+    }
+
+    /// Eight words; asks for AVX2, and AVX-VNNI if so.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx2Words<const VNNI: bool>(__m256i);
+
+    // SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
+    impl<const VNNI: bool> Words for Avx2Words<VNNI> {
+        type Floats = Avx2;
+        #[inline(always)]
+        unsafe fn splat(x: u32) -> Self {
+            Avx2Words(unsafe { _mm256_set1_epi32(x as i32) })
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const u32) -> Self {
+            Avx2Words(unsafe { _mm256_loadu_si256(from.cast()) })
+        }
+        #[inline(always)]
+        unsafe fn dot(self, unsigned: Self, signed: Self) -> Self {
+            unsafe {
+                if VNNI {
+                    return Avx2Words(_mm256_dpbusd_avx_epi32(self.0, unsigned.0, signed.0));
+                }
+                let low = _mm256_set1_epi16(0xff);
+                let even = _mm256_madd_epi16(
+                    _mm256_and_si256(unsigned.0, low),
+                    _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(signed.0)),
+                );
+                let odd = _mm256_madd_epi16(
+                    _mm256_srli_epi16::<8>(unsigned.0),
+                    _mm256_srai_epi16::<8>(signed.0),
+                );
+                Avx2Words(_mm256_add_epi32(self.0, _mm256_add_epi32(even, odd)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn to_floats(self) -> Avx2 {
+            Avx2(unsafe { _mm256_cvtepi32_ps(self.0) })
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(x: Avx2, to: *mut u8) {
+            unsafe {
+                let words = _mm256_add_epi32(_mm256_cvtps_epi32(x.0), _mm256_set1_epi32(128));
+                let (low, high) = (
+                    _mm256_castsi256_si128(words),
+                    _mm256_extracti128_si256::<1>(words),
+                );
+                let halves = _mm_packs_epi32(low, high);
+                _mm_storel_epi64(to.cast(), _mm_packus_epi16(halves, halves));
+            }
+        }
+    }
+}
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Avx2Words, Avx512Words};
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::*;
+
+    use super::super::neon::Neon;
+    use super::Words;
+
+    /// Four words; asks for NEON.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct NeonWords(uint32x4_t);
+
+    // SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
+    impl Words for NeonWords {
+        type Floats = Neon;
+        #[inline(always)]
+        unsafe fn splat(x: u32) -> Self {
+            NeonWords(unsafe { vdupq_n_u32(x) })
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const u32) -> Self {
+            NeonWords(unsafe { vld1q_u32(from) })
+        }
+        #[inline(always)]
+        unsafe fn dot(self, unsigned: Self, signed: Self) -> Self {
+            unsafe {
+                let sum = vreinterpretq_s32_u32(self.0);
+                let (u, s) = (vreinterpretq_u8_u32(unsigned.0), vreinterpretq_s8_u32(signed.0));
+                let wide = |u| vreinterpretq_s16_u16(vmovl_u8(u));
+                let (u_low, u_high) = (wide(vget_low_u8(u)), wide(vget_high_u8(u)));
+                let (s_low, s_high) = (vmovl_s8(vget_low_s8(s)), vmovl_s8(vget_high_s8(s)));
+                let pair = |u: int16x8_t, s: int16x8_t| {
+                    let low = vmull_s16(vget_low_s16(u), vget_low_s16(s));
+                    vpaddq_s32(low, vmull_s16(vget_high_s16(u), vget_high_s16(s)))
+                };
+                let four = vpaddq_s32(pair(u_low, s_low), pair(u_high, s_high));
+                NeonWords(vreinterpretq_u32_s32(vaddq_s32(sum, four)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn to_floats(self) -> Neon {
+            Neon(unsafe { vcvtq_f32_s32(vreinterpretq_s32_u32(self.0)) })
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(x: Neon, to: *mut u8) {
+            unsafe {
+                let words = vaddq_s32(vcvtnq_s32_f32(x.0), vdupq_n_s32(128));
+                let halves = vreinterpret_u16_s16(vmovn_s32(words));
+                let bytes = vmovn_u16(vcombine_u16(halves, halves));
+                to.cast::<u32>()
+                    .write_unaligned(vget_lane_u32::<0>(vreinterpret_u32_u8(bytes)));
+            }
+        }
+    }
+}
+#[cfg(target_arch = "aarch64")]
+pub(super) use arm::NeonWords;

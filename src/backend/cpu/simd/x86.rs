@@ -1,0 +1,128 @@
+//! AVX-512 and AVX2 with FMA.
+
+use std::arch::x86_64::*;
+
+use super::lanes::Lanes;
+
+/// Sixteen `f32`; asks for AVX-512 F.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512(pub(super) __m512);
+
+// SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
+impl Lanes for Avx512 {
+    const N: usize = 16;
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        Avx512(unsafe { _mm512_set1_ps(x) })
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Avx512(unsafe { _mm512_loadu_ps(from) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { _mm512_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Avx512(unsafe { _mm512_add_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        Avx512(unsafe { _mm512_sub_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        Avx512(unsafe { _mm512_mul_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        Avx512(unsafe { _mm512_max_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        Avx512(unsafe { _mm512_min_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn fma(self, factor: Self, add: Self) -> Self {
+        Avx512(unsafe { _mm512_fmadd_ps(self.0, factor.0, add.0) })
+    }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        Avx512(unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
+    }
+    #[inline(always)]
+    unsafe fn scale(self, n: Self) -> Self {
+        Avx512(unsafe { _mm512_scalef_ps(self.0, n.0) })
+    }
+    #[inline(always)]
+    unsafe fn reciprocal(self) -> Self {
+        unsafe {
+            // 14 bits, doubled by a step of Newton's.
+            let guess = _mm512_rcp14_ps(self.0);
+            let error = _mm512_fnmadd_ps(self.0, guess, _mm512_set1_ps(1.0));
+            Avx512(_mm512_fmadd_ps(guess, error, guess))
+        }
+    }
+}
+
+/// Eight `f32`; asks for AVX2 and FMA.
+#[derive(Clone, Copy)]
+pub(super) struct Avx2(pub(super) __m256);
+
+// SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
+impl Lanes for Avx2 {
+    const N: usize = 8;
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        Avx2(unsafe { _mm256_set1_ps(x) })
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Avx2(unsafe { _mm256_loadu_ps(from) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { _mm256_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Avx2(unsafe { _mm256_add_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        Avx2(unsafe { _mm256_sub_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        Avx2(unsafe { _mm256_mul_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        Avx2(unsafe { _mm256_max_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        Avx2(unsafe { _mm256_min_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn fma(self, factor: Self, add: Self) -> Self {
+        Avx2(unsafe { _mm256_fmadd_ps(self.0, factor.0, add.0) })
+    }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        Avx2(unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
+    }
+    #[inline(always)]
+    unsafe fn scale(self, n: Self) -> Self {
+        unsafe {
+            let exponent = _mm256_slli_epi32::<23>(_mm256_cvtps_epi32(n.0));
+            let bits = _mm256_add_epi32(_mm256_castps_si256(self.0), exponent);
+            Avx2(_mm256_castsi256_ps(bits))
+        }
+    }
+    #[inline(always)]
+    unsafe fn reciprocal(self) -> Self {
+        Avx2(unsafe { _mm256_div_ps(_mm256_set1_ps(1.0), self.0) })
+    }
+}
