@@ -1,0 +1,97 @@
+//! The adapter's matmul ceiling: the best that a large product reaches here in f32, in which all kernels compute.
+
+use std::collections::HashMap;
+
+use trm::backend::Backend;
+use trm::backend::gpu::{Gpu, Kernels};
+use trm::config::Net;
+use trm::plan::{Buffer, Call, Dims};
+use trm::weights::{Tensor, Weight, Weights};
+use trm::{DeviceInfo, Result};
+
+use crate::models::{Noise, Scale};
+use crate::timing::Patience;
+use crate::{kernels, product};
+
+/// A candidate, with its GFLOP/s, or why it has none.
+pub(crate) type Reached = (String, std::result::Result<f64, String>);
+
+/// All candidates: a plain product in WGSL, and the library's own kernels at the same size.
+pub(crate) fn measure(
+    gpu: &Gpu,
+    info: &DeviceInfo,
+    scale: Scale,
+    patience: Patience,
+) -> Result<Vec<Reached>> {
+    let n = match scale {
+        Scale::Full => 2048,
+        Scale::Quick => 256,
+    };
+    let plain = product::gflops(info, n, patience);
+    let mut all = vec![(
+        format!("a plain product of {n} x {n} matrices, 8 x 8 in registers"),
+        plain,
+    )];
+    let d = Dims {
+        tokens: n,
+        prefix: 0,
+        positions: n,
+        hidden: n,
+        vocab: 2,
+        inner: n,
+        token_inner: 0,
+        heads: 1,
+        eps: 1e-5,
+        rope_theta: None,
+    };
+    let (gate_up, down) = (Weight::GateUp(Net::L, 0), Weight::Down(Net::L, 0));
+    let shapes = [
+        (gate_up, vec![2 * n, n]),
+        (down, vec![n, n]),
+        (Weight::QHead, vec![2, n]),
+        (Weight::QHeadBias, vec![2]),
+    ];
+    let mut noise = Noise(4);
+    let tensors = shapes.into_iter().map(|(weight, shape)| {
+        let scale = 1.7 / (n as f32).sqrt();
+        let data = noise
+            .values(shape.iter().product())
+            .into_iter()
+            .map(|v| v * scale)
+            .collect();
+        (weight, Tensor { shape, data })
+    });
+    let weights = Weights::from_tensors(tensors.collect::<HashMap<_, _>>());
+    let swiglu = Call::Swiglu {
+        gate_up,
+        input: Buffer::Mixed,
+        out: Buffer::Gated,
+    };
+    let project = Call::ProjectAddNorm {
+        weight: down,
+        input: Buffer::Gated,
+        residuals: vec![Buffer::Mixed],
+        out: Buffer::Block,
+    };
+    for (way, told, call) in [
+        ("tiled", Kernels::Tiled, &swiglu),
+        ("direct", Kernels::Direct, &swiglu),
+        ("direct", Kernels::Direct, &project),
+        ("split", Kernels::Split, &project),
+    ] {
+        let loaded = gpu.clone().with_kernels(told).load(weights.clone())?;
+        let sample = kernels::time(&*loaded, d, call, 1, patience);
+        let reached = sample.map(|s| call.flops(&d) as f64 / s.best / 1e6);
+        let name = format!("{} {way} of {n} positions, D {n}", call.kernel());
+        all.push((name, reached.map_err(|e| e.to_string())));
+    }
+    Ok(all)
+}
+
+/// The best of them.
+pub(crate) fn best(all: &[Reached]) -> Option<(&str, f64)> {
+    let reached = all
+        .iter()
+        .filter_map(|(name, gflops)| Some((name.as_str(), *gflops.as_ref().ok()?)));
+    reached.max_by(|a, b| a.1.total_cmp(&b.1))
+}

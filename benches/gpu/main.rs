@@ -1,0 +1,204 @@
+//! Times each kernel and whole refinement steps on a GPU: `cargo bench --bench gpu -- --help`; docs/performance.md says what it prints.
+
+mod args;
+mod ceiling;
+mod kernels;
+mod models;
+mod product;
+mod report;
+mod steps;
+mod timing;
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use trm::backend::gpu::Gpu;
+use trm::backend::{Backend, Loaded};
+use trm::plan::Plan;
+use trm::quantize::Format;
+use trm::weights::Weights;
+use trm::{DeviceInfo, Error, Result};
+
+use args::{Args, USAGE, Way};
+use models::Different;
+use report::{KernelRow, ModelRow, Report, StepRow};
+use timing::{Patience, Sample};
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(Some(args)) => args,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => {
+            eprintln!("error: {message}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match bench(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(args: &Args) -> Result<()> {
+    let gpu = Gpu::open(args.device)?;
+    let info = opened(args.device)?;
+    let patience = Patience::of(args.scale);
+    let mut report = Report::new(info.clone(), args.scale);
+    report.say_adapter();
+    report.ceiling = ceiling::measure(&gpu, &info, args.scale, patience)?;
+    report.say_ceiling();
+    for name in &args.models {
+        let (config, cells) = models::config(name, args.scale);
+        let plan = Arc::new(trm::model::record(&config, cells));
+        let model = Model {
+            name,
+            weights: models::weights(&config),
+            different: models::different(&plan),
+            plan,
+        };
+        report.add_model(ModelRow::new(name, &config, &model.plan, &model.different));
+        Bench {
+            args,
+            gpu: &gpu,
+            model: &model,
+            patience,
+            report: &mut report,
+            known: HashMap::new(),
+        }
+        .run();
+    }
+    report.say_steps();
+    match &args.json {
+        Some(path) => report.write(path),
+        None => Ok(()),
+    }
+}
+
+/// What [`Gpu::open`] opens.
+fn opened(number: Option<usize>) -> Result<DeviceInfo> {
+    let mut all = trm::devices().into_iter();
+    let found = match number {
+        Some(number) => all.nth(number),
+        None => all.find(|info| info.missing.is_none()),
+    };
+    found.ok_or_else(|| Error::new(trm::ErrorKind::Device, "the adapter has gone"))
+}
+
+/// A model whose steps are timed.
+#[derive(Debug)]
+struct Model<'a> {
+    name: &'a str,
+    weights: Weights,
+    different: Vec<Different>,
+    plan: Arc<Plan>,
+}
+
+/// All measurements of one model.
+#[derive(Debug)]
+struct Bench<'a> {
+    args: &'a Args,
+    gpu: &'a Gpu,
+    model: &'a Model<'a>,
+    patience: Patience,
+    report: &'a mut Report,
+    /// Times of calls, by what they depend on: the call, slots, way and format.
+    known: HashMap<(String, usize, &'static str, &'static str), Option<Sample>>,
+}
+
+impl Bench<'_> {
+    fn run(&mut self) {
+        for &format in &self.args.formats {
+            for &way in &self.args.ways {
+                let gpu = self.gpu.clone().with_format(format).with_kernels(way.kernels);
+                let loaded = match gpu.load(self.model.weights.clone()) {
+                    Ok(loaded) => loaded,
+                    Err(e) => {
+                        self.report
+                            .fail(format!("{} {format} {}: {e}", self.model.name, way.name));
+                        continue;
+                    }
+                };
+                for &slots in &self.args.batches {
+                    let kernels = (!self.args.steps_only).then(|| self.kernels(&*loaded, way, format, slots));
+                    self.step(&*loaded, way, format, slots, kernels.flatten());
+                }
+            }
+        }
+    }
+
+    /// Times every different call; the sum of those that a step has, in milliseconds, if all could be timed.
+    fn kernels(&mut self, loaded: &dyn Loaded, way: Way, format: Format, slots: usize) -> Option<f64> {
+        let model = self.model;
+        let times = model.different.iter().map(|different| {
+            let sample = self.kernel(loaded, different, way, format, slots)?;
+            Some(sample.best * different.count as f64)
+        });
+        // All of them, even where one fails.
+        let times: Vec<Option<f64>> = times.collect();
+        times.into_iter().sum()
+    }
+
+    fn kernel(
+        &mut self,
+        loaded: &dyn Loaded,
+        different: &Different,
+        way: Way,
+        format: Format,
+        slots: usize,
+    ) -> Option<Sample> {
+        let way = different.way(way);
+        let format = if different.has_formats() {
+            format.name()
+        } else {
+            "f32"
+        };
+        let key = (different.name.clone(), slots, way, format);
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let dims = self.model.plan.dims;
+        let timed = kernels::time(loaded, dims, &different.call, slots, self.patience);
+        let row = KernelRow {
+            model: self.model.name.to_string(),
+            batch: slots,
+            call: different.name.clone(),
+            way,
+            format,
+            gflop: different.call.flops(&dims) as f64 * slots as f64 / 1e9,
+            sample: timed.as_ref().ok().copied(),
+        };
+        self.report.add_kernel(row);
+        if let Err(e) = &timed {
+            self.report
+                .fail(format!("{} {} x {slots}: {e}", self.model.name, different.name));
+        }
+        let sample = timed.ok();
+        self.known.insert(key, sample);
+        sample
+    }
+
+    fn step(&mut self, loaded: &dyn Loaded, way: Way, format: Format, slots: usize, kernels: Option<f64>) {
+        match steps::time(loaded, &self.model.plan, slots, self.patience) {
+            Ok(step) => self.report.add_step(StepRow {
+                model: self.model.name.to_string(),
+                batch: slots,
+                way: way.name,
+                format: format.name(),
+                gflop: self.model.plan.gflop_per_step() * slots as f64,
+                step,
+                kernels,
+            }),
+            Err(e) => {
+                let what = format!("step of {} x {slots}, {format} {}", self.model.name, way.name);
+                self.report.fail(format!("{what}: {e}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The models whose steps are timed: published sizes, random weights; and the different calls that their plans have.
+
+use std::collections::HashMap;
+
+use trm::backend::gpu::Kernels;
+use trm::config::{Config, PosEncodings, Variant};
+use trm::plan::{Call, Dims, Plan};
+use trm::quantize::Format;
+use trm::weights::{Tensor, Weights};
+
+use crate::args::Way;
+
+/// Sudoku with `mlp_t`, maze with attention, and a small one, as the bundled models are.
+pub(crate) const MODELS: [&str; 3] = ["sudoku", "maze", "small"];
+
+/// How much is computed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Scale {
+    /// The published sizes.
+    Full,
+    /// What an adapter in software does in seconds.
+    Quick,
+}
+
+impl Scale {
+    pub(crate) fn models(self) -> Vec<String> {
+        let all = match self {
+            Scale::Full => &MODELS[..],
+            // Between them they have every kernel.
+            Scale::Quick => &["sudoku", "maze"],
+        };
+        all.iter().map(|name| name.to_string()).collect()
+    }
+
+    pub(crate) fn batches(self) -> Vec<usize> {
+        match self {
+            Scale::Full => vec![1, 16, 64],
+            Scale::Quick => vec![1, 3],
+        }
+    }
+
+    pub(crate) fn formats(self) -> Vec<Format> {
+        match self {
+            Scale::Full => vec![Format::F32, Format::F16, Format::Int8],
+            // In software compiling takes most of the time, and each format has shaders of its own.
+            Scale::Quick => vec![Format::F32, Format::Int8],
+        }
+    }
+}
+
+/// A model by its name in [`MODELS`], and its cells.
+pub(crate) fn config(name: &str, scale: Scale) -> (Config, usize) {
+    let attention = name == "maze";
+    // Cells, prefix, hidden size, heads, vocabulary, outer and inner cycles.
+    let [cells, prefix, hidden, heads, vocab, outer, inner] = match (name, scale) {
+        ("sudoku", Scale::Full) => [81, 16, 512, 8, 11, 3, 6],
+        ("maze", Scale::Full) => [900, 16, 512, 8, 6, 3, 4],
+        (_, Scale::Full) => [81, 2, 128, 2, 11, 2, 3],
+        ("sudoku", Scale::Quick) => [16, 2, 64, 2, 6, 1, 2],
+        ("maze", Scale::Quick) => [25, 2, 64, 2, 6, 1, 1],
+        (_, Scale::Quick) => [16, 1, 32, 2, 6, 1, 1],
+    };
+    let width = |of: usize| match scale {
+        Scale::Full => Config::inner_width(of, 4.0),
+        Scale::Quick => 2 * of,
+    };
+    let config = Config {
+        variant: Variant::Trm,
+        h_cycles: outer,
+        l_cycles: inner,
+        h_layers: 0,
+        l_layers: 2,
+        hidden_size: hidden,
+        num_heads: heads,
+        expansion: Some(4.0),
+        inner: width(hidden),
+        token_inner: if attention { 0 } else { width(prefix + cells) },
+        mlp_t: !attention,
+        pos_encodings: if attention {
+            PosEncodings::Rope
+        } else {
+            PosEncodings::None
+        },
+        rope_theta: 10_000.0,
+        rms_norm_eps: 1e-5,
+        puzzle_emb_ndim: hidden,
+        puzzle_emb_len: prefix,
+        halt_max_steps: 16,
+        no_act_continue: true,
+        vocab_size: vocab,
+        seq_len: Some(cells),
+        num_puzzle_identifiers: 1,
+        puzzle_ids: None,
+        task: None,
+        box_shape: None,
+    };
+    (config, cells)
+}
+
+/// Random weights of the model, the same in every run.
+pub(crate) fn weights(config: &Config) -> Weights {
+    let mut noise = Noise(12);
+    let made = config.weights().into_iter().map(|weight| {
+        let shape = weight.shape(config);
+        let scale = 1.7 / (shape.last().copied().unwrap_or(1) as f32).sqrt();
+        let mut data = noise.values(shape.iter().product());
+        data.iter_mut().for_each(|v| *v *= scale);
+        (weight, Tensor { shape, data })
+    });
+    Weights::from_tensors(made.collect::<HashMap<_, _>>())
+}
+
+/// A call that a plan has once or several times; those that differ in the names of buffers and weights alone count as one.
+#[derive(Debug, Clone)]
+pub(crate) struct Different {
+    /// The kernel, and what its time depends on.
+    pub(crate) name: String,
+    /// The first of them.
+    pub(crate) call: Call,
+    /// How many of them a step has.
+    pub(crate) count: usize,
+}
+
+impl Different {
+    /// Whether the format of the weights may change its time.
+    pub(crate) fn has_formats(&self) -> bool {
+        self.has_ways() && !matches!(self.call, Call::Attention { .. })
+    }
+
+    /// The name of the way in which it is run where `way` is asked for.
+    pub(crate) fn way(&self, way: Way) -> &'static str {
+        match self.call {
+            _ if !self.has_ways() => "only",
+            Call::ProjectAddNorm { .. } => way.name,
+            // Only projections are split.
+            _ if way.kernels == Kernels::Split => "tiled",
+            _ => way.name,
+        }
+    }
+
+    /// Whether there are several ways of running it.
+    fn has_ways(&self) -> bool {
+        !matches!(
+            self.call,
+            Call::Embed { .. } | Call::Halt { .. } | Call::Decode { .. }
+        )
+    }
+}
+
+/// The different calls of a plan, in order.
+pub(crate) fn different(plan: &Plan) -> Vec<Different> {
+    let mut all: Vec<Different> = Vec::new();
+    for (number, call) in plan.calls.iter().enumerate() {
+        let name = name(call, &plan.dims);
+        let count = usize::from(plan.step().contains(&number));
+        match all.iter_mut().find(|known| known.name == name) {
+            Some(known) => known.count += count,
+            None => all.push(Different {
+                name,
+                call: call.clone(),
+                count,
+            }),
+        }
+    }
+    all
+}
+
+/// `project_add_norm 1536 +1`: K of a projection, and the buffers that are added up.
+fn name(call: &Call, d: &Dims) -> String {
+    let kernel = call.kernel();
+    match call {
+        Call::TokenMix { sources, .. } | Call::QkvRope { sources, .. } => {
+            format!("{kernel} +{}", sources.len())
+        }
+        Call::ProjectAddNorm { input, residuals, .. } => {
+            format!("{kernel} {} +{}", input.len(d) / d.positions, residuals.len())
+        }
+        _ => kernel.to_string(),
+    }
+}
+
+/// Reproducible noise without a dependency: xorshift, uniform in -1 .. 1.
+pub(crate) struct Noise(pub(crate) u64);
+
+impl Noise {
+    fn next(&mut self) -> f32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    pub(crate) fn values(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| self.next()).collect()
+    }
+}
