@@ -523,3 +523,20 @@ fn kernels_are_measured_once() {
     );
     assert!(std::fs::read_to_string(&file).unwrap().contains("swiglu"));
 }
+
+/// A step of every bundled model, call by call, against the reference.
+#[test]
+fn every_bundled_model_agrees_with_the_reference() {
+    let Some(gpu) = gpu() else { return };
+    for name in trm::bundled::NAMES {
+        let solver = Solver::bundled(name).unwrap().backend(Arc::new(gpu.clone()));
+        let config = &solver.model().config;
+        let (cells, vocab) = (config.seq_len.unwrap(), config.vocab_size);
+        let mut noise = Noise(3);
+        let tokens = (0..cells).map(|_| noise.below(vocab) as u32).collect();
+        let mut calls = 0;
+        let found = solver.check(&[tokens], 1e-4, &mut |_| calls += 1).unwrap();
+        assert!(found.is_none(), "{name}: {found:?}");
+        assert!(calls > 50, "{name}: {calls} comparisons");
+    }
+}
