@@ -57,7 +57,7 @@ const SPINS: usize = 4_000;
 /// How often it lets others run before it parks, between steps.
 const YIELDS: usize = 50;
 
-/// How long the caller sleeps when others do not get on.
+/// How long a thread sleeps when others do not get on.
 const PAUSE: Duration = Duration::from_micros(20);
 
 /// The job at hand, and how far it is.
@@ -116,10 +116,8 @@ impl Desk {
                 continue;
             }
             looks += 1;
-            if looks < SPINS {
-                std::hint::spin_loop();
-            } else if looks < SPINS + YIELDS || self.open.load(Ordering::Acquire) {
-                std::thread::yield_now();
+            if looks < SPINS + YIELDS || self.open.load(Ordering::Acquire) {
+                wait(looks);
             } else {
                 std::thread::park();
                 looks = 0;
@@ -128,14 +126,14 @@ impl Desk {
     }
 }
 
-/// Waits for others to finish what they took; asked the `looks`-th time.
+/// Waits for others to get on; asked the `looks`-th time.
 fn wait(looks: usize) {
     if looks < SPINS {
         std::hint::spin_loop();
     } else if looks < SPINS + YIELDS {
         std::thread::yield_now();
     } else {
-        // Somebody is kept from running by another process: leave the core to it.
+        // Somebody is kept from running by another process: leave the core to whom the system wants to move here.
         std::thread::sleep(PAUSE);
     }
 }
