@@ -77,7 +77,7 @@ impl GpuProgram {
         let Some(pending) = self.ahead.pending.pop_front() else {
             return Err(Error::argument("no step was started"));
         };
-        let words = &mut self.results.words;
+        let words = &mut self.results;
         self.readback
             .finish(&self.uploaded.context, pending, words)
             .await?;

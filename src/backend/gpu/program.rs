@@ -34,15 +34,9 @@ pub(super) struct GpuProgram {
     /// The list of live slots that the device has, where the host has written it.
     pub(super) live: Option<Vec<u32>>,
     pub(super) readback: Readback,
-    pub(super) results: Results,
+    /// All slots of the buffers in [`RESULTS`], one buffer after the other, as the last step left them; empty if not known.
+    pub(super) results: Vec<u32>,
     pub(super) ahead: Flight,
-}
-
-/// What the host knows of the buffers in [`RESULTS`], and of the slots' records where they were asked for.
-#[derive(Debug, Default)]
-pub(super) struct Results {
-    /// All slots of each, one buffer after the other; empty if not known.
-    pub(super) words: Vec<u32>,
 }
 
 impl GpuProgram {
@@ -100,7 +94,7 @@ impl GpuProgram {
             calls,
             live: None,
             readback: Readback::default(),
-            results: Results::default(),
+            results: Vec::new(),
             ahead: Flight::new(gather, slots),
             plan,
             uploaded,
@@ -124,7 +118,7 @@ impl GpuProgram {
                 .write_buffer(&self.memory.live, 0, bytemuck::cast_slice(&list));
             self.live = Some(list);
         }
-        self.results.words.clear();
+        self.results.clear();
         let slots = live.len() as u32;
         let encoder = self.encode(calls.clone(), slots, Some(slots), None);
         let mut written = self.plan.calls[calls].iter().flat_map(Call::writes);
@@ -136,9 +130,7 @@ impl GpuProgram {
             .readback
             .start(context, encoder, &self.result_pieces())
             .await?;
-        self.readback
-            .finish(context, pending, &mut self.results.words)
-            .await
+        self.readback.finish(context, pending, &mut self.results).await
     }
 
     /// Encodes these calls for `live` slots, or with `None` for as many as the device knows to be live, at most `slots`. Submits
@@ -203,7 +195,6 @@ impl GpuProgram {
         let len = buffer.len(&self.plan.dims);
         let known = RESULTS.contains(&buffer);
         self.results
-            .words
             .get(before + slot * len..before + (slot + 1) * len)
             .filter(|_| known)
     }
@@ -252,7 +243,7 @@ impl GpuProgram {
             .queue
             .write_buffer(piece.buffer, piece.offset, bytemuck::cast_slice(values));
         if RESULTS.contains(&buffer) {
-            self.results.words.clear();
+            self.results.clear();
         }
         context.check()
     }
