@@ -3,21 +3,16 @@
 
 mod common;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-use common::{Noise, data, gpu};
+use common::{Noise, data, full_size, gpu};
 use trm::backend::cpu::Cpu;
 use trm::backend::gpu::{Gpu, Kernels};
-use trm::backend::{Ahead, Backend, Loaded, Program, Record, Rule};
-use trm::config::{Config, State};
+use trm::backend::{Backend, Loaded, Program};
+use trm::config::State;
 use trm::plan::{Buffer, Call, Plan};
-use trm::weights::{Tensor, Weights};
-use trm::{
-    Answer, Device, DeviceKind, Error, ErrorKind, HaltRule, LoadOptions, Model, Puzzle, Result, Session,
-    Solver,
-};
+use trm::weights::Weights;
+use trm::{Answer, Device, DeviceKind, Error, ErrorKind, HaltRule, Puzzle, Result, Session, Solver};
 
 fn puzzles(n: usize) -> Vec<Puzzle> {
     let text = std::fs::read_to_string(data("puzzles/sudoku_4x4_test.csv")).unwrap();
@@ -117,51 +112,6 @@ fn puzzles_halt_at_the_same_steps_as_on_the_cpu() {
             }
         }
     }
-}
-
-/// Once all puzzles have ended, what was started ahead of the host's knowledge costs next to nothing.
-#[test]
-fn steps_after_the_last_halt_are_free() {
-    let Some(gpu) = gpu() else { return };
-    let solver = Solver::bundled("sudoku-9x9").unwrap();
-    let plan = Arc::new(solver.plan(81).unwrap());
-    let loaded = gpu.load(solver.model().weights().unwrap()).unwrap();
-    let mut program = loaded.program(plan.clone(), 3).unwrap();
-    program.run(plan.embed(), &[0, 1, 2]).unwrap();
-    let rule = Rule {
-        threshold: f32::INFINITY,
-        minus_continue: false,
-        min_steps: 1,
-        max_steps: 4,
-    };
-    let ahead = program.ahead().unwrap();
-    let time = |ahead: &mut dyn Ahead, steps: usize| {
-        let start = Instant::now();
-        (0..steps).for_each(|_| ahead.start(&rule).unwrap());
-        let records: Vec<_> = (0..steps).map(|_| ahead.finish().unwrap()).collect();
-        (start.elapsed(), records)
-    };
-    assert!(time(ahead, 1).1[0].is_empty(), "nobody takes part yet");
-    for slot in [0, 2] {
-        ahead.resume(slot, slot as u32).unwrap();
-    }
-    let (full, records) = time(ahead, 4);
-    let record = |slot, steps, goes_on| Record { slot, steps, goes_on };
-    assert_eq!(
-        records,
-        [
-            vec![record(0, 1, true), record(2, 3, true)],
-            vec![record(0, 2, true), record(2, 4, false)],
-            vec![record(0, 3, true)],
-            vec![record(0, 4, false)],
-        ]
-    );
-    // The quietest of several times: other tests keep the machine busy.
-    let idle = (0..10).map(|_| time(ahead, 4)).min_by_key(|(time, _)| *time);
-    let (idle, records) = idle.unwrap();
-    assert!(records.iter().all(Vec::is_empty));
-    eprintln!("4 steps {full:?}, 4 steps of nobody {idle:?}");
-    assert!(idle * 100 < full, "{idle:?} of {full:?}");
 }
 
 /// A device that is lost in mid-solve: every puzzle ends, with the CPU's answers, and the next solve runs on what is there.
@@ -320,34 +270,6 @@ fn memory_keeps_what_is_written() {
     }
 }
 
-/// The model of a golden case at the published sizes, with random weights.
-fn full_size(case: &str, cells: usize, (h_cycles, l_cycles): (usize, usize)) -> (Config, Weights) {
-    let mut config = Model::open(data("golden").join(case), &LoadOptions::default())
-        .unwrap()
-        .config
-        .clone();
-    config.seq_len = Some(cells);
-    (config.hidden_size, config.num_heads, config.inner) = (512, 8, 1536);
-    (config.puzzle_emb_ndim, config.puzzle_emb_len) = (512, 16);
-    (config.h_cycles, config.l_cycles, config.l_layers) = (h_cycles, l_cycles, 2);
-    if config.mlp_t {
-        config.token_inner = 512;
-    }
-    let mut noise = Noise(12);
-    let tensors: HashMap<_, _> = config
-        .weights()
-        .into_iter()
-        .map(|weight| {
-            let shape = weight.shape(&config);
-            let scale = 1.7 / (*shape.last().unwrap() as f32).sqrt();
-            let values = noise.values(shape.iter().product()).into_iter();
-            let data = values.map(|v| v * scale).collect();
-            (weight, Tensor { shape, data })
-        })
-        .collect();
-    (config, Weights::from_tensors(tensors))
-}
-
 /// A pass of the published sizes, end to end: the Sudoku model with `mlp_t`, and a block of the maze model with attention.
 #[test]
 fn full_size_agrees_with_the_cpu() {
@@ -392,40 +314,6 @@ fn full_size_agrees_with_the_cpu() {
         }
         assert!(want.iter().any(|v| v.abs() > 0.5), "{case} compares zeros");
     }
-}
-
-/// What a step costs the host: full size, all passes, nobody live, so that the device has nothing to do. And once steps have been
-/// taken, nothing is made any more.
-#[test]
-fn starting_a_step_is_cheap_and_makes_nothing() {
-    if gpu().is_none() {
-        return;
-    }
-    // One that other tests make nothing on.
-    let gpu = Gpu::open(None).unwrap();
-    let (config, weights) = full_size("trm_mlp", 81, (3, 6));
-    let plan = Arc::new(trm::model::record(&config, 81));
-    let loaded = gpu.load(weights).unwrap();
-    let mut program = loaded.program(plan, 4).unwrap();
-    let ahead = program.ahead().unwrap();
-    let rule = Rule {
-        threshold: 0.0,
-        minus_continue: false,
-        min_steps: 1,
-        max_steps: 16,
-    };
-    (0..3).for_each(|_| ahead.start(&rule).unwrap());
-    let made = gpu.resources_made();
-    let mut least = std::time::Duration::MAX;
-    for _ in 0..20 {
-        assert!(ahead.finish().unwrap().is_empty());
-        let start = Instant::now();
-        ahead.start(&rule).unwrap();
-        least = least.min(start.elapsed());
-    }
-    eprintln!("starting a step of 126 dispatches takes the host {least:?}");
-    assert!(least < std::time::Duration::from_millis(1), "{least:?}");
-    assert_eq!(gpu.resources_made(), made);
 }
 
 /// A device of the app's own: the same answers, and when it is lost the CPU takes over. One with small limits is refused.

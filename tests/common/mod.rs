@@ -1,6 +1,7 @@
 //! What the integration tests share.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use trm::backend::cpu::Cpu;
 use trm::backend::reference::Reference;
 use trm::backend::{Backend, Loaded};
 use trm::quantize::Format;
-use trm::weights::Weights;
+use trm::weights::{Tensor, Weights};
+use trm::{Config, LoadOptions, Model};
 
 /// A file or folder below tests/data.
 pub(crate) fn data(path: &str) -> PathBuf {
@@ -85,4 +87,32 @@ impl Noise {
     pub(crate) fn below(&mut self, n: usize) -> usize {
         ((self.next() + 1.0) / 2.0 * n as f32) as usize % n
     }
+}
+
+/// The model of a golden case at the published sizes, with random weights.
+pub(crate) fn full_size(case: &str, cells: usize, (h_cycles, l_cycles): (usize, usize)) -> (Config, Weights) {
+    let mut config = Model::open(data("golden").join(case), &LoadOptions::default())
+        .unwrap()
+        .config
+        .clone();
+    config.seq_len = Some(cells);
+    (config.hidden_size, config.num_heads, config.inner) = (512, 8, 1536);
+    (config.puzzle_emb_ndim, config.puzzle_emb_len) = (512, 16);
+    (config.h_cycles, config.l_cycles, config.l_layers) = (h_cycles, l_cycles, 2);
+    if config.mlp_t {
+        config.token_inner = 512;
+    }
+    let mut noise = Noise(12);
+    let tensors: HashMap<_, _> = config
+        .weights()
+        .into_iter()
+        .map(|weight| {
+            let shape = weight.shape(&config);
+            let scale = 1.7 / (*shape.last().unwrap() as f32).sqrt();
+            let values = noise.values(shape.iter().product()).into_iter();
+            let data = values.map(|v| v * scale).collect();
+            (weight, Tensor { shape, data })
+        })
+        .collect();
+    (config, Weights::from_tensors(tensors))
 }
