@@ -54,7 +54,7 @@ fn sought(model: &Model, cpu: &Loads, slots: usize, wish: &Wish) -> Result<Choic
     };
     let threads = wish.threads;
     let name = figures_name(&info, &plan, slots, wish.format);
-    let open = || load(&*open_gpu(Some(info.number), wish)?, model, wish.format);
+    let open = || load(&*open_gpu(Some(info.number), wish)?, model);
     if let Some(figures) = wish.cache.get(&name).and_then(|v| Figures::kept(&v, threads)) {
         let gpu = if figures.gpu_is_faster() {
             Some(open()?)
@@ -179,11 +179,11 @@ mod tests {
     fn both_devices_can_be_timed() {
         let solver = crate::Solver::bundled("sudoku-4x4").unwrap();
         let plan = Arc::new(solver.plan(16).unwrap());
-        let cpu = load(&Cpu::new(Some(1)).unwrap(), solver.model(), Format::F32).unwrap();
+        let cpu = load(&Cpu::new(Some(1)).unwrap(), solver.model()).unwrap();
         assert!(time(&cpu, &plan, 1).unwrap() > Duration::ZERO);
         match open_gpu(None, &Wish::default()) {
             Ok(gpu) => {
-                let gpu = load(&*gpu, solver.model(), Format::F32).unwrap();
+                let gpu = load(&*gpu, solver.model()).unwrap();
                 assert!(gpu.is_replaceable() && !cpu.is_replaceable());
                 let figures = Figures::measure(&cpu, &gpu, &plan, 3).unwrap();
                 assert!(figures.cpu > Duration::ZERO && figures.gpu > Duration::ZERO);

@@ -165,7 +165,7 @@ impl Used {
         if let Some(cpu) = &self.cpu {
             return Ok(cpu.clone());
         }
-        let cpu = load(&Cpu::new(wish.threads)?, model, wish.format)?;
+        let cpu = load(&Cpu::new(wish.threads)?.with_format(wish.format), model)?;
         self.cpu = Some(cpu.clone());
         Ok(cpu)
     }
@@ -179,12 +179,20 @@ impl Used {
         }
         let backend: Arc<dyn Backend> = match (&wish.backend, wish.device) {
             (Some(backend), _) => backend.clone(),
-            (None, Device::Reference) => Arc::new(Reference),
+            (None, Device::Reference) => {
+                // The oracle stores nothing: it computes with the numbers that the format has.
+                let load = || Reference.load(model.weights()?.rounded(wish.format));
+                let loaded = load().map_err(absent)?;
+                return Ok(Loads {
+                    name: Reference.name(),
+                    loaded,
+                });
+            }
             (None, Device::Gpu(number)) => open_gpu(number, wish).map_err(absent)?,
             (None, Device::Cpu) => return self.cpu(model, wish).map_err(absent),
             (None, Device::Auto) => return self.choose_by_measuring(model, wish, slots).map_err(absent),
         };
-        load(&*backend, model, wish.format).map_err(|error| Refused { error, opened: true })
+        load(&*backend, model).map_err(|error| Refused { error, opened: true })
     }
 
     #[cfg(feature = "gpu")]
@@ -208,16 +216,10 @@ impl Used {
 #[cfg(feature = "gpu")]
 const MEASURED: usize = 16;
 
-/// The weights on a backend. One that does not store them in the format computes with the numbers that the format has.
-pub(crate) fn load(backend: &dyn Backend, model: &Model, format: Format) -> Result<Loads> {
-    let weights = model.weights()?;
-    let weights = match backend.name() {
-        "cpu" | "reference" => weights.rounded(format),
-        _ => weights,
-    };
+pub(crate) fn load(backend: &dyn Backend, model: &Model) -> Result<Loads> {
     Ok(Loads {
         name: backend.name(),
-        loaded: backend.load(weights)?,
+        loaded: backend.load(model.weights()?)?,
     })
 }
 

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use super::{Backend, Loaded, Program};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::quantize::Format;
 use crate::weights::Weights;
 pub use cores::physical_cores;
 pub use instructions::Instructions;
@@ -55,6 +56,7 @@ pub struct Cpu {
     simd: Simd,
     instructions: Instructions,
     arithmetic: Arithmetic,
+    format: Format,
 }
 
 impl Cpu {
@@ -83,12 +85,27 @@ impl Cpu {
             team: Arc::new(Team::new(threads)?),
             instructions,
             arithmetic: Arithmetic::default(),
+            format: Format::default(),
         })
     }
 
     /// The same team with another arithmetic, for the models that are loaded from now on.
     pub fn arithmetic(self, arithmetic: Arithmetic) -> Cpu {
         Cpu { arithmetic, ..self }
+    }
+
+    /// Stores the weights of the blocks in this format, for the models that are loaded from now on: int8 is [`Arithmetic::Int8`]; f16 and
+    /// bf16 are the numbers that the format has, computed in `f32`.
+    pub fn with_format(self, format: Format) -> Cpu {
+        let arithmetic = match format {
+            Format::Int8 => Arithmetic::Int8,
+            Format::F32 | Format::F16 | Format::Bf16 => Arithmetic::F32,
+        };
+        Cpu {
+            format,
+            arithmetic,
+            ..self
+        }
     }
 
     /// Threads in the team.
@@ -108,6 +125,11 @@ impl Backend for Cpu {
     }
 
     fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>> {
+        let weights = match self.arithmetic {
+            Arithmetic::F32 => weights.rounded(self.format),
+            // Packing rounds them.
+            Arithmetic::Int8 => weights,
+        };
         let pack = |shift: &mut Shift<'_>| Prepared::of(weights, self.simd, self.arithmetic, shift);
         Ok(Arc::new(CpuWeights {
             weights: Arc::new(self.team.shift(pack)),
