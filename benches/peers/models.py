@@ -110,10 +110,12 @@ def case(m, net, batch, tokens_to_rows, puzzle, initial):
 
 
 def exportable(net):
-    """Stores the weights transposed: a Transpose for each use would be folded into a copy for each use."""
+    """Stores the weights transposed (a Transpose for each use would be folded into a copy for each use), and the cosines once, not once a use."""
     for p in net.parameters():
         if p.dim() == 2:
             p.data = p.data.t().contiguous()
+    for name, table in zip(("cosines", "sines"), net.turn or ()):
+        net.register_buffer(name, table)
     return net
 
 
