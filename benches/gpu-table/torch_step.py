@@ -122,15 +122,20 @@ def inputs(m, batch, dtype, device):
     return [torch.randn(shape, generator=source).to(device, dtype) for _ in range(3)]
 
 
-def check_work(m):
-    """An error unless PyTorch counts as many operations in a step as our plan has."""
+def counted(m):
+    """GFLOP of a step of one puzzle, as PyTorch counts them."""
     net = Step(m, torch.float32, "meta")
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         net(*inputs(m, 1, torch.float32, "meta"))
-    counted = counter.get_total_flops() / 1e9
-    if not math.isclose(counted, m["gflop"], rel_tol=1e-9):
-        sys.exit(f"{m['model']}: not the same work: PyTorch does {counted} GFLOP a step, our plan has {m['gflop']}")
-    return counted
+    return counter.get_total_flops() / 1e9
+
+
+def check_work(m):
+    """An error unless PyTorch counts as many operations in a step as our plan has."""
+    found = counted(m)
+    if not math.isclose(found, m["gflop"], rel_tol=1e-9):
+        sys.exit(f"{m['model']}: not the same work: PyTorch does {found} GFLOP a step, our plan has {m['gflop']}")
+    return found
 
 
 def wait(device):

@@ -1,0 +1,107 @@
+//! peer-timers PEER MODEL BATCH THREADS [cold]
+//! peer-timers ceiling - - THREADS
+//!
+//! Loads one refinement step and does it. `cold`: says so and ends. Else it compares the answer with PyTorch's, prints a line of JSON, and for
+//! every line with a number of seconds that it reads, does steps for so long and prints their times, in ms. `ceiling` prints rates instead.
+#[cfg(feature = "peers")]
+mod candle;
+mod case;
+mod ceiling;
+#[cfg(feature = "ours")]
+mod ours;
+#[cfg(feature = "peers")]
+mod rten;
+#[cfg(feature = "peers")]
+mod tract;
+
+use std::io::BufRead;
+use std::path::Path;
+use std::time::Instant;
+
+use case::{Case, Outputs};
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// A runtime with the step loaded and its inputs at hand.
+trait Peer {
+    fn step(&mut self) -> Fallible<()>;
+    /// What the first step gave.
+    fn outputs(&mut self) -> Fallible<Outputs>;
+}
+
+fn main() -> Fallible<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [peer, model, batch, threads, rest @ ..] = &args[..] else {
+        return Err("PEER MODEL BATCH THREADS [cold]".into());
+    };
+    let threads = threads.parse()?;
+    if peer == "ceiling" {
+        return serve(|seconds| Ok(ceiling::measured(threads, seconds)));
+    }
+    let (model, batch) = (Path::new(model), batch.parse()?);
+    let start = Instant::now();
+    let case = Case::read(&model.join(format!("case_b{batch}.safetensors")), batch)?;
+    let mut runtime = open(peer, model, &case, threads)?;
+    let load = milliseconds(start);
+    runtime.step()?;
+    if !rest.is_empty() {
+        println!("{{\"load_ms\": {load}, \"peak_mb\": {}}}", peak_mb());
+        return Ok(());
+    }
+    println!("{}", case.compared(&runtime.outputs()?)?);
+    serve(|seconds| {
+        let start = Instant::now();
+        let mut times = Vec::new();
+        while times.is_empty() || start.elapsed().as_secs_f64() < seconds {
+            let step = Instant::now();
+            runtime.step()?;
+            times.push(milliseconds(step).to_string());
+        }
+        Ok(format!(
+            "{{\"ms\": [{}], \"peak_mb\": {}}}",
+            times.join(", "),
+            peak_mb()
+        ))
+    })
+}
+
+fn open(peer: &str, model: &Path, case: &Case, threads: usize) -> Fallible<Box<dyn Peer>> {
+    let _ = (model, case, threads);
+    #[cfg(feature = "peers")]
+    let onnx = |end: &str| model.join(format!("step_b{}{end}.onnx", case.batch));
+    Ok(match peer {
+        #[cfg(feature = "ours")]
+        "ours-f32" | "ours-int8" => Box::new(ours::Ours::new(model, case, threads, peer.ends_with("int8"))?),
+        #[cfg(feature = "peers")]
+        "tract-f32" => Box::new(tract::Tract::new(&onnx(""), case, threads)?),
+        #[cfg(feature = "peers")]
+        "rten-f32" => Box::new(rten::Rten::new(&onnx(""), case, threads, true)?),
+        #[cfg(feature = "peers")]
+        "rten-f32-plain" => Box::new(rten::Rten::new(&onnx(""), case, threads, false)?),
+        #[cfg(feature = "peers")]
+        "rten-int8" => Box::new(rten::Rten::new(&onnx("_int8"), case, threads, true)?),
+        #[cfg(feature = "peers")]
+        "candle-f32" => Box::new(candle::Candle::new(model, case)?),
+        _ => return Err(format!("{peer} is not built into this program").into()),
+    })
+}
+
+/// Answers every line, which is a number of seconds, until there is none.
+fn serve(mut answer: impl FnMut(f64) -> Fallible<String>) -> Fallible<()> {
+    for line in std::io::stdin().lock().lines() {
+        println!("{}", answer(line?.trim().parse()?)?);
+    }
+    Ok(())
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+/// The most memory that this process has had, in MB of 2^20 bytes; 0 where the system does not tell.
+fn peak_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes: Option<f64> = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+    kilobytes.unwrap_or(0.0) / 1024.0
+}

@@ -1,0 +1,59 @@
+//! This repository's CPU backend, as a program would use it.
+use std::path::Path;
+use std::sync::Arc;
+
+use trm::backend::cpu::{Arithmetic, Cpu};
+use trm::config::State;
+use trm::{LoadOptions, Model, NativeStepper, Solver, Stepper};
+
+use crate::case::{Case, Outputs};
+use crate::{Fallible, Peer};
+
+pub(crate) struct Ours {
+    stepper: NativeStepper,
+    live: Vec<usize>,
+}
+
+impl Ours {
+    pub(crate) fn new(model: &Path, case: &Case, threads: usize, int8: bool) -> Fallible<Ours> {
+        let arithmetic = if int8 { Arithmetic::Int8 } else { Arithmetic::F32 };
+        let cpu = Cpu::new(Some(threads))?.arithmetic(arithmetic);
+        let model = Model::open(model, &LoadOptions::default())?;
+        let tokens = case.tokens.len() / case.batch;
+        let mut stepper = Solver::new(model)
+            .backend(Arc::new(cpu))
+            .stepper(tokens, case.batch)?;
+        for (slot, puzzle) in case.tokens.chunks(tokens).enumerate() {
+            let puzzle: Vec<u32> = puzzle.iter().map(|&t| t as u32).collect();
+            stepper.load(slot, &puzzle, 0)?;
+        }
+        Ok(Ours {
+            stepper,
+            live: (0..case.batch).collect(),
+        })
+    }
+}
+
+impl Peer for Ours {
+    fn step(&mut self) -> Fallible<()> {
+        Ok(self.stepper.step(&self.live)?)
+    }
+
+    fn outputs(&mut self) -> Fallible<Outputs> {
+        let mut out = Outputs {
+            states: Default::default(),
+            halting: Vec::new(),
+            answer: Vec::new(),
+        };
+        for &slot in &self.live {
+            for (values, state) in out.states.iter_mut().zip([State::H, State::L]) {
+                values.extend(self.stepper.state(slot, state)?);
+            }
+            let halting = self.stepper.halting(slot)?;
+            out.halting.extend([halting.q_halt, halting.q_continue]);
+            out.answer
+                .extend(self.stepper.answer(slot)?.into_iter().map(i64::from));
+        }
+        Ok(out)
+    }
+}
