@@ -1,9 +1,20 @@
 use super::heads::Heads;
-use super::simd::{Place, Scratch, Simd, Tile};
+use super::simd::{Place, Room, Scratch, Simd, Tile};
 use crate::plan::Dims;
 
 /// Keys that are looked at together, in strips: their scores stay in the nearest cache.
 const STRIPS: usize = 12;
+
+/// Scratch memory: queries, scores, results, and the state of the softmax.
+fn pieces(d: &Dims, simd: Simd) -> [usize; 4] {
+    let (width, cols) = (d.head_dim(), simd.cols());
+    [width * cols, STRIPS * simd.rows() * cols, width * cols, 3 * cols]
+}
+
+/// The scratch memory that [`attention`] takes.
+pub(super) fn room(d: &Dims, simd: Simd) -> Room {
+    Room::of(&pieces(d, simd), &[])
+}
 
 /// Some queries of one head: queries, keys, values -> `[L, D]`.
 ///
@@ -19,8 +30,7 @@ pub(super) fn attention(
 ) {
     let (l, width, cols) = (d.positions, d.head_dim(), simd.cols());
     let block = STRIPS * simd.rows();
-    let [queries, scores, turned, state] =
-        scratch.pieces([width * cols, block * cols, width * cols, 3 * cols]);
+    let [queries, scores, turned, state] = scratch.pieces(pieces(d, simd));
     let (q, q_stride) = heads.column(d, place.cols.start);
     let (k, stride) = heads.column(d, d.hidden + place.cols.start);
     let (v, v_stride) = heads.column(d, 2 * d.hidden + place.cols.start);

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use super::attention::attention;
 use super::cut::{cut, head_unit};
 use super::heads::Heads;
 use super::packed::{Matrix, Prepared};
 use super::project::{Rows, project};
 use super::project_add_norm::add_norm;
 use super::qkv_rope::{Rope, qkv_rope};
-use super::simd::{Finish, Grid, Marks, Place, Scratch, Shift, Simd, Sum, Tile, for_each_tile};
+use super::simd::{Finish, Grid, Marks, Place, Room, Scratch, Shift, Simd, Sum, Tile, for_each_tile};
 use super::swiglu::swiglu;
-use super::token_mix::token_mix;
-use super::{decode, embed, halt};
+use super::{attention, decode, embed, halt, token_mix};
 use crate::backend::slots::Slots;
 use crate::plan::{Buffer, Call, Dims, Plan};
 use crate::weights::Weight;
@@ -44,6 +42,30 @@ pub(super) struct Desk {
     marks: Marks,
 }
 
+impl Desk {
+    /// For so many slots at a time.
+    pub(super) fn new(d: &Dims, simd: Simd, slots: usize) -> Desk {
+        Desk {
+            outs: Vec::with_capacity(slots),
+            marks: Marks::new(slots, d.positions, simd.rows()),
+        }
+    }
+}
+
+/// The scratch memory that the calls of a plan take.
+pub(super) fn room(plan: &Plan, model: &Model) -> Room {
+    let (d, simd, int8) = (&plan.dims, model.simd, model.weights.has_int8());
+    // The row that is added up before it is quantised.
+    let row = Room::of(&[d.hidden.max(d.inner)], &[]);
+    let of_call = |call: &Call| match call {
+        Call::TokenMix { .. } => token_mix::room(d, simd, int8),
+        Call::Attention { .. } => attention::room(d, simd),
+        _ if int8 => row,
+        _ => Room::default(),
+    };
+    plan.calls.iter().map(of_call).fold(Room::default(), Room::or)
+}
+
 impl Slot {
     pub(super) fn new(plan: &Plan, model: &Model) -> Slot {
         let d = &plan.dims;
@@ -60,7 +82,7 @@ impl Slot {
             memory: Slots::new(plan, 1),
             heads: attends.then(|| Heads::new(d, model.simd)),
             rows: vec![0.0; d.positions * row],
-            desk: Desk::default(),
+            desk: Desk::new(d, model.simd, 1),
         }
     }
 
@@ -236,7 +258,7 @@ impl Run<'_, '_> {
         let grid = Self::grid(d.positions, d.hidden, d.positions, simd.cols());
         let work = |slot: &Slot, place: &Place, tile: Tile<'_>, scratch: &mut Scratch| {
             let sources = sum(slot, sources);
-            token_mix(&d, simd, &sources, place.cols.start, weights, tile, scratch);
+            token_mix::token_mix(&d, simd, &sources, place.cols.start, weights, tile, scratch);
         };
         self.tiles(Out::Buffer(out), &grid, work, None);
     }
@@ -272,7 +294,7 @@ impl Run<'_, '_> {
         let grid = Self::grid(d.positions, d.hidden, simd.cols(), d.head_dim());
         let work = |slot: &Slot, place: &Place, tile: Tile<'_>, scratch: &mut Scratch| {
             if let Some(heads) = &slot.heads {
-                attention(&d, simd, heads, place, tile, scratch);
+                attention::attention(&d, simd, heads, place, tile, scratch);
             }
         };
         self.tiles(Out::Buffer(out), &grid, work, None);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::kernels::{Desk, Model, Slot, run};
+use super::kernels::{Desk, Model, Slot, room, run};
 use super::simd::{Shift, Team, for_each_chosen};
 use crate::backend::Program;
 use crate::error::{Error, Result};
@@ -22,12 +22,15 @@ pub(super) struct CpuProgram {
 impl CpuProgram {
     /// Room for so many slots.
     pub(super) fn new(plan: Arc<Plan>, team: Arc<Team>, model: Model, slots: usize) -> CpuProgram {
+        team.reserve(room(&plan, &model));
+        // Those that are run call by call are too few for a slot each.
+        let together = slots.min(team.threads() - 1);
         CpuProgram {
             slots: (0..slots).map(|_| Slot::new(&plan, &model)).collect(),
+            desk: Desk::new(&plan.dims, model.simd, together),
             plan,
             team,
             model,
-            desk: Desk::default(),
         }
     }
 

@@ -1,6 +1,23 @@
 use super::packed::{Int8Packed, Matrix, Packed};
-use super::simd::{Scratch, Simd, Sum, Tile};
+use super::simd::{Room, Scratch, Simd, Sum, Tile};
 use crate::plan::Dims;
+
+/// Scratch memory: s, what is gated, and what a byte of each channel is worth; the first two as words.
+fn pieces(d: &Dims, simd: Simd, int8: bool) -> ([usize; 3], [usize; 2]) {
+    let (l, t, width) = (d.positions, d.token_inner, simd.cols());
+    let words = if int8 {
+        [l.div_ceil(4) * width, t.div_ceil(4) * width]
+    } else {
+        [0, 0]
+    };
+    ([l * width, t * width, width], words)
+}
+
+/// The scratch memory that [`token_mix`] takes.
+pub(super) fn room(d: &Dims, simd: Simd, int8: bool) -> Room {
+    let (floats, words) = pieces(d, simd, int8);
+    Room::of(&floats, &words)
+}
 
 /// Some channels from `first` on of: s `[L, D]`, gate_up `[2T, L]`, down `[L, T]` -> `[L, D]`.
 ///
@@ -14,12 +31,9 @@ pub(super) fn token_mix(
     mut out: Tile<'_>,
     scratch: &mut Scratch,
 ) {
-    let (l, t, width) = (d.positions, d.token_inner, simd.cols());
-    let words = match weights {
-        [Matrix::Int8(_), _] => [l.div_ceil(4) * width, t.div_ceil(4) * width],
-        _ => [0, 0],
-    };
-    let ([s, gated, scale], words) = scratch.pieces_and_words([l * width, t * width, width], words);
+    let (l, width) = (d.positions, simd.cols());
+    let (floats, words) = pieces(d, simd, matches!(weights[0], Matrix::Int8(_)));
+    let ([s, gated, scale], words) = scratch.pieces_and_words(floats, words);
     if out.cols() < width {
         s.fill(0.0);
     }

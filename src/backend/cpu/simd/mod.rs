@@ -26,5 +26,5 @@ mod x86;
 
 pub(super) use int8::Int8Group;
 pub(super) use table::Simd;
-pub(super) use team::{Scratch, Shift, Team};
+pub(super) use team::{Room, Scratch, Shift, Team};
 pub(super) use tile::{Finish, Grid, Marks, Place, Sum, Tile, for_each_chosen, for_each_tile};

@@ -161,6 +161,16 @@ pub(in super::super) struct Marks {
     firsts: Vec<AtomicPtr<f32>>,
 }
 
+impl Marks {
+    /// For so many matrices in blocks of at least `row_block` rows.
+    pub(in super::super) fn new(matrices: usize, rows: usize, row_block: usize) -> Marks {
+        Marks {
+            left: Vec::with_capacity(matrices * rows.div_ceil(row_block)),
+            firsts: Vec::with_capacity(matrices),
+        }
+    }
+}
+
 /// Computes all tiles of all matrices with `work(place, tile, scratch)`, on whichever threads are free.
 ///
 /// With `finish`, whoever computes the last tile of a block of rows calls it for the whole of these rows.

@@ -1,0 +1,75 @@
+//! Steps on the CPU allocate nothing once a batch has been set up and has taken one. A program of its own without the harness of other tests,
+//! for it counts what every thread allocates.
+#![allow(unsafe_code, reason = "an allocator that counts")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::data;
+use trm::backend::Backend;
+use trm::backend::cpu::{Arithmetic, Cpu};
+use trm::{LoadOptions, Model, NativeStepper, Stepper};
+
+struct Counting;
+
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: the system's allocator does it all.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often anybody allocates while `work` runs.
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = ALLOCATED.load(Ordering::Relaxed);
+    work();
+    ALLOCATED.load(Ordering::Relaxed) - before
+}
+
+/// Nothing is allocated after the first step.
+fn main() {
+    // In another thread, as a planted one would be.
+    let planted = allocations(|| drop(std::thread::spawn(|| vec![0u8; 100]).join().unwrap()));
+    assert!(planted > 0, "allocations go unseen");
+    for case in ["trm_mlp", "trm_attention"] {
+        let model = Model::open(data("golden").join(case), &LoadOptions::default()).unwrap();
+        let (model, tokens) = (Arc::new(model), 9);
+        for arithmetic in [Arithmetic::F32, Arithmetic::Int8] {
+            // Of many threads some get their first task late.
+            for (threads, batch) in [(1, 1), (1, 16), (2, 1), (2, 16), (3, 16), (12, 2)] {
+                let cpu = Cpu::new(Some(threads)).unwrap().arithmetic(arithmetic);
+                let loaded = cpu.load(model.weights().unwrap()).unwrap();
+                let tokens = model.config.seq_len.unwrap_or(tokens);
+                let mut stepper = NativeStepper::new(model.clone(), &*loaded, tokens, batch).unwrap();
+                for slot in 0..batch {
+                    stepper.load(slot, &vec![1; tokens], 0).unwrap();
+                }
+                let live: Vec<usize> = (0..batch).collect();
+                stepper.step(&live).unwrap();
+                let found = allocations(|| {
+                    // Puzzles halt one after the other; whichever thread is first at any of this, it has what it needs.
+                    for end in [16, 15, 14, 7, 2, 1].into_iter().filter(|end| *end <= batch) {
+                        (0..3).for_each(|_| stepper.step(&live[..end]).unwrap());
+                    }
+                });
+                assert_eq!(
+                    found, 0,
+                    "{case}, {arithmetic:?}, {threads} threads, batch {batch}"
+                );
+            }
+        }
+    }
+    println!("nothing is allocated after the first step: ok");
+}
