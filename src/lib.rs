@@ -64,7 +64,7 @@ pub mod task;
 pub mod weights;
 
 pub use cancel::CancelToken;
-pub use checkpoint::{LoadOptions, Model, SaveDtype, SaveOptions};
+pub use checkpoint::{LoadOptions, Model, SaveOptions};
 pub use config::Config;
 pub use devices::{DeviceInfo, DeviceKind, DeviceLimits, devices};
 pub use error::{Error, ErrorKind, Result};

@@ -123,23 +123,32 @@ pub fn int8_rows(data: &[f32], width: usize) -> Int8Rows {
         scales: Vec::with_capacity(data.len() / width.max(1)),
     };
     for row in data.chunks_exact(width.max(1)) {
-        let scale = if row.iter().all(|v| v.is_finite()) {
-            row.iter().fold(0.0f32, |m, v| m.max(v.abs())) / 127.0
-        } else {
-            f32::NAN
-        };
-        // So small a scale is rounded itself, even to 0; the conversion keeps the rest in bounds.
-        let whole = |v: &f32| {
-            if scale > 0.0 {
-                (v / scale).round_ties_even().clamp(-127.0, 127.0) as i8
-            } else {
-                0
-            }
-        };
-        rows.values.extend(row.iter().map(whole));
+        let scale = int8_scale(row);
+        rows.values.extend(row.iter().map(|v| int8(*v, scale)));
         rows.scales.push(scale);
     }
     rows
+}
+
+/// The scale of a row in int8. Of what a rounded row stands for it is the same, so that rounding twice is rounding once.
+pub(crate) fn int8_scale(row: &[f32]) -> f32 {
+    let largest = row.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    // 0 times what is infinite or not a number is not a number.
+    if row.iter().map(|v| v * 0.0).sum::<f32>().is_nan() {
+        return f32::NAN;
+    }
+    // 127 times the quotient is off by less than half a unit in the last place, and rounds to `largest` again.
+    // That of the very largest would be infinite.
+    largest.min(3.4e38) / 127.0
+}
+
+/// An element of a row in int8, -127 .. 127.
+pub(crate) fn int8(value: f32, scale: f32) -> i8 {
+    // 1.5 * 2^23: adding it leaves the nearest whole number, of two the even one, in the last bits.
+    const ROUND: f32 = 12_582_912.0;
+    // So small a scale is rounded itself, even to 0: what is beyond 127 stays there.
+    let value = if scale > 0.0 { value / scale } else { 0.0 };
+    (value.clamp(-127.0, 127.0) + ROUND).to_bits() as i8
 }
 
 impl Int8Rows {
@@ -233,6 +242,20 @@ mod tests {
             assert!((got - want).abs() <= 0.5001 * step, "{i}: {got} for {want}");
         }
         assert!(rows.values.iter().any(|v| v.abs() == 127));
+    }
+
+    #[test]
+    fn rounding_twice_is_rounding_once() {
+        for i in 0..20_000u32 {
+            let largest = f32::from_bits(0x3f80_0000 + i * 977);
+            let once = int8_rows(&[largest, -0.3 * largest, 0.0, 0.77 * largest], 4);
+            assert_eq!(int8_rows(&once.values(), 4), once, "{largest}");
+        }
+        for largest in [f32::MAX, f32::MIN_POSITIVE, 1e-40, 1e-44] {
+            let once = int8_rows(&[largest, -largest], 2);
+            assert!(once.values().iter().all(|v| v.is_finite()), "{largest}");
+            assert_eq!(int8_rows(&once.values(), 2), once, "{largest}");
+        }
     }
 
     /// Neither a tiny row nor a damaged one may bring anything but what it says.

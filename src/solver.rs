@@ -81,9 +81,13 @@ impl Solver {
 
     /// A solver over a model that was opened with options.
     pub fn new(model: impl Into<Arc<Model>>) -> Solver {
+        let model = model.into();
         Solver {
-            model: model.into(),
-            wish: Wish::default(),
+            wish: Wish {
+                format: model.format(),
+                ..Wish::default()
+            },
+            model,
             batch: 16,
             kind: None,
             task: None,
@@ -113,12 +117,17 @@ impl Solver {
         self
     }
 
-    /// Stores the weights of the model's blocks in this format; as they are in the checkpoint, [`Format::F32`], unless told. A backend
-    /// given with [`Solver::backend`] has its own.
+    /// Stores the weights of the model's blocks in this format; [`Model::format`] unless told: int8 if the file has them so, else
+    /// [`Format::F32`], which is what 16 bits are read as. A backend given with [`Solver::backend`] has its own.
     pub fn format(mut self, format: Format) -> Solver {
         self.wish.format = format;
         self.place = Arc::default();
         self
+    }
+
+    /// The format in which the weights of the model's blocks are stored.
+    pub fn weight_format(&self) -> Format {
+        self.wish.format
     }
 
     /// Runs on this many threads instead of all that the machine has.

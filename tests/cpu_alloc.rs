@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::data;
 use trm::backend::Backend;
-use trm::backend::cpu::{Arithmetic, Cpu};
-use trm::{LoadOptions, Model, NativeStepper, Stepper};
+use trm::backend::cpu::Cpu;
+use trm::{Format, LoadOptions, Model, NativeStepper, Stepper};
 
 struct Counting;
 
@@ -46,10 +46,10 @@ fn main() {
     for case in ["trm_mlp", "trm_attention"] {
         let model = Model::open(data("golden").join(case), &LoadOptions::default()).unwrap();
         let (model, tokens) = (Arc::new(model), 9);
-        for arithmetic in [Arithmetic::F32, Arithmetic::Int8] {
+        for format in [Format::F32, Format::Int8] {
             // Of many threads some get their first task late.
             for (threads, batch) in [(1, 1), (1, 16), (2, 1), (2, 16), (3, 16), (12, 2)] {
-                let cpu = Cpu::new(Some(threads)).unwrap().arithmetic(arithmetic);
+                let cpu = Cpu::new(Some(threads)).unwrap().with_format(format);
                 let loaded = cpu.load(model.weights().unwrap()).unwrap();
                 let tokens = model.config.seq_len.unwrap_or(tokens);
                 let mut stepper = NativeStepper::new(model.clone(), &*loaded, tokens, batch).unwrap();
@@ -64,10 +64,7 @@ fn main() {
                         (0..3).for_each(|_| stepper.step(&live[..end]).unwrap());
                     }
                 });
-                assert_eq!(
-                    found, 0,
-                    "{case}, {arithmetic:?}, {threads} threads, batch {batch}"
-                );
+                assert_eq!(found, 0, "{case}, {format:?}, {threads} threads, batch {batch}");
             }
         }
     }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::Noise;
-use trm::backend::cpu::{Arithmetic, Cpu, Instructions, physical_cores};
+use trm::backend::cpu::{Cpu, Instructions, physical_cores};
 use trm::backend::lockstep::compare;
 use trm::backend::reference::Reference;
 use trm::backend::{Backend, Case, Loaded};
 use trm::config::{Net, State};
 use trm::plan::{Buffer, Call, Dims, Plan};
+use trm::quantize::Format;
 use trm::weights::{Tensor, Weight, Weights};
 
 const Z_H: Buffer = Buffer::State(State::H);
@@ -265,7 +266,7 @@ fn int8_stays_near_the_oracle() {
         let reference = Reference.load(Weights::from_tensors(right.clone())).unwrap();
         let cases = cases(&d, 3, &mut noise);
         for i in instructions() {
-            let cpu = Cpu::with(Some(2), i).unwrap().arithmetic(Arithmetic::Int8);
+            let cpu = Cpu::with(Some(2), i).unwrap().with_format(Format::Int8);
             let load = |tensors| cpu.load(Weights::from_tensors(tensors)).unwrap();
             let seen = compare(&*reference, &*load(right.clone()), &plan, &cases, NEAR).unwrap();
             assert_eq!(seen, None, "{}, {d:?}", i.name());
@@ -303,8 +304,8 @@ fn neither_threads_nor_neighbours_change_a_bit() {
         let weights = Weights::from_tensors(tensors(&d, &mut noise));
         let cases = cases(&d, 16, &mut noise);
         for i in instructions() {
-            let results = |arithmetic, threads, slots: &[usize]| {
-                let cpu = Cpu::with(Some(threads), i).unwrap().arithmetic(arithmetic);
+            let results = |format, threads, slots: &[usize]| {
+                let cpu = Cpu::with(Some(threads), i).unwrap().with_format(format);
                 let loaded = cpu.load(weights.clone()).unwrap();
                 let mut program = loaded.program(plan.clone(), 16).unwrap();
                 for &slot in slots {
@@ -315,18 +316,18 @@ fn neither_threads_nor_neighbours_change_a_bit() {
                 program.read(Buffer::Logits, slots[0], &mut logits).unwrap();
                 logits.into_iter().map(f32::to_bits).collect::<Vec<_>>()
             };
-            for arithmetic in [Arithmetic::F32, Arithmetic::Int8] {
-                let alone = results(arithmetic, 1, &[5]);
+            for format in [Format::F32, Format::Int8] {
+                let alone = results(format, 1, &[5]);
                 assert_ne!(
                     alone,
-                    results(arithmetic, 1, &[6]),
+                    results(format, 1, &[6]),
                     "different puzzles give different bits"
                 );
                 let all: Vec<usize> = (5..16).collect();
                 for threads in [1, 2, 3, 7] {
                     for slots in [&all[..1], &all[..2], &all] {
-                        let got = results(arithmetic, threads, slots);
-                        let what = (i.name(), arithmetic, threads, slots.len());
+                        let got = results(format, threads, slots);
+                        let what = (i.name(), format, threads, slots.len());
                         assert_eq!(got, alone, "{what:?}");
                     }
                 }

@@ -6,6 +6,21 @@ use std::sync::Arc;
 use super::{Case, Loaded, Program};
 use crate::error::Result;
 use crate::plan::{Buffer, Plan};
+use crate::quantize::Format;
+
+/// Of a buffer's largest value: what the order of sums explains, with room, and no bug does.
+const TOLERANCE: f32 = 1e-4;
+/// The same where activations are rounded to bytes, which the reference does not do: what a wrong row of weights exceeds.
+const TOLERANCE_OF_BYTES: f32 = 0.05;
+
+/// How far a backend may be from the reference, which computes in f32 with the numbers of the weights' format: the `tolerance` of
+/// [`compare`]. Only the CPU rounds activations, in int8; everything else is f32.
+pub fn tolerance(backend: &str, format: Format) -> f32 {
+    match (backend, format) {
+        ("cpu", Format::Int8) => TOLERANCE_OF_BYTES,
+        _ => TOLERANCE,
+    }
+}
 
 /// The first call after which two backends differ.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,6 +6,7 @@
 mod dtype;
 mod find;
 mod index;
+mod int8;
 mod known;
 mod names;
 mod open;
@@ -27,7 +28,7 @@ pub use dtype::Dtype;
 pub use index::TensorInfo;
 pub use open::{LoadOptions, Model, StoredTensor};
 pub use rows::PuzzleRows;
-pub use write::{SaveDtype, SaveOptions};
+pub use write::SaveOptions;
 
 use crate::error::{Error, Result};
 use index::Index;

@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::index::TensorInfo;
+use super::int8::SCALE;
 use crate::config::State;
 use crate::error::{Error, Result};
+use crate::quantize::takes_format;
 use crate::weights::Weight;
 
 /// Name of the puzzle embedding without prefix.
@@ -79,6 +81,8 @@ const DERIVED: &[&str] = &[
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     pub(super) weights: BTreeMap<Weight, String>,
+    /// The scales of matrices in int8.
+    pub(super) scales: BTreeMap<Weight, String>,
     pub(super) puzzle_emb: Option<String>,
     /// What was chosen, and what was left aside.
     pub(super) notes: Vec<String>,
@@ -100,17 +104,22 @@ pub(super) fn assign(tensors: &BTreeMap<String, TensorInfo>) -> Result<Names> {
             continue;
         }
         let weight = Weight::parse(rest);
-        if weight.is_none() && rest != PUZZLE_EMB {
+        let scaled = rest.strip_suffix(SCALE).and_then(Weight::parse);
+        let scaled = scaled.filter(|w| takes_format(*w));
+        if weight.is_none() && scaled.is_none() && rest != PUZZLE_EMB {
             unknown.push(name.as_str());
             continue;
         }
         let group = groups.entry(wrappers.to_owned()).or_default();
         group.averaged = wrappers.split('.').any(|w| AVERAGED.contains(&w));
-        match weight {
-            Some(weight) => {
+        match (weight, scaled) {
+            (Some(weight), _) => {
                 group.names.weights.insert(weight, name.clone());
             }
-            None => group.names.puzzle_emb = Some(name.clone()),
+            (None, Some(weight)) => {
+                group.names.scales.insert(weight, name.clone());
+            }
+            (None, None) => group.names.puzzle_emb = Some(name.clone()),
         }
     }
     let mut names = choose(groups)?;
@@ -165,6 +174,7 @@ fn only(groups: Vec<(String, Group)>) -> Result<Option<(String, Group)>> {
             names
                 .weights
                 .values()
+                .chain(names.scales.values())
                 .chain(&names.puzzle_emb)
                 .next()
                 .cloned()

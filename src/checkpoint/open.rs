@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
+use super::int8::SCALE;
 use super::names::{self, Names};
 use super::shapes::{missing, shapes};
-use super::{Checkpoint, Dtype, PuzzleRows, find};
+use super::{Checkpoint, Dtype, PuzzleRows, find, int8};
 use crate::config::{Config, Provenance, Settings, State};
 use crate::error::{Error, Result};
-use crate::weights::{Weight, Weights, check_finite};
+use crate::quantize::Format;
+use crate::weights::{Weight, Weights};
 
 /// Where hyper-parameters come from beside the files of the model; these win over them.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +53,8 @@ pub struct Model {
     pub path: Option<PathBuf>,
     /// What was chosen or left aside while loading; also logged as warnings.
     pub notes: Vec<String>,
+    /// How the matrices of the blocks stand in the file.
+    format: Format,
     /// What was read at opening, until it is handed over.
     weights: Mutex<Option<Weights>>,
     /// The row that each state starts from.
@@ -108,6 +112,7 @@ impl Model {
         if !unused.is_empty() {
             notes.push(format!("not used by this variant: {}", unused.join(", ")));
         }
+        let format = int8::check(&checkpoint, &names, &config).map_err(locate)?;
         let weights = read(&checkpoint, &names, &config)?;
         for note in &notes {
             log::warn!("{note}");
@@ -133,6 +138,7 @@ impl Model {
                 .map(|s| (s, weights.get(Weight::Init(s)).data.clone()))
                 .collect(),
             config,
+            format,
             provenance: resolved.provenance,
             weights: Mutex::new(Some(weights)),
             names,
@@ -158,6 +164,12 @@ impl Model {
         // A poisoned lock guards nothing half-made: the weights are there or not.
         let kept = self.weights.lock().unwrap_or_else(|e| e.into_inner()).take();
         kept.map_or_else(|| read(&self.checkpoint, &self.names, &self.config), Ok)
+    }
+
+    /// The format that a solver takes unless told: [`Format::Int8`] if the matrices of the blocks stand in the file so, else
+    /// [`Format::F32`], which holds whatever other numbers a file has.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// The row that a carried state starts from, `[D]`.
@@ -209,7 +221,13 @@ fn check_tensors(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Res
     }
     let stored = demanded
         .iter()
-        .filter_map(|weight| names.weights.get(weight))
+        .flat_map(|weight| {
+            names
+                .weights
+                .get(weight)
+                .into_iter()
+                .chain(names.scales.get(weight))
+        })
         .chain(&names.puzzle_emb);
     checkpoint.check_cost(stored.map(String::as_str))?;
     Ok(names
@@ -222,19 +240,19 @@ fn check_tensors(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Res
 
 /// Reads what [`check_tensors`] has checked.
 fn read(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Result<Weights> {
-    Weights::collect(config, |weight| {
-        let name = names.weights.get(&weight).ok_or_else(|| missing(weight))?;
-        let tensor = checkpoint.read(name)?;
-        check_finite(&tensor.data).map_err(|e| checkpoint.locate(name, e))?;
-        Ok(tensor)
-    })
+    Weights::collect(config, |weight| int8::read(checkpoint, names, weight))
 }
 
 fn stored(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Vec<StoredTensor> {
-    let weights = config
-        .weights()
-        .into_iter()
-        .filter_map(|w| Some((w.name(), names.weights.get(&w)?)));
+    let weights = config.weights().into_iter().flat_map(|w| {
+        let scales = names.scales.get(&w).map(|name| (w.name() + SCALE, name));
+        names
+            .weights
+            .get(&w)
+            .map(|name| (w.name(), name))
+            .into_iter()
+            .chain(scales)
+    });
     let puzzle_emb = names
         .puzzle_emb
         .as_ref()

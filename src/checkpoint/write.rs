@@ -8,41 +8,25 @@ use half::f16;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::int8::{self, SCALE};
 use super::names::PUZZLE_EMB;
-use super::{Checkpoint, Model, PuzzleRows};
+use super::{Checkpoint, Dtype, Model, PuzzleRows};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::quantize::{Format, Int8Rows, bf16_bits, int8_rows, takes_format};
+use crate::weights::Weight;
 
 const TENSORS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 /// Bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;
 
-/// How elements are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum SaveDtype {
-    /// 32 bits.
-    #[default]
-    F32,
-    /// 16 bits.
-    F16,
-}
-
-impl SaveDtype {
-    fn size(self) -> usize {
-        match self {
-            SaveDtype::F32 => 4,
-            SaveDtype::F16 => 2,
-        }
-    }
-}
-
 /// What to write.
 #[derive(Debug, Clone, Default)]
 pub struct SaveOptions {
-    /// How elements are written.
-    pub dtype: SaveDtype,
+    /// How the matrices of the blocks are written. All other tensors stay f32, but for a puzzle embedding, which takes 16 bits with them: it
+    /// can be most of a file. In int8 a tensor `NAME.scale` of f32, one a row, stands beside each matrix `NAME`.
+    pub dtype: Format,
     /// The puzzle identifiers whose rows are kept, in this order; all where none are named.
     pub puzzle_ids: Option<Vec<u32>>,
     /// Name of the task that the model was trained for; that of the model where none is named.
@@ -65,7 +49,7 @@ impl Model {
         self.check_elsewhere(dir)?;
         let rows = self.rows(options)?;
         let config = self.saved_config(options)?;
-        let tensors = self.saved_tensors(rows.as_ref());
+        let tensors = self.saved_tensors(rows.as_ref(), options.dtype);
         let mut text = serde_json::to_string_pretty(&config).map_err(|e| io(e.into()))?;
         text.push('\n');
         if text.len() as u64 > crate::config::MAX_FILE {
@@ -74,20 +58,35 @@ impl Model {
             ));
         }
         let mut writer = Writer::create(&dir.join(TENSORS))?;
-        writer.put(&header(&tensors, &config, options.dtype)?)?;
+        writer.put(&header(&tensors, &config)?)?;
         for tensor in &tensors {
-            let at = |e: Error| e.at(format!("tensor \"{}\"", tensor.name));
-            match tensor.data {
-                Data::Stored(name) => writer
-                    .floats(&self.checkpoint.read(name)?.data, options.dtype)
-                    .map_err(at)?,
-                Data::Rows(rows) => rows.write(&mut writer, options.dtype).map_err(at)?,
-            }
+            self.write(tensor, &mut writer)
+                .map_err(|e| e.at(format!("tensor \"{}\"", tensor.name)))?;
         }
         let mut config = Writer::create(&dir.join(CONFIG))?;
         config.put(text.as_bytes())?;
         writer.finish()?;
         config.finish()
+    }
+
+    fn write(&self, tensor: &Saved<'_>, writer: &mut Writer) -> Result<()> {
+        let rounded = |weight| {
+            let matrix = int8::read(&self.checkpoint, &self.names, weight)?;
+            let width = matrix.shape.last().copied().unwrap_or(1);
+            Ok::<Int8Rows, Error>(int8_rows(&matrix.data, width))
+        };
+        match (&tensor.data, tensor.dtype) {
+            (Data::Rows(rows), dtype) => rows.write(writer, dtype),
+            (Data::Scales(weight), _) => writer.floats(&rounded(*weight)?.scales, Dtype::F32),
+            (Data::Weight(weight), Dtype::I8) => {
+                let bytes: Vec<u8> = rounded(*weight)?.values.iter().map(|v| *v as u8).collect();
+                writer.put(&bytes)
+            }
+            (Data::Weight(weight), dtype) => {
+                let data = int8::read(&self.checkpoint, &self.names, *weight)?.data;
+                writer.floats(&data, dtype)
+            }
+        }
     }
 
     /// Saving over the file that is being read would lose it.
@@ -129,25 +128,50 @@ impl Model {
         }
     }
 
-    fn saved_tensors<'a>(&'a self, rows: Option<&'a Rows<'a>>) -> Vec<Saved<'a>> {
-        let weights = self.config.weights().into_iter().filter_map(|weight| {
-            let stored = self.names.weights.get(&weight)?;
-            Some(Saved {
-                name: weight.name(),
-                shape: weight.shape(&self.config),
-                data: Data::Stored(stored),
-            })
+    fn saved_tensors<'a>(&'a self, rows: Option<&'a Rows<'a>>, format: Format) -> Vec<Saved<'a>> {
+        let (of_matrices, of_rows) = match format {
+            Format::F32 => (Dtype::F32, Dtype::F32),
+            Format::F16 => (Dtype::F16, Dtype::F16),
+            Format::Bf16 => (Dtype::BF16, Dtype::BF16),
+            Format::Int8 => (Dtype::I8, Dtype::F32),
+        };
+        let weights = self.config.weights().into_iter().flat_map(|weight| {
+            let takes = takes_format(weight);
+            let (name, shape) = (weight.name(), weight.shape(&self.config));
+            let scales = (takes && of_matrices == Dtype::I8).then(|| Saved {
+                name: format!("{name}{SCALE}"),
+                shape: shape.iter().take(1).copied().collect(),
+                dtype: Dtype::F32,
+                data: Data::Scales(weight),
+            });
+            let dtype = if takes { of_matrices } else { Dtype::F32 };
+            let data = Data::Weight(weight);
+            [
+                Some(Saved {
+                    name,
+                    shape,
+                    dtype,
+                    data,
+                }),
+                scales,
+            ]
         });
+        let weights = weights.flatten();
         let rows = rows.map(|rows| {
             let shape = vec![rows.len(), rows.rows.width()];
             Saved {
                 name: PUZZLE_EMB.to_owned(),
                 shape,
+                dtype: of_rows,
                 data: Data::Rows(rows),
             }
         });
         let mut all: Vec<_> = weights.chain(rows).collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
+        // The widest elements first, so that all lie at multiples of their size.
+        all.sort_by(|a, b| {
+            let wide = b.dtype.size().cmp(&a.dtype.size());
+            wide.then_with(|| a.name.cmp(&b.name))
+        });
         all
     }
 
@@ -161,15 +185,11 @@ impl Model {
         let mut map = Map::new();
         map.insert("format_version".into(), json!(1));
         map.append(&mut config.to_json());
-        let dtype = match options.dtype {
-            SaveDtype::F32 => "f32",
-            SaveDtype::F16 => "f16",
-        };
         let own = ["format_version", "dtype", "source"];
         for (key, value) in self.kept.iter().filter(|(key, _)| !own.contains(&key.as_str())) {
             map.insert(key.clone(), value.clone());
         }
-        map.insert("dtype".into(), json!(dtype));
+        map.insert("dtype".into(), json!(options.dtype.name()));
         // A model converted before keeps the name of what training wrote.
         let source = match self.kept.get("source") {
             Some(source @ Value::Object(_)) => source.clone(),
@@ -212,12 +232,14 @@ impl Checkpoint {
 struct Saved<'a> {
     name: String,
     shape: Vec<usize>,
+    dtype: Dtype,
     data: Data<'a>,
 }
 
 enum Data<'a> {
-    /// Its name in the file that the model comes from.
-    Stored(&'a str),
+    Weight(Weight),
+    /// The scales of a matrix in int8.
+    Scales(Weight),
     Rows(&'a Rows<'a>),
 }
 
@@ -233,7 +255,7 @@ impl Rows<'_> {
     }
 
     /// Copies the rows, a few at a time.
-    fn write(&self, writer: &mut Writer, dtype: SaveDtype) -> Result<()> {
+    fn write(&self, writer: &mut Writer, dtype: Dtype) -> Result<()> {
         if let Some(chosen) = &self.chosen {
             return chosen
                 .iter()
@@ -251,18 +273,17 @@ impl Rows<'_> {
 }
 
 /// The header of a safetensors file, written here because the crate orders its metadata by chance.
-fn header(tensors: &[Saved<'_>], config: &Map<String, Value>, dtype: SaveDtype) -> Result<Vec<u8>> {
+fn header(tensors: &[Saved<'_>], config: &Map<String, Value>) -> Result<Vec<u8>> {
     let json = |e: serde_json::Error| Error::argument(e.to_string()).because(e);
     let mut map = Map::new();
     let config = serde_json::to_string(config).map_err(json)?;
     map.insert("__metadata__".into(), json!({ "config": config, "format": "pt" }));
     let mut start = 0usize;
     for tensor in tensors {
-        let end = start + tensor.shape.iter().product::<usize>() * dtype.size();
-        let name = if dtype == SaveDtype::F16 { "F16" } else { "F32" };
+        let end = start + tensor.shape.iter().product::<usize>() * tensor.dtype.size();
         map.insert(
             tensor.name.clone(),
-            json!({ "dtype": name, "shape": tensor.shape, "data_offsets": [start, end] }),
+            json!({ "dtype": tensor.dtype.name(), "shape": tensor.shape, "data_offsets": [start, end] }),
         );
         start = end;
     }
@@ -299,11 +320,12 @@ impl Writer {
         written.map_err(|e| Error::io(self.temporary.display(), e))
     }
 
-    fn floats(&mut self, data: &[f32], dtype: SaveDtype) -> Result<()> {
+    /// Elements as F16, BF16 or F32.
+    fn floats(&mut self, data: &[f32], dtype: Dtype) -> Result<()> {
         for part in data.chunks(CHUNK / 4) {
             let bytes: Vec<u8> = match dtype {
-                SaveDtype::F32 => part.iter().flat_map(|x| x.to_le_bytes()).collect(),
-                SaveDtype::F16 => {
+                Dtype::BF16 => part.iter().flat_map(|x| bf16_bits(*x).to_le_bytes()).collect(),
+                Dtype::F16 => {
                     if let Some(large) = part.iter().find(|x| f16::from_f32(**x).is_infinite()) {
                         return Err(Error::argument(format!(
                             "holds {large}, which is too large for f16; use f32"
@@ -313,6 +335,7 @@ impl Writer {
                         .flat_map(|x| f16::from_f32(*x).to_le_bytes())
                         .collect()
                 }
+                _ => part.iter().flat_map(|x| x.to_le_bytes()).collect(),
             };
             self.put(&bytes)?;
         }

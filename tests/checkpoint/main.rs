@@ -2,6 +2,7 @@
 
 mod build;
 mod config;
+mod formats;
 mod hostile;
 mod pickles;
 mod properties;

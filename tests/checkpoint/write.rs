@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use trm::{LoadOptions, Model, SaveDtype, SaveOptions};
+use trm::{Format, LoadOptions, Model, SaveOptions};
 
 use crate::build::*;
 
@@ -30,7 +30,7 @@ fn same(a: &Model, b: &Model) {
 
 #[test]
 fn converting_again_gives_the_same_bytes() {
-    for dtype in [SaveDtype::F32, SaveDtype::F16] {
+    for dtype in Format::ALL {
         let options = SaveOptions {
             dtype,
             task: Some("maze".into()),
@@ -58,7 +58,10 @@ fn converting_again_gives_the_same_bytes() {
         }
         let mut expected = training();
         expected.config.task = Some("maze".into());
-        same(&expected, &converted);
+        // What int8 makes of numbers: tests/checkpoint/formats.rs.
+        if dtype != Format::Int8 {
+            same(&expected, &converted);
+        }
         assert_eq!(
             fs::read_dir(one.path()).unwrap().count(),
             2,
@@ -195,7 +198,7 @@ fn what_is_refused() {
     file[end - 4..].copy_from_slice(&1e6f32.to_le_bytes());
     let (model, out) = (load(file, GIVEN).unwrap(), Folder::new(&[]));
     let options = SaveOptions {
-        dtype: SaveDtype::F16,
+        dtype: Format::F16,
         ..SaveOptions::default()
     };
     fails(

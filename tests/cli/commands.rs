@@ -127,7 +127,7 @@ fn convert_writes_what_it_is_told() {
     assert!(size(&small) < size(&large) * 6 / 10);
     for bad in [
         &["--box", "9"][..],
-        &["--dtype", "int8"],
+        &["--dtype", "int4"],
         &["--puzzle-ids", "x"],
         &["--puzzle-ids", "5"],
     ] {
@@ -138,6 +138,76 @@ fn convert_writes_what_it_is_told() {
         .concat())
         .expect(2);
     }
+}
+
+#[test]
+fn a_model_stored_in_int8_is_small_and_solves_in_int8_unless_told() {
+    let scratch = Scratch::new();
+    let size = |folder: &str| {
+        std::fs::metadata(format!("{folder}/model.safetensors"))
+            .unwrap()
+            .len() as f64
+    };
+    let whole = size(&model("sudoku-6x6"));
+    for (dtype, most) in [("f32", 1.01), ("f16", 0.55), ("bf16", 0.55), ("int8", 0.30)] {
+        let folder = scratch.path(dtype);
+        let run = trm(&[
+            "convert",
+            &model("sudoku-6x6"),
+            "-o",
+            &folder,
+            "--dtype",
+            dtype,
+            "--json",
+        ])
+        .expect(0);
+        assert_eq!(run.json()[0]["dtype"], dtype);
+        let share = size(&folder) / whole;
+        assert!((most * 0.8..most).contains(&share), "{dtype}: {share}");
+        let bench = |more: &[&str]| {
+            let run = trm(&[&["bench", &folder, "--json", "--device", "cpu"], more].concat()).expect(0);
+            let object = run.json().pop().unwrap();
+            assert_eq!(object["dtype"], object["format"]);
+            object["dtype"].clone()
+        };
+        if dtype == "int8" {
+            assert_eq!(
+                (bench(&[]), bench(&["--dtype", "f32"])),
+                ("int8".into(), "f32".into())
+            );
+        }
+    }
+    // The same answers, after the same steps, as with the numbers rounded when they are loaded.
+    let csv = data("sudoku-6x6.csv");
+    let eval = |model: &str, more: &[&str]| {
+        let all = [
+            &["eval", model, "--data", &csv, "--json", "--device", "cpu"],
+            more,
+        ]
+        .concat();
+        let summary = trm(&all).expect(0).summary();
+        assert_eq!(summary["dtype"], "int8");
+        ["exact", "cell", "mean_steps", "halted"].map(|key| summary[key].clone())
+    };
+    assert_eq!(
+        eval(&scratch.path("int8"), &[]),
+        eval(&model("sudoku-6x6"), &["--dtype", "int8"])
+    );
+    // From int8 to int8 nothing is lost, and that is what it stays.
+    let again = scratch.path("again");
+    trm(&["convert", &scratch.path("int8"), "-o", &again]).expect(0);
+    let bytes = |folder: &str| std::fs::read(format!("{folder}/model.safetensors")).unwrap();
+    assert!(bytes(&again) == bytes(&scratch.path("int8")));
+    let inspect = |model: &str| trm(&["inspect", model, "--json"]).expect(0).json().pop().unwrap();
+    let (int8, f32) = (inspect(&again), inspect(&model("sudoku-6x6")));
+    assert_eq!(int8["parameters"], f32["parameters"]);
+    // Scales that are gone are an error.
+    let mut damaged = bytes(&again);
+    let at = damaged.windows(6).position(|w| w == b".scale").unwrap();
+    damaged[at..at + 6].copy_from_slice(b".scald");
+    let damaged = scratch.file("damaged.safetensors", damaged);
+    let run = trm(&["inspect", &damaged]).expect(2);
+    assert!(run.err.contains("scales"), "{run:#?}");
 }
 
 /// An input for `trace`.
@@ -416,6 +486,18 @@ fn check_compares_the_cpu_with_the_reference() {
         assert_eq!(report["device"], "cpu");
         let largest = report["largest"]["difference"].as_f64().unwrap();
         assert!(largest > 0.0 && largest < 1e-4, "{run:#?}");
+        // In f16 and bf16 products are of the same numbers; in int8 the CPU rounds their inputs too, and check says how far that may go.
+        for (dtype, tolerance) in [("f16", 1e-4), ("bf16", 1e-4), ("int8", 0.05)] {
+            let all = ["check", model, "--json", "--dtype", dtype, "--device", "cpu"];
+            let report = trm(&all).expect(0).json().pop().unwrap();
+            let given = report["tolerance"].as_f64().unwrap();
+            assert!((given / tolerance - 1.0).abs() < 1e-5, "{report}");
+            let largest = report["largest"]["difference"].as_f64().unwrap();
+            assert_eq!(
+                (&report["dtype"], largest > 1e-4),
+                (&json!(dtype), dtype == "int8")
+            );
+        }
     }
     let run = trm(&["check", "tests/data/golden/hrm"]).expect(2);
     assert!(run.err.contains("seq_len"), "{run:#?}");

@@ -37,25 +37,12 @@ use program::CpuProgram;
 use qkv_rope::Rope;
 use simd::{Shift, Simd, Team};
 
-/// How products of weights and activations are computed.
-#[non_exhaustive]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Arithmetic {
-    /// In `f32`.
-    #[default]
-    F32,
-    /// In bytes with a scale for each row of weights and each row (or channel) of activations, added up exactly. States, norms, the softmax
-    /// and both heads stay `f32`.
-    Int8,
-}
-
 /// The fast CPU backend, with a team of threads of its own.
 #[derive(Debug, Clone)]
 pub struct Cpu {
     team: Arc<Team>,
     simd: Simd,
     instructions: Instructions,
-    arithmetic: Arithmetic,
     format: Format,
 }
 
@@ -84,28 +71,16 @@ impl Cpu {
             simd: instructions.simd()?,
             team: Arc::new(Team::new(threads)?),
             instructions,
-            arithmetic: Arithmetic::default(),
             format: Format::default(),
         })
     }
 
-    /// The same team with another arithmetic, for the models that are loaded from now on.
-    pub fn arithmetic(self, arithmetic: Arithmetic) -> Cpu {
-        Cpu { arithmetic, ..self }
-    }
-
-    /// Stores the weights of the blocks in this format, for the models that are loaded from now on: int8 is [`Arithmetic::Int8`]; f16 and
-    /// bf16 are the numbers that the format has, computed in `f32`.
+    /// The same team with another format of the blocks' weights, for the models that are loaded from now on.
+    ///
+    /// f16 and bf16 are the numbers that the format has, computed in `f32`. In int8 products are of bytes, with a scale for each row of
+    /// weights and each row (or channel) of activations, and added up exactly; states, norms, the softmax and both heads stay `f32`.
     pub fn with_format(self, format: Format) -> Cpu {
-        let arithmetic = match format {
-            Format::Int8 => Arithmetic::Int8,
-            Format::F32 | Format::F16 | Format::Bf16 => Arithmetic::F32,
-        };
-        Cpu {
-            format,
-            arithmetic,
-            ..self
-        }
+        Cpu { format, ..self }
     }
 
     /// Threads in the team.
@@ -125,12 +100,12 @@ impl Backend for Cpu {
     }
 
     fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>> {
-        let weights = match self.arithmetic {
-            Arithmetic::F32 => weights.rounded(self.format),
+        let weights = match self.format {
             // Packing rounds them.
-            Arithmetic::Int8 => weights,
+            Format::Int8 => weights,
+            format => weights.rounded(format),
         };
-        let pack = |shift: &mut Shift<'_>| Prepared::of(weights, self.simd, self.arithmetic, shift);
+        let pack = |shift: &mut Shift<'_>| Prepared::of(weights, self.simd, self.format, shift);
         Ok(Arc::new(CpuWeights {
             weights: Arc::new(self.team.shift(pack)),
             team: self.team.clone(),

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::Arithmetic;
 use super::aligned::Aligned;
 use super::simd::{Int8Group, Shift, Simd, for_each_chosen};
+use crate::quantize::{Format, int8, int8_scale, takes_format};
 use crate::weights::{Tensor, Weight, Weights};
 
 /// All weights of a model.
@@ -24,17 +24,11 @@ pub(super) enum Matrix<'a> {
 
 impl Prepared {
     /// Packs them, one after the other, so that never all are there twice.
-    pub(super) fn of(
-        weights: Weights,
-        simd: Simd,
-        arithmetic: Arithmetic,
-        shift: &mut Shift<'_>,
-    ) -> Prepared {
+    pub(super) fn of(weights: Weights, simd: Simd, format: Format, shift: &mut Shift<'_>) -> Prepared {
         let mut prepared = Prepared::default();
         for (weight, tensor) in weights.into_tensors() {
-            match (Order::of(weight, &tensor, simd), arithmetic) {
-                // The answer head is small, and its rounding would be seen in the answer at once.
-                (Some(order), Arithmetic::Int8) if weight != Weight::LmHead => {
+            match (Order::of(weight, &tensor, simd), format) {
+                (Some(order), Format::Int8) if takes_format(weight) => {
                     prepared
                         .int8
                         .insert(weight, Int8Packed::of(&order, &tensor, shift));
@@ -146,19 +140,18 @@ impl Order {
 
     /// A lane of a group in int8; its sum, and what a byte is worth.
     fn pack_int8(&self, row: &[f32], lane: usize, words: &mut [u32]) -> (i32, f32) {
-        // 1.5 * 2^23: adding it leaves the rounded number in the last bits.
-        const ROUND: f32 = 12_582_912.0;
-        let largest = row.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-        let factor = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        let byte = |x: f32| (x * factor + ROUND).to_bits() as u8;
+        let scale = int8_scale(row);
         let mut sum = 0;
         for (words, four) in words.chunks_exact_mut(self.width).zip(row.chunks(4)) {
             let mut bytes = [0u8; 4];
-            bytes.iter_mut().zip(four).for_each(|(b, x)| *b = byte(*x));
+            bytes
+                .iter_mut()
+                .zip(four)
+                .for_each(|(b, x)| *b = int8(*x, scale) as u8);
             sum += bytes.iter().map(|b| i32::from(*b as i8)).sum::<i32>();
             words[lane] = u32::from_ne_bytes(bytes);
         }
-        (sum, largest / 127.0)
+        (sum, scale)
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn run(shared: &Shared, args: &BenchArgs, cancel: CancelToken) -> Res
     let per_second = batch as f64 / median.as_secs_f64();
     let threads = if device == "reference" { 1 } else { threads(shared) };
     let rss = peak_memory();
-    let format = shared.format();
+    let format = solver.weight_format();
     if shared.json {
         print(json!({
             "type": "bench",

@@ -1,18 +1,14 @@
 //! `check`: a device in lockstep with the scalar reference, for reports from machines that nobody has seen.
 
 use serde_json::json;
-use trm::backend::lockstep::Difference;
-use trm::{Error, ErrorKind, Format};
+use trm::backend::lockstep::{Difference, tolerance};
+use trm::{Error, ErrorKind};
 
 use crate::args::{CheckArgs, Shared};
 use crate::models::{named, open, shown, solver};
 use crate::output::{Done, Failure, print};
 use crate::random::Random;
 
-/// Of a buffer's largest value: what rounding explains, with room, and no bug does.
-const TOLERANCE: f32 = 1e-4;
-/// The same where activations are rounded to bytes, which the reference does not do: what a wrong row of weights exceeds.
-const TOLERANCE_OF_BYTES: f32 = 0.05;
 /// Puzzles that are compared.
 const PUZZLES: usize = 2;
 
@@ -32,10 +28,8 @@ pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<Done, Failure> {
         .collect();
     let calls = solver.plan(tokens)?.calls.len();
     let mut largest: Option<Difference> = None;
-    let tolerance = match (device, shared.format()) {
-        ("cpu", Format::Int8) => TOLERANCE_OF_BYTES,
-        _ => TOLERANCE,
-    };
+    let format = solver.weight_format();
+    let tolerance = tolerance(device, format);
     let found = solver.check(&puzzles, tolerance, &mut |difference| {
         if largest
             .as_ref()
@@ -53,16 +47,17 @@ pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<Done, Failure> {
             "ok": found.is_none(),
             "calls": calls,
             "tolerance": tolerance,
+            "dtype": format.name(),
             "first": found.as_ref().map(as_json),
             "largest": largest.as_ref().map(as_json),
         }))?;
     } else if let Some(found) = &found {
         print(format_args!(
-            "{model} on {device}: {found}, the first beyond {tolerance:e}"
+            "{model} on {device}, {format}: {found}, the first beyond {tolerance:e}"
         ))?;
     } else {
         print(format_args!(
-            "{model} on {device}: all {calls} calls agree with the reference to {tolerance:e}"
+            "{model} on {device}, {format}: all {calls} calls agree with the reference to {tolerance:e}"
         ))?;
         if let Some(largest) = &largest {
             print(format_args!("largest difference: {largest}"))?;

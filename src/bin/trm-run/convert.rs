@@ -1,7 +1,7 @@
 //! `convert`: a model in this program's own format.
 
-use trm::checkpoint::{SaveDtype, SaveOptions};
-use trm::{Error, ErrorKind, Format};
+use trm::checkpoint::SaveOptions;
+use trm::{Error, ErrorKind};
 
 use crate::args::{ConvertArgs, Shared};
 use crate::models::{kind, named, open, shown};
@@ -12,11 +12,6 @@ const MAX_IDS: usize = 1 << 20;
 
 /// Runs the command.
 pub(crate) fn run(shared: &Shared, args: &ConvertArgs) -> Result<Done, Failure> {
-    let dtype = match shared.dtype {
-        None | Some(Format::F32) => SaveDtype::F32,
-        Some(Format::F16) => SaveDtype::F16,
-        Some(_) => return Err(argument("--dtype: convert writes f32 or f16").into()),
-    };
     let box_shape = args.box_shape.as_deref().map(box_shape).transpose()?;
     let puzzle_ids = args.puzzle_ids.as_deref().map(ids).transpose()?;
     let path = named(&args.subject, shared)?;
@@ -29,7 +24,7 @@ pub(crate) fn run(shared: &Shared, args: &ConvertArgs) -> Result<Done, Failure> 
         model.config.box_shape = box_shape;
     }
     let options = SaveOptions {
-        dtype,
+        dtype: shared.dtype.unwrap_or(model.format()),
         puzzle_ids,
         ..SaveOptions::default()
     };
@@ -38,7 +33,7 @@ pub(crate) fn run(shared: &Shared, args: &ConvertArgs) -> Result<Done, Failure> 
         let files =
             ["config.json", "model.safetensors"].map(|name| args.output.join(name).display().to_string());
         print(
-            serde_json::json!({ "type": "converted", "from": shown(path), "files": files, "task": model.config.task }),
+            serde_json::json!({ "type": "converted", "from": shown(path), "files": files, "task": model.config.task, "dtype": options.dtype.name() }),
         )?;
     } else if !shared.quiet {
         for name in ["config.json", "model.safetensors"] {

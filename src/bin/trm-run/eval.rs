@@ -211,7 +211,7 @@ impl<'a> Eval<'a> {
             "halt": rule.name(),
             "puzzles_per_s": rounded(total.puzzles as f64 / seconds.max(1e-9), 3),
             "device": self.model.device,
-            "dtype": self.shared.format().name(),
+            "dtype": self.model.solver.weight_format().name(),
             "errors": self.errors,
             "seconds": rounded(seconds, 3),
             "schema": report::SCHEMA,

@@ -42,7 +42,10 @@ pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<Done, Failure> 
 /// Numbers that are trained, with and without the puzzle embedding. The rows that states start from are not trained.
 fn parameters(model: &Model) -> [u64; 2] {
     let count = |embedding: bool| {
-        let trained = model.tensors.iter().filter(|t| !t.name.ends_with("_init"));
+        let trained = model
+            .tensors
+            .iter()
+            .filter(|t| !t.name.ends_with("_init") && !t.name.ends_with(".scale"));
         let chosen = trained.filter(|t| embedding || !t.name.starts_with("puzzle_emb"));
         chosen.map(|t| t.shape.iter().product::<usize>() as u64).sum()
     };

@@ -195,7 +195,10 @@ pub(crate) fn open(path: &Path, shared: &Shared) -> trm::Result<Model> {
 
 /// A solver with every option of the command line.
 pub(crate) fn solver(model: Model, shared: &Shared) -> trm::Result<Solver> {
-    let mut solver = Solver::new(model).device(device(shared)?).format(shared.format());
+    let mut solver = Solver::new(model).device(device(shared)?);
+    if let Some(format) = shared.dtype {
+        solver = solver.format(format);
+    }
     if let Some(threads) = shared.threads {
         solver = solver.threads(threads);
     }

@@ -2,9 +2,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use trm::backend::cpu::{Arithmetic, Cpu};
+use trm::backend::cpu::Cpu;
 use trm::config::State;
-use trm::{LoadOptions, Model, NativeStepper, Solver, Stepper};
+use trm::{Format, LoadOptions, Model, NativeStepper, Solver, Stepper};
 
 use crate::case::{Case, Outputs};
 use crate::{Fallible, Peer};
@@ -16,8 +16,8 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn new(model: &Path, case: &Case, threads: usize, int8: bool) -> Fallible<Ours> {
-        let arithmetic = if int8 { Arithmetic::Int8 } else { Arithmetic::F32 };
-        let cpu = Cpu::new(Some(threads))?.arithmetic(arithmetic);
+        let format = if int8 { Format::Int8 } else { Format::F32 };
+        let cpu = Cpu::new(Some(threads))?.with_format(format);
         let model = Model::open(model, &LoadOptions::default())?;
         let tokens = case.tokens.len() / case.batch;
         let mut stepper = Solver::new(model)
