@@ -3,11 +3,13 @@
 mod args;
 mod ceiling;
 mod kernels;
+#[path = "../models/mod.rs"]
 mod models;
 mod product;
 mod report;
 mod steps;
 mod timing;
+mod ways;
 
 use std::collections::HashMap;
 use std::process::ExitCode;

@@ -37,6 +37,9 @@ fn read(file: Vec<u8>) -> Result<Model, String> {
     Model::from_bytes(file, &LoadOptions::default()).map_err(|e| e.to_string())
 }
 
+/// What a stranger does to a file: its header, its bytes.
+type Change<'a> = &'a dyn Fn(&mut Map<String, Value>, &mut Vec<u8>);
+
 #[test]
 fn what_is_read_is_what_rounding_gives() {
     for format in Format::ALL {
@@ -95,7 +98,7 @@ fn changed(file: &[u8], change: impl FnOnce(&mut Map<String, Value>, &mut Vec<u8
 fn bytes_and_scales_that_do_not_fit_together_are_refused() {
     let file = saved(&wild(), Format::Int8);
     let scale = format!("{DOWN}.scale");
-    let refused = |change: &dyn Fn(&mut Map<String, Value>, &mut Vec<u8>), words: &[&str]| {
+    let refused = |change: Change, words: &[&str]| {
         fails(read(changed(&file, change)), words);
     };
     assert!(read(changed(&file, |_, _| ())).is_ok());

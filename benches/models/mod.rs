@@ -1,14 +1,11 @@
 //! The models whose steps are timed: published sizes, random weights; and the different calls that their plans have.
+#![allow(dead_code, reason = "each bench uses a part")]
 
 use std::collections::HashMap;
 
-use trm::backend::gpu::Kernels;
 use trm::config::{Config, PosEncodings, Variant};
 use trm::plan::{Call, Dims, Plan};
-use trm::quantize::Format;
 use trm::weights::{Tensor, Weights};
-
-use crate::args::Way;
 
 /// Sudoku with `mlp_t`, maze with attention, and a small one, as the bundled models are.
 pub(crate) const MODELS: [&str; 3] = ["sudoku", "maze", "small"];
@@ -20,32 +17,6 @@ pub(crate) enum Scale {
     Full,
     /// What an adapter in software does in seconds.
     Quick,
-}
-
-impl Scale {
-    pub(crate) fn models(self) -> Vec<String> {
-        let all = match self {
-            Scale::Full => &MODELS[..],
-            // Between them they have every kernel.
-            Scale::Quick => &["sudoku", "maze"],
-        };
-        all.iter().map(|name| name.to_string()).collect()
-    }
-
-    pub(crate) fn batches(self) -> Vec<usize> {
-        match self {
-            Scale::Full => vec![1, 16, 64],
-            Scale::Quick => vec![1, 3],
-        }
-    }
-
-    pub(crate) fn formats(self) -> Vec<Format> {
-        match self {
-            Scale::Full => vec![Format::F32, Format::F16, Format::Int8],
-            // In software compiling takes most of the time, and each format has shaders of its own.
-            Scale::Quick => vec![Format::F32, Format::Int8],
-        }
-    }
 }
 
 /// A model by its name in [`MODELS`], and its cells.
@@ -119,32 +90,6 @@ pub(crate) struct Different {
     pub(crate) call: Call,
     /// How many of them a step has.
     pub(crate) count: usize,
-}
-
-impl Different {
-    /// Whether the format of the weights may change its time.
-    pub(crate) fn has_formats(&self) -> bool {
-        self.has_ways() && !matches!(self.call, Call::Attention { .. })
-    }
-
-    /// The name of the way in which it is run where `way` is asked for.
-    pub(crate) fn way(&self, way: Way) -> &'static str {
-        match self.call {
-            _ if !self.has_ways() => "only",
-            Call::ProjectAddNorm { .. } => way.name,
-            // Only projections are split.
-            _ if way.kernels == Kernels::Split => "tiled",
-            _ => way.name,
-        }
-    }
-
-    /// Whether there are several ways of running it.
-    fn has_ways(&self) -> bool {
-        !matches!(
-            self.call,
-            Call::Embed { .. } | Call::Halt { .. } | Call::Decode { .. }
-        )
-    }
 }
 
 /// The different calls of a plan, in order.

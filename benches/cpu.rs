@@ -1,0 +1,116 @@
+//! Times each kernel and whole refinement steps on the CPU: `cargo bench --bench cpu -- --help`; docs/performance.md says more.
+
+#[path = "models/mod.rs"]
+mod models;
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, SamplingMode, Throughput};
+use models::{Noise, Scale};
+use trm::Format;
+use trm::backend::cpu::Cpu;
+use trm::backend::{Backend, Loaded, Program};
+use trm::plan::Plan;
+
+/// A model's name, and the batches that are timed.
+const TIMED: [(&str, &[usize]); 3] = [("sudoku", &[1, 16]), ("maze", &[1]), ("small", &[1, 16])];
+
+const FORMATS: [Format; 2] = [Format::F32, Format::Int8];
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .sample_size(10)
+        .configure_from_args();
+    let cpu = Cpu::new(None).expect("the CPU backend");
+    eprintln!("cpu: {}, {} threads", cpu.instructions().name(), cpu.threads());
+    for (name, batches) in TIMED {
+        let (config, cells) = models::config(name, Scale::Full);
+        let plan = Arc::new(trm::model::record(&config, cells));
+        for format in FORMATS {
+            let loaded = OnceCell::new();
+            let load = || {
+                let cpu = cpu.clone().with_format(format);
+                let load = || cpu.load(models::weights(&config)).expect("random weights");
+                loaded.get_or_init(load).clone()
+            };
+            for &batch in batches {
+                let bench = Bench {
+                    what: format!("{name}/{}/{batch}", format.name()),
+                    load: &load,
+                    batch,
+                };
+                bench.run(&mut criterion, &plan);
+            }
+        }
+    }
+    criterion.final_summary();
+}
+
+/// A model in a format, with so many puzzles.
+struct Bench<'a> {
+    what: String,
+    /// Called only if something of it is asked for.
+    load: &'a dyn Fn() -> Arc<dyn Loaded>,
+    batch: usize,
+}
+
+impl Bench<'_> {
+    /// Each different call over and over, which other than in a step finds its weights in the caches; then a step, all passes and both heads.
+    fn run(&self, criterion: &mut Criterion, plan: &Arc<Plan>) {
+        for different in models::different(plan) {
+            let only = Plan {
+                dims: plan.dims,
+                embedding: 0,
+                calls: vec![different.call],
+            };
+            let what = format!("{}/{}", self.what, different.name);
+            self.time(criterion, "kernel", &what, &Arc::new(only));
+        }
+        self.time(criterion, "step", &self.what, plan);
+    }
+
+    fn time(&self, criterion: &mut Criterion, group: &str, what: &str, plan: &Arc<Plan>) {
+        let live: Vec<usize> = (0..self.batch).collect();
+        let calls = &plan.calls[plan.step()];
+        let flops: u64 = calls.iter().map(|call| call.flops(&plan.dims)).sum();
+        let mut program = None;
+        let mut group = criterion.benchmark_group(group);
+        group.sampling_mode(SamplingMode::Flat);
+        if flops > 0 {
+            group.throughput(Throughput::Elements(flops * self.batch as u64));
+        }
+        group.bench_function(what, |bencher| {
+            let program = program.get_or_insert_with(|| self.program(plan));
+            bencher.iter(|| program.run(plan.step(), &live).expect("a step"));
+        });
+        group.finish();
+    }
+
+    fn program(&self, plan: &Arc<Plan>) -> Box<dyn Program> {
+        let loaded = (self.load)();
+        let mut program = loaded.program(plan.clone(), self.batch).expect("memory");
+        for slot in 0..self.batch {
+            fill(&mut *program, slot, plan);
+        }
+        program
+    }
+}
+
+/// Noise in all that the calls read.
+fn fill(program: &mut dyn Program, slot: usize, plan: &Plan) {
+    let dims = &plan.dims;
+    let mut noise = Noise(7);
+    for buffer in plan.buffers() {
+        let filled = if buffer.is_integer() {
+            let tokens: Vec<u32> = (0..buffer.len(dims)).map(|i| (i % dims.vocab) as u32).collect();
+            program.write_integers(buffer, slot, &tokens)
+        } else {
+            program.write(buffer, slot, &noise.values(buffer.len(dims)))
+        };
+        filled.expect("a buffer of the plan");
+    }
+}
