@@ -295,6 +295,87 @@ fn int8_stays_near_the_oracle() {
     }
 }
 
+/// Attention of a model in int8 is of more than bytes: what these would lose, and what many small shares of the softmax weigh, is there.
+#[test]
+fn attention_in_int8_is_of_more_than_bytes() {
+    for d in [dims([2, 81, 64, 2, 96, 40, 11]), dims([1, 200, 40, 1, 50, 30, 6])] {
+        let (l, width) = (d.positions, d.head_dim());
+        let mut noise = Noise(77);
+        let plan = Arc::new(plan(d));
+        let weights = Weights::from_tensors(tensors(&d, &mut noise));
+        let mut qkv = noise.values(l * 3 * d.hidden);
+        // Most queries find their own key, the others no difference between keys.
+        for (i, row) in qkv.chunks_exact_mut(3 * d.hidden).enumerate() {
+            let (q, rest) = row.split_at_mut(d.hidden);
+            let strength = if i % 3 == 0 { 0.0 } else { 6.0 };
+            q.iter_mut()
+                .zip(rest)
+                .for_each(|(q, k)| *q = *k * strength + *q * 0.1);
+        }
+        let exact = attended(&d, &qkv, f64::MAX, f64::MAX);
+        let wrong = [
+            attended(&d, &qkv, 127.0, f64::MAX),
+            attended(&d, &qkv, f64::MAX, 255.0),
+        ];
+        for i in instructions() {
+            let cpu = Cpu::with(Some(2), i).unwrap().with_format(Format::Int8);
+            let loaded = cpu.load(weights.clone()).unwrap();
+            let mut program = loaded.program(plan.clone(), 1).unwrap();
+            program.write(Buffer::Qkv, 0, &qkv).unwrap();
+            program.run(3..4, &[0]).unwrap();
+            let mut got = vec![0.0; l * d.hidden];
+            program.read(Buffer::Attended, 0, &mut got).unwrap();
+            let far = |from: &[f64]| {
+                let each = got.iter().zip(from).map(|(a, b)| (*a as f64 - b).abs());
+                each.fold(0.0, f64::max)
+            };
+            assert!(far(&exact) < 1e-3, "{}: {}", i.name(), far(&exact));
+            for wrong in &wrong {
+                assert!(far(wrong) > 2e-3, "{}: {}", i.name(), far(wrong));
+            }
+        }
+    }
+}
+
+/// Attention in f64: of queries and keys whose largest numbers are rounded to `most`, and with shares of the softmax rounded to parts of `parts`.
+fn attended(d: &Dims, qkv: &[f32], most: f64, parts: f64) -> Vec<f64> {
+    let width = d.head_dim();
+    let rounded = |x: f64, unit: f64| {
+        if unit > 1e-100 {
+            (x / unit).round() * unit
+        } else {
+            x
+        }
+    };
+    let row = |part: usize, head: usize, i: usize| -> Vec<f64> {
+        let first = i * 3 * d.hidden + part * d.hidden + head * width;
+        let row = &qkv[first..first + width];
+        let unit = row.iter().fold(0.0f32, |a, x| a.max(x.abs())) as f64 / most;
+        row.iter().map(|x| rounded(*x as f64, unit)).collect()
+    };
+    let mut out = vec![0.0; d.positions * d.hidden];
+    for head in 0..d.heads {
+        let all = |part| -> Vec<_> { (0..d.positions).map(|i| row(part, head, i)).collect() };
+        let (queries, keys) = (all(0), all(1));
+        for (i, query) in queries.iter().enumerate() {
+            let dot = |key: &Vec<f64>| key.iter().zip(query).map(|(a, b)| a * b).sum::<f64>();
+            let scores: Vec<f64> = keys.iter().map(|k| dot(k) / (width as f64).sqrt()).collect();
+            let largest = scores.iter().copied().fold(f64::MIN, f64::max);
+            let shares: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+            let sum: f64 = shares.iter().sum();
+            for channel in 0..width {
+                let value = |i: usize| qkv[i * 3 * d.hidden + 2 * d.hidden + head * width + channel] as f64;
+                let weighed = shares
+                    .iter()
+                    .enumerate()
+                    .map(|(i, s)| rounded(*s, 1.0 / parts) * value(i));
+                out[i * d.hidden + head * width + channel] = weighed.sum::<f64>() / sum;
+            }
+        }
+    }
+    out
+}
+
 /// All of a plan's results, as bits: with any number of threads, alone and in company.
 #[test]
 fn neither_threads_nor_neighbours_change_a_bit() {

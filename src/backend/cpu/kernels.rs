@@ -10,7 +10,7 @@ use super::project_add_norm::add_norm;
 use super::qkv_rope::{Rope, qkv_rope};
 use super::simd::{Finish, Grid, Marks, Place, Room, Scratch, Shift, Simd, Sum, Tile, for_each_tile};
 use super::swiglu::swiglu;
-use super::{attention, decode, embed, halt, token_mix};
+use super::{attention, attention_pairs, decode, embed, halt, token_mix};
 use crate::backend::slots::Slots;
 use crate::plan::{Buffer, Call, Dims, Plan};
 use crate::weights::Weight;
@@ -31,6 +31,8 @@ pub(super) struct Slot {
     heads: Option<Heads>,
     /// The rows that a product reads where they are no buffer's: the sum of some, or quantised.
     rows: Vec<f32>,
+    /// Keys and values, packed, where attention is of whole numbers.
+    keys_values: Vec<f32>,
     /// For when the slot runs on its own.
     pub(super) desk: Desk,
 }
@@ -59,6 +61,7 @@ pub(super) fn room(plan: &Plan, model: &Model) -> Room {
     let row = Room::of(&[d.hidden.max(d.inner)], &[]);
     let of_call = |call: &Call| match call {
         Call::TokenMix { .. } => token_mix::room(d, simd, int8),
+        Call::Attention { .. } if int8 => attention_pairs::room(d, simd),
         Call::Attention { .. } => attention::room(d, simd),
         _ if int8 => row,
         _ => Room::default(),
@@ -82,6 +85,10 @@ impl Slot {
             memory: Slots::new(plan, 1),
             heads: attends.then(|| Heads::new(d, model.simd)),
             rows: vec![0.0; d.positions * row],
+            keys_values: match attends && model.weights.has_int8() {
+                true => vec![0.0; attention_pairs::packed_len(d, model.simd)],
+                false => Vec::new(),
+            },
             desk: Desk::new(d, model.simd, 1),
         }
     }
@@ -105,6 +112,7 @@ impl Slot {
                 .map(|h| std::mem::take(&mut h.data))
                 .unwrap_or_default(),
             Out::Rows => std::mem::take(&mut self.rows),
+            Out::KeysValues => std::mem::take(&mut self.keys_values),
         }
     }
 
@@ -115,6 +123,7 @@ impl Slot {
             (Out::Heads, Some(heads)) => heads.data = values,
             (Out::Heads, None) => {}
             (Out::Rows, _) => self.rows = values,
+            (Out::KeysValues, _) => self.keys_values = values,
         }
     }
 }
@@ -125,6 +134,7 @@ enum Out {
     Buffer(Buffer),
     Heads,
     Rows,
+    KeysValues,
 }
 
 /// Runs these calls for the live ones of `slots`.
@@ -291,6 +301,9 @@ impl Run<'_, '_> {
 
     fn attention(&mut self, out: Buffer) {
         let (d, simd) = (self.dims(), self.model.simd);
+        if self.model.weights.has_int8() {
+            return self.attention_pairs(&d, out);
+        }
         let grid = Self::grid(d.positions, d.hidden, simd.cols(), d.head_dim());
         let work = |slot: &Slot, place: &Place, tile: Tile<'_>, scratch: &mut Scratch| {
             if let Some(heads) = &slot.heads {
@@ -298,6 +311,27 @@ impl Run<'_, '_> {
             }
         };
         self.tiles(Out::Buffer(out), &grid, work, None);
+    }
+
+    fn attention_pairs(&mut self, d: &Dims, out: Buffer) {
+        let simd = self.model.simd;
+        let pack = |slot: &Slot, place: &Place, tile: Tile<'_>, scratch: &mut Scratch| {
+            if let Some(heads) = &slot.heads {
+                attention_pairs::pack(d, simd, heads, place, tile, scratch);
+            }
+        };
+        self.tiles(
+            Out::KeysValues,
+            &attention_pairs::packed_grid(d, simd),
+            pack,
+            None,
+        );
+        let work = |slot: &Slot, place: &Place, tile: Tile<'_>, scratch: &mut Scratch| {
+            if let Some(heads) = &slot.heads {
+                attention_pairs::attention(d, simd, (heads, &slot.keys_values), place, tile, scratch);
+            }
+        };
+        self.tiles(Out::Buffer(out), &attention_pairs::grid(d, simd), work, None);
     }
 
     fn swiglu(&mut self, gate_up: Weight, input: Buffer, out: Buffer) {

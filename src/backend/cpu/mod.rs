@@ -5,6 +5,7 @@
 
 mod aligned;
 mod attention;
+mod attention_pairs;
 mod cores;
 mod cut;
 mod decode;
@@ -78,7 +79,8 @@ impl Cpu {
     /// The same team with another format of the blocks' weights, for the models that are loaded from now on.
     ///
     /// f16 and bf16 are the numbers that the format has, computed in `f32`. In int8 products are of bytes, with a scale for each row of
-    /// weights and each row (or channel) of activations, and added up exactly; states, norms, the softmax and both heads stay `f32`.
+    /// weights and each row (or channel) of activations, and added up exactly; attention is of whole numbers of 13 bits with a sign, and its softmax
+    /// of 16. States, norms and both heads stay `f32`.
     pub fn with_format(self, format: Format) -> Cpu {
         Cpu { format, ..self }
     }

@@ -87,20 +87,80 @@ pub(super) fn byte(x: f32) -> u8 {
     (x + 12_582_912.0).to_bits() as u8 ^ 0x80
 }
 
-/// What makes the largest of some values 127, and what undoes it. `largest` is the largest of their bits without the sign, so that of no
+/// A whole number of 16 bits.
+#[inline(always)]
+fn short(x: f32) -> u16 {
+    // As in `byte`.
+    (x + 12_582_912.0).to_bits() as u16
+}
+
+/// Rounds `x * factor` to whole numbers of 16 bits, as far as both go.
+#[inline(always)]
+pub(super) fn shorts(x: &[f32], factor: f32, out: &mut [u16]) {
+    out.iter_mut().zip(x).for_each(|(o, x)| *o = short(x * factor));
+}
+
+/// Rounds a row to whole numbers, the largest `most`, those beyond it zero; what a number is worth.
+#[inline(always)]
+pub(super) fn pair_row(x: &[f32], out: &mut [u16], most: f32) -> f32 {
+    let (factor, scale) = scales_of(x, most);
+    shorts(x, factor, out);
+    out[x.len()..].fill(0);
+    scale
+}
+
+/// Rounds the columns of x `[rows, width]` to words `[rows / 2, width]` of two rows each, the largest number of a column `most`; what
+/// a number of each column is worth goes to `scale`.
+#[inline(always)]
+pub(super) fn pair_columns(x: &[f32], words: &mut [u32], scale: &mut [f32], most: f32) {
+    let width = scale.len();
+    let (mut factors, none) = ([0.0f32; 64], [0.0f32; 64]);
+    let (factors, none) = (&mut factors[..width], &none[..width]);
+    column_scales(x, most, factors, scale);
+    for (two, words) in x.chunks(2 * width).zip(words.chunks_exact_mut(width)) {
+        let row = |i: usize| two.get(i * width..(i + 1) * width).unwrap_or(none);
+        let (a, b) = (row(0), row(1));
+        for i in 0..width {
+            let [a, b] = [a[i], b[i]].map(|x| u32::from(short(x * factors[i])));
+            // The first is that of the lower address.
+            words[i] = if cfg!(target_endian = "little") {
+                a | b << 16
+            } else {
+                b | a << 16
+            };
+        }
+    }
+}
+
+/// What [`scales`] is for each column of x `[rows, width]`.
+#[inline(always)]
+fn column_scales(x: &[f32], most: f32, factors: &mut [f32], scale: &mut [f32]) {
+    let mut largest = [0u32; 64];
+    let largest = &mut largest[..scale.len()];
+    for row in x.chunks_exact(scale.len()) {
+        for (largest, x) in largest.iter_mut().zip(row) {
+            *largest = (*largest).max(x.abs().to_bits());
+        }
+    }
+    for ((largest, factor), scale) in largest.iter().zip(factors).zip(scale) {
+        (*factor, *scale) = scales(*largest, most);
+    }
+}
+
+/// What makes the largest of some values `most`, and what undoes it. `largest` is the largest of their bits without the sign, so that of no
 /// number is larger still, and makes both none.
 #[inline(always)]
-fn scales(largest: u32) -> (f32, f32) {
+fn scales(largest: u32, most: f32) -> (f32, f32) {
     let largest = f32::from_bits(largest);
     if largest == 0.0 {
         return (0.0, 0.0);
     }
-    (127.0 / largest, largest / 127.0)
+    (most / largest, largest / most)
 }
 
 /// What [`scales`] is for a row.
 #[inline(always)]
-pub(super) fn scales_of(x: &[f32]) -> (f32, f32) {
+pub(super) fn scales_of(x: &[f32], most: f32) -> (f32, f32) {
     let mut lanes = [0u32; LANES];
     let (chunks, rest) = x.as_chunks::<LANES>();
     for chunk in chunks {
@@ -109,7 +169,7 @@ pub(super) fn scales_of(x: &[f32]) -> (f32, f32) {
         }
     }
     let all = lanes.into_iter().chain(rest.iter().map(|x| x.abs().to_bits()));
-    scales(all.fold(0, u32::max))
+    scales(all.fold(0, u32::max), most)
 }
 
 /// Quantises the columns of x `[rows, width]` to words `[rows / 4, width]` of four rows each, those beyond it zero; what a byte of each
@@ -117,16 +177,9 @@ pub(super) fn scales_of(x: &[f32]) -> (f32, f32) {
 #[inline(always)]
 pub(super) fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32]) {
     let width = scale.len();
-    let (mut largest, mut factors, none) = ([0u32; 64], [0.0f32; 64], [0.0f32; 64]);
-    let (largest, factors, none) = (&mut largest[..width], &mut factors[..width], &none[..width]);
-    for row in x.chunks_exact(width) {
-        for (largest, x) in largest.iter_mut().zip(row) {
-            *largest = (*largest).max(x.abs().to_bits());
-        }
-    }
-    for ((largest, factor), scale) in largest.iter().zip(factors.iter_mut()).zip(scale.iter_mut()) {
-        (*factor, *scale) = scales(*largest);
-    }
+    let (mut factors, none) = ([0.0f32; 64], [0.0f32; 64]);
+    let (factors, none) = (&mut factors[..width], &none[..width]);
+    column_scales(x, 127.0, factors, scale);
     for (four, words) in x.chunks(4 * width).zip(words.chunks_exact_mut(width)) {
         let row = |i: usize| four.get(i * width..(i + 1) * width).unwrap_or(none);
         let (a, b, c, d) = (row(0), row(1), row(2), row(3));

@@ -1,12 +1,13 @@
-//! The loops of int8 compiled for each instruction set, behind functions that check what they are given.
+//! The loops of whole numbers compiled for each instruction set; those of int8 behind functions that check what they are given.
 
 use super::micro_int8::{self, Int8Product};
+use super::micro_pairs::{self, PairProduct};
 use super::table::Simd;
 use super::tile::Tile;
 use super::{elementwise, words};
 use crate::backend::cpu::Instructions;
 
-/// The loops of int8 of one instruction set.
+/// The loops of int8, and of [pairs](super::pairs) of 16 bits, of one instruction set.
 pub(super) struct Int8Table {
     product_rows: unsafe fn(&Int8Product),
     product_columns: unsafe fn(&Int8Product),
@@ -14,13 +15,17 @@ pub(super) struct Int8Table {
     gate_rows: unsafe fn(&Int8Product),
     quantize_row: unsafe fn(&[f32], &mut [u8]) -> f32,
     quantize_columns: unsafe fn(&[f32], &mut [u32], &mut [f32]),
+    pub(super) pair_product_rows: unsafe fn(&PairProduct),
+    pub(super) pair_row: unsafe fn(&[f32], &mut [u16], f32) -> f32,
+    pub(super) pair_columns: unsafe fn(&[f32], &mut [u32], &mut [f32], f32),
+    pub(super) pair_softmax: unsafe fn(&mut [f32], &mut [u16], f32) -> f32,
 }
 
 /// Runs the loop for exactly `$p.m` rows, so that its sums stay in registers.
 macro_rules! by_rows {
-    ($p:ident, $of:ident, [$($m:literal)*]) => {
+    ($p:ident, $module:ident::$of:ident, [$($m:literal)*]) => {
         match $p.m {
-            $($m => unsafe { micro_int8::$of::<W, $m>($p) },)*
+            $($m => unsafe { $module::$of::<W, $m>($p) },)*
             _ => {}
         }
     };
@@ -34,15 +39,15 @@ macro_rules! table {
             // SAFETY of all functions: whoever calls them vouches for the instruction set and for the memory.
             $(#[target_feature(enable = $features)])?
             unsafe fn product_rows(p: &Int8Product) {
-                by_rows!(p, product_rows, [$($each)*]);
+                by_rows!(p, micro_int8::product_rows, [$($each)*]);
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn product_columns(p: &Int8Product) {
-                by_rows!(p, product_columns, [$($each)*]);
+                by_rows!(p, micro_int8::product_columns, [$($each)*]);
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn gate_columns(p: &Int8Product) {
-                by_rows!(p, gate_columns, [$($each)*]);
+                by_rows!(p, micro_int8::gate_columns, [$($each)*]);
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn gate_rows(p: &Int8Product) {
@@ -56,6 +61,22 @@ macro_rules! table {
             unsafe fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32]) {
                 elementwise::quantize_columns(x, words, scale);
             }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn pair_product_rows(p: &PairProduct) {
+                by_rows!(p, micro_pairs::product_rows, [$($each)*]);
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn pair_row(x: &[f32], shorts: &mut [u16], most: f32) -> f32 {
+                elementwise::pair_row(x, shorts, most)
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn pair_columns(x: &[f32], words: &mut [u32], scale: &mut [f32], most: f32) {
+                elementwise::pair_columns(x, words, scale, most);
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn pair_softmax(scores: &mut [f32], out: &mut [u16], most: f32) -> f32 {
+                unsafe { micro_pairs::softmax::<W>(scores, out, most) }
+            }
             Int8Table {
                 product_rows,
                 product_columns,
@@ -63,6 +84,10 @@ macro_rules! table {
                 gate_rows,
                 quantize_row,
                 quantize_columns,
+                pair_product_rows,
+                pair_row,
+                pair_columns,
+                pair_softmax,
             }
         };
     };

@@ -155,7 +155,7 @@ pub(super) unsafe fn gate_rows<W: Words, const M: usize>(p: &Int8Product) {
 /// As for [`Lanes`]; `bytes` is as long as `x` or longer.
 #[inline(always)]
 pub(super) unsafe fn quantize_row<W: Words>(x: &[f32], bytes: &mut [u8]) -> f32 {
-    let (factor, scale) = scales_of(x);
+    let (factor, scale) = scales_of(x, 127.0);
     let whole = x.len() - x.len() % W::Floats::N;
     // SAFETY: the caller vouches for the instruction set; a vector from `i` on ends at or before `whole`, which is inside both.
     unsafe {

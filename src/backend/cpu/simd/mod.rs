@@ -12,8 +12,10 @@ mod int8;
 mod lanes;
 mod micro;
 mod micro_int8;
+mod micro_pairs;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod pairs;
 mod portable;
 mod table;
 mod team;

@@ -409,3 +409,112 @@ fn products_of_int8() {
         }
     }
 }
+
+/// The numbers of a row of pairs.
+fn shorts(words: &[f32], k: usize) -> Vec<i64> {
+    let both = words
+        .iter()
+        .flat_map(|w| [w.to_bits() as i16, (w.to_bits() >> 16) as i16]);
+    both.take(k).map(i64::from).collect()
+}
+
+/// Products of pairs are exact but for their scaling, also where the sums are as large as they may be; a wrong number is seen.
+#[test]
+fn products_of_pairs() {
+    for simd in all_int8() {
+        let (rows, cols) = (simd.rows(), simd.cols());
+        for k in [1, 2, 7, 64, 97, 916] {
+            let stride = Simd::pair_stride(k);
+            let (mut a, mut b) = (vec![0.0; rows * stride], vec![0.0; cols * stride]);
+            let mut panel = vec![0.0; simd.pair_group_len(k)];
+            for (i, row) in a.chunks_exact_mut(stride).enumerate() {
+                // The first is as large as can be everywhere.
+                let x = if i == 0 { vec![-3.0; k] } else { noise(k, i as u32) };
+                simd.pair_row(&x, row);
+                for (n, x) in shorts(row, k).into_iter().zip(x) {
+                    assert!(
+                        (n as f32 * row[stride - 1] - x).abs() <= 0.501 * row[stride - 1],
+                        "{simd:?}"
+                    );
+                }
+            }
+            for (i, row) in b.chunks_exact_mut(stride).enumerate() {
+                let x = if i == 0 {
+                    vec![3.0; k]
+                } else {
+                    noise(k, 100 + i as u32)
+                };
+                simd.pair_row(&x, row);
+                simd.pair_pack_row(row, k, i, &mut panel);
+            }
+            for m in 1..=rows {
+                let mut out = vec![0.0; m * cols];
+                simd.pair_product_rows(
+                    &a,
+                    k,
+                    simd.pair_group(k, &panel),
+                    Tile::of(&mut out, m, cols, cols),
+                );
+                let near = |out: &[f32]| {
+                    out.iter().enumerate().all(|(at, got)| {
+                        let (a, b) = (
+                            &a[at / cols * stride..][..stride],
+                            &b[at % cols * stride..][..stride],
+                        );
+                        let sum: i64 = shorts(a, k).iter().zip(shorts(b, k)).map(|(a, b)| a * b).sum();
+                        let exact = sum as f64 * a[stride - 1] as f64 * b[stride - 1] as f64;
+                        (*got as f64 - exact).abs() <= 4e-7 * exact.abs() + 1e-12
+                    })
+                };
+                assert!(near(&out), "{simd:?} {k} {m}");
+                let last = &mut out[m * cols - 1];
+                *last += last.abs() * 1e-5 + a[stride - 1] * b[stride - 1];
+                assert!(!near(&out), "{simd:?}: a planted bug went unseen");
+            }
+        }
+    }
+}
+
+/// Columns are rounded as rows are; the softmax of a row adds up to one, in numbers whose products with these fit 32 bits.
+#[test]
+fn pairs_of_columns_and_of_a_softmax() {
+    for simd in all_int8() {
+        let cols = simd.cols();
+        for k in [1, 2, 5, 64, 97, 916] {
+            let x = noise(k * cols, 3);
+            let mut panel = vec![0.0; simd.pair_group_len(k)];
+            simd.pair_pack_columns(&x, k, &mut panel);
+            for column in 0..cols {
+                let each = panel.iter().skip(column).step_by(cols).copied();
+                let packed: Vec<f32> = each.collect();
+                let (words, scale) = packed.split_at(k.div_ceil(2));
+                for (n, x) in shorts(words, k).iter().zip(x.iter().skip(column).step_by(cols)) {
+                    assert!((*n as f32 * scale[0] - x).abs() <= 0.501 * scale[0], "{simd:?}");
+                }
+            }
+            for strength in [0.0, 1.0, 30.0] {
+                let mut scores = vec![f32::NAN; k.next_multiple_of(cols)];
+                for (score, x) in scores.iter_mut().zip(noise(k, 4)) {
+                    *score = x * strength;
+                }
+                let powers: Vec<f64> = scores[..k].iter().map(|s| (*s as f64).exp2()).collect();
+                let all: f64 = powers.iter().sum();
+                let mut row = vec![0.0; Simd::pair_stride(k)];
+                simd.pair_softmax(&mut scores, k, &mut row);
+                let numbers = shorts(&row, k);
+                assert!(
+                    numbers.iter().sum::<i64>() * 4095 <= i64::from(i32::MAX),
+                    "{simd:?} {k}"
+                );
+                for (n, power) in numbers.iter().zip(powers) {
+                    let share = *n as f64 * row[row.len() - 1] as f64;
+                    assert!(
+                        (share - power / all).abs() < 2e-5,
+                        "{simd:?} {k}: {share} {}",
+                        power / all
+                    );
+                }
+            }
+        }
+    }
+}

@@ -15,6 +15,8 @@ pub(super) trait Words: Copy {
     unsafe fn load(from: *const u32) -> Self;
     /// `self` plus the four products of bytes of each word of `unsigned` and `signed`, exactly.
     unsafe fn dot(self, unsigned: Self, signed: Self) -> Self;
+    /// `self` plus the two products of the numbers of 16 bits of each word, wrapping around.
+    unsafe fn dot_pairs(self, a: Self, b: Self) -> Self;
     /// The words as whole numbers with a sign.
     unsafe fn to_floats(self) -> Self::Floats;
     /// Rounds to whole numbers, in -127 .. 127, and stores each as a byte, 128 too large.
@@ -46,6 +48,15 @@ impl Words for PortableWords {
                 + (u >> 16 & 0xff) as i32 * (s << 8 >> 24)
                 + (u >> 24) as i32 * (s >> 24);
             self.0[i].wrapping_add(products as u32)
+        }))
+    }
+    #[inline(always)]
+    unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
+        PortableWords(std::array::from_fn(|i| {
+            let (a, b) = (a.0[i] as i32, b.0[i] as i32);
+            let low = (a << 16 >> 16).wrapping_mul(b << 16 >> 16);
+            let high = (a >> 16).wrapping_mul(b >> 16);
+            self.0[i].wrapping_add(low as u32).wrapping_add(high as u32)
         }))
     }
     #[inline(always)]
@@ -105,6 +116,16 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
+            unsafe {
+                Avx512Words(if VNNI {
+                    _mm512_dpwssd_epi32(self.0, a.0, b.0)
+                } else {
+                    _mm512_add_epi32(self.0, _mm512_madd_epi16(a.0, b.0))
+                })
+            }
+        }
+        #[inline(always)]
         unsafe fn to_floats(self) -> Avx512 {
             Avx512(unsafe { _mm512_cvtepi32_ps(self.0) })
         }
@@ -148,6 +169,16 @@ mod x86 {
                     _mm256_srai_epi16::<8>(signed.0),
                 );
                 Avx2Words(_mm256_add_epi32(self.0, _mm256_add_epi32(even, odd)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
+            unsafe {
+                Avx2Words(if VNNI {
+                    _mm256_dpwssd_avx_epi32(self.0, a.0, b.0)
+                } else {
+                    _mm256_add_epi32(self.0, _mm256_madd_epi16(a.0, b.0))
+                })
             }
         }
         #[inline(always)]
@@ -207,6 +238,15 @@ mod arm {
                 };
                 let four = vpaddq_s32(pair(u_low, s_low), pair(u_high, s_high));
                 NeonWords(vreinterpretq_u32_s32(vaddq_s32(sum, four)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
+            unsafe {
+                let (a, b) = (vreinterpretq_s16_u32(a.0), vreinterpretq_s16_u32(b.0));
+                let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+                let two = vpaddq_s32(low, vmull_high_s16(a, b));
+                NeonWords(vaddq_u32(self.0, vreinterpretq_u32_s32(two)))
             }
         }
         #[inline(always)]
