@@ -299,7 +299,7 @@ fn int8_stays_near_the_oracle() {
 #[test]
 fn attention_in_int8_is_of_more_than_bytes() {
     for d in [dims([2, 81, 64, 2, 96, 40, 11]), dims([1, 200, 40, 1, 50, 30, 6])] {
-        let (l, width) = (d.positions, d.head_dim());
+        let l = d.positions;
         let mut noise = Noise(77);
         let plan = Arc::new(plan(d));
         let weights = Weights::from_tensors(tensors(&d, &mut noise));
