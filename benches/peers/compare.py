@@ -130,6 +130,8 @@ class Ceiling:
 def cold(a, peers, times=5):
     """A, batch 1: from the start of a process to the end of its first step, in turns, the least; and its peak memory."""
     found = {}
+    blank = a.out / "blank.txt"
+    blank.write_text("0" * 81 + "\n")
     for _ in range(times):
         for peer in peers:
             process = Process(a, peer, "A", 1, "cold")
@@ -141,7 +143,7 @@ def cold(a, peers, times=5):
             finally:
                 process.end()
             found[peer] = min(found.get(peer, said), said, key=lambda f: f["cold_ms"])
-        took, done = program(a, "--model", str(a.out / "A"), "--device", "cpu", "--max-steps", "1", "0" * 81)
+        took, done = program(a, "--model", str(a.out / "A"), "--device", "cpu", "--max-steps", "1", str(blank))
         if done.returncode in (0, 1):  # 1: a model with random weights solves nothing
             found["trm-run"] = min(found.get("trm-run", {"cold_ms": took}), {"cold_ms": took}, key=lambda f: f["cold_ms"])
         else:
