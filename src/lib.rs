@@ -66,7 +66,7 @@ pub mod weights;
 pub use cancel::CancelToken;
 pub use checkpoint::{LoadOptions, Model, SaveOptions};
 pub use config::Config;
-pub use devices::{DeviceInfo, DeviceKind, DeviceLimits, devices};
+pub use devices::{CpuInfo, DeviceInfo, DeviceKind, DeviceLimits, cpu, devices};
 pub use error::{Error, ErrorKind, Result};
 pub use native::NativeStepper;
 pub use place::Device;

@@ -440,6 +440,84 @@ fn bench_tells_the_promised_numbers() {
 }
 
 #[test]
+fn devices_tells_of_the_cpu_and_what_was_chosen() {
+    let cpu = |forced: &str| {
+        let mut command = program(&["devices", "--json"]);
+        command.env("TRM_CPU", forced);
+        let all = finish(command).expect(0).json();
+        assert_eq!(all.len(), 1, "one object");
+        assert!(all[0]["devices"].is_array() && all[0]["auto"].is_string());
+        all[0]["cpu"].clone()
+    };
+    let found = cpu("");
+    assert_eq!(
+        keys(&found),
+        [
+            "architecture",
+            "instructions",
+            "best",
+            "forced",
+            "features",
+            "int8",
+            "physical_cores",
+            "logical_cores",
+            "threads"
+        ]
+    );
+    assert_eq!(found["architecture"], std::env::consts::ARCH);
+    assert_eq!(
+        (&found["instructions"], &found["forced"]),
+        (&found["best"], &json!(false))
+    );
+    let has = |feature: &str| found["features"][feature] == true;
+    let best = found["best"].as_str().unwrap();
+    let ours = [("avx512", "avx512f"), ("avx2", "avx2"), ("neon", "neon")];
+    for (name, feature) in ours {
+        assert!(best != name || has(feature), "{found}");
+    }
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(
+            found["int8"] == "avx512_vnni",
+            best == "avx512" && has("avx512_vnni")
+        );
+        assert!(has("avx2") || best == "portable");
+    }
+    let [threads, physical, logical] =
+        ["threads", "physical_cores", "logical_cores"].map(|n| found[n].as_u64().unwrap());
+    assert!(1 <= threads && threads <= physical && physical <= logical);
+
+    let forced = cpu("portable");
+    assert_eq!(
+        (
+            &forced["instructions"],
+            &forced["best"],
+            &forced["forced"],
+            &forced["int8"]
+        ),
+        (&json!("portable"), &found["best"], &json!(true), &json!(null))
+    );
+    assert_eq!(forced["features"], found["features"]);
+
+    let mut command = program(&["devices"]);
+    command.env("TRM_CPU", "portable");
+    let run = finish(command).expect(0);
+    let mut lines = run.out.lines();
+    let first = lines.next().unwrap();
+    assert!(
+        first.starts_with("cpu portable (") && first.contains("forced by TRM_CPU; the best here is"),
+        "{first}"
+    );
+    assert!(
+        run.out
+            .contains(&format!("{physical} physical, {logical} logical"))
+    );
+    let mut command = program(&["devices"]);
+    command.env("TRM_CPU", "sse9");
+    let run = finish(command).expect(2);
+    assert!(run.err.contains("TRM_CPU=sse9") && run.err.contains("avx512, avx2, neon, portable"));
+}
+
+#[test]
 fn every_command_has_help_with_examples() {
     for command in [
         "inspect",
@@ -447,6 +525,8 @@ fn every_command_has_help_with_examples() {
         "eval",
         "trace",
         "bench",
+        "check",
+        "devices",
         "completions",
         "man",
     ] {

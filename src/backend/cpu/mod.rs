@@ -10,6 +10,7 @@ mod cores;
 mod cut;
 mod decode;
 mod embed;
+mod features;
 mod halt;
 mod heads;
 mod instructions;
@@ -31,12 +32,16 @@ use crate::plan::Plan;
 use crate::quantize::Format;
 use crate::weights::Weights;
 pub use cores::physical_cores;
+pub use features::features;
 pub use instructions::Instructions;
 use kernels::Model;
 use packed::Prepared;
 use program::CpuProgram;
 use qkv_rope::Rope;
 use simd::{Shift, Simd, Team};
+
+/// Threads of a team.
+const MOST_THREADS: usize = 1024;
 
 /// The fast CPU backend, with a team of threads of its own.
 #[derive(Debug, Clone)]
@@ -48,7 +53,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// A team of `threads`, or of one for each [core](physical_cores), with the [chosen](Instructions::chosen) instruction set.
+    /// A team of `threads`, or of [one for each core](Cpu::default_threads), with the [chosen](Instructions::chosen) instruction set.
     ///
     /// # Errors
     /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) for no or more than 1024 threads, [`ErrorKind::Device`](crate::ErrorKind::Device)
@@ -62,10 +67,10 @@ impl Cpu {
     /// # Errors
     /// As for [`Cpu::new`]; [`ErrorKind::Device`](crate::ErrorKind::Device) if the machine lacks it.
     pub fn with(threads: Option<usize>, instructions: Instructions) -> Result<Cpu> {
-        let threads = threads.unwrap_or_else(|| physical_cores().min(1024));
-        if !(1..=1024).contains(&threads) {
+        let threads = threads.unwrap_or_else(Cpu::default_threads);
+        if !(1..=MOST_THREADS).contains(&threads) {
             return Err(Error::argument(format!(
-                "{threads} threads: give a number from 1 to 1024"
+                "{threads} threads: give a number from 1 to {MOST_THREADS}"
             )));
         }
         Ok(Cpu {
@@ -83,6 +88,11 @@ impl Cpu {
     /// of 16. States, norms and both heads stay `f32`.
     pub fn with_format(self, format: Format) -> Cpu {
         Cpu { format, ..self }
+    }
+
+    /// How many threads a team has that was not told: one for each [core](physical_cores), at most 1024.
+    pub fn default_threads() -> usize {
+        physical_cores().min(MOST_THREADS)
     }
 
     /// Threads in the team.

@@ -83,6 +83,8 @@ struct Order {
     width: usize,
     /// Each group has rows of the first half of the matrix, gates, then as many of the second, which go through them.
     halves: bool,
+    /// What bytes of activations are too large by.
+    zero: i32,
 }
 
 impl Order {
@@ -101,6 +103,7 @@ impl Order {
             k,
             width,
             halves,
+            zero: i32::from(simd.int8_zero()),
         })
     }
 
@@ -190,7 +193,7 @@ impl Packed {
 #[derive(Debug)]
 pub(super) struct Int8Packed {
     words: Aligned<u32>,
-    /// What sums start with: minus 128 times the sum of the row, for activations are 128 too large.
+    /// What sums start with: what the bytes of activations are too large by, times the sum of the row, taken away.
     bias: Aligned<u32>,
     scale: Aligned,
     width: usize,
@@ -219,7 +222,7 @@ impl Int8Packed {
                     continue;
                 };
                 let (sum, worth) = order.pack_int8(&tensor.data[row * k..][..k], lane, words);
-                (bias[lane], scale[lane]) = ((-128 * sum) as u32, worth);
+                (bias[lane], scale[lane]) = ((-order.zero * sum) as u32, worth);
             }
         });
         Int8Packed {

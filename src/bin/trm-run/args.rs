@@ -45,6 +45,7 @@ Exit codes:
 
 Environment:
   TRM_MODEL, TRM_DEVICE  defaults of --model and --device
+  TRM_CPU                portable, avx2, avx512 or neon: forces the CPU's instruction set
   TRM_CACHE_DIR          folder that keeps what is measured to choose a device and its kernels
   TRM_LOG                error, warn, info, debug or trace
   NO_COLOR               no colours
@@ -112,10 +113,11 @@ Examples:
   trm-run check runs/my-sudoku --device cpu --json"
     )]
     Check(CheckArgs),
-    /// Lists the GPUs: what they are reached through, what they can do, and what `--device auto` makes of them.
+    /// Lists the CPU and the GPUs: what they can do, and what `--device auto` makes of them.
     #[command(after_help = "Examples:
   trm-run devices
   trm-run devices --json
+  TRM_CPU=avx2 trm-run devices
   trm-run bench sudoku-9x9 --device gpu:0")]
     Devices,
     /// Prints a completion script for a shell.

@@ -1,25 +1,27 @@
-//! `devices`: the GPUs of this machine.
+//! `devices`: the processor and the GPUs of this machine.
 
-use serde_json::{Value, json};
-use trm::{DeviceInfo, DeviceKind};
+use serde_json::{Map, Value, json};
+use trm::{CpuInfo, DeviceInfo, DeviceKind};
 
 use crate::args::Shared;
 use crate::output::{Done, Failure, print};
 
 /// Runs the command.
 pub(crate) fn run(shared: &Shared) -> Result<Done, Failure> {
-    let devices = trm::devices();
+    let (cpu, devices) = (trm::cpu()?, trm::devices());
     let considered = devices
         .iter()
         .find(|d| d.missing.is_none() && d.kind != DeviceKind::Software);
     if shared.json {
         print(json!({
             "type": "devices",
+            "cpu": cpu_record(&cpu),
             "devices": devices.iter().map(record).collect::<Vec<_>>(),
             "auto": considered.map_or("cpu".to_string(), |d| format!("gpu:{} or cpu", d.number)),
         }))?;
         return Ok(Done::Well);
     }
+    show_cpu(&cpu)?;
     for device in &devices {
         show(device)?;
     }
@@ -34,6 +36,24 @@ pub(crate) fn run(shared: &Shared) -> Result<Done, Failure> {
         None => print("auto takes the CPU")?,
     }
     Ok(Done::Well)
+}
+
+fn cpu_record(cpu: &CpuInfo) -> Value {
+    let features = cpu
+        .features
+        .iter()
+        .map(|(name, has)| (name.to_string(), json!(has)));
+    json!({
+        "architecture": cpu.architecture,
+        "instructions": cpu.instructions.name(),
+        "best": cpu.best.name(),
+        "forced": cpu.forced,
+        "features": features.collect::<Map<_, _>>(),
+        "int8": cpu.int8,
+        "physical_cores": cpu.physical_cores,
+        "logical_cores": cpu.logical_cores,
+        "threads": cpu.threads,
+    })
 }
 
 fn record(d: &DeviceInfo) -> Value {
@@ -57,8 +77,30 @@ fn record(d: &DeviceInfo) -> Value {
     })
 }
 
+fn yes(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}
+
+fn show_cpu(cpu: &CpuInfo) -> Result<(), Failure> {
+    print(format_args!("{cpu}"))?;
+    if !cpu.features.is_empty() {
+        let features = cpu
+            .features
+            .iter()
+            .map(|(name, has)| format!("{name} {}", yes(*has)));
+        let features = features.collect::<Vec<_>>().join(", ");
+        print(format_args!("  features    {features}"))?;
+    }
+    let int8 = cpu.int8.unwrap_or("in 16 bits");
+    print(format_args!("  int8        {int8}"))?;
+    print(format_args!(
+        "  cores       {} physical, {} logical",
+        cpu.physical_cores, cpu.logical_cores
+    ))?;
+    Ok(())
+}
+
 fn show(d: &DeviceInfo) -> Result<(), Failure> {
-    let yes = |yes: bool| if yes { "yes" } else { "no" };
     print(format_args!("{d}"))?;
     print(format_args!("  driver      {}", d.driver))?;
     let subgroups = match d.subgroups {

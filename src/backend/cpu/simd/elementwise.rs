@@ -80,11 +80,11 @@ pub(super) fn turn(head: &mut [f32], cos: &[f32], sin: &[f32]) {
     }
 }
 
-/// A whole number in -127 .. 127 as a byte, 128 too large.
+/// A number in -127 .. 127, rounded, as a byte that is too large by `zero`, 0 or 0x80.
 #[inline(always)]
-pub(super) fn byte(x: f32) -> u8 {
+pub(super) fn byte(x: f32, zero: u8) -> u8 {
     // 1.5 * 2^23: adding it leaves the rounded number in the last bits.
-    (x + 12_582_912.0).to_bits() as u8 ^ 0x80
+    (x + 12_582_912.0).to_bits() as u8 ^ zero
 }
 
 /// A whole number of 16 bits.
@@ -172,10 +172,10 @@ pub(super) fn scales_of(x: &[f32], most: f32) -> (f32, f32) {
     scales(all.fold(0, u32::max), most)
 }
 
-/// Quantises the columns of x `[rows, width]` to words `[rows / 4, width]` of four rows each, those beyond it zero; what a byte of each
-/// column is worth goes to `scale`.
+/// Quantises the columns of x `[rows, width]` to words `[rows / 4, width]` of four rows each, those beyond it zero, which is the byte `zero`;
+/// what a byte of each column is worth goes to `scale`.
 #[inline(always)]
-pub(super) fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32]) {
+pub(super) fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32], zero: u8) {
     let width = scale.len();
     let (mut factors, none) = ([0.0f32; 64], [0.0f32; 64]);
     let (factors, none) = (&mut factors[..width], &none[..width]);
@@ -184,7 +184,7 @@ pub(super) fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32]) 
         let row = |i: usize| four.get(i * width..(i + 1) * width).unwrap_or(none);
         let (a, b, c, d) = (row(0), row(1), row(2), row(3));
         for i in 0..width {
-            let bytes = [a[i], b[i], c[i], d[i]].map(|x| byte(x * factors[i]));
+            let bytes = [a[i], b[i], c[i], d[i]].map(|x| byte(x * factors[i], zero));
             words[i] = u32::from_ne_bytes(bytes);
         }
     }

@@ -1,14 +1,19 @@
 //! The loops of whole numbers compiled for each instruction set; those of int8 behind functions that check what they are given.
 
+use super::elementwise;
 use super::micro_int8::{self, Int8Product};
 use super::micro_pairs::{self, PairProduct};
 use super::table::Simd;
 use super::tile::Tile;
-use super::{elementwise, words};
+use super::words::{self, Words};
 use crate::backend::cpu::Instructions;
 
 /// The loops of int8, and of [pairs](super::pairs) of 16 bits, of one instruction set.
 pub(super) struct Int8Table {
+    /// The extension that multiplies bytes.
+    extension: Option<&'static str>,
+    /// See [`Words::ZERO`].
+    pub(super) zero: u8,
     product_rows: unsafe fn(&Int8Product),
     product_columns: unsafe fn(&Int8Product),
     gate_columns: unsafe fn(&Int8Product),
@@ -31,9 +36,10 @@ macro_rules! by_rows {
     };
 }
 
-/// The table of an instruction set: the loops over the words `$w`, at most `$m` rows, with the target's features.
+/// The table of an instruction set: the loops over the words `$w`, whose products are those of an extension or not, at most `$m` rows,
+/// with the target's features.
 macro_rules! table {
-    ($name:ident, $w:ty, $m:literal, [$($each:literal)*] $(, $features:literal)?) => {
+    ($name:ident, $w:ty, $extension:expr, $m:literal, [$($each:literal)*] $(, $features:literal)?) => {
         static $name: Int8Table = {
             type W = $w;
             // SAFETY of all functions: whoever calls them vouches for the instruction set and for the memory.
@@ -59,7 +65,7 @@ macro_rules! table {
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32]) {
-                elementwise::quantize_columns(x, words, scale);
+                elementwise::quantize_columns(x, words, scale, W::ZERO);
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn pair_product_rows(p: &PairProduct) {
@@ -78,6 +84,8 @@ macro_rules! table {
                 unsafe { micro_pairs::softmax::<W>(scores, out, most) }
             }
             Int8Table {
+                extension: $extension,
+                zero: W::ZERO,
                 product_rows,
                 product_columns,
                 gate_columns,
@@ -93,15 +101,39 @@ macro_rules! table {
     };
 }
 
-table!(PORTABLE, words::PortableWords, 4, [1 2 3 4]);
+table!(PORTABLE, words::PortableWords, None, 4, [1 2 3 4]);
 #[cfg(target_arch = "x86_64")]
-table!(AVX2, words::Avx2Words<false>, 6, [1 2 3 4 5 6], "avx2,fma");
+table!(
+    AVX2,
+    words::Avx2Words<{ words::IN_16_BITS }>,
+    None,
+    6,
+    [1 2 3 4 5 6],
+    "avx2,fma"
+);
 #[cfg(target_arch = "x86_64")]
-table!(AVX2_VNNI, words::Avx2Words<true>, 6, [1 2 3 4 5 6], "avx2,fma,avxvnni");
+table!(
+    AVX2_VNNI,
+    words::Avx2Words<{ words::AVX_VNNI }>,
+    Some("avx_vnni"),
+    6,
+    [1 2 3 4 5 6],
+    "avx2,fma,avxvnni"
+);
+#[cfg(all(test, target_arch = "x86_64"))]
+table!(
+    AVX2_VL,
+    words::Avx2Words<{ words::AVX512_VL }>,
+    Some("avx512_vnni of 256 bits"),
+    6,
+    [1 2 3 4 5 6],
+    "avx2,fma,avx512f,avx512vl,avx512vnni"
+);
 #[cfg(target_arch = "x86_64")]
 table!(
     AVX512,
     words::Avx512Words<false>,
+    None,
     14,
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
     "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"
@@ -110,12 +142,29 @@ table!(
 table!(
     AVX512_VNNI,
     words::Avx512Words<true>,
+    Some("avx512_vnni"),
     14,
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
     "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma"
 );
 #[cfg(target_arch = "aarch64")]
-table!(NEON, words::NeonWords, 12, [1 2 3 4 5 6 7 8 9 10 11 12], "neon");
+table!(
+    NEON,
+    words::NeonWords<false>,
+    None,
+    12,
+    [1 2 3 4 5 6 7 8 9 10 11 12],
+    "neon"
+);
+#[cfg(target_arch = "aarch64")]
+table!(
+    NEON_DOTPROD,
+    words::NeonWords<true>,
+    Some("dotprod"),
+    12,
+    [1 2 3 4 5 6 7 8 9 10 11 12],
+    "neon,dotprod"
+);
 
 /// The table for an instruction set that this machine has; of those with and without instructions for int8 the one that it has.
 pub(super) fn table(instructions: Instructions) -> &'static Int8Table {
@@ -129,20 +178,49 @@ pub(super) fn table(instructions: Instructions) -> &'static Int8Table {
         #[cfg(target_arch = "x86_64")]
         Instructions::Avx2 => &AVX2,
         #[cfg(target_arch = "aarch64")]
+        Instructions::Neon if std::arch::is_aarch64_feature_detected!("dotprod") => &NEON_DOTPROD,
+        #[cfg(target_arch = "aarch64")]
         Instructions::Neon => &NEON,
         _ => &PORTABLE,
     }
 }
 
-/// All tables over tiles of these instructions that this machine has, for tests.
+/// All tables over tiles of these instructions, and whether this machine has each, for tests.
 #[cfg(test)]
-pub(super) fn tables(instructions: Instructions) -> Vec<&'static Int8Table> {
+pub(super) fn tables(instructions: Instructions) -> Vec<(&'static Int8Table, bool)> {
+    let here = instructions.available();
     match instructions {
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx512 => vec![&AVX512, table(instructions)],
+        Instructions::Avx512 => vec![
+            (&AVX512, here),
+            (&AVX512_VNNI, here && is_x86_feature_detected!("avx512vnni")),
+        ],
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2 => vec![&AVX2, table(instructions)],
-        _ => vec![table(instructions)],
+        Instructions::Avx2 => {
+            let vl = is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("avx512vnni");
+            vec![
+                (&AVX2, here),
+                (&AVX2_VNNI, here && is_x86_feature_detected!("avxvnni")),
+                (&AVX2_VL, here && vl),
+            ]
+        }
+        #[cfg(target_arch = "aarch64")]
+        Instructions::Neon => vec![
+            (&NEON, here),
+            (
+                &NEON_DOTPROD,
+                here && std::arch::is_aarch64_feature_detected!("dotprod"),
+            ),
+        ],
+        _ => vec![(&PORTABLE, here)],
+    }
+}
+
+impl Int8Table {
+    /// What it multiplies bytes with, for tests.
+    #[cfg(test)]
+    pub(super) fn name(&self) -> &'static str {
+        self.extension.unwrap_or("in 16 bits")
     }
 }
 
@@ -155,6 +233,16 @@ pub(in super::super) struct Int8Group<'a> {
 }
 
 impl Simd {
+    /// The extension that multiplies bytes, if there is one.
+    pub(in super::super) fn int8_extension(self) -> Option<&'static str> {
+        self.int8.extension
+    }
+
+    /// The byte of a quantised value that is zero: all are that much too large.
+    pub(in super::super) fn int8_zero(self) -> u8 {
+        self.int8.zero
+    }
+
     /// Elements from one quantised row of k elements to the next: the words, at the end what a byte is worth.
     pub(in super::super) fn int8_stride(k: usize) -> usize {
         (k.div_ceil(4) + 1).next_multiple_of(16)

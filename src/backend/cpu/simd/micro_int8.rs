@@ -1,5 +1,5 @@
-//! The products of [`micro`](super::micro) with int8: bytes of activations, 128 too large so as to have no sign, times bytes of weights
-//! with one. The sums are exact; they start at minus 128 times the sum of the weights.
+//! The products of [`micro`](super::micro) with int8: bytes of activations, each too large by [`Words::ZERO`], times bytes of weights.
+//! The sums are exact; they start at minus that times the sum of the weights.
 
 use super::elementwise::{byte, scales_of};
 use super::lanes::{Lanes, silu_mul};
@@ -149,7 +149,7 @@ pub(super) unsafe fn gate_rows<W: Words, const M: usize>(p: &Int8Product) {
     }
 }
 
-/// Quantises a row to bytes, those beyond it zero; what a byte is worth.
+/// Quantises a row to bytes, those beyond it [zero](Words::ZERO); what a byte is worth.
 ///
 /// # Safety
 /// As for [`Lanes`]; `bytes` is as long as `x` or longer.
@@ -167,8 +167,8 @@ pub(super) unsafe fn quantize_row<W: Words>(x: &[f32], bytes: &mut [u8]) -> f32 
             );
         }
     }
-    bytes[whole..].fill(0x80);
+    bytes[whole..].fill(W::ZERO);
     let rest = bytes[whole..].iter_mut().zip(&x[whole..]);
-    rest.for_each(|(b, x)| *b = byte(x * factor));
+    rest.for_each(|(b, x)| *b = byte(x * factor, W::ZERO));
     scale
 }

@@ -249,18 +249,23 @@ fn a_team_runs_every_task_once() {
     }
 }
 
-/// Each table for int8 that this machine has.
+/// An instruction set with each table for int8 that this machine has.
+fn int8_of(i: Instructions) -> Vec<Simd> {
+    let mut all = Vec::new();
+    for (int8, here) in int8::tables(i) {
+        match Simd::of(i).filter(|_| here) {
+            Some(mut simd) => {
+                simd.int8 = int8;
+                all.push(simd);
+            }
+            None => eprintln!("skipped: this machine has no {} {}", i.name(), int8.name()),
+        }
+    }
+    all
+}
+
 fn all_int8() -> impl Iterator<Item = Simd> {
-    let here = Instructions::ALL.into_iter().filter(|i| i.available());
-    let of = |i: Instructions| {
-        int8::tables(i)
-            .into_iter()
-            .filter_map(move |int8| Some((Simd::of(i)?, int8)))
-    };
-    here.flat_map(of).map(|(mut simd, int8)| {
-        simd.int8 = int8;
-        simd
-    })
+    Instructions::ALL.into_iter().flat_map(int8_of)
 }
 
 /// Bytes of words.
@@ -298,7 +303,7 @@ fn rows_and_columns_are_quantised_alike() {
                 }
                 assert_eq!(of_row, of_column, "{simd:?} {rows} {column}");
                 for (i, byte) in bytes(&of_row).into_iter().enumerate() {
-                    let back = (byte as f32 - 128.0) * scale;
+                    let back = f32::from(byte.wrapping_sub(simd.int8_zero()) as i8) * scale;
                     let exact = values.get(i).copied().unwrap_or(0.0);
                     assert!((back - exact).abs() <= 0.5001 * scale, "{simd:?}: {back} {exact}");
                 }
@@ -314,8 +319,13 @@ fn products_of_int8() {
         let (rows, cols) = (simd.rows(), simd.cols());
         for k in [1, 4, 7, 97] {
             let depth = usize::div_ceil(k, 4);
+            // No byte is -128, as none of weights is.
             let random = |len: usize, seed| -> Vec<u32> {
-                noise(len, seed).iter().map(|x| x.to_bits() << 9).collect()
+                let weight = |b: u8| b.max(1).wrapping_add(0x80);
+                let words = noise(len, seed).into_iter().map(|x| x.to_bits() << 9);
+                words
+                    .map(|w| u32::from_ne_bytes(w.to_ne_bytes().map(weight)))
+                    .collect()
             };
             // Large bytes of one sign would overflow 16 bits.
             let word = |i: usize| {
@@ -344,9 +354,13 @@ fn products_of_int8() {
                 .skip(stride - 1)
                 .step_by(stride)
                 .for_each(|s| *s = s.abs() + 0.1);
-            let dot = |unsigned: u32, signed: u32| -> i64 {
-                let (u, s) = (unsigned.to_ne_bytes(), signed.to_ne_bytes());
-                (0..4).map(|i| i64::from(u[i]) * i64::from(s[i] as i8)).sum()
+            let dot = |activations: u32, weights: u32| -> i64 {
+                let (a, w) = (activations.to_ne_bytes(), weights.to_ne_bytes());
+                let activation = |byte: u8| match simd.int8_zero() {
+                    0 => i64::from(byte as i8),
+                    _ => i64::from(byte),
+                };
+                (0..4).map(|i| activation(a[i]) * i64::from(w[i] as i8)).sum()
             };
             let by_rows = |i: usize, j: usize| {
                 let sum: i64 = (0..depth)
@@ -514,6 +528,48 @@ fn pairs_of_columns_and_of_a_softmax() {
                         power / all
                     );
                 }
+            }
+        }
+    }
+}
+
+/// Whatever multiplies the bytes of an instruction set: the same bits. Where the sums start wrongly, it is seen.
+#[test]
+fn int8_has_the_same_bits_however_bytes_are_multiplied() {
+    for i in Instructions::ALL {
+        for k in [3, 64, 131] {
+            let product = |simd: Simd, wrong: i64| {
+                let (rows, cols, depth) = (simd.rows(), simd.cols(), usize::div_ceil(k, 4));
+                let panel: Vec<u32> = noise(depth * cols, 12)
+                    .iter()
+                    .map(|x| (x.to_bits() << 9) & 0x7f7f_7f7f)
+                    .collect();
+                let sum = |column: usize| -> i64 {
+                    let words: Vec<u32> = panel.iter().skip(column).step_by(cols).copied().collect();
+                    bytes(&words).into_iter().map(|b| i64::from(b as i8)).sum()
+                };
+                let bias = |column| (wrong - i64::from(simd.int8_zero()) * sum(column)) as u32;
+                let (bias, scale): (Vec<u32>, _) = ((0..cols).map(bias).collect(), noise(cols, 13));
+                let (x, stride) = (noise(rows * k, 14), Simd::int8_stride(k));
+                let mut a = vec![0.0; rows * stride];
+                for (x, a) in x.chunks_exact(k).zip(a.chunks_exact_mut(stride)) {
+                    simd.quantize_row(x, a);
+                }
+                let panel = Int8Group {
+                    words: &panel,
+                    bias: &bias,
+                    scale: &scale,
+                };
+                let mut out = vec![0.0; rows * cols];
+                simd.int8_product_rows(&a, k, panel, Tile::of(&mut out, rows, cols, cols));
+                out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let all = int8_of(i);
+            for pair in all.windows(2) {
+                assert_eq!(product(pair[0], 0), product(pair[1], 0), "{}, {k}", i.name());
+            }
+            for simd in all {
+                assert_ne!(product(simd, 1), product(simd, 0), "a planted bug went unseen");
             }
         }
     }

@@ -1,4 +1,7 @@
 //! What products of int8 need of an instruction set: a vector of 32-bit words, each four bytes along k or a sum.
+//!
+//! Weights are bytes with a sign, -127 .. 127. Activations are what the instructions multiply such bytes with: on x86 bytes without a sign,
+//! on ARM64 bytes with one.
 
 use super::elementwise::byte;
 use super::lanes::Lanes;
@@ -11,15 +14,17 @@ use super::portable::Portable;
 pub(super) trait Words: Copy {
     /// The sums as `f32`.
     type Floats: Lanes;
+    /// The byte of an activation that is zero: all are that much too large. 0x80 where they have no sign, else 0.
+    const ZERO: u8;
     unsafe fn splat(x: u32) -> Self;
     unsafe fn load(from: *const u32) -> Self;
-    /// `self` plus the four products of bytes of each word of `unsigned` and `signed`, exactly.
-    unsafe fn dot(self, unsigned: Self, signed: Self) -> Self;
+    /// `self` plus the four products of bytes of each word of `activations` and `weights`, exactly.
+    unsafe fn dot(self, activations: Self, weights: Self) -> Self;
     /// `self` plus the two products of the numbers of 16 bits of each word, wrapping around.
     unsafe fn dot_pairs(self, a: Self, b: Self) -> Self;
     /// The words as whole numbers with a sign.
     unsafe fn to_floats(self) -> Self::Floats;
-    /// Rounds to whole numbers, in -127 .. 127, and stores each as a byte, 128 too large.
+    /// Rounds to whole numbers, in -127 .. 127, and stores each as a byte, [`ZERO`](Words::ZERO) too large.
     unsafe fn store_bytes(x: Self::Floats, to: *mut u8);
 }
 
@@ -29,6 +34,7 @@ pub(super) struct PortableWords([u32; 4]);
 
 impl Words for PortableWords {
     type Floats = Portable;
+    const ZERO: u8 = 0x80;
     #[inline(always)]
     unsafe fn splat(x: u32) -> Self {
         PortableWords([x; 4])
@@ -39,10 +45,10 @@ impl Words for PortableWords {
         PortableWords(unsafe { from.cast::<[u32; 4]>().read_unaligned() })
     }
     #[inline(always)]
-    unsafe fn dot(self, unsigned: Self, signed: Self) -> Self {
+    unsafe fn dot(self, activations: Self, weights: Self) -> Self {
         // Even and odd bytes as halves of a word: what the compiler makes multiplications of pairs of.
         PortableWords(std::array::from_fn(|i| {
-            let (u, s) = (unsigned.0[i], signed.0[i] as i32);
+            let (u, s) = (activations.0[i], weights.0[i] as i32);
             let products = (u & 0xff) as i32 * (s << 24 >> 24)
                 + (u >> 8 & 0xff) as i32 * (s << 16 >> 24)
                 + (u >> 16 & 0xff) as i32 * (s << 8 >> 24)
@@ -69,7 +75,8 @@ impl Words for PortableWords {
         // SAFETY: four floats fit; the caller vouches for four bytes.
         unsafe {
             x.store(floats.as_mut_ptr());
-            to.cast::<[u8; 4]>().write_unaligned(floats.map(byte));
+            to.cast::<[u8; 4]>()
+                .write_unaligned(floats.map(|x| byte(x, Self::ZERO)));
         }
     }
 }
@@ -88,6 +95,7 @@ mod x86 {
     // SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
     impl<const VNNI: bool> Words for Avx512Words<VNNI> {
         type Floats = Avx512;
+        const ZERO: u8 = 0x80;
         #[inline(always)]
         unsafe fn splat(x: u32) -> Self {
             Avx512Words(unsafe { _mm512_set1_epi32(x as i32) })
@@ -97,20 +105,20 @@ mod x86 {
             Avx512Words(unsafe { _mm512_loadu_si512(from.cast()) })
         }
         #[inline(always)]
-        unsafe fn dot(self, unsigned: Self, signed: Self) -> Self {
+        unsafe fn dot(self, activations: Self, weights: Self) -> Self {
             unsafe {
                 if VNNI {
-                    return Avx512Words(_mm512_dpbusd_epi32(self.0, unsigned.0, signed.0));
+                    return Avx512Words(_mm512_dpbusd_epi32(self.0, activations.0, weights.0));
                 }
                 // Even and odd bytes as 16 bits: multiplying bytes in pairs would saturate.
                 let low = _mm512_set1_epi16(0xff);
                 let even = _mm512_madd_epi16(
-                    _mm512_and_si512(unsigned.0, low),
-                    _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(signed.0)),
+                    _mm512_and_si512(activations.0, low),
+                    _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(weights.0)),
                 );
                 let odd = _mm512_madd_epi16(
-                    _mm512_srli_epi16::<8>(unsigned.0),
-                    _mm512_srai_epi16::<8>(signed.0),
+                    _mm512_srli_epi16::<8>(activations.0),
+                    _mm512_srai_epi16::<8>(weights.0),
                 );
                 Avx512Words(_mm512_add_epi32(self.0, _mm512_add_epi32(even, odd)))
             }
@@ -138,13 +146,22 @@ mod x86 {
         }
     }
 
-    /// Eight words; asks for AVX2, and AVX-VNNI if so.
+    /// What multiplies bytes in [`Avx2Words`]: AVX2 itself, in 16 bits.
+    pub(in super::super) const IN_16_BITS: u8 = 0;
+    /// AVX-VNNI.
+    pub(in super::super) const AVX_VNNI: u8 = 1;
+    /// The same instruction of AVX-512 VNNI with VL, for tests: there are machines that have it and no AVX-VNNI.
+    #[cfg(test)]
+    pub(in super::super) const AVX512_VL: u8 = 2;
+
+    /// Eight words; asks for AVX2, and for what multiplies.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct Avx2Words<const VNNI: bool>(__m256i);
+    pub(in super::super) struct Avx2Words<const BY: u8>(__m256i);
 
     // SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
-    impl<const VNNI: bool> Words for Avx2Words<VNNI> {
+    impl<const BY: u8> Words for Avx2Words<BY> {
         type Floats = Avx2;
+        const ZERO: u8 = 0x80;
         #[inline(always)]
         unsafe fn splat(x: u32) -> Self {
             Avx2Words(unsafe { _mm256_set1_epi32(x as i32) })
@@ -154,32 +171,30 @@ mod x86 {
             Avx2Words(unsafe { _mm256_loadu_si256(from.cast()) })
         }
         #[inline(always)]
-        unsafe fn dot(self, unsigned: Self, signed: Self) -> Self {
+        unsafe fn dot(self, activations: Self, weights: Self) -> Self {
             unsafe {
-                if VNNI {
-                    return Avx2Words(_mm256_dpbusd_avx_epi32(self.0, unsigned.0, signed.0));
+                if BY == AVX_VNNI {
+                    return Avx2Words(_mm256_dpbusd_avx_epi32(self.0, activations.0, weights.0));
+                }
+                #[cfg(test)]
+                if BY == AVX512_VL {
+                    return Avx2Words(_mm256_dpbusd_epi32(self.0, activations.0, weights.0));
                 }
                 let low = _mm256_set1_epi16(0xff);
                 let even = _mm256_madd_epi16(
-                    _mm256_and_si256(unsigned.0, low),
-                    _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(signed.0)),
+                    _mm256_and_si256(activations.0, low),
+                    _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(weights.0)),
                 );
                 let odd = _mm256_madd_epi16(
-                    _mm256_srli_epi16::<8>(unsigned.0),
-                    _mm256_srai_epi16::<8>(signed.0),
+                    _mm256_srli_epi16::<8>(activations.0),
+                    _mm256_srai_epi16::<8>(weights.0),
                 );
                 Avx2Words(_mm256_add_epi32(self.0, _mm256_add_epi32(even, odd)))
             }
         }
         #[inline(always)]
         unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
-            unsafe {
-                Avx2Words(if VNNI {
-                    _mm256_dpwssd_avx_epi32(self.0, a.0, b.0)
-                } else {
-                    _mm256_add_epi32(self.0, _mm256_madd_epi16(a.0, b.0))
-                })
-            }
+            unsafe { Avx2Words(_mm256_add_epi32(self.0, _mm256_madd_epi16(a.0, b.0))) }
         }
         #[inline(always)]
         unsafe fn to_floats(self) -> Avx2 {
@@ -200,7 +215,10 @@ mod x86 {
     }
 }
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2Words, Avx512Words};
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(super) use x86::AVX512_VL;
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{AVX_VNNI, Avx2Words, Avx512Words, IN_16_BITS};
 
 #[cfg(target_arch = "aarch64")]
 mod arm {
@@ -209,13 +227,14 @@ mod arm {
     use super::super::neon::Neon;
     use super::Words;
 
-    /// Four words; asks for NEON.
+    /// Four words; asks for NEON, and dotprod if so.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct NeonWords(uint32x4_t);
+    pub(in super::super) struct NeonWords<const DOTPROD: bool>(uint32x4_t);
 
     // SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
-    impl Words for NeonWords {
+    impl<const DOTPROD: bool> Words for NeonWords<DOTPROD> {
         type Floats = Neon;
+        const ZERO: u8 = 0;
         #[inline(always)]
         unsafe fn splat(x: u32) -> Self {
             NeonWords(unsafe { vdupq_n_u32(x) })
@@ -225,19 +244,31 @@ mod arm {
             NeonWords(unsafe { vld1q_u32(from) })
         }
         #[inline(always)]
-        unsafe fn dot(self, unsigned: Self, signed: Self) -> Self {
+        unsafe fn dot(self, activations: Self, weights: Self) -> Self {
             unsafe {
-                let sum = vreinterpretq_s32_u32(self.0);
-                let (u, s) = (vreinterpretq_u8_u32(unsigned.0), vreinterpretq_s8_u32(signed.0));
-                let wide = |u| vreinterpretq_s16_u16(vmovl_u8(u));
-                let (u_low, u_high) = (wide(vget_low_u8(u)), wide(vget_high_u8(u)));
-                let (s_low, s_high) = (vmovl_s8(vget_low_s8(s)), vmovl_s8(vget_high_s8(s)));
-                let pair = |u: int16x8_t, s: int16x8_t| {
-                    let low = vmull_s16(vget_low_s16(u), vget_low_s16(s));
-                    vpaddq_s32(low, vmull_s16(vget_high_s16(u), vget_high_s16(s)))
-                };
-                let four = vpaddq_s32(pair(u_low, s_low), pair(u_high, s_high));
-                NeonWords(vreinterpretq_u32_s32(vaddq_s32(sum, four)))
+                if DOTPROD {
+                    let mut sum = self.0;
+                    // `vdotq_s32` is stable from Rust 1.98 on only.
+                    std::arch::asm!(
+                        ".arch_extension dotprod",
+                        "sdot {sum:v}.4s, {activations:v}.16b, {weights:v}.16b",
+                        sum = inout(vreg) sum,
+                        activations = in(vreg) activations.0,
+                        weights = in(vreg) weights.0,
+                        options(pure, nomem, nostack, preserves_flags),
+                    );
+                    return NeonWords(sum);
+                }
+                let (a, w) = (
+                    vreinterpretq_s8_u32(activations.0),
+                    vreinterpretq_s8_u32(weights.0),
+                );
+                let low = vmull_s8(vget_low_s8(a), vget_low_s8(w));
+                let high = vmull_high_s8(a, w);
+                // Two products of numbers up to 127 fit into 16 bits.
+                let pairs = vpaddq_s16(low, high);
+                let sum = vpadalq_s16(vreinterpretq_s32_u32(self.0), pairs);
+                NeonWords(vreinterpretq_u32_s32(sum))
             }
         }
         #[inline(always)]
@@ -256,7 +287,7 @@ mod arm {
         #[inline(always)]
         unsafe fn store_bytes(x: Neon, to: *mut u8) {
             unsafe {
-                let words = vaddq_s32(vcvtnq_s32_f32(x.0), vdupq_n_s32(128));
+                let words = vcvtnq_s32_f32(x.0);
                 let halves = vreinterpret_u16_s16(vmovn_s32(words));
                 let bytes = vmovn_u16(vcombine_u16(halves, halves));
                 to.cast::<u32>()
