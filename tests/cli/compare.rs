@@ -64,6 +64,8 @@ fn every_format_is_compared_in_the_promised_fields() {
             "mean_steps",
             "halted",
             "points",
+            "gained",
+            "lost",
             "halt_agreement",
             "answers_differ",
             "cosine",
@@ -265,6 +267,9 @@ fn what_a_format_cannot_hold_is_seen() {
             assert!(planted["halt_agreement"].as_f64().unwrap() < 0.9, "{planted}");
             assert!(planted["answers_differ"].as_u64().unwrap() > 0, "{planted}");
             assert!(planted["points"].as_f64().unwrap() < -5.0, "{planted}");
+            let count = |key: &str| planted[key].as_f64().unwrap();
+            assert!(count("lost") > count("gained"), "{planted}");
+            assert!((count("gained") - count("lost") - count("points") / 5.0).abs() < 1e-9);
         } else {
             assert!(mean > 0.9999, "{planted}");
             assert_eq!(planted["answers_differ"], 0, "{planted}");

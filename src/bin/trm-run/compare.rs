@@ -187,6 +187,8 @@ impl Comparison {
                 "mean_steps": fraction(side.total.mean_steps()),
                 "halted": side.total.halted,
                 "points": self.points(side).map(|p| rounded(p, 4)),
+                "gained": differences.gained,
+                "lost": differences.lost,
                 "halt_agreement": fraction(differences.halt_agreement()),
                 "answers_differ": differences.differ,
                 "cosine": differences.cosines.iter().enumerate().map(as_json).collect::<Vec<_>>(),
@@ -213,24 +215,26 @@ impl Comparison {
     /// Two tables: the sides, and the cosines of the states.
     pub(crate) fn table(&self) -> Result<(), Failure> {
         print(format_args!(
-            "\nformat  exact %  points  valid %  steps  halt alike %  answers that differ"
+            "\nformat  exact %  points  gained  lost  valid %  steps  halt alike %  answers that differ"
         ))?;
-        let row = |side: &Side, points: &str, alike: &str, differ: &str| {
+        let row = |side: &Side, [points, gained, lost, alike, differ]: [&str; 5]| {
             print(format_args!(
-                "{:<6}  {:>7}  {points:>6}  {:>7}  {:>5}  {alike:>12}  {differ:>19}",
+                "{:<6}  {:>7}  {points:>6}  {gained:>6}  {lost:>4}  {:>7}  {:>5}  {alike:>12}  {differ:>19}",
                 side.name,
                 percent(side.total.exact()),
                 percent(side.total.valid()),
                 steps(side.total.mean_steps()),
             ))
         };
-        row(&self.baseline, "-", "-", "-")?;
+        row(&self.baseline, ["-"; 5])?;
         for (side, differences) in &self.others {
             let points = self
                 .points(side)
                 .map_or_else(|| "-".into(), |p| format!("{p:+.2}"));
             let alike = percent(differences.halt_agreement());
-            row(side, &points, &alike, &differences.differ.to_string())?;
+            let counts = [differences.gained, differences.lost, differences.differ].map(|n| n.to_string());
+            let [gained, lost, differ] = &counts;
+            row(side, [&points, gained, lost, &alike, differ])?;
         }
         self.cosines()
     }

@@ -11,6 +11,10 @@ pub(crate) struct Differences {
     same_halt: u64,
     /// Puzzles whose answers differ in at least one of the S tokens.
     pub(crate) differ: u64,
+    /// Puzzles that only the other side solves.
+    pub(crate) gained: u64,
+    /// Puzzles that only the baseline solves.
+    pub(crate) lost: u64,
     puzzles: u64,
     /// For each step, from the first.
     pub(crate) cosines: Vec<Cosines>,
@@ -40,6 +44,9 @@ impl Differences {
         let same = (baseline.steps, baseline.halted) == (other.steps, other.halted);
         self.same_halt += u64::from(same);
         self.differ += u64::from(baseline.tokens != other.tokens);
+        let solves = |answer: &Answer| answer.correct == Some(true);
+        self.gained += u64::from(solves(other) && !solves(baseline));
+        self.lost += u64::from(solves(baseline) && !solves(other));
         let none = Cosines {
             puzzles: 0,
             sum: 0.0,
@@ -93,7 +100,7 @@ mod tests {
             valid: None,
             shortest: None,
             why: None,
-            correct: None,
+            correct: Some(tokens == [1, 2]),
             steps,
             halted,
             halting: Halting {
@@ -131,6 +138,7 @@ mod tests {
         sums.add(&baseline, &answer(2, false, &[1, 2]), &[0.75]);
         sums.add(&baseline, &answer(2, true, &[2, 2]), &[1.0]);
         assert_eq!((sums.halt_agreement(), sums.differ), (Some(0.5), 1));
+        assert_eq!((sums.gained, sums.lost), (0, 1));
         let steps: Vec<_> = sums
             .cosines
             .iter()
@@ -140,5 +148,7 @@ mod tests {
         sums.add(&baseline, &baseline, &[f64::NAN, 0.5]);
         assert!(sums.cosines[0].least.is_nan() && sums.cosines[0].mean().is_nan());
         assert_eq!(sums.cosines[1].least, 0.25);
+        sums.add(&answer(2, true, &[3, 3]), &baseline, &[]);
+        assert_eq!((sums.differ, sums.gained, sums.lost), (2, 1, 1));
     }
 }
