@@ -1,7 +1,7 @@
-//! The bundled models against PyTorch: accuracy and steps under each halting rule, by the program itself.
+//! The bundled models against PyTorch, and in each number format against f32: accuracy and steps, by the program itself.
 //!
 //! By default on the first puzzles of each file, where the expected figures are those of the reference evaluation in PyTorch
-//! (float32) on the same puzzles. `TRM_ACCURACY=full` runs the whole files: minutes.
+//! (float32) on the same puzzles. `TRM_ACCURACY=full` runs the whole files: half an hour.
 #![cfg(all(feature = "bundled", feature = "cli"))]
 
 mod common;
@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::data;
+use serde_json::Value;
 
 /// A file, and what PyTorch reaches on it: fraction solved exactly and mean steps.
 struct Case {
@@ -177,8 +178,21 @@ const fn case(
     }
 }
 
+/// Whether the whole files are run.
+fn full() -> bool {
+    std::env::var("TRM_ACCURACY").is_ok_and(|v| v == "full")
+}
+
 /// The summary of `trm-run eval`.
-fn eval(case: &Case, rule: &str) -> serde_json::Value {
+fn eval(case: &Case, rule: &str) -> Value {
+    let mut records = run(case, rule, &[]);
+    let summary = records.pop().unwrap();
+    eprintln!("{} {} {summary}", case.model, case.file);
+    summary
+}
+
+/// What `trm-run eval --json` prints.
+fn run(case: &Case, rule: &str, more: &[&str]) -> Vec<Value> {
     let model = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("models")
         .join(case.model);
@@ -188,7 +202,7 @@ fn eval(case: &Case, rule: &str) -> serde_json::Value {
         .arg(model)
         .arg("--data")
         .arg(data("puzzles").join(case.file));
-    command.args(["--halt", rule, "--json"]);
+    command.args(["--halt", rule, "--json"]).args(more);
     if case.limit > 0 {
         command.args(["--limit", &case.limit.to_string()]);
     }
@@ -199,13 +213,13 @@ fn eval(case: &Case, rule: &str) -> serde_json::Value {
         String::from_utf8_lossy(&output.stderr)
     );
     let text = String::from_utf8(output.stdout).unwrap();
-    let summary: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    eprintln!("{} {} {summary}", case.model, case.file);
-    summary
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[track_caller]
-fn near(what: &str, got: &serde_json::Value, want: f64, tolerance: f64) {
+fn near(what: &str, got: &Value, want: f64, tolerance: f64) {
     let got = got.as_f64().unwrap_or_else(|| panic!("{what}: no number"));
     assert!(
         (got - want).abs() <= tolerance + 1e-9,
@@ -215,7 +229,7 @@ fn near(what: &str, got: &serde_json::Value, want: f64, tolerance: f64) {
 
 #[test]
 fn accuracy_and_steps_are_those_of_pytorch() {
-    let full = std::env::var("TRM_ACCURACY").is_ok_and(|v| v == "full");
+    let full = full();
     for case in if full { WHOLE } else { FIRST } {
         // 0.3 points on a whole file; on a prefix, where one puzzle weighs more than that, not one puzzle.
         let points = if full { 0.003 } else { 1e-4 };
@@ -267,4 +281,80 @@ fn accuracy_and_steps_are_those_of_pytorch() {
             );
         }
     }
+}
+
+/// A format, the points of puzzles solved exactly that it may lose, and the cosine of the states after the first step that it keeps on
+/// average.
+const FORMATS: [(&str, f64, f64); 3] = [
+    ("f16", 0.3, 0.999_99),
+    ("bf16", 0.3, 0.999_9),
+    ("int8", 0.5, 0.998),
+];
+
+/// What a format loses beyond that, as the model card says: file, rule, format, points.
+const LOSSES: &[(&str, &str, &str, f64)] = &[
+    ("sudoku_9x9_minimal_test.csv", "head", "int8", 1.0),
+    ("sudoku_extreme_test_500.csv", "head", "int8", 0.8),
+];
+
+#[test]
+fn formats_lose_no_more_than_they_may() {
+    let few = |case: &Case| Case {
+        limit: case.limit.min(30),
+        ..*case
+    };
+    for case in if full() { WHOLE } else { FIRST } {
+        let case = &few(case);
+        // Whoever believes a head that says halt too early sees more luck, which a prefix is too short for.
+        let rules: &[&str] = match case.verified {
+            None => &["head"],
+            Some(_) if full() => &["head", "verified"],
+            Some(_) => &["verified"],
+        };
+        for rule in rules {
+            let records = run(case, rule, &["--device", "cpu", "--compare", "f32"]);
+            let of = |format: &str| {
+                records
+                    .iter()
+                    .find(|r| r["type"] == "comparison" && r["dtype"] == format)
+            };
+            for (format, points, cosine) in FORMATS {
+                let comparison = of(format).unwrap_or_else(|| panic!("{format} was not compared"));
+                within(case, rule, comparison, points, cosine);
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn within(case: &Case, rule: &str, comparison: &Value, points: f64, cosine: f64) {
+    let number = |value: &Value| {
+        value
+            .as_f64()
+            .unwrap_or_else(|| panic!("no number in {comparison}"))
+    };
+    let format = &comparison["dtype"];
+    let known = |loss: &&(&str, &str, &str, f64)| (loss.0, loss.1) == (case.file, rule) && format == loss.2;
+    // Of the first puzzles of a file one weighs more than what a format may lose.
+    let one = 100.0 / number(&comparison["puzzles"]);
+    let allowed = LOSSES.iter().find(known).map_or(points, |loss| loss.3).max(one);
+    assert!(
+        number(&comparison["points"]) >= -allowed - 1e-9,
+        "{} {rule}: {comparison}",
+        case.file
+    );
+    let first = &comparison["cosine"][0];
+    assert!(
+        number(&first["mean"]) >= cosine,
+        "{} {rule}: {comparison}",
+        case.file
+    );
+    eprintln!(
+        "{} {} {rule} {format}: {} points, halt alike {}, {} answers differ, cosine {first}",
+        case.model,
+        case.file,
+        comparison["points"],
+        comparison["halt_agreement"],
+        comparison["answers_differ"]
+    );
 }

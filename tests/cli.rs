@@ -6,6 +6,8 @@ mod harness;
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/compare.rs"]
+mod compare;
 #[path = "cli/eval.rs"]
 mod eval;
 #[path = "cli/input.rs"]

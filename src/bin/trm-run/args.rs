@@ -84,7 +84,9 @@ pub(crate) enum Command {
   trm-run eval sudoku-9x9 --data sudoku_9x9_mixed_test.csv
   trm-run eval runs/my-sudoku --data a.csv b.ndjson --halt verified --limit 500 --json
   trm-run eval runs/maze --data test/all__inputs.npy --no-halt
-      all__labels.npy is taken from beside it; labels that are padding (0) do not count.")]
+      all__labels.npy is taken from beside it; labels that are padding (0) do not count.
+  trm-run eval sudoku-9x9 --data test.csv --compare f32
+      What f16, bf16 and int8 change; with --dtype int8, int8 alone.")]
     Eval(EvalArgs),
     /// Raw access: states, logits and halting values after each step, from given tokens and states.
     #[command(
@@ -272,6 +274,10 @@ pub(crate) struct EvalArgs {
     /// Only the first N puzzles of each file.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) limit: Option<usize>,
+    /// Runs the puzzles in this format too, normally f32, and tells how far the format of --dtype, or else every other, is from it:
+    /// accuracy, halting, answers, and the cosine of the states after each step.
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    pub(crate) compare: Option<Format>,
 }
 
 /// Options of `trace`.

@@ -5,13 +5,16 @@
 mod args;
 mod bench;
 mod check;
+mod compare;
 mod convert;
 mod devices;
+mod differences;
 mod eval;
 mod input;
 mod inspect;
 mod live;
 mod logger;
+mod marks;
 mod models;
 mod output;
 mod random;
