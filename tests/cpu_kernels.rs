@@ -254,10 +254,15 @@ fn a_planted_bug_in_any_kernel_is_seen() {
     }
 }
 
-/// In int8 every kernel stays near the oracle, on each instruction set; a wrong row of any matrix is seen.
+/// In int8 and bf16 every kernel stays near the oracle, on each instruction set; a wrong row of any matrix is seen.
 #[test]
-fn int8_stays_near_the_oracle() {
-    const NEAR: f32 = 0.05;
+fn rounded_products_stay_near_the_oracle() {
+    for (format, near) in [(Format::Int8, 0.05), (Format::Bf16, 0.02)] {
+        stays_near_the_oracle(format, near);
+    }
+}
+
+fn stays_near_the_oracle(format: Format, near: f32) {
     let large = |d: &Dims| d.positions > 12 && d.hidden >= 32;
     for (seed, d) in sizes().into_iter().filter(large).enumerate() {
         let mut noise = Noise(0x1234_5678_9abc + seed as u64);
@@ -266,12 +271,12 @@ fn int8_stays_near_the_oracle() {
         let reference = Reference.load(Weights::from_tensors(right.clone())).unwrap();
         let cases = cases(&d, 3, &mut noise);
         for i in instructions() {
-            let cpu = Cpu::with(Some(2), i).unwrap().with_format(Format::Int8);
+            let cpu = Cpu::with(Some(2), i).unwrap().with_format(format);
             let load = |tensors| cpu.load(Weights::from_tensors(tensors)).unwrap();
-            let seen = compare(&*reference, &*load(right.clone()), &plan, &cases, NEAR).unwrap();
+            let seen = compare(&*reference, &*load(right.clone()), &plan, &cases, near).unwrap();
             assert_eq!(seen, None, "{}, {d:?}", i.name());
             let tight = compare(&*reference, &*load(right.clone()), &plan, &cases, 1e-4).unwrap();
-            assert!(tight.is_some(), "{}: these are no bytes", i.name());
+            assert!(tight.is_some(), "{}: this is no {format}", i.name());
             if seed > 0 {
                 continue;
             }
@@ -281,7 +286,7 @@ fn int8_stays_near_the_oracle() {
                 let data = &mut wrong.get_mut(weight).unwrap().data;
                 let start = data.len() - row;
                 data[start..].iter_mut().for_each(|x| *x = 1.0 - *x);
-                let seen = compare(&*reference, &*load(wrong), &plan, &cases, NEAR).unwrap();
+                let seen = compare(&*reference, &*load(wrong), &plan, &cases, near).unwrap();
                 let uses = |call: usize| plan.calls[call].weights().contains(weight);
                 // No cell may have the last token.
                 let unused = *weight == Weight::EmbedTokens;
@@ -317,8 +322,13 @@ fn attention_in_int8_is_of_more_than_bytes() {
             attended(&d, &qkv, 127.0, f64::MAX),
             attended(&d, &qkv, f64::MAX, 255.0),
         ];
-        for i in instructions() {
-            let cpu = Cpu::with(Some(2), i).unwrap().with_format(Format::Int8);
+        let formats = |i: Instructions| [Some(Format::Int8), i.bf16().map(|_| Format::Bf16)];
+        let ways = instructions()
+            .into_iter()
+            .flat_map(|i| formats(i).map(|format| (i, format)));
+        for (i, format) in ways {
+            let Some(format) = format else { continue };
+            let cpu = Cpu::with(Some(2), i).unwrap().with_format(format);
             let loaded = cpu.load(weights.clone()).unwrap();
             let mut program = loaded.program(plan.clone(), 1).unwrap();
             program.write(Buffer::Qkv, 0, &qkv).unwrap();
@@ -397,7 +407,7 @@ fn neither_threads_nor_neighbours_change_a_bit() {
                 program.read(Buffer::Logits, slots[0], &mut logits).unwrap();
                 logits.into_iter().map(f32::to_bits).collect::<Vec<_>>()
             };
-            for format in [Format::F32, Format::Int8] {
+            for format in [Format::F32, Format::Int8, Format::Bf16] {
                 let alone = results(format, 1, &[5]);
                 assert_ne!(
                     alone,

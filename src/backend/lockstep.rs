@@ -13,11 +13,15 @@ const TOLERANCE: f32 = 1e-4;
 /// The same where activations are rounded to bytes, which the reference does not do: what a wrong row of weights exceeds.
 const TOLERANCE_OF_BYTES: f32 = 0.05;
 
+/// The same where they are rounded to bf16.
+const TOLERANCE_OF_BF16: f32 = 0.01;
+
 /// How far a backend may be from the reference, which computes in f32 with the numbers of the weights' format: the `tolerance` of
-/// [`compare`]. Only the CPU rounds activations, in int8; everything else is f32.
+/// [`compare`]. Only the CPU rounds activations, in int8 and, where it has instructions for it, in bf16; everything else is f32.
 pub fn tolerance(backend: &str, format: Format) -> f32 {
     match (backend, format) {
         ("cpu", Format::Int8) => TOLERANCE_OF_BYTES,
+        ("cpu", Format::Bf16) => TOLERANCE_OF_BF16,
         _ => TOLERANCE,
     }
 }

@@ -47,6 +47,11 @@ impl Instructions {
         Simd::of(self).and_then(Simd::int8_extension)
     }
 
+    /// The extension of it that multiplies bf16, if this machine has one: `avx512_bf16`. Without one bf16 is computed in `f32`.
+    pub fn bf16(self) -> Option<&'static str> {
+        Simd::of(self).and_then(Simd::bf16).map(|_| "avx512_bf16")
+    }
+
     /// The one that the environment variable `TRM_CPU` names, or the best that this machine has.
     ///
     /// # Errors

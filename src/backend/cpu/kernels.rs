@@ -23,6 +23,13 @@ pub(super) struct Model {
     pub(super) rope: Option<Rope>,
 }
 
+impl Model {
+    /// Whether attention is of whole numbers: where products are not of `f32`.
+    fn attends_in_pairs(&self) -> bool {
+        self.weights.has_int8() || self.weights.has_bf16()
+    }
+}
+
 /// A slot's memory: the buffers of the plan, and what the kernels have beside them.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -56,14 +63,16 @@ impl Desk {
 
 /// The scratch memory that the calls of a plan take.
 pub(super) fn room(plan: &Plan, model: &Model) -> Room {
-    let (d, simd, int8) = (&plan.dims, model.simd, model.weights.has_int8());
-    // The row that is added up before it is quantised.
+    let (d, simd) = (&plan.dims, model.simd);
+    let packed = [model.weights.has_int8(), model.weights.has_bf16()];
+    let less = packed.contains(&true);
+    // The row that is added up before it is rounded.
     let row = Room::of(&[d.hidden.max(d.inner)], &[]);
     let of_call = |call: &Call| match call {
-        Call::TokenMix { .. } => token_mix::room(d, simd, int8),
-        Call::Attention { .. } if int8 => attention_pairs::room(d, simd),
+        Call::TokenMix { .. } => token_mix::room(d, simd, packed),
+        Call::Attention { .. } if less => attention_pairs::room(d, simd),
         Call::Attention { .. } => attention::room(d, simd),
-        _ if int8 => row,
+        _ if less => row,
         _ => Room::default(),
     };
     plan.calls.iter().map(of_call).fold(Room::default(), Room::or)
@@ -74,8 +83,11 @@ impl Slot {
         let d = &plan.dims;
         let attends = |c: &Call| matches!(c, Call::QkvRope { .. } | Call::Attention { .. });
         let attends = plan.calls.iter().any(attends);
+        let longest = d.hidden.max(d.inner);
         let row = if model.weights.has_int8() {
-            Simd::int8_stride(d.hidden.max(d.inner)).max(d.hidden)
+            Simd::int8_stride(longest).max(d.hidden)
+        } else if model.weights.has_bf16() {
+            Simd::bf16_stride(longest).max(d.hidden)
         } else if attends {
             d.hidden
         } else {
@@ -85,7 +97,7 @@ impl Slot {
             memory: Slots::new(plan, 1),
             heads: attends.then(|| Heads::new(d, model.simd)),
             rows: vec![0.0; d.positions * row],
-            keys_values: match attends && model.weights.has_int8() {
+            keys_values: match attends && model.attends_in_pairs() {
                 true => vec![0.0; attention_pairs::packed_len(d, model.simd)],
                 false => Vec::new(),
             },
@@ -289,7 +301,7 @@ impl Run<'_, '_> {
             qkv_rope(
                 &d,
                 simd,
-                prepared(slot, sources, matrix),
+                prepared(slot, sources, matrix, simd),
                 matrix,
                 rope,
                 place,
@@ -301,7 +313,7 @@ impl Run<'_, '_> {
 
     fn attention(&mut self, out: Buffer) {
         let (d, simd) = (self.dims(), self.model.simd);
-        if self.model.weights.has_int8() {
+        if self.model.attends_in_pairs() {
             return self.attention_pairs(&d, out);
         }
         let grid = Self::grid(d.positions, d.hidden, simd.cols(), d.head_dim());
@@ -340,7 +352,7 @@ impl Run<'_, '_> {
         self.prepare(&[input], matrix);
         let grid = self.product_grid([d.positions, d.hidden, d.inner], simd.cols() / 2);
         let work = |slot: &Slot, place: &Place, tile: Tile<'_>, _: &mut Scratch| {
-            swiglu(simd, prepared(slot, &[input], matrix), matrix, place, tile);
+            swiglu(simd, prepared(slot, &[input], matrix, simd), matrix, place, tile);
         };
         self.tiles(Out::Buffer(out), &grid, work, None);
     }
@@ -351,7 +363,7 @@ impl Run<'_, '_> {
         self.prepare(&[input], matrix);
         let grid = self.product_grid([d.positions, matrix.k(), d.hidden], simd.cols());
         let work = |slot: &Slot, place: &Place, tile: Tile<'_>, _: &mut Scratch| {
-            project(simd, prepared(slot, &[input], matrix), matrix, place, tile);
+            project(simd, prepared(slot, &[input], matrix, simd), matrix, place, tile);
         };
         let finish = |slot: &Slot, place: &Place, rows: Tile<'_>| {
             add_norm(&d, simd, &sum(slot, residuals), place, rows);
@@ -404,22 +416,38 @@ impl Run<'_, '_> {
                 self.tiles(Out::Rows, &grid, work, None);
             }
             Matrix::Int8(_) => {
-                let stride = Simd::int8_stride(k);
-                let grid = Self::grid(positions, stride, simd.rows(), stride);
-                let work = |slot: &Slot, place: &Place, mut tile: Tile<'_>, scratch: &mut Scratch| {
-                    let ([row], sum) = (scratch.pieces([k]), sum(slot, sources));
-                    for (i, position) in place.rows.clone().enumerate() {
-                        if let [only] = *sum.terms() {
-                            simd.quantize_row(&only[position * k..][..k], tile.row(i));
-                        } else {
-                            simd.write_sum(&sum, position * k, k, Tile::of(row, 1, k, k));
-                            simd.quantize_row(row, tile.row(i));
-                        }
-                    }
-                };
-                self.tiles(Out::Rows, &grid, work, None);
+                self.round_rows(sources, k, Simd::int8_stride(k), |x, out| {
+                    simd.quantize_row(x, out)
+                });
+            }
+            Matrix::Bf16(_) => {
+                self.round_rows(sources, k, Simd::bf16_stride(k), |x, out| simd.bf16_row(x, out));
             }
         }
+    }
+
+    /// Adds up rows of k elements and writes what `round(row, out)` makes of them, `stride` elements each.
+    fn round_rows(
+        &mut self,
+        sources: &[Buffer],
+        k: usize,
+        stride: usize,
+        round: impl Fn(&[f32], &mut [f32]) + Sync,
+    ) {
+        let (simd, positions) = (self.model.simd, self.dims().positions);
+        let grid = Self::grid(positions, stride, simd.rows(), stride);
+        let work = |slot: &Slot, place: &Place, mut tile: Tile<'_>, scratch: &mut Scratch| {
+            let ([row], sum) = (scratch.pieces([k]), sum(slot, sources));
+            for (i, position) in place.rows.clone().enumerate() {
+                if let [only] = *sum.terms() {
+                    round(&only[position * k..][..k], tile.row(i));
+                } else {
+                    simd.write_sum(&sum, position * k, k, Tile::of(row, 1, k, k));
+                    round(row, tile.row(i));
+                }
+            }
+        };
+        self.tiles(Out::Rows, &grid, work, None);
     }
 
     /// How a product `[rows, k]` times `[k, cols]` is cut, whose columns stay together in units.
@@ -445,10 +473,11 @@ fn sum<'a>(slot: &'a Slot, sources: &[Buffer]) -> Sum<'a> {
 }
 
 /// The rows that [`Run::prepare`] has prepared for a product with `matrix`.
-fn prepared<'a>(slot: &'a Slot, sources: &[Buffer], matrix: Matrix<'_>) -> Rows<'a> {
+fn prepared<'a>(slot: &'a Slot, sources: &[Buffer], matrix: Matrix<'_>, simd: Simd) -> Rows<'a> {
     match (matrix, sources) {
         (Matrix::F32(_), [only]) => Rows::F32(slot.memory.get(*only, 0)),
         (Matrix::F32(_), _) => Rows::F32(&slot.rows),
         (Matrix::Int8(_), _) => Rows::Int8(&slot.rows),
+        (Matrix::Bf16(_), _) => Rows::Bf16(&slot.rows, simd.bf16().unwrap_or(simd)),
     }
 }

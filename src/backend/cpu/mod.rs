@@ -83,7 +83,8 @@ impl Cpu {
 
     /// The same team with another format of the blocks' weights, for the models that are loaded from now on.
     ///
-    /// f16 and bf16 are the numbers that the format has, computed in `f32`. In int8 products are of bytes, with a scale for each row of
+    /// f16 and bf16 are the numbers that the format has, computed in `f32`; but in bf16 activations are rounded too where the CPU has
+    /// instructions for it ([`Instructions::bf16`]), and attention is that of int8. In int8 products are of bytes, with a scale for each row of
     /// weights and each row (or channel) of activations, and added up exactly; attention is of whole numbers of 13 bits with a sign, and its softmax
     /// of 16. States, norms and both heads stay `f32`.
     pub fn with_format(self, format: Format) -> Cpu {
@@ -115,6 +116,7 @@ impl Backend for Cpu {
         let weights = match self.format {
             // Packing rounds them.
             Format::Int8 => weights,
+            Format::Bf16 if self.simd.bf16().is_some() => weights,
             format => weights.rounded(format),
         };
         let pack = |shift: &mut Shift<'_>| Prepared::of(weights, self.simd, self.format, shift);

@@ -13,6 +13,8 @@ pub(super) struct Prepared {
     /// Those of `f32`.
     floats: HashMap<Weight, Packed>,
     int8: HashMap<Weight, Int8Packed>,
+    /// In words of two along k.
+    bf16: HashMap<Weight, Packed>,
 }
 
 /// A matrix that a product reads.
@@ -20,6 +22,7 @@ pub(super) struct Prepared {
 pub(super) enum Matrix<'a> {
     F32(&'a Packed),
     Int8(&'a Int8Packed),
+    Bf16(&'a Packed),
 }
 
 impl Prepared {
@@ -32,6 +35,10 @@ impl Prepared {
                     prepared
                         .int8
                         .insert(weight, Int8Packed::of(&order, &tensor, shift));
+                }
+                (Some(order), Format::Bf16) if takes_format(weight) && simd.bf16().is_some() => {
+                    let packed = Packed::of_bf16(&order, &tensor, simd, shift);
+                    prepared.bf16.insert(weight, packed);
                 }
                 (Some(order), _) => {
                     prepared.floats.insert(weight, Packed::of(&order, &tensor, shift));
@@ -57,10 +64,18 @@ impl Prepared {
         !self.int8.is_empty()
     }
 
+    /// Whether some are in bf16.
+    pub(super) fn has_bf16(&self) -> bool {
+        !self.bf16.is_empty()
+    }
+
     /// A matrix.
     pub(super) fn matrix(&self, weight: Weight) -> Matrix<'_> {
-        match self.int8.get(&weight) {
-            Some(int8) => Matrix::Int8(int8),
+        if let Some(int8) = self.int8.get(&weight) {
+            return Matrix::Int8(int8);
+        }
+        match self.bf16.get(&weight) {
+            Some(bf16) => Matrix::Bf16(bf16),
             None => Matrix::F32(&self.floats[&weight]),
         }
     }
@@ -70,7 +85,7 @@ impl Matrix<'_> {
     /// K.
     pub(super) fn k(self) -> usize {
         match self {
-            Matrix::F32(packed) => packed.k,
+            Matrix::F32(packed) | Matrix::Bf16(packed) => packed.k,
             Matrix::Int8(packed) => packed.k,
         }
     }
@@ -141,6 +156,19 @@ impl Order {
         }
     }
 
+    /// A group of bf16; `words` is room for a row.
+    fn pack_bf16(&self, tensor: &Tensor, index: usize, simd: Simd, words: &mut [f32], group: &mut [f32]) {
+        for lane in 0..self.width {
+            let Some(row) = self.row(index, lane) else {
+                continue;
+            };
+            simd.bf16_row(&tensor.data[row * self.k..][..self.k], words);
+            for (to, word) in group.chunks_exact_mut(self.width).zip(&*words) {
+                to[lane] = *word;
+            }
+        }
+    }
+
     /// A lane of a group in int8; its sum, and what a byte is worth.
     fn pack_int8(&self, row: &[f32], lane: usize, words: &mut [u32]) -> (i32, f32) {
         let scale = int8_scale(row);
@@ -169,12 +197,31 @@ pub(super) struct Packed {
 
 impl Packed {
     fn of(order: &Order, tensor: &Tensor, shift: &mut Shift<'_>) -> Packed {
-        let len = order.k * order.width;
+        Packed::with(order, order.k, shift, |index, group| {
+            order.pack(tensor, index, group)
+        })
+    }
+
+    fn of_bf16(order: &Order, tensor: &Tensor, simd: Simd, shift: &mut Shift<'_>) -> Packed {
+        let words = order.k.div_ceil(2);
+        Packed::with(order, words, shift, |index, group| {
+            order.pack_bf16(tensor, index, simd, &mut vec![0.0; words], group);
+        })
+    }
+
+    /// Groups of so many words along k, each packed by `pack(index, group)`.
+    fn with(
+        order: &Order,
+        words: usize,
+        shift: &mut Shift<'_>,
+        pack: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Packed {
+        let len = words * order.width;
         let mut data = Aligned::zeros(order.groups() * len);
         let mut groups: Vec<_> = data.get_mut().chunks_exact_mut(len.max(1)).enumerate().collect();
         let all: Vec<usize> = (0..groups.len()).collect();
         for_each_chosen(shift, &mut groups, &all, |(index, group), _| {
-            order.pack(tensor, *index, group);
+            pack(*index, group);
         });
         Packed {
             data,

@@ -8,6 +8,8 @@ pub(super) enum Rows<'a> {
     F32(&'a [f32]),
     /// `[L, stride]`, quantised, [`Simd::int8_stride`].
     Int8(&'a [f32]),
+    /// `[L, stride]`, rounded, [`Simd::bf16_stride`]; and the loops over them.
+    Bf16(&'a [f32], Simd),
 }
 
 /// Some rows and columns of: input `[L, K]`, weight `[N, K]` -> input weight^T `[L, N]`.
@@ -23,7 +25,12 @@ pub(super) fn project(simd: Simd, input: Rows<'_>, weight: Matrix<'_>, place: &P
                 let rows = &input[row * Simd::int8_stride(k)..];
                 simd.int8_product_rows(rows, k, weight.group(panel), tile);
             }
-            _ => unreachable!("rows are quantised for matrices of int8, and for them alone"),
+            (Rows::Bf16(input, simd), Matrix::Bf16(weight)) => {
+                let k = Matrix::Bf16(weight).k();
+                let (stride, words) = (Simd::bf16_stride(k), k.div_ceil(2));
+                simd.product_rows(&input[row * stride..], stride, words, weight.group(panel), tile);
+            }
+            _ => unreachable!("rows are in the format of the matrix"),
         }
     });
 }

@@ -15,7 +15,12 @@ pub(super) fn swiglu(simd: Simd, input: Rows<'_>, gate_up: Matrix<'_>, place: &P
                 let rows = &input[row * Simd::int8_stride(k)..];
                 simd.int8_gate_columns(rows, k, weight.group(panel), tile);
             }
-            _ => unreachable!("rows are quantised for matrices of int8, and for them alone"),
+            (Rows::Bf16(input, simd), Matrix::Bf16(weight)) => {
+                let k = Matrix::Bf16(weight).k();
+                let (stride, words) = (Simd::bf16_stride(k), k.div_ceil(2));
+                simd.gate_columns(&input[row * stride..], stride, words, weight.group(panel), tile);
+            }
+            _ => unreachable!("rows are in the format of the matrix"),
         }
     });
 }

@@ -2,20 +2,20 @@ use super::packed::{Int8Packed, Matrix, Packed};
 use super::simd::{Room, Scratch, Simd, Sum, Tile};
 use crate::plan::Dims;
 
-/// Scratch memory: s, what is gated, and what a byte of each channel is worth; the first two as words.
-fn pieces(d: &Dims, simd: Simd, int8: bool) -> ([usize; 3], [usize; 2]) {
+/// Scratch memory: s, what is gated, and what a byte of each channel is worth; the first two in words of bf16 and as words of int8.
+fn pieces(d: &Dims, simd: Simd, packed: [bool; 2]) -> ([usize; 5], [usize; 2]) {
     let (l, t, width) = (d.positions, d.token_inner, simd.cols());
-    let words = if int8 {
-        [l.div_ceil(4) * width, t.div_ceil(4) * width]
-    } else {
-        [0, 0]
-    };
-    ([l * width, t * width, width], words)
+    let words = |yes: bool, each: usize| [l, t].map(|k| if yes { k.div_ceil(each) * width } else { 0 });
+    let ([int8, bf16], [l, t]) = (packed, [l * width, t * width]);
+    let [s, gated] = words(bf16, 2);
+    ([l, t, width, s, gated], words(int8, 4))
 }
 
 /// The scratch memory that [`token_mix`] takes.
-pub(super) fn room(d: &Dims, simd: Simd, int8: bool) -> Room {
-    let (floats, words) = pieces(d, simd, int8);
+///
+/// `packed`: whether matrices are in int8, in bf16.
+pub(super) fn room(d: &Dims, simd: Simd, packed: [bool; 2]) -> Room {
+    let (floats, words) = pieces(d, simd, packed);
     Room::of(&floats, &words)
 }
 
@@ -32,8 +32,12 @@ pub(super) fn token_mix(
     scratch: &mut Scratch,
 ) {
     let (l, width) = (d.positions, simd.cols());
-    let (floats, words) = pieces(d, simd, matches!(weights[0], Matrix::Int8(_)));
-    let ([s, gated, scale], words) = scratch.pieces_and_words(floats, words);
+    let packed = [
+        matches!(weights[0], Matrix::Int8(_)),
+        matches!(weights[0], Matrix::Bf16(_)),
+    ];
+    let (floats, words) = pieces(d, simd, packed);
+    let ([s, gated, scale, s_words, gated_words], words) = scratch.pieces_and_words(floats, words);
     if out.cols() < width {
         s.fill(0.0);
     }
@@ -42,6 +46,9 @@ pub(super) fn token_mix(
         [Matrix::F32(gate_up), Matrix::F32(down)] => mix(simd, [gate_up, down], s, gated, &mut out),
         [Matrix::Int8(gate_up), Matrix::Int8(down)] => {
             mix_int8(simd, [gate_up, down], s, gated, words, scale, &mut out);
+        }
+        [Matrix::Bf16(gate_up), Matrix::Bf16(down)] => {
+            mix_bf16(simd, [gate_up, down], s, gated, [s_words, gated_words], &mut out);
         }
         _ => unreachable!("both matrices are of one kind"),
     }
@@ -61,6 +68,33 @@ fn mix(simd: Simd, [gate_up, down]: [&Packed; 2], s: &[f32], gated: &mut [f32], 
     );
     each_strip(simd.rows(), out, |strip, tile| {
         simd.product_columns(down.group(strip), simd.rows(), t, gated, tile, false);
+    });
+}
+
+/// The same in bf16, with room for both in words.
+fn mix_bf16(
+    simd: Simd,
+    matrices: [&Packed; 2],
+    s: &[f32],
+    gated: &mut [f32],
+    [s_words, gated_words]: [&mut [f32]; 2],
+    out: &mut Tile<'_>,
+) {
+    let Some(products) = simd.bf16() else {
+        unreachable!("matrices are in bf16 where the machine can multiply it");
+    };
+    let ([gate_up, down], width) = (matrices, simd.cols());
+    let t = gated.len() / width;
+    simd.bf16_columns(s, s_words);
+    each_strip(
+        simd.rows() / 2,
+        &mut Tile::of(gated, t, width, width),
+        |strip, tile| products.gate_rows(gate_up.group(strip), s_words.len() / width, s_words, tile),
+    );
+    simd.bf16_columns(gated, gated_words);
+    each_strip(simd.rows(), out, |strip, tile| {
+        let (group, words) = (down.group(strip), gated_words.len() / width);
+        products.product_columns(group, simd.rows(), words, gated_words, tile, false);
     });
 }
 

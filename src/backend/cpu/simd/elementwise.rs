@@ -87,6 +87,42 @@ pub(super) fn byte(x: f32, zero: u8) -> u8 {
     (x + 12_582_912.0).to_bits() as u8 ^ zero
 }
 
+/// The bits of the nearest bf16, ties to even; no number stays none.
+#[inline(always)]
+fn bf16(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    if x.is_nan() { 0x7fc0 } else { nearest }
+}
+
+/// Rounds a row to words of two bf16, the first in the lower half; those beyond it are zero.
+#[inline(always)]
+pub(super) fn bf16_row(x: &[f32], words: &mut [f32]) {
+    let (twos, rest) = x.as_chunks::<2>();
+    for (word, [a, b]) in words.iter_mut().zip(twos) {
+        *word = f32::from_bits(bf16(*a) | bf16(*b) << 16);
+    }
+    let beyond = &mut words[twos.len()..];
+    beyond.fill(0.0);
+    for (word, last) in beyond.iter_mut().zip(rest) {
+        *word = f32::from_bits(bf16(*last));
+    }
+}
+
+/// Rounds x `[rows, width]` to words `[rows / 2, width]` of two rows each, beyond the last zero.
+#[inline(always)]
+pub(super) fn bf16_columns(x: &[f32], width: usize, words: &mut [f32]) {
+    let none = [0.0f32; 64];
+    let none = &none[..width];
+    for (two, words) in x.chunks(2 * width).zip(words.chunks_exact_mut(width)) {
+        let (a, b) = two.split_at(width);
+        let b = if b.is_empty() { none } else { b };
+        for ((word, a), b) in words.iter_mut().zip(a).zip(b) {
+            *word = f32::from_bits(bf16(*a) | bf16(*b) << 16);
+        }
+    }
+}
+
 /// A whole number of 16 bits.
 #[inline(always)]
 fn short(x: f32) -> u16 {

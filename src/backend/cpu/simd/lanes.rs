@@ -28,6 +28,38 @@ pub(super) trait Lanes: Copy {
     unsafe fn reciprocal(self) -> Self;
 }
 
+/// What products multiply: a vector whose words are `f32`, or hold several numbers along k.
+///
+/// # Safety
+/// As for [`Lanes`].
+pub(super) trait Factors: Copy {
+    /// Vectors of sums, with as many elements as this has words.
+    type Sum: Lanes;
+    unsafe fn repeat(word: f32) -> Self;
+    unsafe fn read(from: *const f32) -> Self;
+    /// `self * other + sum`, for each word.
+    unsafe fn times(self, other: Self, sum: Self::Sum) -> Self::Sum;
+}
+
+impl<V: Lanes> Factors for V {
+    type Sum = V;
+    #[inline(always)]
+    unsafe fn repeat(word: f32) -> Self {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { V::splat(word) }
+    }
+    #[inline(always)]
+    unsafe fn read(from: *const f32) -> Self {
+        // SAFETY: the caller vouches for the instruction set and the memory.
+        unsafe { V::load(from) }
+    }
+    #[inline(always)]
+    unsafe fn times(self, other: Self, sum: Self) -> Self {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { self.fma(other, sum) }
+    }
+}
+
 /// e^x, to 2 units in the last place on [-87, 88], clamped outside. No number stays none.
 ///
 /// x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a polynomial of least relative error.

@@ -3,9 +3,9 @@
 //! A tile has at most M rows and exactly two vectors of columns. Its element is the sum over k in rising order from its first
 //! value on, whichever tile it falls into: so the cut of the work changes no bit.
 
-use super::lanes::{Lanes, exp2, silu_mul};
+use super::lanes::{Factors, Lanes, exp2, silu_mul};
 
-/// A product of one tile: `c = a b`, a `[m, k]`, b `[k, 2 N]`, c `[m, n]`.
+/// A product of one tile: `c = a b`, a `[m, k]`, b `[k, 2 N]`, c `[m, n]`; k counts [factors](Factors).
 ///
 /// In a product of rows, element (i, k) of a is at `i * a_stride + k`; in one of columns at `k * a_stride + i`. Element (k, j) of b is at
 /// `2 N k + j`, and element (i, j) of c at `i * c_stride + j`.
@@ -30,31 +30,32 @@ pub(super) struct Product {
 /// # Safety
 /// As for [`Lanes`]; `p` describes memory that may be read.
 #[inline(always)]
-unsafe fn sums<V: Lanes, const M: usize, const ROWS: bool>(p: &Product) -> [[V; 2]; M] {
+unsafe fn sums<F: Factors, const M: usize, const ROWS: bool>(p: &Product) -> [[F::Sum; 2]; M] {
     // SAFETY: the caller vouches for the instruction set and for the memory of `p`.
     unsafe {
-        let mut sums = [[V::splat(0.0); 2]; M];
+        let n = F::Sum::N;
+        let mut sums = [[F::Sum::splat(0.0); 2]; M];
         if p.onto {
             for (i, sum) in sums.iter_mut().enumerate() {
                 let row = p.c.add(i * p.c_stride);
-                *sum = if p.n == 2 * V::N {
-                    [V::load(row), V::load(row.add(V::N))]
+                *sum = if p.n == 2 * n {
+                    [F::Sum::load(row), F::Sum::load(row.add(n))]
                 } else {
                     let mut whole = [0.0; 64];
                     std::ptr::copy_nonoverlapping(row, whole.as_mut_ptr(), p.n);
-                    [V::load(whole.as_ptr()), V::load(whole.as_ptr().add(V::N))]
+                    [F::Sum::load(whole.as_ptr()), F::Sum::load(whole.as_ptr().add(n))]
                 };
             }
         }
         let (mut a, mut b) = (p.a, p.b);
         for _ in 0..p.k {
-            let row = [V::load(b), V::load(b.add(V::N))];
+            let row = [F::read(b), F::read(b.add(n))];
             for (i, sum) in sums.iter_mut().enumerate() {
-                let x = V::splat(*a.add(if ROWS { i * p.a_stride } else { i }));
-                *sum = [x.fma(row[0], sum[0]), x.fma(row[1], sum[1])];
+                let x = F::repeat(*a.add(if ROWS { i * p.a_stride } else { i }));
+                *sum = [x.times(row[0], sum[0]), x.times(row[1], sum[1])];
             }
             a = a.add(if ROWS { 1 } else { p.a_stride });
-            b = b.add(2 * V::N);
+            b = b.add(2 * n);
         }
         sums
     }
@@ -103,9 +104,9 @@ pub(super) unsafe fn store_half<V: Lanes>(row: V, to: *mut f32, n: usize) {
 /// # Safety
 /// As for [`Lanes`]; `p` describes memory that may be read, c written; m is M.
 #[inline(always)]
-pub(super) unsafe fn product_rows<V: Lanes, const M: usize>(p: &Product) {
+pub(super) unsafe fn product_rows<F: Factors, const M: usize>(p: &Product) {
     // SAFETY: the caller vouches for all of it.
-    unsafe { product::<V, M, true>(p) }
+    unsafe { product::<F, M, true>(p) }
 }
 
 /// The same of columns.
@@ -113,18 +114,18 @@ pub(super) unsafe fn product_rows<V: Lanes, const M: usize>(p: &Product) {
 /// # Safety
 /// As for [`product_rows`].
 #[inline(always)]
-pub(super) unsafe fn product_columns<V: Lanes, const M: usize>(p: &Product) {
+pub(super) unsafe fn product_columns<F: Factors, const M: usize>(p: &Product) {
     // SAFETY: the caller vouches for all of it.
-    unsafe { product::<V, M, false>(p) }
+    unsafe { product::<F, M, false>(p) }
 }
 
 /// # Safety
 /// As for [`product_rows`].
 #[inline(always)]
-unsafe fn product<V: Lanes, const M: usize, const ROWS: bool>(p: &Product) {
+unsafe fn product<F: Factors, const M: usize, const ROWS: bool>(p: &Product) {
     // SAFETY: the caller vouches for all of it.
     unsafe {
-        let sums = sums::<V, M, ROWS>(p);
+        let sums = sums::<F, M, ROWS>(p);
         for (i, row) in sums.into_iter().enumerate() {
             store(row, p.c.add(i * p.c_stride), p.n);
         }
@@ -136,10 +137,10 @@ unsafe fn product<V: Lanes, const M: usize, const ROWS: bool>(p: &Product) {
 /// # Safety
 /// As for [`product_rows`].
 #[inline(always)]
-pub(super) unsafe fn gate_columns<V: Lanes, const M: usize>(p: &Product) {
+pub(super) unsafe fn gate_columns<F: Factors, const M: usize>(p: &Product) {
     // SAFETY: the caller vouches for all of it; a vector fits into `whole`.
     unsafe {
-        let sums = sums::<V, M, true>(p);
+        let sums = sums::<F, M, true>(p);
         for (i, [gate, up]) in sums.into_iter().enumerate() {
             store_half(silu_mul(gate, up), p.c.add(i * p.c_stride), p.n);
         }
@@ -151,10 +152,10 @@ pub(super) unsafe fn gate_columns<V: Lanes, const M: usize>(p: &Product) {
 /// # Safety
 /// As for [`product_rows`], but a has M rows whatever m is.
 #[inline(always)]
-pub(super) unsafe fn gate_rows<V: Lanes, const M: usize>(p: &Product) {
+pub(super) unsafe fn gate_rows<F: Factors, const M: usize>(p: &Product) {
     // SAFETY: the caller vouches for all of it.
     unsafe {
-        let sums = sums::<V, M, false>(p);
+        let sums = sums::<F, M, false>(p);
         for i in 0..p.m.min(M / 2) {
             let (gate, up) = (sums[i], sums[i + M / 2]);
             let gated = [silu_mul(gate[0], up[0]), silu_mul(gate[1], up[1])];

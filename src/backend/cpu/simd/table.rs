@@ -23,23 +23,26 @@ struct Table {
     add_norm_columns: unsafe fn(&mut Tile<'_>, &[f32], &mut [f32], f32),
     write_sum: unsafe fn(&Sum<'_>, usize, usize, &mut Tile<'_>),
     turn: unsafe fn(&mut [f32], &[f32], &[f32]),
+    bf16_row: unsafe fn(&[f32], &mut [f32]),
+    bf16_columns: unsafe fn(&[f32], usize, &mut [f32]),
 }
 
 /// Runs the loop for exactly `$p.m` rows, so that its sums stay in registers.
 macro_rules! by_rows {
     ($p:ident, $of:ident, [$($m:literal)*]) => {
         match $p.m {
-            $($m => unsafe { micro::$of::<V, $m>($p) },)*
+            $($m => unsafe { micro::$of::<F, $m>($p) },)*
             _ => {}
         }
     };
 }
 
-/// The table of an instruction set: the loops over the vector `$v`, at most `$m` rows, with the target's features.
+/// The table of an instruction set: the loops over the vector `$v`, the products over factors `$f`, at most `$m` rows, with the target's features.
 macro_rules! table {
-    ($name:ident, $v:ty, $m:literal, [$($each:literal)*] $(, $features:literal)?) => {
+    ($name:ident, $v:ty, $f:ty, $m:literal, [$($each:literal)*] $(, $features:literal)?) => {
         static $name: Table = {
             type V = $v;
+            type F = $f;
             // SAFETY of all functions: whoever calls them vouches for the instruction set and for the memory.
             $(#[target_feature(enable = $features)])?
             unsafe fn product_rows(p: &Product) {
@@ -55,7 +58,7 @@ macro_rules! table {
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn gate_rows(p: &Product) {
-                unsafe { micro::gate_rows::<V, $m>(p) }
+                unsafe { micro::gate_rows::<F, $m>(p) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn softmax(keys: usize, scores: *mut f32, state: *mut f32) {
@@ -81,6 +84,14 @@ macro_rules! table {
             unsafe fn turn(head: &mut [f32], cos: &[f32], sin: &[f32]) {
                 elementwise::turn(head, cos, sin);
             }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn bf16_row(x: &[f32], words: &mut [f32]) {
+                elementwise::bf16_row(x, words);
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn bf16_columns(x: &[f32], width: usize, words: &mut [f32]) {
+                elementwise::bf16_columns(x, width, words);
+            }
             Table {
                 rows: $m,
                 cols: 2 * <V as Lanes>::N,
@@ -94,18 +105,36 @@ macro_rules! table {
                 add_norm_columns,
                 write_sum,
                 turn,
+                bf16_row,
+                bf16_columns,
             }
         };
     };
 }
 
-table!(PORTABLE, portable::Portable, 4, [1 2 3 4]);
+table!(PORTABLE, portable::Portable, portable::Portable, 4, [1 2 3 4]);
 #[cfg(target_arch = "x86_64")]
-table!(AVX2, super::x86::Avx2, 6, [1 2 3 4 5 6], "avx2,fma");
+table!(AVX2, super::x86::Avx2, super::x86::Avx2, 6, [1 2 3 4 5 6], "avx2,fma");
 #[cfg(target_arch = "x86_64")]
-table!(AVX512, super::x86::Avx512, 14, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma");
+table!(
+    AVX512,
+    super::x86::Avx512,
+    super::x86::Avx512,
+    14,
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"
+);
+#[cfg(target_arch = "x86_64")]
+table!(
+    AVX512_BF16,
+    super::x86::Avx512,
+    super::x86::Avx512Bf16,
+    14,
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"
+);
 #[cfg(target_arch = "aarch64")]
-table!(NEON, super::neon::Neon, 12, [1 2 3 4 5 6 7 8 9 10 11 12], "neon");
+table!(NEON, super::neon::Neon, super::neon::Neon, 12, [1 2 3 4 5 6 7 8 9 10 11 12], "neon");
 
 /// The loops of an instruction set that this machine has.
 #[derive(Clone, Copy)]
@@ -143,6 +172,36 @@ impl Simd {
             int8: int8::table(instructions),
             instructions,
         })
+    }
+
+    /// The same, but products are of words of two bf16 along k, in memory of `f32`; none if this machine has no instructions for it.
+    pub(in super::super) fn bf16(self) -> Option<Simd> {
+        match self.instructions {
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512 if is_x86_feature_detected!("avx512bf16") => Some(Simd {
+                table: &AVX512_BF16,
+                ..self
+            }),
+            _ => None,
+        }
+    }
+
+    /// Words from one row of k elements in bf16 to the next.
+    pub(in super::super) fn bf16_stride(k: usize) -> usize {
+        k.div_ceil(2).next_multiple_of(16)
+    }
+
+    /// Rounds a row to words of two bf16; those beyond it are zero.
+    pub(in super::super) fn bf16_row(self, x: &[f32], words: &mut [f32]) {
+        assert!(x.len() <= 2 * words.len(), "no room for a row");
+        // SAFETY: `of` checked the instruction set; the loop itself is safe.
+        unsafe { (self.table.bf16_row)(x, words) }
+    }
+
+    /// Rounds x `[rows, columns of a tile]` to words `[rows / 2, columns]` of two rows each.
+    pub(in super::super) fn bf16_columns(self, x: &[f32], words: &mut [f32]) {
+        // SAFETY: `of` checked the instruction set; the loop itself is safe.
+        unsafe { (self.table.bf16_columns)(x, self.cols(), words) }
     }
 
     /// Rows of a tile.

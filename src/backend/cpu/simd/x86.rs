@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::Lanes;
+use super::lanes::{Factors, Lanes};
 
 /// Sixteen `f32`; asks for AVX-512 F.
 #[derive(Clone, Copy)]
@@ -63,6 +63,35 @@ impl Lanes for Avx512 {
             let error = _mm512_fnmadd_ps(self.0, guess, _mm512_set1_ps(1.0));
             Avx512(_mm512_fmadd_ps(guess, error, guess))
         }
+    }
+}
+
+/// Sixteen pairs of bf16, the first in the lower half of its word; asks for AVX-512 F and BF16.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512Bf16(__m512bh);
+
+// SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer; any bits are two bf16.
+impl Factors for Avx512Bf16 {
+    type Sum = Avx512;
+    #[inline(always)]
+    unsafe fn repeat(word: f32) -> Self {
+        unsafe {
+            Avx512Bf16(std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(
+                word.to_bits() as i32,
+            )))
+        }
+    }
+    #[inline(always)]
+    unsafe fn read(from: *const f32) -> Self {
+        unsafe {
+            Avx512Bf16(std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(
+                from.cast(),
+            )))
+        }
+    }
+    #[inline(always)]
+    unsafe fn times(self, other: Self, sum: Avx512) -> Avx512 {
+        Avx512(unsafe { _mm512_dpbf16_ps(sum.0, self.0, other.0) })
     }
 }
 
