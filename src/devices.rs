@@ -19,6 +19,7 @@ pub fn cpu() -> Result<CpuInfo> {
         forced: Instructions::forced().is_some(),
         features: features(),
         int8: instructions.int8(),
+        bf16: instructions.bf16(),
         physical_cores: physical_cores(),
         logical_cores: std::thread::available_parallelism().map_or(1, NonZero::get),
         threads: Cpu::default_threads(),
@@ -41,6 +42,8 @@ pub struct CpuInfo {
     pub features: Vec<(&'static str, bool)>,
     /// The extension that multiplies bytes in int8, if there is one; see [`Instructions::int8`].
     pub int8: Option<&'static str>,
+    /// The extension that multiplies bf16, if there is one; see [`Instructions::bf16`].
+    pub bf16: Option<&'static str>,
     /// Cores that this process may use, each counted once.
     pub physical_cores: usize,
     /// Threads that these cores can run at once.

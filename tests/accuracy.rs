@@ -295,6 +295,7 @@ const FORMATS: [(&str, f64, f64); 3] = [
 const LOSSES: &[(&str, &str, &str, f64)] = &[
     ("sudoku_9x9_minimal_test.csv", "head", "int8", 1.0),
     ("sudoku_extreme_test_500.csv", "head", "int8", 0.8),
+    ("sudoku_extreme_test_500.csv", "verified", "int8", 0.8),
 ];
 
 #[test]

@@ -459,6 +459,7 @@ fn devices_tells_of_the_cpu_and_what_was_chosen() {
             "forced",
             "features",
             "int8",
+            "bf16",
             "physical_cores",
             "logical_cores",
             "threads"

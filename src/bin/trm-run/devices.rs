@@ -50,6 +50,7 @@ fn cpu_record(cpu: &CpuInfo) -> Value {
         "forced": cpu.forced,
         "features": features.collect::<Map<_, _>>(),
         "int8": cpu.int8,
+        "bf16": cpu.bf16,
         "physical_cores": cpu.physical_cores,
         "logical_cores": cpu.logical_cores,
         "threads": cpu.threads,
@@ -93,6 +94,7 @@ fn show_cpu(cpu: &CpuInfo) -> Result<(), Failure> {
     }
     let int8 = cpu.int8.unwrap_or("in 16 bits");
     print(format_args!("  int8        {int8}"))?;
+    print(format_args!("  bf16        {}", cpu.bf16.unwrap_or("in f32")))?;
     print(format_args!(
         "  cores       {} physical, {} logical",
         cpu.physical_cores, cpu.logical_cores
