@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 PEERS = {
     "ours-f32": None, "torch-f32": ["torch"], "ort-f32": ["onnxruntime"], "openvino-f32": ["openvino"], "tract-f32": None, "rten-f32": None,
     "rten-f32-plain": None, "candle-f32": None,
-    "torch-bf16": ["torch"], "openvino-bf16": ["openvino"],
+    "ours-bf16": None, "torch-bf16": ["torch"], "openvino-bf16": ["openvino"],
     "ours-int8": None, "ort-int8": ["onnxruntime"], "openvino-int8": ["openvino", "nncf"], "rten-int8": None,
 }
 # Root mean square of the difference of the states over that of the states after one step, at most. Unrelated states are 1.4 apart.

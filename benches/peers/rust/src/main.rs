@@ -71,7 +71,10 @@ fn open(peer: &str, model: &Path, case: &Case, threads: usize) -> Fallible<Box<d
     let onnx = |end: &str| model.join(format!("step_b{}{end}.onnx", case.batch));
     Ok(match peer {
         #[cfg(feature = "ours")]
-        "ours-f32" | "ours-int8" => Box::new(ours::Ours::new(model, case, threads, peer.ends_with("int8"))?),
+        "ours-f32" | "ours-bf16" | "ours-int8" => {
+            let format = peer.trim_start_matches("ours-").parse()?;
+            Box::new(ours::Ours::new(model, case, threads, format)?)
+        }
         #[cfg(feature = "peers")]
         "tract-f32" => Box::new(tract::Tract::new(&onnx(""), case, threads)?),
         #[cfg(feature = "peers")]

@@ -15,8 +15,7 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
-    pub(crate) fn new(model: &Path, case: &Case, threads: usize, int8: bool) -> Fallible<Ours> {
-        let format = if int8 { Format::Int8 } else { Format::F32 };
+    pub(crate) fn new(model: &Path, case: &Case, threads: usize, format: Format) -> Fallible<Ours> {
         let cpu = Cpu::new(Some(threads))?.with_format(format);
         let model = Model::open(model, &LoadOptions::default())?;
         let tokens = case.tokens.len() / case.batch;

@@ -126,11 +126,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
             unsafe {
-                Avx512Words(if VNNI {
-                    _mm512_dpwssd_epi32(self.0, a.0, b.0)
-                } else {
-                    _mm512_add_epi32(self.0, _mm512_madd_epi16(a.0, b.0))
-                })
+                if VNNI {
+                    return Avx512Words(dpwssd(self.0, a.0, b.0));
+                }
+                Avx512Words(_mm512_add_epi32(self.0, _mm512_madd_epi16(a.0, b.0)))
             }
         }
         #[inline(always)]
@@ -153,6 +152,26 @@ mod x86 {
     /// The same instruction of AVX-512 VNNI with VL, for tests: there are machines that have it and no AVX-VNNI.
     #[cfg(test)]
     pub(in super::super) const AVX512_VL: u8 = 2;
+
+    /// `vpdpwssd`: of the intrinsic the compiler makes a multiplication and an addition, at half the speed.
+    ///
+    /// # Safety
+    /// The CPU has AVX-512 F and VNNI.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    unsafe fn dpwssd(mut sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: it has the instruction, which only reads and writes these registers.
+        unsafe {
+            std::arch::asm!(
+                "vpdpwssd {sum}, {a}, {b}",
+                sum = inout(zmm_reg) sum,
+                a = in(zmm_reg) a,
+                b = in(zmm_reg) b,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        sum
+    }
 
     /// Eight words; asks for AVX2, and for what multiplies.
     #[derive(Clone, Copy)]
