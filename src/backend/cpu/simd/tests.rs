@@ -574,3 +574,43 @@ fn int8_has_the_same_bits_however_bytes_are_multiplied() {
         }
     }
 }
+
+/// Rows and columns are rounded to bf16 as the `half` crate does it; what is beyond them is zero.
+#[test]
+fn rows_and_columns_in_bf16() {
+    for simd in all() {
+        let cols = simd.cols();
+        for k in [1, 2, 5, 64, 97] {
+            let mut x = noise(k * cols, 21);
+            let special = [
+                f32::NAN,
+                f32::INFINITY,
+                -0.0,
+                1e-40,
+                f32::MAX,
+                1.003_906_2,
+                1.011_718_7,
+            ];
+            x.iter_mut().zip(special).for_each(|(x, special)| *x = special);
+            let mut words = vec![1.0; k.div_ceil(2) * cols];
+            simd.bf16_columns(&x, &mut words);
+            for column in 0..cols {
+                let values: Vec<f32> = x.iter().skip(column).step_by(cols).copied().collect();
+                let mut row = vec![1.0; Simd::bf16_stride(k)];
+                simd.bf16_row(&values, &mut row);
+                let bits = |word: &f32| [word.to_bits() as u16, (word.to_bits() >> 16) as u16];
+                let of_row: Vec<u16> = row.iter().flat_map(bits).collect();
+                let of_column: Vec<u16> = words.iter().skip(column).step_by(cols).flat_map(bits).collect();
+                for (i, got) in of_row.iter().enumerate() {
+                    let exact = half::bf16::from_f32(values.get(i).copied().unwrap_or(0.0));
+                    let got = half::bf16::from_bits(*got);
+                    assert!(
+                        got.to_bits() == exact.to_bits() || got.is_nan() && exact.is_nan(),
+                        "{simd:?} {k} {i}: {got} {exact}"
+                    );
+                }
+                assert_eq!(of_row[..of_column.len()], of_column, "{simd:?} {k} {column}");
+            }
+        }
+    }
+}
