@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Case, Loaded, Program};
+use crate::backend::cpu::Instructions;
 use crate::error::Result;
 use crate::plan::{Buffer, Plan};
 use crate::quantize::Format;
@@ -21,7 +22,9 @@ const TOLERANCE_OF_BF16: f32 = 0.01;
 pub fn tolerance(backend: &str, format: Format) -> f32 {
     match (backend, format) {
         ("cpu", Format::Int8) => TOLERANCE_OF_BYTES,
-        ("cpu", Format::Bf16) => TOLERANCE_OF_BF16,
+        ("cpu", Format::Bf16) if Instructions::chosen().is_ok_and(|i| i.bf16().is_some()) => {
+            TOLERANCE_OF_BF16
+        }
         _ => TOLERANCE,
     }
 }
