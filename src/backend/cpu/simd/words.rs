@@ -20,8 +20,9 @@ pub(super) trait Words: Copy {
     unsafe fn load(from: *const u32) -> Self;
     /// `self` plus the four products of bytes of each word of `activations` and `weights`, exactly.
     unsafe fn dot(self, activations: Self, weights: Self) -> Self;
-    /// `self` plus the two products of the numbers of 16 bits of each word, wrapping around.
-    unsafe fn dot_pairs(self, a: Self, b: Self) -> Self;
+    /// `sums` plus, for each word of `b`, the two products of its numbers of 16 bits and those of a word of `a`, wrapping around. All
+    /// words of `a` are the same.
+    unsafe fn dot_pairs(sums: [Self; 2], a: Self, b: [Self; 2]) -> [Self; 2];
     /// The words as whole numbers with a sign.
     unsafe fn to_floats(self) -> Self::Floats;
     /// Rounds to whole numbers, in -127 .. 127, and stores each as a byte, [`ZERO`](Words::ZERO) too large.
@@ -57,13 +58,15 @@ impl Words for PortableWords {
         }))
     }
     #[inline(always)]
-    unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
-        PortableWords(std::array::from_fn(|i| {
-            let (a, b) = (a.0[i] as i32, b.0[i] as i32);
-            let low = (a << 16 >> 16).wrapping_mul(b << 16 >> 16);
-            let high = (a >> 16).wrapping_mul(b >> 16);
-            self.0[i].wrapping_add(low as u32).wrapping_add(high as u32)
-        }))
+    unsafe fn dot_pairs(sums: [Self; 2], a: Self, b: [Self; 2]) -> [Self; 2] {
+        std::array::from_fn(|v| {
+            PortableWords(std::array::from_fn(|i| {
+                let (a, b) = (a.0[i] as i32, b[v].0[i] as i32);
+                let low = (a << 16 >> 16).wrapping_mul(b << 16 >> 16);
+                let high = (a >> 16).wrapping_mul(b >> 16);
+                sums[v].0[i].wrapping_add(low as u32).wrapping_add(high as u32)
+            }))
+        })
     }
     #[inline(always)]
     unsafe fn to_floats(self) -> Portable {
@@ -124,13 +127,18 @@ mod x86 {
             }
         }
         #[inline(always)]
-        unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
+        unsafe fn dot_pairs([s, t]: [Self; 2], a: Self, [b, c]: [Self; 2]) -> [Self; 2] {
             unsafe {
-                Avx512Words(if VNNI {
-                    _mm512_dpwssd_epi32(self.0, a.0, b.0)
-                } else {
-                    _mm512_add_epi32(self.0, _mm512_madd_epi16(a.0, b.0))
-                })
+                if VNNI {
+                    return [
+                        Avx512Words(_mm512_dpwssd_epi32(s.0, a.0, b.0)),
+                        Avx512Words(_mm512_dpwssd_epi32(t.0, a.0, c.0)),
+                    ];
+                }
+                [
+                    Avx512Words(_mm512_add_epi32(s.0, _mm512_madd_epi16(a.0, b.0))),
+                    Avx512Words(_mm512_add_epi32(t.0, _mm512_madd_epi16(a.0, c.0))),
+                ]
             }
         }
         #[inline(always)]
@@ -193,8 +201,13 @@ mod x86 {
             }
         }
         #[inline(always)]
-        unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
-            unsafe { Avx2Words(_mm256_add_epi32(self.0, _mm256_madd_epi16(a.0, b.0))) }
+        unsafe fn dot_pairs([s, t]: [Self; 2], a: Self, [b, c]: [Self; 2]) -> [Self; 2] {
+            unsafe {
+                [
+                    Avx2Words(_mm256_add_epi32(s.0, _mm256_madd_epi16(a.0, b.0))),
+                    Avx2Words(_mm256_add_epi32(t.0, _mm256_madd_epi16(a.0, c.0))),
+                ]
+            }
         }
         #[inline(always)]
         unsafe fn to_floats(self) -> Avx2 {
@@ -272,12 +285,18 @@ mod arm {
             }
         }
         #[inline(always)]
-        unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
+        unsafe fn dot_pairs([s, t]: [Self; 2], a: Self, [b, c]: [Self; 2]) -> [Self; 2] {
             unsafe {
-                let (a, b) = (vreinterpretq_s16_u32(a.0), vreinterpretq_s16_u32(b.0));
-                let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
-                let two = vpaddq_s32(low, vmull_high_s16(a, b));
-                NeonWords(vaddq_u32(self.0, vreinterpretq_u32_s32(two)))
+                let signed = |x: Self| vreinterpretq_s16_u32(x.0);
+                // All first numbers, of which each has its own sum, and all second ones: parted once for all rows.
+                let first = vuzp1q_s16(signed(b), signed(c));
+                let second = vuzp2q_s16(signed(b), signed(c));
+                let (mut s, mut t) = (vreinterpretq_s32_u32(s.0), vreinterpretq_s32_u32(t.0));
+                s = vmlal_laneq_s16::<0>(s, vget_low_s16(first), signed(a));
+                t = vmlal_high_laneq_s16::<0>(t, first, signed(a));
+                s = vmlal_laneq_s16::<1>(s, vget_low_s16(second), signed(a));
+                t = vmlal_high_laneq_s16::<1>(t, second, signed(a));
+                [s, t].map(|sum| NeonWords(vreinterpretq_u32_s32(sum)))
             }
         }
         #[inline(always)]
