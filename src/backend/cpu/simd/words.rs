@@ -5,6 +5,7 @@
 
 use super::elementwise::byte;
 use super::lanes::Lanes;
+use super::micro_int8::{self, Int8Product};
 use super::portable::Portable;
 
 /// A vector of words, as many as [`Words::Floats`] has elements.
@@ -20,6 +21,13 @@ pub(super) trait Words: Copy {
     unsafe fn load(from: *const u32) -> Self;
     /// `self` plus the four products of bytes of each word of `activations` and `weights`, exactly.
     unsafe fn dot(self, activations: Self, weights: Self) -> Self;
+    /// The sums of a tile of exactly M rows, for instructions that do more than [`dot`](Words::dot). Asks for what
+    /// [`micro_int8::start`] asks for.
+    #[inline(always)]
+    unsafe fn sums<const M: usize, const ROWS: bool>(p: &Int8Product) -> [[Self; 2]; M] {
+        // SAFETY: the caller vouches for all of it.
+        unsafe { micro_int8::sums::<Self, M, ROWS>(p) }
+    }
     /// `sums` plus, for each word of `b`, the two products of its numbers of 16 bits and those of a word of `a`, wrapping around. All
     /// words of `a` are the same.
     unsafe fn dot_pairs(sums: [Self; 2], a: Self, b: [Self; 2]) -> [Self; 2];
@@ -237,15 +245,24 @@ pub(super) use x86::{AVX_VNNI, Avx2Words, Avx512Words, IN_16_BITS};
 mod arm {
     use std::arch::aarch64::*;
 
+    use super::super::micro_int8::{self, Int8Product};
     use super::super::neon::Neon;
+    use super::super::smmla;
     use super::Words;
 
-    /// Four words; asks for NEON, and dotprod if so.
+    /// What multiplies bytes in [`NeonWords`]: NEON itself, in 16 bits.
+    pub(in super::super) const NEON: u8 = 0;
+    /// `sdot`.
+    pub(in super::super) const DOTPROD: u8 = 1;
+    /// `smmla`, and `sdot` where there is one row or one word only.
+    pub(in super::super) const I8MM: u8 = 2;
+
+    /// Four words; asks for NEON, and for what multiplies.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct NeonWords<const DOTPROD: bool>(uint32x4_t);
+    pub(in super::super) struct NeonWords<const BY: u8>(pub(in super::super) uint32x4_t);
 
     // SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
-    impl<const DOTPROD: bool> Words for NeonWords<DOTPROD> {
+    impl<const BY: u8> Words for NeonWords<BY> {
         type Floats = Neon;
         const ZERO: u8 = 0;
         #[inline(always)]
@@ -259,7 +276,7 @@ mod arm {
         #[inline(always)]
         unsafe fn dot(self, activations: Self, weights: Self) -> Self {
             unsafe {
-                if DOTPROD {
+                if BY != NEON {
                     let mut sum = self.0;
                     // `vdotq_s32` is stable from Rust 1.98 on only.
                     std::arch::asm!(
@@ -282,6 +299,16 @@ mod arm {
                 let pairs = vpaddq_s16(low, high);
                 let sum = vpadalq_s16(vreinterpretq_s32_u32(self.0), pairs);
                 NeonWords(vreinterpretq_u32_s32(sum))
+            }
+        }
+        #[inline(always)]
+        unsafe fn sums<const M: usize, const ROWS: bool>(p: &Int8Product) -> [[Self; 2]; M] {
+            unsafe {
+                if BY == I8MM {
+                    smmla::sums::<BY, M, ROWS>(p)
+                } else {
+                    micro_int8::sums::<Self, M, ROWS>(p)
+                }
             }
         }
         #[inline(always)]
@@ -316,4 +343,4 @@ mod arm {
     }
 }
 #[cfg(target_arch = "aarch64")]
-pub(super) use arm::NeonWords;
+pub(super) use arm::{DOTPROD, I8MM, NEON, NeonWords};
