@@ -41,8 +41,8 @@ impl Instructions {
         Simd::of(self).is_some()
     }
 
-    /// The extension of it that multiplies bytes, if this machine has one: `avx512_vnni`, `avx_vnni`, `dotprod`. Without one int8 is
-    /// computed in 16 bits, more slowly and with the same sums.
+    /// The extension of it that multiplies bytes, the best if this machine has any: `avx512_vnni`, `avx_vnni`, `i8mm`, `dotprod`. Without
+    /// one int8 is computed in 16 bits, more slowly and with the same sums.
     pub fn int8(self) -> Option<&'static str> {
         Simd::of(self).and_then(Simd::int8_extension)
     }

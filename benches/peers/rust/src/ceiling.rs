@@ -137,8 +137,13 @@ fn floats() -> Option<Loop> {
 
 #[cfg(target_arch = "aarch64")]
 fn bytes() -> Option<Loop> {
-    std::arch::is_aarch64_feature_detected!("dotprod")
-        .then_some((arm::int8_128 as unsafe fn(u64), (2 * 16 * SUMS) as f64))
+    if std::arch::is_aarch64_feature_detected!("i8mm") {
+        Some((arm::int8_squares, (2 * 32 * SUMS) as f64))
+    } else if std::arch::is_aarch64_feature_detected!("dotprod") {
+        Some((arm::int8_128, (2 * 16 * SUMS) as f64))
+    } else {
+        None
+    }
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -160,20 +165,26 @@ mod arm {
         black_box(sums);
     }
 
-    #[target_feature(enable = "neon,dotprod")]
-    pub(super) unsafe fn int8_128(rounds: u64) {
-        let mut sums = black_box([vdupq_n_s32(0); SUMS]);
-        let x = black_box(vdupq_n_s8(3));
-        for _ in 0..rounds {
-            for sum in &mut sums {
-                // SAFETY: touches nothing but its registers; the feature is enabled above.
-                unsafe {
-                    asm!("sdot {s:v}.4s, {x:v}.16b, {x:v}.16b", s = inout(vreg) *sum, x = in(vreg) x, options(pure, nomem, nostack))
-                };
+    macro_rules! sums_of_bytes {
+        ($name:ident, $features:literal, $instruction:literal) => {
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn $name(rounds: u64) {
+                let mut sums = black_box([vdupq_n_s32(0); SUMS]);
+                let x = black_box(vdupq_n_s8(3));
+                for _ in 0..rounds {
+                    for sum in &mut sums {
+                        // SAFETY: touches nothing but its registers; the feature is enabled above.
+                        unsafe {
+                            asm!(concat!($instruction, " {s:v}.4s, {x:v}.16b, {x:v}.16b"), s = inout(vreg) *sum, x = in(vreg) x, options(pure, nomem, nostack))
+                        };
+                    }
+                }
+                black_box(sums);
             }
-        }
-        black_box(sums);
+        };
     }
+    sums_of_bytes!(int8_128, "neon,dotprod", "sdot");
+    sums_of_bytes!(int8_squares, "neon,i8mm", "smmla");
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -150,7 +150,7 @@ table!(
 #[cfg(target_arch = "aarch64")]
 table!(
     NEON,
-    words::NeonWords<false>,
+    words::NeonWords<{ words::NEON }>,
     None,
     12,
     [1 2 3 4 5 6 7 8 9 10 11 12],
@@ -159,12 +159,27 @@ table!(
 #[cfg(target_arch = "aarch64")]
 table!(
     NEON_DOTPROD,
-    words::NeonWords<true>,
+    words::NeonWords<{ words::DOTPROD }>,
     Some("dotprod"),
     12,
     [1 2 3 4 5 6 7 8 9 10 11 12],
     "neon,dotprod"
 );
+#[cfg(target_arch = "aarch64")]
+table!(
+    NEON_I8MM,
+    words::NeonWords<{ words::I8MM }>,
+    Some("i8mm"),
+    12,
+    [1 2 3 4 5 6 7 8 9 10 11 12],
+    "neon,dotprod,i8mm"
+);
+
+/// Whether this machine has i8mm, and dotprod, which its products end with. No processor is known that has only one of them.
+#[cfg(target_arch = "aarch64")]
+fn has_i8mm() -> bool {
+    std::arch::is_aarch64_feature_detected!("i8mm") && std::arch::is_aarch64_feature_detected!("dotprod")
+}
 
 /// The table for an instruction set that this machine has; of those with and without instructions for int8 the one that it has.
 pub(super) fn table(instructions: Instructions) -> &'static Int8Table {
@@ -177,6 +192,8 @@ pub(super) fn table(instructions: Instructions) -> &'static Int8Table {
         Instructions::Avx2 if is_x86_feature_detected!("avxvnni") => &AVX2_VNNI,
         #[cfg(target_arch = "x86_64")]
         Instructions::Avx2 => &AVX2,
+        #[cfg(target_arch = "aarch64")]
+        Instructions::Neon if has_i8mm() => &NEON_I8MM,
         #[cfg(target_arch = "aarch64")]
         Instructions::Neon if std::arch::is_aarch64_feature_detected!("dotprod") => &NEON_DOTPROD,
         #[cfg(target_arch = "aarch64")]
@@ -211,6 +228,7 @@ pub(super) fn tables(instructions: Instructions) -> Vec<(&'static Int8Table, boo
                 &NEON_DOTPROD,
                 here && std::arch::is_aarch64_feature_detected!("dotprod"),
             ),
+            (&NEON_I8MM, here && has_i8mm()),
         ],
         _ => vec![(&PORTABLE, here)],
     }

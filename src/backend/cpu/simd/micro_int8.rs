@@ -30,36 +30,65 @@ pub(super) struct Int8Product {
     pub(super) c_stride: usize,
 }
 
-/// The sums of a tile of exactly M rows.
+/// What the sums of a tile of exactly M rows start with.
 ///
 /// # Safety
 /// As for [`Lanes`]; `p` describes memory that may be read, for M rows.
 #[inline(always)]
-unsafe fn sums<W: Words, const M: usize, const ROWS: bool>(p: &Int8Product) -> [[W; 2]; M] {
+pub(super) unsafe fn start<W: Words, const M: usize, const ROWS: bool>(p: &Int8Product) -> [[W; 2]; M] {
     // SAFETY: the caller vouches for the instruction set and for the memory of `p`.
     unsafe {
-        let n = W::Floats::N;
         let mut sums = [[W::splat(0); 2]; M];
         for (i, sum) in sums.iter_mut().enumerate() {
             *sum = if ROWS {
-                [W::load(p.bias), W::load(p.bias.add(n))]
+                [W::load(p.bias), W::load(p.bias.add(W::Floats::N))]
             } else {
                 [W::splat(*p.bias.add(i)); 2]
             };
         }
+        sums
+    }
+}
+
+/// Adds the products of one word of k: of as many rows of a as there are sums, and one row of b.
+///
+/// # Safety
+/// As for [`Lanes`]; these words may be read.
+#[inline(always)]
+pub(super) unsafe fn add_word<W: Words, const ROWS: bool>(
+    a: *const u32,
+    a_stride: usize,
+    b: *const u32,
+    sums: &mut [[W; 2]],
+) {
+    // SAFETY: the caller vouches for all of it.
+    unsafe {
+        let row = [W::load(b), W::load(b.add(W::Floats::N))];
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let x = W::splat(*a.add(if ROWS { i * a_stride } else { i }));
+            *sum = if ROWS {
+                [sum[0].dot(x, row[0]), sum[1].dot(x, row[1])]
+            } else {
+                [sum[0].dot(row[0], x), sum[1].dot(row[1], x)]
+            };
+        }
+    }
+}
+
+/// The sums of a tile of exactly M rows, word by word.
+///
+/// # Safety
+/// As for [`start`].
+#[inline(always)]
+pub(super) unsafe fn sums<W: Words, const M: usize, const ROWS: bool>(p: &Int8Product) -> [[W; 2]; M] {
+    // SAFETY: the caller vouches for all of it.
+    unsafe {
+        let mut sums = start::<W, M, ROWS>(p);
         let (mut a, mut b) = (p.a, p.b);
         for _ in 0..p.k {
-            let row = [W::load(b), W::load(b.add(n))];
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let x = W::splat(*a.add(if ROWS { i * p.a_stride } else { i }));
-                *sum = if ROWS {
-                    [sum[0].dot(x, row[0]), sum[1].dot(x, row[1])]
-                } else {
-                    [sum[0].dot(row[0], x), sum[1].dot(row[1], x)]
-                };
-            }
+            add_word::<W, ROWS>(a, p.a_stride, b, &mut sums);
             a = a.add(if ROWS { 1 } else { p.a_stride });
-            b = b.add(2 * n);
+            b = b.add(2 * W::Floats::N);
         }
         sums
     }
@@ -68,12 +97,12 @@ unsafe fn sums<W: Words, const M: usize, const ROWS: bool>(p: &Int8Product) -> [
 /// The values of a tile: the sums, scaled.
 ///
 /// # Safety
-/// As for [`sums`].
+/// As for [`start`].
 #[inline(always)]
 unsafe fn values<W: Words, const M: usize, const ROWS: bool>(p: &Int8Product) -> [[W::Floats; 2]; M] {
     // SAFETY: the caller vouches for all of it.
     unsafe {
-        let sums = sums::<W, M, ROWS>(p);
+        let sums = W::sums::<M, ROWS>(p);
         let scales = [
             W::Floats::load(p.col_scale),
             W::Floats::load(p.col_scale.add(W::Floats::N)),

@@ -41,7 +41,7 @@ pub(super) unsafe fn product_rows<W: Words, const M: usize>(p: &PairProduct) {
             let row = [W::load(b), W::load(b.add(n))];
             for (i, sum) in sums.iter_mut().enumerate() {
                 let x = W::splat(*a.add(i * p.a_stride));
-                *sum = [sum[0].dot_pairs(x, row[0]), sum[1].dot_pairs(x, row[1])];
+                *sum = W::dot_pairs(*sum, x, row);
             }
             a = a.add(1);
             b = b.add(2 * n);

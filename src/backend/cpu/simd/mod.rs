@@ -17,6 +17,8 @@ mod micro_pairs;
 mod neon;
 mod pairs;
 mod portable;
+#[cfg(target_arch = "aarch64")]
+mod smmla;
 mod table;
 mod team;
 #[cfg(test)]

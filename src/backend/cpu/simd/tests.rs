@@ -317,7 +317,7 @@ fn rows_and_columns_are_quantised_alike() {
 fn products_of_int8() {
     for simd in all_int8() {
         let (rows, cols) = (simd.rows(), simd.cols());
-        for k in [1, 4, 7, 97] {
+        for k in [1, 4, 7, 64, 97] {
             let depth = usize::div_ceil(k, 4);
             // No byte is -128, as none of weights is.
             let random = |len: usize, seed| -> Vec<u32> {

@@ -5,6 +5,7 @@
 
 use super::elementwise::byte;
 use super::lanes::Lanes;
+use super::micro_int8::{self, Int8Product};
 use super::portable::Portable;
 
 /// A vector of words, as many as [`Words::Floats`] has elements.
@@ -20,8 +21,16 @@ pub(super) trait Words: Copy {
     unsafe fn load(from: *const u32) -> Self;
     /// `self` plus the four products of bytes of each word of `activations` and `weights`, exactly.
     unsafe fn dot(self, activations: Self, weights: Self) -> Self;
-    /// `self` plus the two products of the numbers of 16 bits of each word, wrapping around.
-    unsafe fn dot_pairs(self, a: Self, b: Self) -> Self;
+    /// The sums of a tile of exactly M rows, for instructions that do more than [`dot`](Words::dot). Asks for what
+    /// [`micro_int8::start`] asks for.
+    #[inline(always)]
+    unsafe fn sums<const M: usize, const ROWS: bool>(p: &Int8Product) -> [[Self; 2]; M] {
+        // SAFETY: the caller vouches for all of it.
+        unsafe { micro_int8::sums::<Self, M, ROWS>(p) }
+    }
+    /// `sums` plus, for each word of `b`, the two products of its numbers of 16 bits and those of a word of `a`, wrapping around. All
+    /// words of `a` are the same.
+    unsafe fn dot_pairs(sums: [Self; 2], a: Self, b: [Self; 2]) -> [Self; 2];
     /// The words as whole numbers with a sign.
     unsafe fn to_floats(self) -> Self::Floats;
     /// Rounds to whole numbers, in -127 .. 127, and stores each as a byte, [`ZERO`](Words::ZERO) too large.
@@ -57,13 +66,15 @@ impl Words for PortableWords {
         }))
     }
     #[inline(always)]
-    unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
-        PortableWords(std::array::from_fn(|i| {
-            let (a, b) = (a.0[i] as i32, b.0[i] as i32);
-            let low = (a << 16 >> 16).wrapping_mul(b << 16 >> 16);
-            let high = (a >> 16).wrapping_mul(b >> 16);
-            self.0[i].wrapping_add(low as u32).wrapping_add(high as u32)
-        }))
+    unsafe fn dot_pairs(sums: [Self; 2], a: Self, b: [Self; 2]) -> [Self; 2] {
+        std::array::from_fn(|v| {
+            PortableWords(std::array::from_fn(|i| {
+                let (a, b) = (a.0[i] as i32, b[v].0[i] as i32);
+                let low = (a << 16 >> 16).wrapping_mul(b << 16 >> 16);
+                let high = (a >> 16).wrapping_mul(b >> 16);
+                sums[v].0[i].wrapping_add(low as u32).wrapping_add(high as u32)
+            }))
+        })
     }
     #[inline(always)]
     unsafe fn to_floats(self) -> Portable {
@@ -124,12 +135,18 @@ mod x86 {
             }
         }
         #[inline(always)]
-        unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
+        unsafe fn dot_pairs([s, t]: [Self; 2], a: Self, [b, c]: [Self; 2]) -> [Self; 2] {
             unsafe {
                 if VNNI {
-                    return Avx512Words(dpwssd(self.0, a.0, b.0));
+                    return [
+                        Avx512Words(dpwssd(s.0, a.0, b.0)),
+                        Avx512Words(dpwssd(t.0, a.0, c.0)),
+                    ];
                 }
-                Avx512Words(_mm512_add_epi32(self.0, _mm512_madd_epi16(a.0, b.0)))
+                [
+                    Avx512Words(_mm512_add_epi32(s.0, _mm512_madd_epi16(a.0, b.0))),
+                    Avx512Words(_mm512_add_epi32(t.0, _mm512_madd_epi16(a.0, c.0))),
+                ]
             }
         }
         #[inline(always)]
@@ -212,8 +229,13 @@ mod x86 {
             }
         }
         #[inline(always)]
-        unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
-            unsafe { Avx2Words(_mm256_add_epi32(self.0, _mm256_madd_epi16(a.0, b.0))) }
+        unsafe fn dot_pairs([s, t]: [Self; 2], a: Self, [b, c]: [Self; 2]) -> [Self; 2] {
+            unsafe {
+                [
+                    Avx2Words(_mm256_add_epi32(s.0, _mm256_madd_epi16(a.0, b.0))),
+                    Avx2Words(_mm256_add_epi32(t.0, _mm256_madd_epi16(a.0, c.0))),
+                ]
+            }
         }
         #[inline(always)]
         unsafe fn to_floats(self) -> Avx2 {
@@ -243,15 +265,24 @@ pub(super) use x86::{AVX_VNNI, Avx2Words, Avx512Words, IN_16_BITS};
 mod arm {
     use std::arch::aarch64::*;
 
+    use super::super::micro_int8::{self, Int8Product};
     use super::super::neon::Neon;
+    use super::super::smmla;
     use super::Words;
 
-    /// Four words; asks for NEON, and dotprod if so.
+    /// What multiplies bytes in [`NeonWords`]: NEON itself, in 16 bits.
+    pub(in super::super) const NEON: u8 = 0;
+    /// `sdot`.
+    pub(in super::super) const DOTPROD: u8 = 1;
+    /// `smmla`, and `sdot` where there is one row or one word only.
+    pub(in super::super) const I8MM: u8 = 2;
+
+    /// Four words; asks for NEON, and for what multiplies.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct NeonWords<const DOTPROD: bool>(uint32x4_t);
+    pub(in super::super) struct NeonWords<const BY: u8>(pub(in super::super) uint32x4_t);
 
     // SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
-    impl<const DOTPROD: bool> Words for NeonWords<DOTPROD> {
+    impl<const BY: u8> Words for NeonWords<BY> {
         type Floats = Neon;
         const ZERO: u8 = 0;
         #[inline(always)]
@@ -265,7 +296,7 @@ mod arm {
         #[inline(always)]
         unsafe fn dot(self, activations: Self, weights: Self) -> Self {
             unsafe {
-                if DOTPROD {
+                if BY != NEON {
                     let mut sum = self.0;
                     // `vdotq_s32` is stable from Rust 1.98 on only.
                     std::arch::asm!(
@@ -291,12 +322,28 @@ mod arm {
             }
         }
         #[inline(always)]
-        unsafe fn dot_pairs(self, a: Self, b: Self) -> Self {
+        unsafe fn sums<const M: usize, const ROWS: bool>(p: &Int8Product) -> [[Self; 2]; M] {
             unsafe {
-                let (a, b) = (vreinterpretq_s16_u32(a.0), vreinterpretq_s16_u32(b.0));
-                let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
-                let two = vpaddq_s32(low, vmull_high_s16(a, b));
-                NeonWords(vaddq_u32(self.0, vreinterpretq_u32_s32(two)))
+                if BY == I8MM {
+                    smmla::sums::<BY, M, ROWS>(p)
+                } else {
+                    micro_int8::sums::<Self, M, ROWS>(p)
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn dot_pairs([s, t]: [Self; 2], a: Self, [b, c]: [Self; 2]) -> [Self; 2] {
+            unsafe {
+                let signed = |x: Self| vreinterpretq_s16_u32(x.0);
+                // All first numbers, of which each has its own sum, and all second ones: parted once for all rows.
+                let first = vuzp1q_s16(signed(b), signed(c));
+                let second = vuzp2q_s16(signed(b), signed(c));
+                let (mut s, mut t) = (vreinterpretq_s32_u32(s.0), vreinterpretq_s32_u32(t.0));
+                s = vmlal_laneq_s16::<0>(s, vget_low_s16(first), signed(a));
+                t = vmlal_high_laneq_s16::<0>(t, first, signed(a));
+                s = vmlal_laneq_s16::<1>(s, vget_low_s16(second), signed(a));
+                t = vmlal_high_laneq_s16::<1>(t, second, signed(a));
+                [s, t].map(|sum| NeonWords(vreinterpretq_u32_s32(sum)))
             }
         }
         #[inline(always)]
@@ -316,4 +363,4 @@ mod arm {
     }
 }
 #[cfg(target_arch = "aarch64")]
-pub(super) use arm::NeonWords;
+pub(super) use arm::{DOTPROD, I8MM, NEON, NeonWords};
