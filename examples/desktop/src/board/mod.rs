@@ -3,7 +3,6 @@
 //! A [`Board`] is the puzzle, not its answer: a grid of small values with a history. Every form that people write is read
 //! by the library's `trm::task`; this module knows cells, rules that can be pointed at, and steps that can be undone.
 
-mod arc;
 mod history;
 mod maze;
 mod read;
@@ -20,6 +19,8 @@ use trm::task::{
 use history::History;
 
 pub use maze::MazePath;
+pub(crate) use maze::Spread;
+pub(crate) use sudoku::houses;
 pub use text::{Found, MAX_BYTES, find, find_file};
 
 /// A free cell of a maze.
@@ -98,7 +99,7 @@ struct About {
     /// The name of the ARC task.
     task: Option<String>,
     /// The pairs of the ARC task.
-    train: Option<Arc<[Demonstration]>>,
+    train: Arc<[Demonstration]>,
     /// The solution that came with the puzzle, and the cells that it belongs to.
     solution: Option<(Vec<u8>, Content)>,
 }
@@ -262,7 +263,8 @@ impl Board {
         text::find_file(path).map(|found| found.board)
     }
 
-    fn of(kind: Kind, cells: Vec<u8>) -> Board {
+    /// A generated board. `cells` are as many as `kind` has, and all of its kind.
+    pub(crate) fn of(kind: Kind, cells: Vec<u8>) -> Board {
         Board {
             kind,
             cells,
@@ -277,29 +279,19 @@ impl Board {
     /// If it is none that this program draws. A puzzle that breaks its own rules is one: the rules show on the board.
     pub fn of_puzzle(puzzle: &Puzzle) -> Result<Board, String> {
         let (kind, cells) = read::cells(puzzle)?;
-        let (task, train) = match &puzzle.content {
-            Content::Arc(arc) => (arc.task.clone(), Some(arc.train.clone())),
-            _ => (None, None),
-        };
         let mut board = Board::of(kind, cells);
-        board.about = About {
-            id: puzzle.id.clone(),
-            puzzle_id: puzzle.puzzle_id,
-            task,
-            train,
-            solution: None,
-        };
-        board.about.solution = puzzle
-            .solution
-            .clone()
-            .map(|solution| (board.cells.clone(), solution));
-        if let Err(why) = board.encode().and(Ok(())) {
-            // A solution that does not belong to the puzzle must not stand in the way of solving it.
-            let with = std::mem::take(&mut board.about.solution);
-            if with.is_some() && board.encode().is_ok() {
-                return Err(why);
+        board.about.id = puzzle.id.clone();
+        board.about.puzzle_id = puzzle.puzzle_id;
+        if let Content::Arc(arc) = &puzzle.content {
+            board.about.task = arc.task.clone();
+            board.about.train = arc.train.clone();
+        }
+        if let Some(solution) = &puzzle.solution {
+            let possible = board.check().is_ok();
+            board.about.solution = Some((board.cells.clone(), solution.clone()));
+            if possible {
+                board.check()?;
             }
-            board.about.solution = with.filter(|_| false);
         }
         Ok(board)
     }
@@ -329,12 +321,14 @@ impl Board {
         self.cells.get(i).copied().unwrap_or(blank(self.kind))
     }
 
-    /// What the puzzle is called, where it has a name.
+    /// What the puzzle is called, where it has a name: its first characters, fit to be shown.
     pub fn name(&self) -> Option<String> {
-        self.about
+        let name = self
+            .about
             .task
             .clone()
-            .or(self.about.id.as_ref().map(Id::to_string))
+            .or(self.about.id.as_ref().map(Id::to_string))?;
+        Some(name.chars().filter(|c| !c.is_control()).take(80).collect())
     }
 
     /// Gives a cell another value and returns whether the board changed; outside of a stroke it is one step of the history.
@@ -465,7 +459,7 @@ impl Board {
             Kind::Maze { .. } => Content::Rows(lines(char::from).collect()),
             Kind::Arc { .. } => Content::Arc(ArcPuzzle {
                 task: self.about.task.clone(),
-                train: self.demonstrations().into(),
+                train: self.about.train.clone(),
                 test: self.grid().to_rows(),
             }),
         };
@@ -490,11 +484,7 @@ impl Board {
 
     /// The pairs of input and output that an ARC task shows.
     pub fn demonstrations(&self) -> Vec<Demonstration> {
-        self.about
-            .train
-            .iter()
-            .flat_map(|train| train.iter().cloned())
-            .collect()
+        self.about.train.to_vec()
     }
 
     /// The cells as a grid.

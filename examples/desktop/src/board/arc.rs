@@ -1,1 +1,0 @@
-//! ARC tasks as text.
