@@ -17,7 +17,7 @@ pub struct MazePath {
     /// Whether path cells join the start and the goal.
     pub connected: bool,
     /// Where it is not connected: the cell of the piece at the start and the cell of the piece at the goal that are nearest
-    /// to each other.
+    /// to each other, over free cells if the maze has a way.
     pub gap: Option<[usize; 2]>,
     /// Path cells on neither way, in their order.
     pub loose: Vec<usize>,
@@ -98,14 +98,17 @@ pub(super) fn path(maze: &[u8], answer: &[u8], side: usize) -> MazePath {
         path.walk = from_start.way_back(goal);
     } else {
         let from_goal = Spread::over(side, &[goal], is_path);
-        let across = Spread::over(side, &from_start.reached, |_| true);
-        let landing = across
-            .reached
-            .iter()
-            .copied()
-            .find(|&cell| from_goal.distance[cell].is_some());
-        let b = landing.unwrap_or(goal);
-        let a = across.way_back(b).last().copied().unwrap_or(start);
+        // Over free cells; a maze without a way has only walls to cross.
+        let crossed = |walls: bool| {
+            let across = Spread::over(side, &from_start.reached, |cell| walls || maze[cell] != WALL);
+            let landing = across
+                .reached
+                .iter()
+                .copied()
+                .find(|&cell| from_goal.distance[cell].is_some())?;
+            Some([*across.way_back(landing).last()?, landing])
+        };
+        let [a, b] = crossed(false).or_else(|| crossed(true)).unwrap_or([start, goal]);
         path.gap = Some([a, b]);
         path.walk = from_start.way_back(a);
         path.rest = from_goal.way_back(b);

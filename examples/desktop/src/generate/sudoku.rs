@@ -5,8 +5,8 @@ use super::logic::Logic;
 use super::random::Random;
 use crate::board::{Board, Kind};
 
-/// How often a hard one is dug until it needs more than singles; four in five of 9 x 9 do at once.
-const TRIES: usize = 8;
+/// How often a hard one is dug until it needs more than singles. Of 9 x 9 every second does, of 6 x 6 one in twenty, of 4 x 4 none.
+const TRIES: usize = 100;
 
 /// A random full grid, from which clues are taken as long as the difficulty allows it.
 pub(super) fn generate(side: usize, boxes: [usize; 2], difficulty: Difficulty, random: &mut Random) -> Board {
