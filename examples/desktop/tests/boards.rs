@@ -216,11 +216,31 @@ fn sudoku_conflicts_are_all_cells_that_break_a_rule() {
     assert!(wrong.contains(&0) && wrong.contains(&6), "{wrong:?}");
     answer.swap(0, 6);
     assert!(board.conflicts(Some(&answer)).contains(&0));
+    // A right grid of another puzzle: 1 and 2 have changed places everywhere, also where they are clues.
+    let other: Vec<u8> = solved.iter().map(|&d| if d < 3 { 3 - d } else { d }).collect();
+    let clues: Vec<usize> = (0..81).filter(|&i| matches!(board.cell(i), 1 | 2)).collect();
+    assert_eq!((clues.len(), board.conflicts(Some(&other))), (5, clues));
     assert_eq!(
         board.conflicts(Some(&solved[..80])),
         NO_CELLS,
         "an answer of another length says nothing"
     );
+}
+
+#[test]
+fn two_cells_must_differ_where_they_share_a_row_a_column_or_a_box() {
+    for (side, high, wide) in [(4, 2, 2), (6, 2, 3), (9, 3, 3)] {
+        for a in 0..side * side {
+            for b in a + 1..side * side {
+                let mut board = Board::sudoku(side);
+                assert!(board.set(a, 1) && board.set(b, 1));
+                let boxed = |cell: usize| (cell / side / high, cell % side / wide);
+                let share = a / side == b / side || a % side == b % side || boxed(a) == boxed(b);
+                let expected = if share { vec![a, b] } else { vec![] };
+                assert_eq!(board.conflicts(None), expected, "{side}");
+            }
+        }
+    }
 }
 
 #[test]
