@@ -212,12 +212,17 @@ fn shortest(board: &Board) -> Option<usize> {
 fn every_maze_has_a_way_as_long_as_asked() {
     for side in [5, 10, 20, 30, 50] {
         let mut walls = 0;
+        let mut low = [0, 0];
         let mut longest = 0;
         for difficulty in ALL {
             let lengths: Vec<usize> = (0..30)
                 .map(|seed| {
                     let board = generate(Kind::maze(side), difficulty, seed);
                     board.check().unwrap();
+                    let half = board.cells().len() / 2;
+                    let place = |value| board.cells().iter().position(|&cell| cell == value).unwrap();
+                    low[0] += usize::from(place(START) >= half);
+                    low[1] += usize::from(place(GOAL) >= half);
                     walls += board.cells().iter().filter(|&&cell| cell == WALL).count();
                     shortest(&board).unwrap()
                 })
@@ -230,6 +235,11 @@ fn every_maze_has_a_way_as_long_as_asked() {
             );
             longest = most;
         }
+        // Both ends lie anywhere.
+        assert!(
+            low.iter().all(|ends| (25..65).contains(ends)),
+            "{side}: {low:?} of 90"
+        );
         // Walls are drawn in 30 to 45 % of cases; mazes in which there is a way have somewhat fewer.
         let share = walls as f64 / (90 * side * side) as f64;
         assert!((0.28..0.42).contains(&share), "{side}: {share}");
