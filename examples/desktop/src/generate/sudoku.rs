@@ -5,7 +5,8 @@ use super::logic::Logic;
 use super::random::Random;
 use crate::board::{Board, Kind};
 
-/// How often a hard one is dug until it needs more than singles. Of 9 x 9 every second does, of 6 x 6 one in twenty, of 4 x 4 none.
+/// How often a hard one is dug until it needs more than singles: a few times at 9 x 9,
+/// dozens of times at 6 x 6, in vain at 4 x 4.
 const TRIES: usize = 100;
 
 /// A random full grid, from which clues are taken as long as the difficulty allows it.
