@@ -258,11 +258,10 @@ impl App {
     fn listen(&mut self, ctx: &Context) {
         self.probe.look();
         self.leaving.retain(|thread| !thread.is_finished());
-        let heard = self
-            .lanes
-            .iter_mut()
-            .fold(false, |heard, lane| lane.listen() || heard);
-        if heard && self.follow {
+        for lane in &mut self.lanes {
+            lane.listen();
+        }
+        if self.follow {
             self.show_step(self.last_step(), ctx);
         }
         if let Some((wanted, path)) = self.dialog.as_ref().and_then(Dialog::answer) {

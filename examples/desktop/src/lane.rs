@@ -6,7 +6,7 @@ use trm::Device;
 
 use crate::choice::ModelChoice;
 use crate::film::{Film, Stop};
-use crate::thinker::{Command, Happened, Job, MAX_STEPS, Pace, Ready, Thinker, Turn};
+use crate::thinker::{Command, Event, Happened, Job, MAX_STEPS, Pace, Ready, Thinker, Turn};
 
 /// A lane, and all that the window shows of it.
 #[derive(Debug)]
@@ -120,33 +120,31 @@ impl Lane {
         }
     }
 
-    /// Takes in what the thread has told; whether there was anything.
-    pub(crate) fn listen(&mut self) -> bool {
-        let mut heard = false;
+    /// Takes in what the thread has told.
+    pub(crate) fn listen(&mut self) {
         while let Some(event) = self.thinker.as_ref().and_then(Thinker::next) {
-            if event.job == self.job && self.loaded {
-                heard = true;
-                self.take(event.what);
-            }
+            self.hear(event);
         }
         if self.loaded && self.error.is_none() && self.thinker.as_ref().is_some_and(Thinker::is_dead) {
             self.error =
                 Some("the thread that thinks has ended; this is a bug. Think again to start another".into());
             self.pace = Pace::Pause;
-            heard = true;
         }
-        heard
     }
 
     /// As [`Lane::listen`], but waits for an event, not longer than this.
-    pub(crate) fn listen_for(&mut self, time: Duration) -> bool {
-        if let Some(event) = self.thinker.as_ref().and_then(|thinker| thinker.wait(time))
-            && event.job == self.job
-            && self.loaded
-        {
+    pub(crate) fn listen_for(&mut self, time: Duration) {
+        if let Some(event) = self.thinker.as_ref().and_then(|thinker| thinker.wait(time)) {
+            self.hear(event);
+        }
+        self.listen();
+    }
+
+    /// What is told of an older puzzle comes late.
+    fn hear(&mut self, event: Event) {
+        if event.job == self.job && self.loaded {
             self.take(event.what);
         }
-        self.listen()
     }
 
     fn take(&mut self, what: Happened) {
@@ -155,7 +153,7 @@ impl Lane {
             Happened::Step(frame, stop) => {
                 self.film.frames.push(*frame);
                 self.film.stop = self.film.stop.or(stop);
-                let halted = self.pace == Pace::Halt && stop.is_some();
+                let halted = self.pace == Pace::Halt && self.film.stop.is_some();
                 if halted || self.pace == Pace::One || self.film.len() >= MAX_STEPS {
                     self.pace = Pace::Pause;
                 }

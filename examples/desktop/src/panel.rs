@@ -40,7 +40,7 @@ fn thinking(app: &mut App, ui: &mut Ui) {
     let ctx = ui.ctx().clone();
     let thinks = app.is_thinking();
     ui.horizontal(|ui| {
-        let label = if thinks { "⏸ Pause" } else { "▶ Think" };
+        let label = if thinks { "Pause" } else { "Think" };
         let ground = if thinks {
             palette::BLUE.gamma_multiply(0.75)
         } else {
@@ -198,14 +198,14 @@ fn puzzle(app: &mut App, ui: &mut Ui) {
     ui.horizontal(|ui| {
         let (undo, redo) = (app.can_undo(), app.can_redo());
         if ui
-            .add_enabled(undo, Button::new("⟲ Undo"))
+            .add_enabled(undo, Button::new("Undo"))
             .on_hover_text("Ctrl+Z")
             .clicked()
         {
             app.undo();
         }
         if ui
-            .add_enabled(redo, Button::new("⟳ Redo"))
+            .add_enabled(redo, Button::new("Redo"))
             .on_hover_text("Ctrl+Shift+Z")
             .clicked()
         {

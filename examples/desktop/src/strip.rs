@@ -36,13 +36,13 @@ fn controls(app: &mut App, ui: &mut Ui) {
     ui.horizontal(|ui| {
         let (last, mut step) = (app.last_step(), app.shown);
         let back = ui
-            .add_enabled(step > 0, egui::Button::new("◀"))
+            .add_enabled(step > 0, egui::Button::new("<"))
             .on_hover_text("a step back ([)");
         if back.clicked() {
             app.scrub(step.saturating_sub(1), ui.ctx());
         }
         let forward = ui
-            .add_enabled(step < last, egui::Button::new("▶"))
+            .add_enabled(step < last, egui::Button::new(">"))
             .on_hover_text("a step forward (])");
         if forward.clicked() {
             app.scrub(step + 1, ui.ctx());
@@ -185,9 +185,12 @@ impl Plot {
         let Some(stop) = film.stop else { return };
         let x = self.x(stop.step());
         painter.vline(x, self.area.y_range(), Stroke::new(1.5, colour));
+        let top = pos2(x, self.area.top());
+        let flag = vec![top, top + vec2(9.0, 4.5), top + vec2(0.0, 9.0)];
+        painter.add(Shape::convex_polygon(flag, colour, Stroke::NONE));
         let text = match stop {
-            Stop::Halted(step) => format!("⚑ halted after {step}"),
-            Stop::Exhausted(step) => format!("⚑ no step left after {step}"),
+            Stop::Halted(step) => format!("halted after {step}"),
+            Stop::Exhausted(step) => format!("no step left after {step}"),
         };
         let galley = painter.layout_no_wrap(text, FontId::proportional(12.5), colour);
         let size = galley.size();

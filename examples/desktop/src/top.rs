@@ -32,7 +32,7 @@ pub(crate) fn show(app: &mut App, ui: &mut Ui) {
 
 fn theme(app: &mut App, ui: &mut Ui) {
     let dark = ui.visuals().dark_mode;
-    let label = if dark { "☀ Light" } else { "🌙 Dark" };
+    let label = if dark { "Light" } else { "Dark" };
     if ui.button(label).on_hover_text("light or dark (T)").clicked() {
         toggle_theme(app, ui.ctx());
     }

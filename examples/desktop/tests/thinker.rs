@@ -11,6 +11,8 @@ use trm_demo::film::{Frame, Stop};
 use trm_demo::thinker::{Command, Event, Happened, Job, Pace, Ready, Thinker, Turn};
 
 const NINE: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+/// One that takes the bundled model several steps.
+const HARD: &str = "800000000003600000070090200050007000000045700000100030001000068008500010090000400";
 const FOUR: &str = "0000020440102103";
 
 fn job(number: u64, puzzle: &str) -> Job {
@@ -60,13 +62,13 @@ fn until_stop(thinker: &Thinker) -> (Vec<Frame>, Stop) {
 #[test]
 fn the_film_shows_what_the_library_computes() {
     let thinker = start();
-    thinker.tell(Command::Load(Box::new(job(7, NINE))));
+    thinker.tell(Command::Load(Box::new(job(7, HARD))));
     thinker.tell(Command::Go(Pace::Halt));
     assert!(ready(&thinker).device.starts_with("cpu"));
     let (frames, stop) = until_stop(&thinker);
 
     let solver = trm::Solver::bundled("sudoku-9x9").unwrap().device(Device::Cpu);
-    let mut session = solver.session(&[NINE.parse().unwrap()]).unwrap();
+    let mut session = solver.session(&[HARD.parse().unwrap()]).unwrap();
     let mut seen = 0;
     while let Some(step) = session.next_step().unwrap() {
         let (own, theirs) = (&frames[seen], &step.puzzles[0]);
@@ -77,27 +79,33 @@ fn the_film_shows_what_the_library_computes() {
         assert_eq!(changed, theirs.changed);
         seen += 1;
         if let Some(answer) = &theirs.outcome {
-            assert_eq!(stop, Stop::Halted(answer.steps));
+            assert_eq!(stop.step(), answer.steps);
+            assert_eq!(matches!(stop, Stop::Halted(_)), answer.halted);
             assert_eq!(own.verdict.valid, answer.valid);
         }
     }
     assert_eq!(seen, frames.len());
     let last = frames.last().unwrap();
-    assert!(last.halts && last.verdict.valid == Some(true));
     assert!(
-        last.sure.iter().all(|sure| (0.1..=1.0).contains(sure)),
+        last.sure.iter().all(|sure| (0.05..=1.0).contains(sure)),
         "{:?}",
         last.sure
     );
-    // The first step moves everything; what is settled moves less.
+    // The first step starts from noise and moves everything; later ones move less.
     let mean = |frame: &Frame| frame.moved.iter().sum::<f32>() / 81.0;
-    assert!(mean(&frames[0]) > 2.0 * mean(last) && mean(last) > 0.0);
+    let (first, last) = (mean(&frames[0]), mean(last));
+    assert!(frames.len() > 1 && first > last && last > 0.0, "{first} {last}");
 }
 
 #[test]
 fn it_can_be_paused_stepped_and_told_to_go_on() {
     let thinker = start();
-    thinker.tell(Command::Load(Box::new(job(1, FOUR))));
+    let never = Job {
+        rule: HaltRule::Never,
+        max_steps: Some(6),
+        ..job(1, FOUR)
+    };
+    thinker.tell(Command::Load(Box::new(never)));
     ready(&thinker);
     thinker.tell(Command::Go(Pace::One));
     assert!(matches!(next(&thinker).what, Happened::Step(frame, _) if frame.step == 1));

@@ -113,10 +113,9 @@ fn heading(app: &App, ui: &Ui, lane: usize, rect: Rect, palette: &Palette) {
         .unwrap_or_default();
     let title = match (app.lanes.len(), lane) {
         (1, _) => format!("{}{name}", app.board().kind().name().replace(" x ", " × ")),
-        (_, n) => {
-            let mark = ["●", "■"].get(n).unwrap_or(&"");
+        (_, _) => {
             let device = crate::probe::device_name(this.device);
-            format!("{mark} {} on {device}", this.model.label(app.board().kind()))
+            format!("{} on {device}", this.model.label(app.board().kind()))
         }
     };
     let colour = match (app.lanes.len(), lane) {
@@ -152,16 +151,16 @@ fn heading(app: &App, ui: &Ui, lane: usize, rect: Rect, palette: &Palette) {
     }
 }
 
-/// A sign and a colour for a verdict.
-fn mark(good: Option<bool>, palette: &Palette) -> Option<(&'static str, egui::Color32)> {
+/// Whether a verdict has a tick or a cross, and its colour.
+fn mark(good: Option<bool>, palette: &Palette) -> Option<(bool, egui::Color32)> {
     match good {
-        Some(true) => Some(("✔", palette.right)),
-        Some(false) => Some(("✖", palette.wrong)),
+        Some(true) => Some((true, palette.right)),
+        Some(false) => Some((false, palette.wrong)),
         None => None,
     }
 }
 
-type Said = (String, Option<(&'static str, egui::Color32)>);
+type Said = (String, Option<(bool, egui::Color32)>);
 
 /// What can be said of the puzzle before anybody thinks.
 fn puzzle_says(app: &App, palette: &Palette) -> Said {
@@ -177,8 +176,9 @@ fn caption(ui: &mut Ui, rect: Rect, (text, mark): Said, palette: &Palette) {
             .max_rect(rect)
             .layout(Layout::left_to_right(Align::Center)),
     );
-    if let Some((sign, colour)) = mark {
-        child.label(RichText::new(sign).size(17.0).color(colour));
+    if let Some((right, colour)) = mark {
+        let (at, _) = child.allocate_exact_size(vec2(18.0, 18.0), Sense::hover());
+        paint::verdict(child.painter(), at.center(), right, colour);
     }
     let colour = mark.map_or(palette.faint, |mark| mark.1);
     let text = RichText::new(text).size(15.0).color(colour);

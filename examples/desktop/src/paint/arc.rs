@@ -82,13 +82,8 @@ fn pair(painter: &Painter, room: Rect, input: &Grid, output: &Grid, palette: &Pa
 }
 
 fn arrow(painter: &Painter, room: Rect, palette: &Palette) {
-    painter.text(
-        room.center(),
-        Align2::CENTER_CENTER,
-        "→",
-        FontId::proportional(16.0),
-        palette.faint,
-    );
+    let from = room.center() - vec2(7.0, 0.0);
+    painter.arrow(from, vec2(14.0, 0.0), Stroke::new(1.5, palette.faint));
 }
 
 fn test(painter: &Painter, room: Rect, view: &View<'_>) -> Painted {

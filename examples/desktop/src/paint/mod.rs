@@ -208,6 +208,16 @@ fn cross(painter: &Painter, at: Pos2, arm: f32, colour: Color32) {
     painter.line_segment([at + vec2(-arm, arm), at + vec2(arm, -arm)], stroke);
 }
 
+/// Right or wrong, as a tick or a cross.
+pub(crate) fn verdict(painter: &Painter, at: Pos2, right: bool, colour: Color32) {
+    if right {
+        let points = [vec2(-6.0, 0.5), vec2(-2.0, 5.0), vec2(6.5, -5.5)].map(|d| at + d);
+        painter.line(points.to_vec(), Stroke::new(2.6, colour));
+    } else {
+        cross(painter, at, 5.0, colour);
+    }
+}
+
 /// The cell that the keyboard writes in.
 fn cursor(painter: &Painter, rect: Rect, palette: &Palette) {
     let (outer, inner) = (rect.shrink(0.5), rect.shrink(2.5));

@@ -16,8 +16,20 @@ pub(super) fn show(app: &mut App, ui: &mut Ui) {
             let palette = Palette::of(ui.visuals());
             match (lanes, lane) {
                 (1, _) => super::title(ui, "Model and device"),
-                (_, 0) => drop(ui.label(RichText::new("● Left").size(15.0).color(palette.answer))),
-                _ => drop(ui.label(RichText::new("■ Right").size(15.0).color(palette.other))),
+                (_, 0) => drop(
+                    ui.label(
+                        RichText::new("Left: round marks")
+                            .size(15.0)
+                            .color(palette.answer),
+                    ),
+                ),
+                _ => drop(
+                    ui.label(
+                        RichText::new("Right: square marks")
+                            .size(15.0)
+                            .color(palette.other),
+                    ),
+                ),
             }
             let name = if lane == 0 {
                 ["Model", "Device"]
@@ -98,7 +110,7 @@ fn device(app: &mut App, ui: &mut Ui, lane: usize, name: &str) {
 fn report(app: &App, ui: &mut Ui, lane: usize, palette: &Palette) {
     let Some(lane) = app.lanes.get(lane) else { return };
     if let Some(note) = &lane.note {
-        ui.label(RichText::new(format!("⚠ {note}")).color(palette.wrong));
+        ui.label(RichText::new(format!("Note: {note}")).color(palette.wrong));
     }
     let Some(ready) = &lane.ready else {
         if lane.is_loading() {
