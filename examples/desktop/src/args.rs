@@ -110,6 +110,17 @@ pub enum DifficultyName {
     Hard,
 }
 
+impl DifficultyName {
+    /// As in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            DifficultyName::Easy => "easy",
+            DifficultyName::Medium => "medium",
+            DifficultyName::Hard => "hard",
+        }
+    }
+}
+
 impl From<DifficultyName> for Difficulty {
     fn from(name: DifficultyName) -> Difficulty {
         match name {

@@ -33,7 +33,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("Ctrl+1 ... Ctrl+5", "the boards"),
     ("Ctrl and +, -, 0", "larger, smaller, as it was"),
     ("Tab", "through all buttons"),
-    ("F1", "this help"),
+    ("F1, Ctrl+Q", "this help, the end"),
 ];
 
 /// Acts on the keys of this frame that no widget wants.
@@ -131,6 +131,7 @@ fn command(app: &mut App, ctx: &Context, key: Key, modifiers: Modifiers) {
         Key::Z => app.undo(),
         Key::Y => app.redo(),
         Key::O => app.ask_for(Wanted::Puzzle, ctx),
+        Key::Q => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
         key => {
             if let Some(n) = tabs.iter().position(|&tab| tab == key) {
                 app.choose_tab(Tab::ALL[n]);

@@ -65,6 +65,9 @@ fn start(args: &Args, pictured: bool) -> Result<Start, String> {
     if args.heat {
         settings.heat = true;
     }
+    if let Some(difficulty) = args.difficulty {
+        settings.difficulty = difficulty.name().into();
+    }
     match args.theme {
         Some(ThemeName::Light) => settings.theme = "light".into(),
         Some(ThemeName::Dark) => settings.theme = "dark".into(),

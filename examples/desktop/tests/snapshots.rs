@@ -14,10 +14,10 @@ const FOUR: &str = "0000020440102103";
 const SIX: &str = "050000000620000000004000000005102000";
 
 /// Software drivers of different versions round edges of letters differently: so many pixels may.
-const FORGIVEN: usize = 150;
+const FORGIVEN: usize = 0;
 
 fn options() -> SnapshotOptions {
-    SnapshotOptions::new().threshold(1.5).max_failed_pixels(FORGIVEN)
+    SnapshotOptions::new().threshold(0.6).max_failed_pixels(FORGIVEN)
 }
 
 /// Whether there is a driver to draw with; TRM_REQUIRE_GPU says that there is one.

@@ -16,16 +16,20 @@ pub(super) fn draw(painter: &Painter, room: Rect, view: &View<'_>) -> Painted {
         if let Some(value) = view.heat(i) {
             heat(painter, rect, value, palette);
         }
-        match view.board.cell(i) {
-            WALL => block(painter, rect, view),
-            START => end(painter, rect, "S", GREEN, true),
-            GOAL => end(painter, rect, "G", ORANGE, false),
-            _ => {}
+        if view.board.cell(i) == WALL {
+            block(painter, rect, view);
         }
     }
     lines(painter, &grid, palette);
     if view.frame.is_some() {
         way(painter, &grid, view);
+    }
+    for i in grid.cells() {
+        match view.board.cell(i) {
+            START => end(painter, grid.cell(i), "S", GREEN, true),
+            GOAL => end(painter, grid.cell(i), "G", ORANGE, false),
+            _ => {}
+        }
     }
     for i in view.conflicts() {
         wrong(painter, grid.cell(i), palette);
