@@ -85,8 +85,8 @@ impl HaltPolicy {
         Ok(self)
     }
 
-    /// Whether the head says halt.
-    pub(crate) fn head_says_halt(&self, halting: &Halting, step: usize) -> bool {
+    /// Whether the head says halt after this many steps. Under [`HaltRule::Verified`] the answer must keep the rules besides.
+    pub fn head_says_halt(&self, halting: &Halting, step: usize) -> bool {
         self.rule != HaltRule::Never && step >= self.min_steps && halting.logit > self.threshold_logit()
     }
 
