@@ -101,8 +101,11 @@ fn device(name: &str) -> Result<Device, String> {
     name.parse().map_err(|e: trm::Error| e.to_string())
 }
 
+/// The other side of a comparison: a model, a device.
+type Against = (Option<ModelChoice>, Option<Device>);
+
 /// The other side of a comparison, if one was asked for.
-fn against(args: &Args) -> Result<Option<(Option<ModelChoice>, Option<Device>)>, String> {
+fn against(args: &Args) -> Result<Option<Against>, String> {
     let model = args.against_model.as_deref().map(ModelChoice::named);
     let device = args.against_device.as_deref().map(device).transpose()?;
     Ok((model.is_some() || device.is_some()).then_some((model, device)))

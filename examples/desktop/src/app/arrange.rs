@@ -213,9 +213,7 @@ fn point(app: &mut App, response: &egui::Response, painted: &paint::Painted) {
                 if begins {
                     board.begin_stroke();
                 }
-                cells
-                    .into_iter()
-                    .fold(false, |changed, cell| board.set(cell, value) || changed)
+                cells.into_iter().filter(|cell| board.set(*cell, value)).count() > 0
             });
         }
     }
