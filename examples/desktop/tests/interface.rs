@@ -321,3 +321,48 @@ fn settings_are_kept() {
     let harness = builder().build_ui_state(|ui, app: &mut App| app.ui(ui), App::new(start()));
     harness.get_by_label_contains("is ignored");
 }
+
+/// A file that is dropped on the window.
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|e| e.to_string())
+    }
+}
+
+fn drop_file(harness: &mut Harness<'_, App>, path: impl AsRef<std::path::Path>) {
+    let file = std::sync::Arc::new(Dropped(path.as_ref().to_path_buf()));
+    harness.input_mut().dropped_files = vec![file];
+    harness.step();
+    harness.input_mut().dropped_files.clear();
+}
+
+#[test]
+fn puzzles_and_models_are_dropped_on_the_window() {
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut harness = window(ALMOST);
+    drop_file(&mut harness, top.join("examples/puzzles/sudoku-9x9.json"));
+    assert_eq!(harness.state().board().rows(), 9);
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("a-model");
+    std::fs::create_dir(&model).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(top.join("models/sudoku-9x9").join(name), model.join(name)).unwrap();
+    }
+    drop_file(&mut harness, &model);
+    key(&mut harness, egui::Key::Space);
+    settle(&mut harness);
+    let status = harness.state().status();
+    assert!(status.contains("a-model on"), "{status}");
+    assert_eq!(harness.state().is_right(), Some(true), "{status}");
+    // What is no puzzle leaves the board alone.
+    let board = harness.state().board().clone();
+    drop_file(&mut harness, top.join("LICENSE-MIT"));
+    assert_eq!(harness.state().board(), &board);
+}
