@@ -46,7 +46,7 @@ fn main() {
     for case in ["trm_mlp", "trm_attention"] {
         let model = Model::open(data("golden").join(case), &LoadOptions::default()).unwrap();
         let (model, tokens) = (Arc::new(model), 9);
-        for format in [Format::F32, Format::Int8] {
+        for format in [Format::F32, Format::Int8, Format::Bf16] {
             // Of many threads some get their first task late.
             for (threads, batch) in [(1, 1), (1, 16), (2, 1), (2, 16), (3, 16), (12, 2)] {
                 let cpu = Cpu::new(Some(threads)).unwrap().with_format(format);
