@@ -10,7 +10,8 @@ pub struct CancelToken(Arc<CancelState>);
 #[derive(Debug, Default)]
 struct CancelState {
     cancelled: AtomicBool,
-    parent: Option<CancelToken>,
+    /// Cancelled with any of these.
+    parents: Vec<CancelToken>,
 }
 
 impl CancelToken {
@@ -21,9 +22,18 @@ impl CancelToken {
 
     /// A token of its own that is cancelled with this one too.
     pub fn child(&self) -> CancelToken {
+        CancelToken::under(vec![self.clone()])
+    }
+
+    /// A token of its own that is cancelled with this one and with `other`.
+    pub fn or(&self, other: &CancelToken) -> CancelToken {
+        CancelToken::under(vec![self.clone(), other.clone()])
+    }
+
+    fn under(parents: Vec<CancelToken>) -> CancelToken {
         CancelToken(Arc::new(CancelState {
             cancelled: AtomicBool::new(false),
-            parent: Some(self.clone()),
+            parents,
         }))
     }
 
@@ -34,7 +44,6 @@ impl CancelToken {
 
     /// Whether [`CancelToken::cancel`] was called here or on a parent.
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::Relaxed)
-            || self.0.parent.as_ref().is_some_and(CancelToken::is_cancelled)
+        self.0.cancelled.load(Ordering::Relaxed) || self.0.parents.iter().any(CancelToken::is_cancelled)
     }
 }

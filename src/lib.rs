@@ -35,6 +35,7 @@
 //! - `cli` (default): the program `trm-run` and its dependencies. An app leaves it out.
 //! - `gpu` (default): the GPU backend, by wgpu. Without it nothing of wgpu is built.
 //! - `bundled` (default): carries the models of `models/` inside the library, about 7 MB.
+//! - `capi`: the C ABI of `include/trm.h`, which the Android and iOS libraries are made of.
 
 #[cfg(feature = "gpu")]
 mod auto;
@@ -46,6 +47,8 @@ pub mod bundled;
 )]
 mod cache;
 mod cancel;
+#[cfg(feature = "capi")]
+pub mod capi;
 pub mod checkpoint;
 pub mod config;
 mod devices;

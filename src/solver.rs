@@ -57,11 +57,11 @@ impl Solver {
         Ok(Solver::new(Model::open(path, &LoadOptions::default())?))
     }
 
-    /// A model from the bytes of a file that `trm-run convert` wrote.
+    /// A model from the bytes of a file that `trm-run convert` wrote. They are kept and not copied: an app can hand in a mapped file.
     ///
     /// # Errors
     /// As [`Solver::open`].
-    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Result<Solver> {
+    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Solver> {
         Ok(Solver::new(Model::from_bytes(bytes, &LoadOptions::default())?))
     }
 

@@ -22,7 +22,6 @@ mod zip;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 pub use dtype::Dtype;
 pub use index::TensorInfo;
@@ -61,12 +60,12 @@ impl Checkpoint {
         Checkpoint::new(Source::open(path.as_ref())?)
     }
 
-    /// The same for a file in memory.
+    /// The same for a file in memory, which is kept and not copied.
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
-    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Result<Checkpoint> {
-        Checkpoint::new(Source::memory(bytes.into()))
+    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Checkpoint> {
+        Checkpoint::new(Source::memory(bytes))
     }
 
     fn new(source: Source) -> Result<Checkpoint> {

@@ -86,11 +86,14 @@ impl Model {
     }
 
     /// Loads a model from the bytes of its file of tensors. A file that [`Model::save`] wrote carries its configuration;
-    /// for another, `options` must give what the tensors cannot tell.
+    /// for another, `options` must give what the tensors cannot tell. The bytes are kept and not copied.
     ///
     /// # Errors
     /// As [`Model::open`].
-    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>, options: &LoadOptions) -> Result<Model> {
+    pub fn from_bytes(
+        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
+        options: &LoadOptions,
+    ) -> Result<Model> {
         let checkpoint = Checkpoint::from_bytes(bytes)?;
         let mut settings = given(options)?;
         from_metadata(&checkpoint, &mut settings)?;

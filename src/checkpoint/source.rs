@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
@@ -18,7 +18,7 @@ pub(crate) struct Source {
 enum Bytes {
     // Seek and read under a lock: the same on every system, and reads are few and large.
     File(Mutex<File>),
-    Memory(Arc<[u8]>),
+    Memory(Box<dyn AsRef<[u8]> + Send + Sync>),
 }
 
 impl Source {
@@ -39,12 +39,12 @@ impl Source {
         })
     }
 
-    /// Reads from memory.
-    pub(crate) fn memory(bytes: Arc<[u8]>) -> Source {
+    /// Reads from memory, which is not copied.
+    pub(crate) fn memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Source {
         Source {
             name: None,
-            len: bytes.len() as u64,
-            bytes: Bytes::Memory(bytes),
+            len: bytes.as_ref().len() as u64,
+            bytes: Bytes::Memory(Box::new(bytes)),
         }
     }
 
@@ -88,7 +88,11 @@ impl Source {
             }
             Bytes::Memory(bytes) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                match bytes.get(start..).and_then(|rest| rest.get(..buffer.len())) {
+                match (**bytes)
+                    .as_ref()
+                    .get(start..)
+                    .and_then(|rest| rest.get(..buffer.len()))
+                {
                     Some(found) => buffer.copy_from_slice(found),
                     None => return Err(Error::checkpoint("cut short")),
                 }

@@ -26,6 +26,8 @@ pub use identifiers::Identifiers;
 pub use kind::{TaskKind, detect};
 pub use maze::Maze;
 pub use npy::NpyRows;
+#[cfg(feature = "capi")]
+pub(crate) use puzzle::MAX_DOCUMENT;
 pub use puzzle::{ArcPuzzle, Content, Demonstration, Id, Puzzle};
 pub use records::{Record, RecordError, Records};
 pub use sudoku::Sudoku;

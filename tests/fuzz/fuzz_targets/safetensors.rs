@@ -4,11 +4,11 @@
 use trm::checkpoint::Checkpoint;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    if let Ok(file) = Checkpoint::from_bytes(data) {
+    if let Ok(file) = Checkpoint::from_bytes(data.to_vec()) {
         for name in file.tensors().keys().take(50) {
             let _ = file.read(name);
             let _ = file.read_row(name, 0);
         }
     }
-    let _ = trm::Model::from_bytes(data, &trm::LoadOptions::default());
+    let _ = trm::Model::from_bytes(data.to_vec(), &trm::LoadOptions::default());
 });
