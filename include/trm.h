@@ -55,7 +55,7 @@ typedef enum trm_truth {
   TRM_TRUTH_YES = 1,
 } trm_truth;
 
-// How a solver works. A field that is 0 or null has its default, so `trm_options options = {sizeof options};` changes nothing.
+// How a solver works. A field that is 0 or null has its default, so `trm_options options = {.size = sizeof options};` changes nothing.
 // Names are those of `trm-run`'s options.
 typedef struct trm_options {
   // `sizeof(trm_options)`: which fields the caller knows.

@@ -1,12 +1,14 @@
 //! How a solver is to be made.
 
 use std::ffi::c_char;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::guard::{Failure, text};
+use crate::error::Error;
 use crate::solver::Solver;
 
-/// How a solver works. A field that is 0 or null has its default, so `trm_options options = {sizeof options};` changes nothing.
+/// How a solver works. A field that is 0 or null has its default, so `trm_options options = {.size = sizeof options};` changes nothing.
 /// Names are those of `trm-run`'s options.
 #[repr(C)]
 #[derive(Debug)]
@@ -35,6 +37,11 @@ pub struct trm_options {
     pub time_limit_ms: u32,
 }
 
+/// What an option names; a name that there is not is a wrong argument, whatever it names.
+fn parsed<T: FromStr<Err = Error>>(name: &str) -> Result<T, Failure> {
+    name.parse().map_err(|e: Error| Failure::argument(e.to_string()))
+}
+
 /// The solver as `options` wants it.
 ///
 /// # Safety
@@ -56,19 +63,19 @@ pub(super) unsafe fn apply(options: *const trm_options, mut solver: Solver) -> R
     // SAFETY: as the caller promises.
     let named = |value, name| unsafe { text(value, name) };
     if let Some(device) = named(options.device, "options.device")? {
-        solver = solver.device(device.parse()?);
+        solver = solver.device(parsed(device)?);
     }
     if let Some(folder) = named(options.cache_dir, "options.cache_dir")? {
         solver = solver.cache_dir(folder);
     }
     if let Some(task) = named(options.task, "options.task")? {
-        solver = solver.kind(task.parse()?);
+        solver = solver.kind(parsed(task)?);
     }
     if let Some(dtype) = named(options.dtype, "options.dtype")? {
-        solver = solver.format(dtype.parse()?);
+        solver = solver.format(parsed(dtype)?);
     }
     if let Some(rule) = named(options.halt, "options.halt")? {
-        solver = solver.halt(rule.parse()?);
+        solver = solver.halt(parsed(rule)?);
     }
     if options.halt_threshold != 0.0 {
         solver = solver.halt_threshold(options.halt_threshold);

@@ -1,0 +1,44 @@
+/* Solves a puzzle and shows each refinement step:
+     cargo rustc --release --lib --crate-type cdylib --no-default-features --features capi,gpu
+     cc -std=c99 -Iinclude examples/c/solve.c -Ltarget/release -ltrm -Wl,-rpath,target/release -o solve
+     ./solve models/sudoku-4x4 0000020440102103 */
+
+#include "trm.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool on_step(void *context, const trm_step *step) {
+    (void)context;
+    printf("step %u  halt %.2f  %s\n", (unsigned)step->step, step->halt_probability, step->answer);
+    return true; /* false stops */
+}
+
+static int failed(void) {
+    fprintf(stderr, "error: %s\n", trm_error());
+    return 2;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) {
+        fprintf(stderr, "usage: %s MODEL PUZZLE\n", argv[0]);
+        return 2;
+    }
+    trm_options options = {.size = sizeof options}; /* everything by default */
+    trm_solver solver;
+    if (trm_solver_open(argv[1], &options, &solver) != TRM_STATUS_OK)
+        return failed();
+
+    trm_answer answer;
+    if (trm_solver_solve(solver, argv[2], strlen(argv[2]), 0, on_step, NULL, &answer) != TRM_STATUS_OK)
+        return failed();
+
+    const trm_answer_record *record = trm_answer_read(answer);
+    printf("%s: %s after %u steps, %.1f ms on the %s\n", record->answer,
+           record->valid == TRM_TRUTH_YES ? "valid" : record->why ? record->why : "cannot be checked",
+           (unsigned)record->steps, record->milliseconds, record->device);
+    int code = record->valid == TRM_TRUTH_NO;
+    trm_answer_free(answer);
+    trm_solver_free(solver);
+    return code;
+}
