@@ -1,6 +1,6 @@
 //! The C ABI (feature `capi`): what Kotlin, Swift and C call. `include/trm.h` is made from this file, comments included.
 //!
-//! Handles are looked up in tables and never used as addresses ([`handles`]); what guards an entry point is in [`guard`].
+//! Handles are looked up in tables and never used as addresses (`handles`); what guards an entry point is in `guard`.
 #![allow(unsafe_code, reason = "pointers come from C")]
 #![allow(non_camel_case_types, reason = "the names of C")]
 
