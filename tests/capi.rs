@@ -112,7 +112,8 @@ fn the_example_solves() {
 }
 
 /// Checked once as it is and once with each byte that is read or written looked at. `TRM_REQUIRE_VALGRIND=1` makes the absence of
-/// valgrind a failure.
+/// valgrind a failure. Valgrind runs one thread at a time: without its fair scheduler, threads that wait for work can keep the
+/// one that has it from running for ever. `timeout` makes whatever hangs all the same a failure, with what it printed.
 #[test]
 fn misuse_is_an_error_code_and_touches_no_memory_but_its_own() {
     let program = compiled("tests/capi/misuse.c");
@@ -125,9 +126,15 @@ fn misuse_is_an_error_code_and_touches_no_memory_but_its_own() {
     let valgrind = |program: &Path, arg: &str| {
         // Tables that live as long as the process are no leak, though nothing but their middle is pointed at.
         let leaks = "--leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite";
-        let mut command = Command::new("valgrind");
+        let mut command = Command::new("timeout");
         command
-            .args(["--quiet", "--error-exitcode=99"])
+            .args([
+                "600",
+                "valgrind",
+                "--quiet",
+                "--error-exitcode=99",
+                "--fair-sched=yes",
+            ])
             .args(leaks.split(' '));
         command.arg(program).arg(arg);
         command

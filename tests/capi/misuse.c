@@ -336,6 +336,7 @@ static void two_threads(void) {
     trm_options options = {.size = sizeof options};
     options.halt = "never";
     options.max_steps = 2000000000;
+    options.threads = 2;
     trm_solver solver = open_with(&options);
     endless one = {0}, two = {0};
     pthread_t threads[2];
