@@ -84,11 +84,14 @@ pub(super) fn in_callback<T>(callback: impl FnOnce() -> T) -> T {
 
 /// The text of this thread's last failure. It stays until the next.
 pub(super) fn error_text() -> *const c_char {
-    ERROR.with_borrow(|text| text.as_ptr())
+    ERROR
+        .try_with(|text| text.borrow().as_ptr())
+        .unwrap_or(c"".as_ptr())
 }
 
 fn keep(failure: Failure) -> trm_status {
-    ERROR.set(c_string(failure.text));
+    // A thread that ends has no place for the text any more; what it destroys may still free its handles.
+    let _ = ERROR.try_with(|text| text.replace(c_string(failure.text)));
     failure.status
 }
 
@@ -123,5 +126,37 @@ pub(super) unsafe fn text<'a>(text: *const c_char, name: &str) -> Result<Option<
     match bytes.to_str() {
         Ok(text) => Ok(Some(text)),
         Err(_) => Err(Failure::argument(format!("{name} is not UTF-8"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capi::{trm_error, trm_solver_free};
+
+    #[test]
+    fn a_thread_that_ends_may_still_call() {
+        static FREED: std::sync::Mutex<Option<(trm_status, bool)>> = std::sync::Mutex::new(None);
+        struct Last;
+        impl Drop for Last {
+            fn drop(&mut self) {
+                let status = trm_solver_free(0);
+                *FREED.lock().unwrap() = Some((status, ERROR.try_with(|_| ()).is_err()));
+                assert!(!trm_error().is_null());
+            }
+        }
+        thread_local!(static LAST: Last = const { Last });
+        std::thread::spawn(|| {
+            // What is made first is destroyed last.
+            LAST.with(|_| ());
+            trm_solver_free(0);
+        })
+        .join()
+        .unwrap();
+        assert_eq!(
+            *FREED.lock().unwrap(),
+            Some((trm_status::TRM_STATUS_HANDLE, true)),
+            "the error's place was gone, and the call said what was wrong"
+        );
     }
 }
