@@ -13,10 +13,10 @@ trap 'rm -rf "$scratch"' EXIT
 
 skipped() { echo "skipped: $1; the Swift package was not tested"; exit 0; }
 [ "$(uname -s)" = Linux ] && command -v dpkg apt-get >/dev/null || skipped "this is no Debian"
-[ "$(id -u)" = 0 ] || skipped "unpacking Debian's Swift needs root"
+[ "$(id -u)" = 0 ] && unshare --mount true || skipped "a folder as Debian's root needs root here, and mounts"
 
 # A Debian with Swift in a folder, from the mirror that this machine uses. The folder appears when it is complete.
-if [ ! -e "$root/usr/bin/swift" ]; then
+if [ ! -e "$root/usr" ]; then
     # Swift came with Debian 13; a library that is built on an older one runs there.
     release=trixie
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' | head -n 1)
@@ -42,7 +42,7 @@ if [ ! -e "$root/usr/bin/swift" ]; then
     mknod -m 666 "$root.part/dev/null" c 1 3
     mknod -m 666 "$root.part/dev/urandom" c 1 9
     mkdir -p "$root.part"/{trm,library,build}
-    mv "$root.part" "$root"
+    mv -T "$root.part" "$root"
 fi
 
 cargo rustc --lib --crate-type cdylib --profile app --no-default-features --features capi,gpu
@@ -65,4 +65,5 @@ inside() { # COMMAND...
 }
 package=(--package-path /trm/ios --scratch-path /build/swift --disable-sandbox -Xlinker -L/library)
 inside swift-build "${package[@]}" -Xswiftc -warnings-as-errors --build-tests
-inside swift-test "${package[@]}" --skip-build "$@"
+# Many of the tests are of what would go on for days if it did not stop.
+inside timeout 900 swift-test "${package[@]}" --skip-build --disable-swift-testing "$@"

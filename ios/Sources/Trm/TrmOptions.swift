@@ -85,12 +85,13 @@ extension TrmOptions {
         func count(_ value: Int?, _ name: String) throws -> UInt32 {
             guard let value else { return 0 }
             guard value > 0, let count = UInt32(exactly: value) else {
-                throw TrmError.option("\(name) is \(value): give 1 or more, or nil")
+                throw TrmError.option("\(name) is \(value): give a number from 1 to \(UInt32.max), or nil")
             }
             return count
         }
-        if let haltThreshold, !(0 < haltThreshold && haltThreshold < 1) {
-            throw TrmError.option("haltThreshold is \(haltThreshold): give a probability between 0 and 1")
+        let haltThreshold = haltThreshold.map { Float($0) }
+        guard haltThreshold != 0 else {
+            throw TrmError.option("haltThreshold is 0: give a probability above it, or nil")
         }
         var options = trm_options()
         options.size = MemoryLayout<trm_options>.size
@@ -99,11 +100,12 @@ extension TrmOptions {
         options.task = text(kind?.rawValue)
         options.dtype = text(format?.rawValue)
         options.halt = text(halt.rawValue)
-        options.halt_threshold = Float(haltThreshold ?? 0)
+        options.halt_threshold = haltThreshold ?? 0
         options.threads = try count(threads, "threads")
         options.min_steps = try count(minSteps, "minSteps")
         options.max_steps = try count(maxSteps, "maxSteps")
-        options.time_limit_ms = try count(timeLimit.map { Int(clamping: Int64($0 / .milliseconds(1))) }, "timeLimit in ms")
+        let milliseconds = timeLimit.map { Int(exactly: ($0 / .milliseconds(1)).rounded(.up)) ?? .max }
+        options.time_limit_ms = try count(milliseconds, "timeLimit in ms")
         return try body(&options)
     }
 }

@@ -1,5 +1,4 @@
 import CTrm
-import Dispatch
 import Foundation
 
 /// A model, ready to solve puzzles.
@@ -11,7 +10,7 @@ import Foundation
 /// ```
 ///
 /// Use it from anywhere, as often at once as you like: it computes on threads of its own, never on the main thread or on those of Swift
-/// concurrency. Puzzles that are solved at once take turns, step by step, and each waits in a thread; of many puzzles, give it a few at a time.
+/// concurrency. Puzzles that are solved at once take turns, step by step, and each has a thread; of many puzzles, give it a few at a time.
 public final class TrmSolver: Sendable {
     /// A number that the library never uses twice: once freed, it is known to be.
     private let handle: trm_solver
@@ -39,12 +38,15 @@ public final class TrmSolver: Sendable {
     ///   - options: How to solve.
     /// - Throws: ``TrmError``: what is wrong with the bytes or with an option.
     public convenience init(model bytes: Data, options: TrmOptions = TrmOptions()) throws {
-        // An NSData keeps its bytes in their place, which a Data does not promise.
-        let lent = bytes as NSData
+        // An NSData keeps its bytes in their place, which a Data does not promise. Apple's systems do not copy here, Linux does.
+        try self.init(lent: bytes as NSData, options: options)
+    }
+
+    convenience init(lent bytes: NSData, options: TrmOptions = TrmOptions()) throws {
         try self.init(options) { options, handle in
             let release: trm_release = { Unmanaged<NSData>.fromOpaque($0!).release() }
-            let context = Unmanaged.passRetained(lent).toOpaque()
-            return trm_solver_from_bytes(lent.bytes, lent.length, release, context, options, &handle)
+            let context = Unmanaged.passRetained(bytes).toOpaque()
+            return trm_solver_from_bytes(bytes.bytes, bytes.length, release, context, options, &handle)
         }
     }
 
@@ -74,15 +76,10 @@ public final class TrmSolver: Sendable {
     ///
     /// - Throws: ``TrmError``.
     public func device() async throws -> String {
-        try await withCheckedThrowingContinuation { continuation in
-            Self.threads.async {
-                continuation.resume(
-                    with: Result {
-                        var device: UnsafePointer<CChar>?
-                        try check(trm_solver_device(self.handle, &device))
-                        return String(cString: device!)
-                    })
-            }
+        try await onThread {
+            var device: UnsafePointer<CChar>?
+            try check(trm_solver_device(self.handle, &device))
+            return String(cString: device!)
         }
     }
 
@@ -97,11 +94,7 @@ public final class TrmSolver: Sendable {
         let stop = try StopToken()
         do {
             return try await withTaskCancellationHandler {
-                try await withCheckedThrowingContinuation { continuation in
-                    Self.threads.async {
-                        continuation.resume(with: Result { try self.run(puzzle, stop, onStep: nil) })
-                    }
-                }
+                try await onThread { try self.run(puzzle, stop, onStep: nil) }
             } onCancel: {
                 stop.stop()
             }
@@ -133,7 +126,7 @@ public final class TrmSolver: Sendable {
                 return stream.finish(throwing: error)
             }
             stream.onTermination = { _ in stop.stop() }
-            Self.threads.async {
+            startThread {
                 do {
                     // The last step waits for its answer, which follows at once.
                     var last: Step?
@@ -150,11 +143,8 @@ public final class TrmSolver: Sendable {
         }
     }
 
-    /// Where puzzles are solved. The library takes minutes of a thread at worst, and those of Swift concurrency are few.
-    private static let threads = DispatchQueue(label: "trm", qos: .userInitiated, attributes: .concurrent)
-
     /// Solves a puzzle on this thread.
-    private func run(_ puzzle: String, _ stop: StopToken, onStep: ((Step, _ isLast: Bool) -> Void)?) throws -> Answer {
+    func run(_ puzzle: String, _ stop: StopToken, onStep: ((Step, _ isLast: Bool) -> Void)?) throws -> Answer {
         var handle: trm_answer = 0
         var puzzle = puzzle
         let status = puzzle.withUTF8 { utf8 in
@@ -172,6 +162,23 @@ public final class TrmSolver: Sendable {
     }
 }
 
+/// Runs `work` on a thread of its own: it may take minutes, and the threads of Swift concurrency and of Dispatch are few.
+private func startThread(_ work: @escaping @Sendable () -> Void) {
+    let thread = Thread(block: work)
+    thread.name = "trm"
+    thread.qualityOfService = .userInitiated
+    // What Rust gives its threads; Apple's systems give a quarter of it.
+    thread.stackSize = 2 << 20
+    thread.start()
+}
+
+/// What `work` returns, which runs on a thread of its own.
+private func onThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+        startThread { continuation.resume(with: Result(catching: work)) }
+    }
+}
+
 /// Calls the closure that `context` points to, which says no more: a token stops.
 private let callOnStep: trm_on_step = { context, step in
     let onStep = context!.assumingMemoryBound(to: ((Step, Bool) -> Void)?.self).pointee
@@ -180,7 +187,7 @@ private let callOnStep: trm_on_step = { context, step in
 }
 
 /// Stops what solves with it.
-private final class StopToken: Sendable {
+final class StopToken: Sendable {
     let handle: trm_cancel
 
     init() throws {

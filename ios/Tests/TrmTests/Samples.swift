@@ -1,24 +1,35 @@
 import Foundation
+import Trm
 
 /// A model of the repository and a puzzle for it.
-struct Sample {
+struct Sample: Sendable {
+    /// The model.
     let file: URL
     let puzzle: String
-    let answer: String
 
-    init(_ name: String, _ puzzle: String, _ answer: String) {
+    fileprivate init(_ name: String, _ puzzle: String) {
         // ios/Tests/TrmTests/Samples.swift
-        var repository = URL(fileURLWithPath: #filePath)
-        for _ in 0..<4 { repository.deleteLastPathComponent() }
+        let repository = (0..<4).reduce(URL(fileURLWithPath: #filePath)) { url, _ in url.deletingLastPathComponent() }
         file = repository.appendingPathComponent("models/\(name)/model.safetensors")
         self.puzzle = puzzle
-        self.answer = answer
     }
-}
 
-enum Samples {
+    static let sudoku4 = Sample("sudoku-4x4", "..3......4...2.4")
     static let sudoku9 = Sample(
-        "sudoku-9x9",
-        "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79",
-        "534678912672195348198342567859761423426853791713924856961537284287419635345286179")
+        "sudoku-9x9", ".76...4.8......63...94...5....19..466.8243.154.3.....9..5.6.9..86..21......3...6.")
+    static let maze = Sample(
+        "maze-10x10",
+        " #    #   ## # #       #     # #    #    #  #    #     # #   #  #    # ##  ##       ## G##  #S  #  #")
+    /// What sudoku9 has as its only solution.
+    static let sudoku9Solution =
+        "376512498541789632289436157752198346698243715413675289135867924864921573927354861"
+
+    /// A solver on the CPU that would take days for a puzzle.
+    func endless() throws -> TrmSolver {
+        var options = TrmOptions()
+        options.device = .cpu
+        options.halt = .never
+        options.maxSteps = 1_000_000_000
+        return try TrmSolver(model: file, options: options)
+    }
 }
