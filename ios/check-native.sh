@@ -39,7 +39,7 @@ check() { # TARGET FEATURES PLATFORM
 
     # Only what the functions reach, without names: what an app gains.
     # shellcheck disable=SC2046 # one word a function
-    "$lld" -flavor darwin -arch arm64 -platform_version "$3" 16.0 16.0 -dylib -dead_strip -x -undefined dynamic_lookup \
+    "$lld" -flavor darwin -arch arm64 -platform_version "${3/simulator/-simulator}" 16.0 16.0 -dylib -dead_strip -x -undefined dynamic_lookup \
         -exported_symbols_list "$scratch/functions" $(sed 's/^/-u /' "$scratch/functions") "$library" -o "$scratch/linked"
     echo "$1, $2: the library $(stat -c %s "$library") bytes, in an app $(stat -c %s "$scratch/linked")"
 
