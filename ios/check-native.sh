@@ -7,7 +7,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 fail() { echo "failed: $1" >&2; exit 1; }
 
-if ! command -v llvm-nm llvm-objdump >/dev/null; then
+if ! command -v llvm-nm >/dev/null || ! command -v llvm-objdump >/dev/null; then
     { apt-get update && apt-get install -y --no-install-recommends llvm; } >&2 || { echo "skipped: Debian's llvm cannot be had"; exit 0; }
 fi
 lld=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/rust-lld

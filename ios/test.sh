@@ -12,7 +12,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 skipped() { echo "skipped: $1; the Swift package was not tested"; exit 0; }
-[ "$(uname -s)" = Linux ] && command -v dpkg apt-get >/dev/null || skipped "this is no Debian"
+[ "$(uname -s)" = Linux ] && command -v dpkg >/dev/null && command -v apt-get >/dev/null || skipped "this is no Debian"
 [ "$(id -u)" = 0 ] && unshare --mount true || skipped "a folder as Debian's root needs root here, and mounts"
 
 # A Debian with Swift in a folder, from the mirror that this machine uses. The folder appears when it is complete.
