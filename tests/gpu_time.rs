@@ -5,7 +5,7 @@
 mod common;
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{full_size, gpu};
 use trm::Solver;
@@ -16,7 +16,8 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// Once all puzzles have ended, what was started ahead of the host's knowledge costs next to nothing.
+/// Once all puzzles have ended, what was started ahead of the host's knowledge costs next to nothing: a hundredth of the work where that takes long,
+/// and on a fast card what launching kernels without workgroups does (2 microseconds each on an H200).
 #[test]
 fn steps_after_the_last_halt_are_free() {
     let _alone = alone();
@@ -59,7 +60,11 @@ fn steps_after_the_last_halt_are_free() {
     let (idle, records) = idle.unwrap();
     assert!(records.iter().all(Vec::is_empty));
     eprintln!("4 steps {full:?}, 4 steps of nobody {idle:?}");
-    assert!(idle * 100 < full, "{idle:?} of {full:?}");
+    let launches = Duration::from_micros(5) * (4 * plan.step().len()) as u32;
+    assert!(
+        idle < launches.max(full / 100),
+        "{idle:?} of {full:?}, {launches:?} for launches"
+    );
 }
 
 /// What a step costs the host: full size, all passes, nobody live, so that the device has nothing to do. And once steps have been
@@ -81,7 +86,7 @@ fn starting_a_step_is_cheap_and_makes_nothing() {
     };
     (0..3).for_each(|_| ahead.start(&rule).unwrap());
     let made = gpu.resources_made();
-    let mut least = std::time::Duration::MAX;
+    let mut least = Duration::MAX;
     for _ in 0..20 {
         assert!(ahead.finish().unwrap().is_empty());
         let start = Instant::now();
@@ -89,6 +94,6 @@ fn starting_a_step_is_cheap_and_makes_nothing() {
         least = least.min(start.elapsed());
     }
     eprintln!("starting a step of 126 dispatches takes the host {least:?}");
-    assert!(least < std::time::Duration::from_millis(1), "{least:?}");
+    assert!(least < Duration::from_millis(1), "{least:?}");
     assert_eq!(gpu.resources_made(), made);
 }
