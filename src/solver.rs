@@ -371,8 +371,11 @@ impl Solver {
         })
     }
 
-    /// `identifiers.json` beside the model, unless others were given.
-    fn known_identifiers(&self) -> Result<Option<Identifiers>> {
+    /// The names of an ARC checkpoint's puzzles: those given, or `identifiers.json` beside the model, if there is one.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn known_identifiers(&self) -> Result<Option<Identifiers>> {
         if self.identifiers.is_some() {
             return Ok(self.identifiers.clone());
         }

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use super::Form;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The names of a puzzle embedding's rows, from the `identifiers.json` that ARC training writes.
@@ -64,6 +65,32 @@ impl Identifiers {
         Ok(self.rows()?.get(task).map(|row| row.row))
     }
 
+    /// Every form in which training showed these tasks, and its row: the task's own first, the others in the order of the file. A task
+    /// that training did not show is not in the map. The file is read once more.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find); or a form of one of the tasks is none.
+    pub fn forms<'t>(
+        &self,
+        tasks: impl IntoIterator<Item = &'t str>,
+    ) -> Result<BTreeMap<&'t str, Vec<(Form, u32)>>> {
+        let mut found: BTreeMap<&str, Vec<(Form, u32)>> =
+            tasks.into_iter().map(|task| (task, Vec::new())).collect();
+        scan(&self.path, &mut |name, row| {
+            let (task, form) = name.split_once(SEPARATOR).unwrap_or((name, ""));
+            let Some(forms) = found.get_mut(task) else {
+                return Ok(());
+            };
+            match form {
+                "" => forms.insert(0, (Form::PLAIN, row)),
+                form => forms.push((form.parse().map_err(|e: Error| e.at(format!("row {row}")))?, row)),
+            }
+            Ok(())
+        })?;
+        found.retain(|_, forms| !forms.is_empty());
+        Ok(found)
+    }
+
     /// The number of tasks, augmentations not counted.
     ///
     /// # Errors
@@ -76,14 +103,18 @@ impl Identifiers {
         match self.rows.get() {
             Some(rows) => Ok(rows),
             None => {
-                let rows = scan(&self.path)?;
-                Ok(self.rows.get_or_init(|| rows))
+                let mut tasks = Tasks::default();
+                scan(&self.path, &mut |name, row| tasks.keep(name, row))?;
+                Ok(self.rows.get_or_init(|| tasks.rows))
             }
         }
     }
 }
 
-fn scan(path: &Path) -> Result<Rows> {
+/// What a name and its row are handed to.
+type Keep<'k> = dyn FnMut(&str, u32) -> Result<()> + 'k;
+
+fn scan(path: &Path, keep: &mut Keep) -> Result<()> {
     let file = File::open(path).map_err(|e| Error::io(path.display(), e))?;
     let size = file.metadata().map_err(|e| Error::io(path.display(), e))?.len();
     if size > MAX_BYTES {
@@ -91,32 +122,31 @@ fn scan(path: &Path) -> Result<Rows> {
         return Err(Error::checkpoint(message).at(path.display()));
     }
     let reader = BufReader::with_capacity(64 << 10, file.take(MAX_BYTES));
-    read(reader).map_err(|e| e.at(path.display()))
+    read(reader, keep).map_err(|e| e.at(path.display()))
 }
 
-fn read(reader: impl BufRead) -> Result<Rows> {
+fn read(reader: impl BufRead, keep: &mut Keep) -> Result<()> {
     let mut json = Scanner {
         reader,
         name: Vec::new(),
     };
-    let mut tasks = Tasks::default();
     match json.take()? {
-        Some(b'[') => list(&mut json, &mut tasks)?,
-        Some(b'{') => object(&mut json, &mut tasks)?,
+        Some(b'[') => list(&mut json, keep)?,
+        Some(b'{') => object(&mut json, keep)?,
         _ => return Err(damaged("expected a list of names")),
     }
     match json.take()? {
-        None => Ok(tasks.rows),
+        None => Ok(()),
         Some(_) => Err(damaged("something follows the end of the list")),
     }
 }
 
-fn list(json: &mut Scanner<impl BufRead>, tasks: &mut Tasks) -> Result<()> {
+fn list(json: &mut Scanner<impl BufRead>, keep: &mut Keep) -> Result<()> {
     if json.skip(b']')? {
         return Ok(());
     }
     for row in 0.. {
-        tasks.keep(&json.name()?, row)?;
+        keep(&json.name()?, row)?;
         if !json.more(b']')? {
             break;
         }
@@ -124,7 +154,7 @@ fn list(json: &mut Scanner<impl BufRead>, tasks: &mut Tasks) -> Result<()> {
     Ok(())
 }
 
-fn object(json: &mut Scanner<impl BufRead>, tasks: &mut Tasks) -> Result<()> {
+fn object(json: &mut Scanner<impl BufRead>, keep: &mut Keep) -> Result<()> {
     if json.skip(b'}')? {
         return Ok(());
     }
@@ -133,7 +163,7 @@ fn object(json: &mut Scanner<impl BufRead>, tasks: &mut Tasks) -> Result<()> {
         if !json.skip(b':')? {
             return Err(damaged("expected : after a name"));
         }
-        tasks.keep(&name, json.row()?)?;
+        keep(&name, json.row()?)?;
         if !json.more(b'}')? {
             return Ok(());
         }

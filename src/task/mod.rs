@@ -21,7 +21,7 @@ mod sudoku;
 mod text;
 mod tokens;
 
-pub use arc::ArcGrid;
+pub use arc::{ArcGrid, Candidate, Form, Votes, crop};
 pub use identifiers::Identifiers;
 pub use kind::{TaskKind, detect};
 pub use maze::Maze;

@@ -1,5 +1,11 @@
 //! ARC: grids of ten colours on a square canvas.
 
+mod form;
+mod votes;
+
+pub use form::Form;
+pub use votes::{Candidate, Votes};
+
 use super::common::{id_of, puzzle_row, shown, side, wrong_form};
 use super::puzzle::MAX_CELLS;
 use super::{Content, Id, Identifiers, Problem, Puzzle, Space, Task, Verdict};
@@ -181,8 +187,9 @@ fn colour(value: i64, r: usize, c: usize) -> Result<u32> {
         })
 }
 
-/// The largest top left rectangle made of colours only; of several the one with the fewest rows, as published.
-fn crop(tokens: &[u32], n: usize) -> Vec<Vec<i64>> {
+/// The largest top left rectangle of a canvas of n x n tokens that is made of colours only; of several the one with the fewest rows, as
+/// published.
+pub fn crop(tokens: &[u32], n: usize) -> Vec<Vec<i64>> {
     let is_colour = |token: &u32| (BLACK..BLACK + COLOURS).contains(token);
     let (mut width, mut best) = (n, (0, 0));
     for (r, line) in tokens.chunks_exact(n.max(1)).enumerate() {
