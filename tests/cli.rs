@@ -4,6 +4,8 @@
 #[path = "cli/harness.rs"]
 mod harness;
 
+#[path = "cli/arc.rs"]
+mod arc;
 #[path = "cli/commands.rs"]
 mod commands;
 #[path = "cli/compare.rs"]
@@ -14,5 +16,7 @@ mod eval;
 mod input;
 #[path = "cli/solve.rs"]
 mod solve;
+#[path = "cli/streams.rs"]
+mod streams;
 #[path = "cli/terminal.rs"]
 mod terminal;

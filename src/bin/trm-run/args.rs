@@ -36,12 +36,13 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "Puzzles:
   One document (JSON, or the plain text of one puzzle), a JSON list, or a stream with one puzzle a line: JSON objects,
   or CSV with the header `puzzle,solution` or `maze,solution`. A Sudoku's blank is 0 or `.`; a maze has rows of `# SGo`.
+  Of a folder: its files *.json, *.ndjson, *.jsonl, *.csv, *.txt and *__inputs.npy, by name.
 
 Exit codes:
   0  everything ran, and every answer that can be verified verifies
   1  an answer does not verify, or a record of a longer input could not be read or run
   2  nothing could be run
-  130  stopped by Ctrl-C, after the summary
+  130  stopped by Ctrl-C, after the summary. Puzzles at work end first, for 3 seconds at most; a second Ctrl-C stops them too
 
 Environment:
   TRM_MODEL, TRM_DEVICE  defaults of --model and --device
@@ -88,6 +89,19 @@ pub(crate) enum Command {
   trm-run eval sudoku-9x9 --data test.csv --compare f32
       What f16, bf16 and int8 change; with --dtype int8, int8 alone.")]
     Eval(EvalArgs),
+    /// Evaluates ARC as published: all forms of a task vote, two attempts are handed in.
+    #[command(
+        after_help = "A checkpoint knows the tasks of its training by name, each in many forms: turned or mirrored, and with other colours. Every form of a
+test input is answered, by as many steps as the model was trained for unless --halt is given, and cut to the grid; the answers are brought back, equal
+ones pooled, and ranked by their number, then by the mean halting probability.
+
+Examples:
+  trm-run arc arc-agi_evaluation_challenges.json --model runs/arc --solutions arc-agi_evaluation_solutions.json -o submission.json
+  trm-run arc tasks/ --model runs/arc --augment 50 -o submission.json
+  trm-run arc challenges.json --predictions step_*_all_preds.* --identifiers identifiers.json -o submission.json
+      What an evaluation of the training code has stored votes, without a model."
+    )]
+    Arc(ArcArgs),
     /// Raw access: states, logits and halting values after each step, from given tokens and states.
     #[command(
         after_help = "Reads  inputs [B,S] i32; puzzle_identifiers [B] i32 (absent: 0); optionally the states before the first step, f32 [B,L,D]:
@@ -226,12 +240,15 @@ impl Shared {
 /// Options of solving.
 #[derive(Debug, Args)]
 pub(crate) struct SolveArgs {
-    /// Puzzle files, or `-` for standard input.
+    /// Puzzle files, folders of them, or `-` for standard input.
     #[arg(value_name = "PUZZLE")]
     pub(crate) puzzles: Vec<PathBuf>,
     /// With --json: a line for every refinement step too.
     #[arg(long)]
     pub(crate) steps: bool,
+    /// Puts answers out as puzzles end, not in the order of the input; `id` tells which is which.
+    #[arg(long)]
+    pub(crate) unordered: bool,
 }
 
 /// Options of `inspect`.
@@ -268,7 +285,7 @@ pub(crate) struct EvalArgs {
     /// The model (or --model).
     #[arg(value_name = "MODEL")]
     pub(crate) subject: Option<PathBuf>,
-    /// Puzzles with solutions: CSV, NDJSON, JSON, or NAME__inputs.npy with NAME__labels.npy beside it.
+    /// Puzzles with solutions: CSV, NDJSON, JSON, or NAME__inputs.npy with NAME__labels.npy beside it; or folders of them.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub(crate) data: Vec<PathBuf>,
     /// Only the first N puzzles of each file.
@@ -278,6 +295,29 @@ pub(crate) struct EvalArgs {
     /// accuracy, halting, answers, and the cosine of the states after each step.
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
     pub(crate) compare: Option<Format>,
+}
+
+/// Options of `arc`.
+#[derive(Debug, Args)]
+pub(crate) struct ArcArgs {
+    /// ARC tasks: the contest's file of many, or files or folders of one each.
+    #[arg(value_name = "TASKS", required = true)]
+    pub(crate) tasks: Vec<PathBuf>,
+    /// At most N forms of each task, its own first [default: all that the checkpoint knows; 1 if it does not tell tasks apart].
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1 << 20))]
+    pub(crate) augment: Option<usize>,
+    /// The names of the puzzle embedding's rows [default: identifiers.json beside the model].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identifiers: Option<PathBuf>,
+    /// The right answers, as the contest publishes them; `output` in the tasks counts too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) solutions: Option<PathBuf>,
+    /// Predictions that the training code's evaluation has stored, in place of a model.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) predictions: Vec<PathBuf>,
+    /// The file to write, in the contest's format.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
 }
 
 /// Options of `trace`.

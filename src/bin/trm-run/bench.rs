@@ -17,7 +17,7 @@ const LEAST: usize = 5;
 const MOST: usize = 10_000;
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared, args: &BenchArgs, cancel: CancelToken) -> Result<Done, Failure> {
+pub(crate) fn run(shared: &Shared, args: &BenchArgs, cancel: &CancelToken) -> Result<Done, Failure> {
     let path = named(&args.subject, shared)?;
     let start = Instant::now();
     let solver = solver(open(path, shared)?, shared)?;

@@ -3,36 +3,37 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use trm::{Answer, CancelToken, HaltRule};
+use trm::{Answer, HaltRule};
 
 use crate::args::{EvalArgs, Shared};
 use crate::compare::Comparison;
 use crate::input::{Intake, Item};
+use crate::interrupt::Interrupt;
 use crate::marks::{Marks, Ready};
 use crate::models::{self, Opened, named, open, shown, solver};
 use crate::output::{Done, Failure, print};
 use crate::stream::{self, Desk, Work};
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared, args: &EvalArgs, cancel: CancelToken) -> Result<Done, Failure> {
+pub(crate) fn run(shared: &Shared, args: &EvalArgs, interrupt: &Interrupt) -> Result<Done, Failure> {
     let path = named(&args.subject, shared)?;
     let rule = models::rule(shared).unwrap_or(HaltRule::Head);
     let solver = solver(open(path, shared)?, shared)?
         .halt(rule)
-        .cancel_token(cancel.clone());
+        .cancel_token(interrupt.now.clone());
     let model = Rc::new(Opened::new(&shown(path), solver, shared)?);
     let mut comparison = args
         .compare
         .map(|baseline| Comparison::of_formats(&model, baseline, shared))
         .transpose()?;
     let mut intake = Intake::start(args.data.clone(), args.limit);
-    let mut marks = Marks::new(shared, model.clone(), rule, args.data.len());
+    let mut marks = Marks::new(shared, model.clone(), rule);
     let batch = models::batch(shared);
     let interrupted = match &mut comparison {
-        Some(comparison) => comparison.run(&mut marks, &mut intake, batch, &cancel)?,
+        Some(comparison) => comparison.run(&mut marks, &mut intake, batch, &interrupt.asked)?,
         None => {
             let mut eval = Eval::new(&mut marks, model);
-            stream::run(&mut eval, &mut intake, batch, &cancel)?
+            stream::run(&mut eval, &mut intake, batch, interrupt)?
         }
     };
     marks.close(&args.data, interrupted)?;

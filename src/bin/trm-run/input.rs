@@ -66,21 +66,30 @@ pub(crate) struct Intake {
 impl Intake {
     /// Starts reading; at most `limit` records of each file.
     pub(crate) fn start(paths: Vec<PathBuf>, limit: Option<usize>) -> Intake {
+        Intake::read(limit, move |reader| {
+            paths.iter().try_for_each(|path| reader.path(path));
+        })
+    }
+
+    /// Takes records from a program.
+    pub(crate) fn feed(puzzles: impl Iterator<Item = Puzzle> + Send + 'static) -> Intake {
+        Intake::read(None, move |reader| {
+            let name: Arc<str> = "".into();
+            let mut puzzles = puzzles;
+            puzzles.try_for_each(|puzzle| reader.send(&name, None, None, Ok(Body::Puzzle(puzzle))));
+        })
+    }
+
+    /// The thread ends with the input, or when nobody receives any more; it may wait for standard input for ever.
+    fn read(limit: Option<usize>, work: impl FnOnce(&mut Reader) + Send + 'static) -> Intake {
         let (sender, receiver) = sync_channel(AHEAD);
-        // The thread ends with the input, or when nobody receives any more; it may wait for standard input for ever.
         std::thread::spawn(move || {
-            let mut reader = Reader {
+            work(&mut Reader {
                 sender,
                 next: 0,
                 file_number: 0,
                 limit: limit.unwrap_or(usize::MAX),
-            };
-            for path in &paths {
-                if reader.file(path).is_none() {
-                    break;
-                }
-                reader.file_number += 1;
-            }
+            });
         });
         Intake {
             receiver,
@@ -141,16 +150,57 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads one input; `None` when nobody wants more.
+    /// Reads what the user named; `None` when nobody wants more.
+    fn path(&mut self, path: &Path) -> Option<()> {
+        if path.as_os_str() != "-" && path.is_dir() {
+            return self.folder(path);
+        }
+        self.file(path)
+    }
+
+    /// The files of puzzles in a folder, by name.
+    fn folder(&mut self, path: &Path) -> Option<()> {
+        let name = path.display().to_string();
+        let files = std::fs::read_dir(path)
+            .and_then(|entries| {
+                entries
+                    .map(|entry| Ok(entry?.path()))
+                    .collect::<io::Result<Vec<_>>>()
+            })
+            .map_err(|e| Error::io(&name, e))
+            .map(|all| all.into_iter().filter(|path| holds_puzzles(path)).collect())
+            .and_then(|files: Vec<_>| match files.is_empty() {
+                true => {
+                    let message = format!("no file in it ends in {}", ENDS.join(", "));
+                    Err(Error::new(ErrorKind::Puzzle, message).at(&name))
+                }
+                false => Ok(files),
+            });
+        match files {
+            Ok(mut files) => {
+                files.sort();
+                files.iter().try_for_each(|path| self.file(path))
+            }
+            Err(e) => {
+                self.unreadable(&name.into(), e)?;
+                self.file_number += 1;
+                Some(())
+            }
+        }
+    }
+
     fn file(&mut self, path: &Path) -> Option<()> {
+        self.open(path)?;
+        self.file_number += 1;
+        Some(())
+    }
+
+    fn open(&mut self, path: &Path) -> Option<()> {
         if path.as_os_str() == "-" {
             return self.records(&"standard input".into(), io::stdin());
         }
         let name: Arc<str> = path.display().to_string().into();
         match File::open(path) {
-            _ if path.is_dir() => {
-                self.unreadable(&name, Error::io(&name, io::ErrorKind::IsADirectory.into()))
-            }
             Err(e) => self.unreadable(&name, Error::io(&name, e)),
             Ok(file) if path.extension().is_some_and(|e| e == "npy") => self.rows(&name, path, file),
             Ok(file) => self.records(&name, file),
@@ -231,6 +281,14 @@ impl Reader {
             })
             .ok()
     }
+}
+
+/// The ends of the names of a folder's files that are read.
+const ENDS: [&str; 6] = [".json", ".ndjson", ".jsonl", ".csv", ".txt", "__inputs.npy"];
+
+fn holds_puzzles(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.is_file() && ENDS.iter().any(|end| name.ends_with(end))
 }
 
 /// An error of a record that was read, with its place.

@@ -2,6 +2,7 @@
 
 #![deny(missing_docs)]
 
+mod arc;
 mod args;
 mod bench;
 mod check;
@@ -12,6 +13,7 @@ mod differences;
 mod eval;
 mod input;
 mod inspect;
+mod interrupt;
 mod live;
 mod logger;
 mod marks;
@@ -28,9 +30,9 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use trm::CancelToken;
 
 use args::{Cli, Command};
+use interrupt::Interrupt;
 use output::{Done, Failure, say};
 
 fn main() -> ExitCode {
@@ -76,8 +78,9 @@ fn run(cli: Cli) -> Result<Done, Failure> {
         Some(Command::Convert(args)) => return convert::run(&shared, &args),
         Some(Command::Trace(args)) => return trace::run(&shared, &args),
         Some(Command::Check(args)) => return check::run(&shared, &args),
-        Some(Command::Bench(args)) => return bench::run(&shared, &args, cancel_on_interrupt()),
-        Some(Command::Eval(args)) => return eval::run(&shared, &args, cancel_on_interrupt()),
+        Some(Command::Bench(args)) => return bench::run(&shared, &args, &Interrupt::catch().asked),
+        Some(Command::Arc(args)) => return arc::run(&shared, &args, &Interrupt::catch()),
+        Some(Command::Eval(args)) => return eval::run(&shared, &args, &Interrupt::catch()),
         None if solve.puzzles.is_empty() => {
             say(format_args!(
                 "error: no puzzle: give a file, or - for standard input\n"
@@ -86,23 +89,7 @@ fn run(cli: Cli) -> Result<Done, Failure> {
             say(format_args!("\nFor more information, try '--help'."));
             return Ok(Done::Nothing);
         }
-        None => return solve::run(&shared, solve, cancel_on_interrupt()),
+        None => return solve::run(&shared, solve, &Interrupt::catch()),
     }
     Ok(Done::Well)
-}
-
-/// A token that the first Ctrl-C cancels; a second one ends the program at once.
-fn cancel_on_interrupt() -> CancelToken {
-    let token = CancelToken::new();
-    let on_signal = token.clone();
-    let set = ctrlc::set_handler(move || {
-        if on_signal.is_cancelled() {
-            std::process::exit(130);
-        }
-        on_signal.cancel();
-    });
-    if let Err(e) = set {
-        log::debug!("Ctrl-C ends the program without a summary: {e}");
-    }
-    token
 }

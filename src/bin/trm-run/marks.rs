@@ -146,7 +146,6 @@ pub(crate) struct Marks<'a> {
     shared: &'a Shared,
     model: Rc<Opened>,
     rule: HaltRule,
-    several: bool,
     files: BTreeMap<usize, (Arc<str>, Sums)>,
     started: Instant,
     status: Option<StatusLine>,
@@ -156,14 +155,13 @@ pub(crate) struct Marks<'a> {
 }
 
 impl<'a> Marks<'a> {
-    /// No marks yet, of so many files.
-    pub(crate) fn new(shared: &'a Shared, model: Rc<Opened>, rule: HaltRule, files: usize) -> Marks<'a> {
+    /// No marks yet.
+    pub(crate) fn new(shared: &'a Shared, model: Rc<Opened>, rule: HaltRule) -> Marks<'a> {
         let tells = !shared.quiet && std::io::stderr().is_terminal();
         Marks {
             shared,
             model,
             rule,
-            several: files > 1,
             files: BTreeMap::new(),
             started: Instant::now(),
             status: tells.then(StatusLine::default),
@@ -303,7 +301,7 @@ impl<'a> Marks<'a> {
             .values()
             .map(|(name, sums)| (base(name), sums))
             .collect();
-        if self.several {
+        if rows.len() > 1 {
             rows.push(("all", &total));
         }
         let width = rows

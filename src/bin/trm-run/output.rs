@@ -1,8 +1,9 @@
 //! What a command ends with, and the two streams that it writes to.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
+use std::{fmt, fs};
 
 /// How a command that ran has ended: the exit codes 0, 1, 2 and 130.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,17 @@ pub(crate) fn print(line: impl fmt::Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn write_file(path: &Path, text: &str) -> trm::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}.part", std::process::id()));
+    let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, path));
+    written.map_err(|e| {
+        let _ = fs::remove_file(&draft);
+        trm::Error::io(path.display(), e)
+    })
 }
 
 /// A line on a terminal's standard error that is written over again and again.

@@ -1,4 +1,6 @@
-//! Random tokens to measure and to compare with.
+//! Random tokens to measure and to compare with, and forms of ARC tasks.
+
+use trm::task::Form;
 
 /// SplitMix64: the same tokens for the same seed, everywhere.
 pub(crate) struct Random(pub(crate) u64);
@@ -10,6 +12,16 @@ impl Random {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// A form of an ARC task; black stays black, as in the published training.
+    pub(crate) fn form(&mut self) -> Form {
+        let mut colours = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+        for i in (2..colours.len()).rev() {
+            colours.swap(i, 1 + (self.next() % i as u64) as usize);
+        }
+        let turn = (self.next() % 8) as usize;
+        Form::new(turn, colours).unwrap_or(Form::PLAIN)
     }
 
     /// Tokens of a vocabulary, without padding where there is anything else.

@@ -1,4 +1,4 @@
-//! The default action: puzzles in, answers out, in the order of the input.
+//! The default action: puzzles in, answers out, in the order of the input unless told.
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use trm::task::Id;
-use trm::{Answer, CancelToken, Error, PuzzleStep};
+use trm::{Answer, Error, PuzzleStep};
 
 use crate::args::{Shared, SolveArgs};
 use crate::input::{Body, Intake, Item, located};
+use crate::interrupt::Interrupt;
 use crate::live::{Live, Terminal, fits};
 use crate::models::{self, Models, Opened, duration};
 use crate::output::{Done, Failure, StatusLine, print, printable, say};
@@ -21,11 +22,11 @@ use crate::stream::{self, Desk, Work};
 const OUT_OF_ORDER: usize = 1024;
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared, args: SolveArgs, cancel: CancelToken) -> Result<Done, Failure> {
-    let models = Models::new(shared, cancel.clone())?;
+pub(crate) fn run(shared: &Shared, args: SolveArgs, interrupt: &Interrupt) -> Result<Done, Failure> {
+    let models = Models::new(shared, interrupt.now.clone())?;
     let mut intake = Intake::start(args.puzzles, None);
-    let mut solve = Solve::new(shared, args.steps, models);
-    let interrupted = stream::run(&mut solve, &mut intake, models::batch(shared), &cancel)?;
+    let mut solve = Solve::new(shared, args.steps, args.unordered, models);
+    let interrupted = stream::run(&mut solve, &mut intake, models::batch(shared), interrupt)?;
     solve.finish(interrupted)
 }
 
@@ -55,9 +56,11 @@ struct Solve<'a> {
     totals: Totals,
     device: Option<&'static str>,
     first_error: Option<String>,
-    /// Records that have not been put out, in order.
-    places: VecDeque<Place>,
-    /// How many have been put out.
+    /// `--unordered`.
+    unordered: bool,
+    /// Records from the first that has not been put out, in order; those put out before their turn are `None`.
+    places: VecDeque<Option<Place>>,
+    /// How many came before `places`.
     done: usize,
     /// For each work at hand the number of its record.
     works: VecDeque<usize>,
@@ -67,7 +70,7 @@ struct Solve<'a> {
 }
 
 impl<'a> Solve<'a> {
-    fn new(shared: &'a Shared, with_steps: bool, models: Models<'a>) -> Solve<'a> {
+    fn new(shared: &'a Shared, with_steps: bool, unordered: bool, models: Models<'a>) -> Solve<'a> {
         let terminal = Terminal::of_stdout(shared.color);
         let tells = !terminal.there && !shared.quiet && std::io::stderr().is_terminal();
         Solve {
@@ -81,6 +84,7 @@ impl<'a> Solve<'a> {
             totals: Totals::default(),
             device: None,
             first_error: None,
+            unordered,
             places: VecDeque::new(),
             done: 0,
             works: VecDeque::new(),
@@ -124,24 +128,29 @@ impl<'a> Solve<'a> {
         Ok(Work { model, problem, task })
     }
 
-    /// Puts out everything that has ended, up to the first that has not.
-    fn put_out(&mut self) -> Result<(), Failure> {
-        loop {
-            if let Some(place) = self.places.front_mut() {
-                for line in place.steps.drain(..) {
-                    print(line)?;
-                }
+    /// Puts out what may be now that the place at `changed` has changed: everything up to the first that has not ended, or that place alone.
+    fn put_out(&mut self, changed: usize) -> Result<(), Failure> {
+        let at = if self.unordered { changed } else { 0 };
+        while let Some(Some(place)) = self.places.get_mut(at) {
+            for line in place.steps.drain(..) {
+                print(line)?;
             }
-            let Some(place) = self.places.pop_front_if(|place| place.end.is_some()) else {
-                return Ok(());
+            let Some(place) = self.places[at].take_if(|place| place.end.is_some()) else {
+                break;
             };
-            self.done += 1;
+            while self.places.pop_front_if(|place| place.is_none()).is_some() {
+                self.done += 1;
+            }
             match &place.end {
                 Some(Ok(answer)) => self.put_answer(&place, answer)?,
                 Some(Err(error)) => self.put_error(&place, error)?,
                 None => {}
             }
+            if self.unordered {
+                break;
+            }
         }
+        Ok(())
     }
 
     fn put_answer(&mut self, place: &Place, answer: &Answer) -> Result<(), Failure> {
@@ -298,7 +307,7 @@ impl<'a> Solve<'a> {
     }
 
     fn show(&mut self, index: usize, step: &PuzzleStep) {
-        let Some(place) = self.places.get(index) else {
+        let Some(Some(place)) = self.places.get(index) else {
             return;
         };
         let Some(scene) = &place.scene else { return };
@@ -343,8 +352,8 @@ impl Desk for Solve<'_> {
                 None
             }
         };
-        self.places.push_back(place);
-        self.put_out()?;
+        self.places.push_back(Some(place));
+        self.put_out(self.places.len() - 1)?;
         Ok(work)
     }
 
@@ -359,22 +368,22 @@ impl Desk for Solve<'_> {
         if self.shows() {
             self.show(index, step);
         }
-        if let Some(place) = self.places.get_mut(index)
+        if let Some(Some(place)) = self.places.get_mut(index)
             && self.shared.json
             && self.with_steps
         {
             place.steps.push(report::step(&place.id, step).to_string());
         }
-        self.put_out()
+        self.put_out(index)
     }
 
     fn end(&mut self, work: usize, answer: Answer) -> Result<(), Failure> {
         if let Some(index) = self.index(work)
-            && let Some(place) = self.places.get_mut(index)
+            && let Some(Some(place)) = self.places.get_mut(index)
         {
             place.end = Some(Ok(answer));
+            self.put_out(index)?;
         }
-        self.put_out()?;
         while self.works.front().is_some_and(|number| *number < self.done) {
             self.works.pop_front();
             self.first_work += 1;
@@ -391,7 +400,7 @@ impl Desk for Solve<'_> {
             let speed = puzzles as f64 / self.started.elapsed().as_secs_f64();
             status.show(&format!(
                 "{puzzles} answered, {} at work, {speed:.1} a second",
-                self.places.len()
+                self.places.iter().flatten().count()
             ));
         }
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trm::task::{Problem, Task};
-use trm::{Answer, CancelToken, ErrorKind, PuzzleStep, Session};
+use trm::{Answer, ErrorKind, PuzzleStep, Session};
 
 use crate::input::{Intake, Item, Next};
+use crate::interrupt::Interrupt;
 use crate::models::Opened;
 use crate::output::Failure;
 
@@ -57,24 +58,28 @@ pub(crate) fn run(
     desk: &mut dyn Desk,
     intake: &mut Intake,
     batch: usize,
-    cancel: &CancelToken,
+    interrupt: &Interrupt,
 ) -> Result<bool, Failure> {
     let mut at_work: Option<AtWork> = None;
     let mut waiting: Option<Work> = None;
     let mut started = 0;
     loop {
-        if cancel.is_cancelled() {
+        let unfinished = |w: &AtWork| w.session.unfinished() > 0;
+        let asked = interrupt.asked.is_cancelled();
+        if interrupt.now.is_cancelled() || (asked && !at_work.as_ref().is_some_and(unfinished)) {
             return Ok(true);
         }
         let mut ended = false;
-        while desk.has_room() && at_work.as_ref().is_none_or(|w| w.session.free() > 0) {
+        while !interrupt.asked.is_cancelled()
+            && desk.has_room()
+            && at_work.as_ref().is_none_or(|w| w.session.free() > 0)
+        {
             let idle = at_work.as_ref().is_none_or(|w| w.session.unfinished() == 0);
             let work = match waiting.take() {
                 Some(work) => work,
                 None => match intake.next(if idle { IDLE } else { Duration::ZERO }) {
                     Next::Item(item) => match desk.prepare(*item)? {
                         Some(work) => work,
-                        None if cancel.is_cancelled() => return Ok(true),
                         None => continue,
                     },
                     Next::NotYet => break,

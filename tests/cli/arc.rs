@@ -1,0 +1,248 @@
+//! `arc`: against the published rules, calculated elsewhere (`tests/data/arc/make.py`), and against the library, form by form.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+use trm::task::{Content, Form, Puzzle, TaskKind};
+use trm::{HaltRule, Solver};
+
+use crate::harness::{Run, Scratch, trm};
+
+const CHALLENGES: &str = "tests/data/arc/challenges.json";
+const SOLUTIONS: &str = "tests/data/arc/solutions.json";
+const IDENTIFIERS: &str = "tests/data/arc/identifiers.json";
+
+fn read(path: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The votes of the stored predictions; the submission.
+fn stored(identifiers: &str, scratch: &Scratch) -> (Run, Value) {
+    let output = scratch.path("submission.json");
+    let run = trm(&[
+        "arc",
+        CHALLENGES,
+        "--predictions",
+        "tests/data/arc/predictions.safetensors",
+        "--identifiers",
+        identifiers,
+        "--solutions",
+        SOLUTIONS,
+        "-o",
+        &output,
+        "--json",
+    ])
+    .expect(1);
+    let submission = read(&output);
+    (run, submission)
+}
+
+#[test]
+fn stored_predictions_give_the_published_attempts_and_score() {
+    let expected = read("tests/data/arc/expected.json");
+    let (run, submission) = stored(IDENTIFIERS, &Scratch::new());
+    assert_eq!(submission, expected["submission"]);
+    let summary = run.summary();
+    for (k, share) in expected["pass"].as_object().unwrap() {
+        assert_eq!(summary["pass"][k], *share, "pass@{k}");
+    }
+    assert_eq!(summary["unknown"], 1);
+    assert!(
+        run.err.contains(expected["unknown"].as_str().unwrap()),
+        "{}",
+        run.err
+    );
+    assert!(
+        run.err.contains("2 predictions belong to no test input"),
+        "{}",
+        run.err
+    );
+    assert_eq!(
+        run.records("answer").len(),
+        summary["puzzles"].as_u64().unwrap() as usize
+    );
+
+    // Planted: a quarter turn the wrong way.
+    let scratch = Scratch::new();
+    let turned = std::fs::read_to_string(IDENTIFIERS)
+        .unwrap()
+        .replace("t1|||", "t9|||");
+    let turned = turned.replace("t3|||", "t1|||").replace("t9|||", "t3|||");
+    let (_, wrong) = stored(&scratch.file("identifiers.json", turned), &scratch);
+    assert_ne!(wrong, expected["submission"]);
+}
+
+#[test]
+fn without_identifiers_stored_predictions_mean_nothing() {
+    let output = Scratch::new().path("submission.json");
+    let predictions = "tests/data/arc/predictions.safetensors";
+    let run = trm(&["arc", CHALLENGES, "--predictions", predictions, "-o", &output]).expect(2);
+    assert!(run.err.contains("--identifiers"), "{}", run.err);
+    let run = trm(&["arc", CHALLENGES, "-o", &output]).expect(2);
+    assert!(run.err.contains("no model"), "{}", run.err);
+}
+
+#[test]
+fn a_file_of_something_else_is_told() {
+    let scratch = Scratch::new();
+    let output = scratch.path("submission.json");
+    let model = "models/sudoku-4x4/model.safetensors";
+    let run = trm(&[
+        "arc",
+        CHALLENGES,
+        "--predictions",
+        model,
+        "--identifiers",
+        IDENTIFIERS,
+        "-o",
+        &output,
+    ])
+    .expect(2);
+    assert!(run.err.contains("has no tensor \"inputs\""), "{}", run.err);
+    let run = trm(&[
+        "arc",
+        "examples/puzzles/sudoku-4x4.json",
+        "--model",
+        "sudoku-4x4",
+        "-o",
+        &output,
+    ])
+    .expect(2);
+    assert!(run.err.contains("no ARC task"), "{}", run.err);
+    let solutions = scratch.file("solutions.json", "{\"007bbfb7\": []}");
+    let run = trm(&[
+        "arc",
+        CHALLENGES,
+        "--model",
+        "sudoku-4x4",
+        "--solutions",
+        &solutions,
+        "-o",
+        &output,
+    ])
+    .expect(2);
+    assert!(
+        run.err.contains("0 outputs, the task 1 test inputs"),
+        "{}",
+        run.err
+    );
+    assert!(!std::path::Path::new(&output).exists());
+}
+
+/// An ARC model of random weights on a canvas of 12 x 12, which knows the tasks of the test data.
+fn model(scratch: &Scratch) -> String {
+    const D: usize = 32;
+    let rows = read(IDENTIFIERS).as_array().unwrap().len();
+    let mut seed = 7u64;
+    let mut noise = |count: usize| -> Vec<u8> {
+        let mut value = || {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (seed >> 40) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).flat_map(|_| value().to_le_bytes()).collect()
+    };
+    let block = |name: &str| format!("L_level.layers.0.{name}.weight");
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = [
+        ("H_init".to_string(), vec![D]),
+        ("L_init".into(), vec![D]),
+        ("embed_tokens.embedding_weight".into(), vec![12, D]),
+        ("lm_head.weight".into(), vec![12, D]),
+        ("q_head.weight".into(), vec![2, D]),
+        ("q_head.bias".into(), vec![2]),
+        (block("self_attn.qkv_proj"), vec![3 * D, D]),
+        (block("self_attn.o_proj"), vec![D, D]),
+        (block("mlp.gate_up_proj"), vec![512, D]),
+        (block("mlp.down_proj"), vec![D, 256]),
+        ("puzzle_emb.weights".into(), vec![rows, D]),
+    ]
+    .into_iter()
+    .map(|(name, shape)| (name, shape.clone(), noise(shape.iter().product())))
+    .collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes);
+        (name, view.unwrap())
+    });
+    let file = scratch.file("model.safetensors", safetensors::serialize(views, None).unwrap());
+    let config = json!({
+        "format_version": 1, "task": "arc", "H_cycles": 1, "L_cycles": 1, "num_heads": 2, "expansion": 4, "pos_encodings": "rope",
+        "puzzle_emb_ndim": D, "puzzle_emb_len": 1, "no_ACT_continue": true, "halt_max_steps": 3, "seq_len": 144,
+    });
+    scratch.file("config.json", config.to_string());
+    scratch.file("identifiers.json", std::fs::read(IDENTIFIERS).unwrap());
+    file
+}
+
+#[test]
+fn a_model_answers_every_form_that_it_knows() {
+    let scratch = Scratch::new();
+    let file = model(&scratch);
+    let output = scratch.path("submission.json");
+    let run = |more: &[&str]| {
+        let args = [
+            &[
+                "arc", CHALLENGES, "--model", &file, "--device", "cpu", "-o", &output, "--json",
+            ],
+            more,
+        ]
+        .concat();
+        let run = trm(&args).expect(1);
+        (run.summary(), run.records("answer"), read(&output))
+    };
+    let (summary, answers, submission) = run(&[]);
+    // Five tasks with 9 rows each, one of them with a test input more; nothing for the unknown one.
+    let tests: usize = read(CHALLENGES)
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|t| t["test"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(summary["predictions"], 9 * (tests - 1));
+    assert_eq!(answers.len(), tests);
+
+    // The same by hand: every form solved alone, by all steps, pooled by its text.
+    let solver = Solver::open(&file)
+        .unwrap()
+        .halt(HaltRule::Never)
+        .kind(TaskKind::Arc)
+        .device(trm::Device::Cpu);
+    let name = "007bbfb7";
+    let test: Vec<Vec<i64>> =
+        serde_json::from_value(read(CHALLENGES)[name]["test"][0]["input"].clone()).unwrap();
+    let mut pooled: HashMap<String, (usize, f64, usize)> = HashMap::new();
+    for (row, identifier) in read(IDENTIFIERS).as_array().unwrap().iter().enumerate() {
+        let identifier = identifier.as_str().unwrap();
+        let form: Form = match identifier.split_once("|||") {
+            None if identifier == name => Form::PLAIN,
+            Some((task, form)) if task == name => form.parse().unwrap(),
+            _ => continue,
+        };
+        let mut puzzle = Puzzle::from(Content::Grid(form.apply(&test)));
+        puzzle.puzzle_id = Some(row as u32);
+        let answer = solver.solve(&puzzle).unwrap();
+        assert_eq!(answer.steps, 3);
+        let Content::Grid(grid) = &answer.answer else {
+            panic!("{answer:?}")
+        };
+        let order = pooled.len();
+        let entry = pooled
+            .entry(json!(form.undo(grid)).to_string())
+            .or_insert((0, 0.0, order));
+        entry.0 += 1;
+        entry.1 += f64::from(answer.halt_probability);
+    }
+    let mut ranked: Vec<_> = pooled
+        .iter()
+        .map(|(grid, (n, sum, order))| (*n, sum / *n as f64, usize::MAX - order, grid))
+        .collect();
+    ranked.sort_by(|a, b| b.partial_cmp(a).unwrap());
+    assert!(ranked.len() > 1);
+    assert_eq!(submission[name][0]["attempt_1"].to_string(), *ranked[0].3);
+    assert_eq!(submission[name][0]["attempt_2"].to_string(), *ranked[1].3);
+
+    let (few, _, _) = run(&["--augment", "2", "--batch", "3"]);
+    assert_eq!(few["predictions"], 2 * (tests - 1));
+    let (_, _, again) = run(&["--batch", "5", "--threads", "1"]);
+    assert_eq!(again, submission, "whatever the batch");
+}
