@@ -59,6 +59,10 @@ impl Stepper for FallbackStepper {
         self.stepper.load(slot, tokens, puzzle_id)
     }
 
+    fn disturb(&mut self, slot: usize, seed: u64) -> Result<()> {
+        self.stepper.disturb(slot, seed)
+    }
+
     fn step(&mut self, live: &[usize]) -> Result<()> {
         self.stepper.step(live)
     }

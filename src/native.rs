@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::model;
 use crate::plan::{Buffer, Dims, Plan};
 use crate::policy::HaltPolicy;
+use crate::random::Random;
 use crate::stepper::{Halting, Stepper};
 
 /// A batch of puzzles on a backend, refined by a model's plan; with access to its states and logits.
@@ -18,6 +19,9 @@ pub struct NativeStepper {
     program: Box<dyn Program>,
     slots: usize,
 }
+
+/// Standard deviation of what disturbs an initial state. States after a step have a root mean square of 1.
+const NOISE: f32 = 0.5;
 
 impl NativeStepper {
     /// Room for `slots` puzzles of S = `tokens` tokens.
@@ -119,6 +123,18 @@ impl Stepper for NativeStepper {
         let case = case(&self.model, &self.plan().dims, tokens, puzzle_id)?;
         case.write(&mut *self.program, slot)?;
         self.program.run(self.plan().embed(), &[slot])
+    }
+
+    fn disturb(&mut self, slot: usize, seed: u64) -> Result<()> {
+        let mut random = Random::new(seed);
+        for state in self.model.config.states() {
+            let mut values = self.state(slot, state)?;
+            values
+                .iter_mut()
+                .for_each(|value| *value += NOISE * random.normal());
+            self.set_state(slot, state, &values)?;
+        }
+        Ok(())
     }
 
     fn step(&mut self, live: &[usize]) -> Result<()> {

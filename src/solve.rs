@@ -78,12 +78,20 @@ pub struct Answer {
     pub device: &'static str,
 }
 
-/// A puzzle at work.
+/// A puzzle that waits for a place.
 #[derive(Debug)]
-struct Running {
+struct Waiting {
     index: usize,
     problem: Problem,
     task: Arc<dyn Task>,
+    /// Seed of what disturbs its initial state.
+    noise: Option<u64>,
+}
+
+/// A puzzle at work.
+#[derive(Debug)]
+struct Running {
+    puzzle: Waiting,
     steps: usize,
     last: Vec<u32>,
     started: Instant,
@@ -96,7 +104,7 @@ struct Running {
 pub struct Session {
     stepper: Box<dyn Stepper>,
     policy: HaltPolicy,
-    waiting: VecDeque<(usize, Problem, Arc<dyn Task>)>,
+    waiting: VecDeque<Waiting>,
     running: Vec<Option<Running>>,
     tokens: Option<usize>,
     pushed: usize,
@@ -136,6 +144,16 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Puzzle`] if it has another number of tokens than the session's first.
     pub fn push(&mut self, problem: Problem, task: Arc<dyn Task>) -> Result<usize> {
+        self.push_from(problem, task, None)
+    }
+
+    /// As [`Session::push`], from an initial state that is disturbed.
+    pub(crate) fn push_from(
+        &mut self,
+        problem: Problem,
+        task: Arc<dyn Task>,
+        noise: Option<u64>,
+    ) -> Result<usize> {
         let tokens = *self.tokens.get_or_insert(problem.tokens.len());
         if problem.tokens.len() != tokens {
             let message = format!(
@@ -144,9 +162,22 @@ impl Session {
             );
             return Err(Error::puzzle(message).at(format!("puzzle {}", problem.id)));
         }
-        self.waiting.push_back((self.pushed, problem, task));
+        self.waiting.push_back(Waiting {
+            index: self.pushed,
+            problem,
+            task,
+            noise,
+        });
         self.pushed += 1;
         Ok(self.pushed - 1)
+    }
+
+    /// Takes a puzzle out that has not ended; only between steps that were not taken ahead.
+    pub(crate) fn give_up(&mut self, index: usize) {
+        self.waiting.retain(|waiting| waiting.index != index);
+        for place in &mut self.running {
+            place.take_if(|running| running.puzzle.index == index);
+        }
     }
 
     /// Places of the batch that neither work nor have a puzzle waiting for them.
@@ -329,36 +360,36 @@ impl Session {
     fn restart(&mut self) {
         self.in_flight = 0;
         let mut running: Vec<Running> = self.running.iter_mut().filter_map(Option::take).collect();
-        running.sort_by_key(|r| std::cmp::Reverse(r.index));
+        running.sort_by_key(|r| std::cmp::Reverse(r.puzzle.index));
         for r in running {
-            self.waiting.push_front((r.index, r.problem, r.task));
+            self.waiting.push_front(r.puzzle);
         }
     }
 
     fn fill_free_places(&mut self) -> Result<()> {
         for slot in 0..self.running.len() {
             if self.running[slot].is_none() {
-                let Some((_, problem, _)) = self.waiting.front() else {
+                let Some(Waiting { problem, noise, .. }) = self.waiting.front() else {
                     break;
                 };
                 // A puzzle that cannot be loaded is dropped, unless another device may be able to.
-                let loaded = self.stepper.load(slot, &problem.tokens, problem.puzzle_id);
+                let mut loaded = self.stepper.load(slot, &problem.tokens, problem.puzzle_id);
+                if let Some(seed) = noise {
+                    loaded = loaded.and_then(|()| self.stepper.disturb(slot, *seed));
+                }
                 if let Err(e) = loaded {
                     if e.kind() != ErrorKind::Device {
                         self.waiting.pop_front();
                     }
                     return Err(e);
                 }
-                let Some((index, problem, task)) = self.waiting.pop_front() else {
+                let Some(puzzle) = self.waiting.pop_front() else {
                     break;
                 };
-                let last = problem.tokens.clone();
                 self.running[slot] = Some(Running {
-                    index,
-                    problem,
-                    task,
                     steps: 0,
-                    last,
+                    last: puzzle.problem.tokens.clone(),
+                    puzzle,
                     started: Instant::now(),
                     ahead: false,
                 });
@@ -375,15 +406,18 @@ impl Session {
         tokens: Vec<u32>,
     ) -> (PuzzleStep, Option<Running>) {
         running.steps += 1;
-        let answer = running.task.decode(&running.problem, &tokens);
+        let Waiting {
+            index, problem, task, ..
+        } = &running.puzzle;
+        let answer = task.decode(problem, &tokens);
         let changed = tokens
             .iter()
             .zip(&running.last)
             .enumerate()
             .filter(|(_, (a, b))| a != b);
         let mut step = PuzzleStep {
-            index: running.index,
-            id: running.problem.id.clone(),
+            index: *index,
+            id: problem.id.clone(),
             step: running.steps,
             answer,
             changed: changed.map(|(cell, _)| cell).collect(),
@@ -395,8 +429,8 @@ impl Session {
         let last = running.steps >= self.policy.max_steps;
         let wants_halt = self.policy.head_says_halt(&halting, running.steps);
         if last || wants_halt {
-            let verdict = running.task.verify(&running.problem, &step.tokens);
-            let trusted = self.policy.rule == HaltRule::Head || !running.task.verifies_by_rules();
+            let verdict = task.verify(problem, &step.tokens);
+            let trusted = self.policy.rule == HaltRule::Head || !task.verifies_by_rules();
             let halted = wants_halt && (trusted || verdict.valid != Some(false));
             if last || halted {
                 step.outcome = Some(self.outcome(&running, &step, verdict, halted));
@@ -408,17 +442,16 @@ impl Session {
     }
 
     fn outcome(&self, running: &Running, step: &PuzzleStep, verdict: Verdict, halted: bool) -> Answer {
-        let equals = |solution: &Vec<u32>| solution.iter().zip(&step.tokens).all(|(s, t)| *s == 0 || s == t);
         Answer {
-            index: running.index,
+            index: step.index,
             id: step.id.clone(),
-            task: running.task.name().to_string(),
+            task: running.puzzle.task.name().to_string(),
             answer: step.answer.clone(),
             tokens: step.tokens.clone(),
             valid: verdict.valid,
             shortest: verdict.shortest,
             why: verdict.why,
-            correct: running.problem.solution.as_ref().map(equals),
+            correct: running.puzzle.problem.is_solved_by(&step.tokens),
             steps: running.steps,
             halted,
             halting: step.halting,

@@ -17,6 +17,7 @@ use crate::place::{Device, Place, Wish};
 use crate::plan::Plan;
 use crate::policy::{HaltPolicy, HaltRule};
 use crate::quantize::Format;
+use crate::race::{Effort, Race};
 use crate::solve::{Answer, Session};
 use crate::task::{
     self, ArcGrid, Id, Identifiers, Maze, Problem, Puzzle, Space, Sudoku, Task, TaskKind, Tokens,
@@ -43,6 +44,7 @@ pub struct Solver {
     min_steps: usize,
     max_steps: Option<usize>,
     time_limit: Option<Duration>,
+    effort: Effort,
     cancel: CancelToken,
     /// The weights on the device, made at the first use.
     place: Arc<Place>,
@@ -97,6 +99,7 @@ impl Solver {
             min_steps: 1,
             max_steps: None,
             time_limit: None,
+            effort: Effort::default(),
             cancel: CancelToken::new(),
             place: Arc::default(),
         }
@@ -197,6 +200,17 @@ impl Solver {
         self
     }
 
+    /// How many starts [`Solver::solve`] and [`Solver::race`] give a puzzle; one unless told.
+    pub fn effort(mut self, effort: Effort) -> Solver {
+        self.effort = effort;
+        self
+    }
+
+    /// What [`Solver::effort`] was told.
+    pub fn known_effort(&self) -> Effort {
+        self.effort
+    }
+
     /// Lets `token` stop every session of this solver; each has a token of its own besides.
     pub fn cancel_token(mut self, token: CancelToken) -> Solver {
         self.cancel = token;
@@ -236,9 +250,11 @@ impl Solver {
     /// # Errors
     /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if it is impossible, [`ErrorKind::Deadline`](crate::ErrorKind::Deadline) or [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) if it was stopped.
     pub fn solve(&self, puzzle: &Puzzle) -> Result<Answer> {
-        let mut session = self.clone().batch(1).session(std::slice::from_ref(puzzle))?;
+        let (problem, task) = self.encode(puzzle)?;
+        let mut race = self.race(problem.tokens.len(), self.effort.starts)?;
+        race.push(problem, task)?;
         loop {
-            let answers = session
+            let answers = race
                 .advance()?
                 .ok_or_else(|| Error::argument("the puzzle ended without an answer"))?;
             if let Some(answer) = answers.into_iter().next() {
@@ -281,6 +297,15 @@ impl Solver {
         session.set_cancel_token(self.cancel.child());
         session.set_deadline(self.time_limit.map(|limit| Instant::now() + limit));
         Ok(session)
+    }
+
+    /// As [`Solver::empty_session`], for puzzles that have several starts each: see [`Solver::effort`].
+    ///
+    /// # Errors
+    /// As [`Solver::empty_session`]; [`ErrorKind::Argument`](crate::ErrorKind::Argument) for no starts, or too many.
+    pub fn race(&self, tokens: usize, slots: usize) -> Result<Race> {
+        let effort = self.effort.checked()?;
+        Race::new(self.empty_session(tokens, slots)?, effort)
     }
 
     /// Raw access: `slots` places for puzzles of S = `tokens` tokens, with their states and logits, and no halting. Nothing stands in

@@ -16,6 +16,15 @@ pub trait Stepper: fmt::Debug + Send {
     /// Puts a puzzle in a place, in its initial state.
     fn load(&mut self, slot: usize, tokens: &[u32], puzzle_id: u32) -> Result<()>;
 
+    /// Adds noise to the initial state of the puzzle that was just put in a place, the same for the same seed.
+    ///
+    /// # Errors
+    /// Its states cannot be written.
+    fn disturb(&mut self, slot: usize, seed: u64) -> Result<()> {
+        let _ = (slot, seed);
+        Err(Error::argument("this model's initial states cannot be disturbed"))
+    }
+
     /// Refines the puzzles in these places (rising) by one step. What a puzzle gets depends on no other.
     fn step(&mut self, live: &[usize]) -> Result<()>;
 

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use super::common::{at, fits_model, wrong_length};
 use super::square::{self, Cell, Form};
-use super::{Content, Problem, Puzzle, Space, Task, Verdict};
+use super::{Content, Problem, Puzzle, Relabelling, Space, Task, Verdict};
 use crate::error::{Error, Result};
+use crate::random::Random;
 
 /// Square mazes of `#` walls, blanks for free cells, one start `S` and one goal `G`; an answer marks its path with `o`.
 ///
@@ -99,6 +100,21 @@ impl Task for Maze {
             shortest: Some(shortest),
             ..Verdict::right()
         }
+    }
+
+    /// Turned or mirrored.
+    fn relabelling(&self, problem: &Problem, random: &mut Random) -> Option<Relabelling> {
+        let (n, turn) = (problem.cols, 1 + random.below(7));
+        let flip = |i: usize, flipped: bool| if flipped { n - 1 - i } else { i };
+        let cell = |cell: usize| {
+            let (row, col) = (flip(cell / n, turn & 1 != 0), flip(cell % n, turn & 2 != 0));
+            if turn & 4 != 0 {
+                col * n + row
+            } else {
+                row * n + col
+            }
+        };
+        Relabelling::new((0..n * n).map(cell).collect(), Vec::new())
     }
 
     fn verifies_by_rules(&self) -> bool {

@@ -16,6 +16,7 @@ mod npy;
 mod plain;
 mod puzzle;
 mod records;
+mod relabel;
 mod square;
 mod sudoku;
 mod text;
@@ -30,10 +31,12 @@ pub use npy::NpyRows;
 pub(crate) use puzzle::MAX_DOCUMENT;
 pub use puzzle::{ArcPuzzle, Content, Demonstration, Id, Puzzle};
 pub use records::{Record, RecordError, Records};
+pub use relabel::Relabelling;
 pub use sudoku::Sudoku;
 pub use tokens::Tokens;
 
 use crate::error::Result;
+use crate::random::Random;
 
 /// What a task must know of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,14 @@ pub struct Problem {
     pub cols: usize,
     /// The puzzle as it was written; an answer takes the same form.
     pub content: Content,
+}
+
+impl Problem {
+    /// Whether an answer equals the solution that was given, where it counts; `None` if none was.
+    pub fn is_solved_by(&self, answer: &[u32]) -> Option<bool> {
+        let equals = |solution: &Vec<u32>| solution.iter().zip(answer).all(|(s, t)| *s == 0 || s == t);
+        self.solution.as_ref().map(equals)
+    }
 }
 
 /// What can be said of an answer.
@@ -108,6 +119,12 @@ pub trait Task: std::fmt::Debug + Send + Sync {
 
     /// Whether an answer is right by the puzzle's own rules.
     fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict;
+
+    /// A symmetry of this kind of puzzle, chosen at random; `None` where there is none.
+    fn relabelling(&self, problem: &Problem, random: &mut Random) -> Option<Relabelling> {
+        let _ = (problem, random);
+        None
+    }
 
     /// Whether the rules alone tell if an answer is right, so that nobody needs to know the solution.
     fn verifies_by_rules(&self) -> bool {

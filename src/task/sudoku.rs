@@ -2,8 +2,9 @@
 
 use super::common::{at, fits_model, wrong_length};
 use super::square::{self, Cell, Form};
-use super::{Content, Problem, Puzzle, Space, Task, Verdict};
+use super::{Content, Problem, Puzzle, Relabelling, Space, Task, Verdict, relabel};
 use crate::error::{Error, Result};
+use crate::random::Random;
 
 /// Sudokus of n x n cells with boxes of any shape.
 ///
@@ -95,6 +96,21 @@ impl Task for Sudoku {
             Some(cell) => Verdict::wrong(format!("the given digit in {} was changed", at(cell, n))),
             None => Verdict::right(),
         }
+    }
+
+    /// Other digits, bands and the rows in them in another order, stacks and columns too, and mirrored where boxes are square.
+    fn relabelling(&self, problem: &Problem, random: &mut Random) -> Option<Relabelling> {
+        let n = problem.rows;
+        let [rows, cols] = self.boxes(n).ok()?;
+        let (down, across) = (relabel::lines(n, rows, random), relabel::lines(n, cols, random));
+        let mirrored = rows == cols && random.below(2) == 1;
+        let cell = |(&row, &col): (&usize, &usize)| if mirrored { col * n + row } else { row * n + col };
+        let cells = down
+            .iter()
+            .flat_map(|row| across.iter().map(move |col| (row, col)));
+        let mut digits: Vec<u32> = (ONE..ONE + n as u32).collect();
+        random.shuffle(&mut digits);
+        Relabelling::new(cells.map(cell).collect(), [vec![0, BLANK], digits].concat())
     }
 
     fn verifies_by_rules(&self) -> bool {

@@ -131,3 +131,72 @@ fn ctrl_c_lets_the_puzzles_at_work_end_and_begins_no_other() {
     assert!(answers.iter().all(|r| r["steps"] == 50));
     drop(stdin);
 }
+
+/// Half a minute: `cargo test --release --test cli hundred_thousand -- --ignored --nocapture`.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "long"]
+fn a_hundred_thousand_lines_take_no_more_memory_than_ten_thousand() {
+    use std::io::{BufRead, BufReader, Write};
+    const LINES: u64 = 100_000;
+    let model = model("sudoku-4x4");
+    for order in [&[][..], &["--unordered"]] {
+        let args = [&["--model", &model, "--json", "-"], order].concat();
+        let mut child = crate::harness::program(&args)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let writer = std::thread::spawn(move || {
+            for line in 0..LINES {
+                let text = if line % 1000 == 999 { "{broken" } else { PUZZLE };
+                writeln!(
+                    stdin,
+                    "{}",
+                    text.replace(PUZZLE, &format!("{{\"puzzle\":\"{PUZZLE}\"}}"))
+                )
+                .unwrap();
+            }
+        });
+        let status = format!("/proc/{}/status", child.id());
+        let peak = || {
+            let text = std::fs::read_to_string(&status).unwrap();
+            let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+        };
+        let (mut answers, mut errors, mut before) = (0, 0, 0);
+        let start = std::time::Instant::now();
+        for (number, line) in BufReader::new(child.stdout.take().unwrap()).lines().enumerate() {
+            let record: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            match record["type"].as_str().unwrap() {
+                "answer" => {
+                    assert_eq!(record["answer"], SOLUTION);
+                    answers += 1;
+                }
+                "error" => errors += 1,
+                _ => {
+                    assert_eq!(
+                        (record["puzzles"].as_u64(), record["errors"].as_u64()),
+                        (Some(99_900), Some(100))
+                    );
+                    let after = peak();
+                    let seconds = start.elapsed().as_secs_f64();
+                    eprintln!(
+                        "{order:?}: {before} kB after 10,000 lines, {after} kB after {LINES}, {seconds:.0} s"
+                    );
+                    assert!(after < before + 1024, "{before} kB, then {after} kB");
+                    continue;
+                }
+            }
+            if order.is_empty() {
+                assert_eq!(record["id"], number);
+            }
+            if number == 10_000 {
+                before = peak();
+            }
+        }
+        writer.join().unwrap();
+        assert_eq!((answers, errors), (99_900, 100));
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+    }
+}

@@ -2,11 +2,10 @@
 
 mod logic;
 mod maze;
-mod random;
 mod sudoku;
 
 use crate::board::{Board, Kind};
-use random::Random;
+use trm::random::Random;
 
 /// How hard a new puzzle is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -27,7 +26,7 @@ pub enum Difficulty {
 /// trained; the shortest way is at least 1.2 times the side long, as there. Nobody can make up a task of ARC: it is an empty
 /// grid.
 pub fn generate(kind: Kind, difficulty: Difficulty, seed: u64) -> Board {
-    let mut random = Random::seeded(seed);
+    let mut random = Random::new(seed);
     match kind.possible() {
         Kind::Sudoku { side, boxes } => sudoku::generate(side, boxes, difficulty, &mut random),
         Kind::Maze { side } => maze::generate(side, difficulty, &mut random),

@@ -60,6 +60,8 @@ Examples:
       A folder that training left, thousands of puzzles, JSON Lines.
   trm-run --no-halt --max-steps 64 hard.json
       Always 64 steps, four times what the model was trained for.
+  trm-run --effort 8 --until-valid --timeout 30 hard.csv
+      Eight starts for each puzzle, and new ones until an answer verifies or 30 seconds have passed.
   trm-run eval sudoku-6x6 --data test.csv
       Accuracy of a bundled model on a file of puzzles with solutions.";
 
@@ -86,6 +88,8 @@ pub(crate) enum Command {
   trm-run eval runs/my-sudoku --data a.csv b.ndjson --halt verified --limit 500 --json
   trm-run eval runs/maze --data test/all__inputs.npy --no-halt
       all__labels.npy is taken from beside it; labels that are padding (0) do not count.
+  trm-run eval sudoku-9x9 --data test.csv --effort 1,2,4,8
+      What more starts for each puzzle gain, and cost.
   trm-run eval sudoku-9x9 --data test.csv --compare f32
       What f16, bf16 and int8 change; with --dtype int8, int8 alone.")]
     Eval(EvalArgs),
@@ -199,7 +203,7 @@ pub(crate) struct Shared {
     /// The same as --halt never.
     #[arg(long, global = true, conflicts_with = "halt")]
     pub(crate) no_halt: bool,
-    /// Seed of what is random: the tokens of `bench`. Solving has nothing random in it.
+    /// Seed of what is random: starts of --effort, forms of `arc`, tokens of `bench`. Solving with one start has nothing random in it.
     #[arg(
         long,
         global = true,
@@ -246,6 +250,16 @@ pub(crate) struct SolveArgs {
     /// With --json: a line for every refinement step too.
     #[arg(long)]
     pub(crate) steps: bool,
+    /// Starts for each puzzle, raced in the places of the batch: the puzzle as it is, then copies under a symmetry (other digits, rows, columns; turned), or
+    /// with noise on the initial states. The first answer that verifies is taken, or else the one with the highest halting probability.
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = starts())]
+    pub(crate) effort: usize,
+    /// Goes on with new starts until the answer verifies, for --timeout seconds a puzzle.
+    #[arg(long)]
+    pub(crate) until_valid: bool,
+    /// How long --until-valid tries [default: 60].
+    #[arg(long, value_name = "SECONDS", requires = "until_valid", value_parser = RangedU64ValueParser::<u64>::new().range(1..=86_400))]
+    pub(crate) timeout: Option<u64>,
     /// Puts answers out as puzzles end, not in the order of the input; `id` tells which is which.
     #[arg(long)]
     pub(crate) unordered: bool,
@@ -291,6 +305,9 @@ pub(crate) struct EvalArgs {
     /// Only the first N puzzles of each file.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) limit: Option<usize>,
+    /// Starts for each puzzle, as in solving; several numbers, as 1,2,4,8, are compared.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "compare", value_parser = starts())]
+    pub(crate) effort: Vec<usize>,
     /// Runs the puzzles in this format too, normally f32, and tells how far the format of --dtype, or else every other, is from it:
     /// accuracy, halting, answers, and the cosine of the states after each step.
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
@@ -404,6 +421,11 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 /// A number of steps or puzzles, which is not 0.
 fn steps() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=1 << 20)
+}
+
+/// A number of starts.
+fn starts() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=trm::Effort::MOST as u64)
 }
 
 fn probability(text: &str) -> Result<f32, String> {

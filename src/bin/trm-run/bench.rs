@@ -8,7 +8,7 @@ use trm::{CancelToken, Error, ErrorKind, Stepper};
 use crate::args::{BenchArgs, Shared};
 use crate::models::{named, open, shown, solver};
 use crate::output::{Done, Failure, print};
-use crate::random::Random;
+use crate::random;
 use crate::report::{milliseconds, rounded};
 
 /// How long is measured, and how often at least and at most.
@@ -32,9 +32,9 @@ pub(crate) fn run(shared: &Shared, args: &BenchArgs, cancel: &CancelToken) -> Re
     let batch = shared.batch.unwrap_or(1);
     let mut stepper = solver.stepper(tokens, batch)?;
     let load = start.elapsed();
-    let mut random = Random(shared.seed);
+    let mut random = trm::random::Random::new(shared.seed);
     for slot in 0..batch {
-        stepper.load(slot, &random.tokens(tokens, config.vocab_size), 0)?;
+        stepper.load(slot, &random::tokens(&mut random, tokens, config.vocab_size), 0)?;
     }
     let live: Vec<usize> = (0..batch).collect();
     stepper.step(&live)?;

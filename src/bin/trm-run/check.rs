@@ -7,7 +7,7 @@ use trm::{Error, ErrorKind};
 use crate::args::{CheckArgs, Shared};
 use crate::models::{named, open, shown, solver};
 use crate::output::{Done, Failure, print};
-use crate::random::Random;
+use crate::random;
 
 /// Puzzles that are compared.
 const PUZZLES: usize = 2;
@@ -22,9 +22,9 @@ pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<Done, Failure> {
         let message = "the model fits any size: give the number of tokens, as in --set seq_len=81";
         Error::new(ErrorKind::Argument, message)
     })?;
-    let mut random = Random(shared.seed);
+    let mut random = trm::random::Random::new(shared.seed);
     let puzzles: Vec<Vec<u32>> = (0..PUZZLES)
-        .map(|_| random.tokens(tokens, config.vocab_size))
+        .map(|_| random::tokens(&mut random, tokens, config.vocab_size))
         .collect();
     let calls = solver.plan(tokens)?.calls.len();
     let mut largest: Option<Difference> = None;

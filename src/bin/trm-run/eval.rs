@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use trm::{Answer, HaltRule};
+use trm::{Answer, Effort, HaltRule, Solver};
 
 use crate::args::{EvalArgs, Shared};
 use crate::compare::Comparison;
@@ -21,20 +21,22 @@ pub(crate) fn run(shared: &Shared, args: &EvalArgs, interrupt: &Interrupt) -> Re
     let solver = solver(open(path, shared)?, shared)?
         .halt(rule)
         .cancel_token(interrupt.now.clone());
+    if args.effort.len() > 1 {
+        return efforts(shared, args, solver, rule, interrupt);
+    }
+    let solver = solver.effort(effort(shared, args.effort.first().copied().unwrap_or(1)));
     let model = Rc::new(Opened::new(&shown(path), solver, shared)?);
     let mut comparison = args
         .compare
         .map(|baseline| Comparison::of_formats(&model, baseline, shared))
         .transpose()?;
-    let mut intake = Intake::start(args.data.clone(), args.limit);
     let mut marks = Marks::new(shared, model.clone(), rule);
-    let batch = models::batch(shared);
     let interrupted = match &mut comparison {
-        Some(comparison) => comparison.run(&mut marks, &mut intake, batch, &interrupt.asked)?,
-        None => {
-            let mut eval = Eval::new(&mut marks, model);
-            stream::run(&mut eval, &mut intake, batch, interrupt)?
+        Some(comparison) => {
+            let mut intake = Intake::start(args.data.clone(), args.limit);
+            comparison.run(&mut marks, &mut intake, models::batch(shared), &interrupt.asked)?
         }
+        None => evaluate(shared, args, &mut marks, interrupt)?,
     };
     marks.close(&args.data, interrupted)?;
     if shared.json {
@@ -49,27 +51,89 @@ pub(crate) fn run(shared: &Shared, args: &EvalArgs, interrupt: &Interrupt) -> Re
         }
         marks.tell();
     }
-    Ok(match interrupted {
+    Ok(ended(interrupted, marks.errors))
+}
+
+fn effort(shared: &Shared, starts: usize) -> Effort {
+    Effort {
+        starts,
+        seed: shared.seed,
+        ..Effort::default()
+    }
+}
+
+fn ended(interrupted: bool, errors: u64) -> Done {
+    match interrupted {
         true => Done::Interrupted,
-        false if marks.errors > 0 => Done::Wrong,
+        false if errors > 0 => Done::Wrong,
         false => Done::Well,
-    })
+    }
+}
+
+/// Solves all puzzles; whether it was interrupted.
+fn evaluate(
+    shared: &Shared,
+    args: &EvalArgs,
+    marks: &mut Marks,
+    interrupt: &Interrupt,
+) -> Result<bool, Failure> {
+    let mut intake = Intake::start(args.data.clone(), args.limit);
+    stream::run(
+        &mut Eval::new(marks),
+        &mut intake,
+        models::batch(shared),
+        interrupt,
+    )
+}
+
+/// The same puzzles with one effort after the other, a row each.
+fn efforts(
+    shared: &Shared,
+    args: &EvalArgs,
+    solver: Solver,
+    rule: HaltRule,
+    interrupt: &Interrupt,
+) -> Result<Done, Failure> {
+    let path = named(&args.subject, shared)?;
+    let mut done = Done::Well;
+    for (i, &starts) in args.effort.iter().enumerate() {
+        let solver = solver.clone().effort(effort(shared, starts));
+        let model = Rc::new(Opened::new(&shown(path), solver, shared)?);
+        let mut marks = Marks::new(shared, model, rule);
+        let interrupted = evaluate(shared, args, &mut marks, interrupt)?;
+        marks.close(&args.data, interrupted)?;
+        let mut summary = marks.summary();
+        if shared.json {
+            if i + 1 < args.effort.len() && !interrupted {
+                summary["type"] = "effort".into();
+            }
+            print(summary)?;
+        } else {
+            if i == 0 {
+                print("effort  puzzles  exact %  valid %  steps  seconds")?;
+            }
+            print(marks.effort_row(starts))?;
+        }
+        done = ended(interrupted, marks.errors);
+        if interrupted {
+            break;
+        }
+    }
+    Ok(done)
 }
 
 /// The command at work, without a comparison.
 struct Eval<'a, 'b> {
     marks: &'a mut Marks<'b>,
-    model: Rc<Opened>,
     /// For each work that has not ended its file and its solution.
     open: BTreeMap<usize, (usize, Vec<u32>)>,
     works: usize,
 }
 
 impl<'a, 'b> Eval<'a, 'b> {
-    fn new(marks: &'a mut Marks<'b>, model: Rc<Opened>) -> Eval<'a, 'b> {
+    fn new(marks: &'a mut Marks<'b>) -> Eval<'a, 'b> {
         Eval {
             marks,
-            model,
             open: BTreeMap::new(),
             works: 0,
         }
@@ -96,7 +160,7 @@ impl Desk for Eval<'_, '_> {
         self.open.insert(self.works, (file, solution));
         self.works += 1;
         Ok(Some(Work {
-            model: self.model.clone(),
+            model: self.marks.model.clone(),
             problem,
             task,
         }))

@@ -144,7 +144,8 @@ impl Ready {
 /// The sums of every file, and what is told of them.
 pub(crate) struct Marks<'a> {
     shared: &'a Shared,
-    model: Rc<Opened>,
+    /// The model that is measured.
+    pub(crate) model: Rc<Opened>,
     rule: HaltRule,
     files: BTreeMap<usize, (Arc<str>, Sums)>,
     started: Instant,
@@ -284,6 +285,7 @@ impl<'a> Marks<'a> {
             "halt_precision": fraction(total.halt_precision()),
             "halt_recall": fraction(total.halt_recall()),
             "halt": self.rule.name(),
+            "effort": self.model.starts,
             "puzzles_per_s": rounded(total.puzzles as f64 / seconds.max(1e-9), 3),
             "device": self.model.device,
             "dtype": self.model.solver.weight_format().name(),
@@ -327,6 +329,19 @@ impl<'a> Marks<'a> {
             ))?;
         }
         Ok(())
+    }
+
+    /// A row of the table of efforts.
+    pub(crate) fn effort_row(&self, starts: usize) -> String {
+        let total = self.total();
+        format!(
+            "{starts:>6}  {:>7}  {:>7}  {:>7}  {:>5}  {:>7.1}",
+            total.puzzles,
+            percent(total.exact()),
+            percent(total.valid()),
+            steps(total.mean_steps()),
+            self.seconds(),
+        )
     }
 
     /// On standard error: what ran where, and how fast.

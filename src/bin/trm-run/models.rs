@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trm::task::{self, Content, Problem, Sudoku, Task, TaskKind};
-use trm::{CancelToken, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, Puzzle, Solver};
+use trm::{CancelToken, Device, Effort, Error, ErrorKind, HaltRule, LoadOptions, Model, Puzzle, Solver};
 
 use crate::args::{Rule, Shared, TaskName};
 use crate::input::Body;
@@ -19,6 +19,8 @@ pub(crate) struct Opened {
     pub(crate) name: String,
     /// The model, with all options applied.
     pub(crate) solver: Solver,
+    /// Starts of a puzzle.
+    pub(crate) starts: usize,
     /// The device that runs.
     pub(crate) device: &'static str,
     /// `--task`.
@@ -34,6 +36,7 @@ impl Opened {
         let device = solver.device_name()?;
         Ok(Opened {
             name,
+            starts: solver.known_effort().starts,
             device,
             solver,
             kind: kind(shared),
@@ -111,16 +114,18 @@ fn label(label: i64) -> trm::Result<u32> {
 pub(crate) struct Models<'a> {
     shared: &'a Shared,
     cancel: CancelToken,
+    effort: Effort,
     given: Option<Rc<Opened>>,
     bundled: HashMap<&'static str, Rc<Opened>>,
 }
 
 impl<'a> Models<'a> {
     /// Opens the model of `--model`, if it was given.
-    pub(crate) fn new(shared: &'a Shared, cancel: CancelToken) -> trm::Result<Models<'a>> {
+    pub(crate) fn new(shared: &'a Shared, effort: Effort, cancel: CancelToken) -> trm::Result<Models<'a>> {
         let mut models = Models {
             shared,
             cancel,
+            effort,
             given: None,
             bundled: HashMap::new(),
         };
@@ -154,7 +159,9 @@ impl<'a> Models<'a> {
     }
 
     fn prepare(&self, name: &str, model: Model) -> trm::Result<Opened> {
-        let solver = solver(model, self.shared)?.cancel_token(self.cancel.clone());
+        let solver = solver(model, self.shared)?
+            .effort(self.effort)
+            .cancel_token(self.cancel.clone());
         Opened::new(name, solver, self.shared)
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use trm::task::Id;
-use trm::{Answer, Error, PuzzleStep};
+use trm::{Answer, Effort, Error, PuzzleStep};
 
 use crate::args::{Shared, SolveArgs};
 use crate::input::{Body, Intake, Item, located};
@@ -21,9 +21,19 @@ use crate::stream::{self, Desk, Work};
 /// Answers that may wait for one before them.
 const OUT_OF_ORDER: usize = 1024;
 
+/// Seconds for which `--until-valid` tries unless told.
+const UNTIL_VALID: u64 = 60;
+
 /// Runs the command.
 pub(crate) fn run(shared: &Shared, args: SolveArgs, interrupt: &Interrupt) -> Result<Done, Failure> {
-    let models = Models::new(shared, interrupt.now.clone())?;
+    let effort = Effort {
+        starts: args.effort,
+        seed: shared.seed,
+        until_valid: args
+            .until_valid
+            .then(|| Duration::from_secs(args.timeout.unwrap_or(UNTIL_VALID))),
+    };
+    let models = Models::new(shared, effort, interrupt.now.clone())?;
     let mut intake = Intake::start(args.puzzles, None);
     let mut solve = Solve::new(shared, args.steps, args.unordered, models);
     let interrupted = stream::run(&mut solve, &mut intake, models::batch(shared), interrupt)?;

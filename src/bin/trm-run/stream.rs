@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trm::task::{Problem, Task};
-use trm::{Answer, ErrorKind, PuzzleStep, Session};
+use trm::{Answer, ErrorKind, PuzzleStep, Race};
 
 use crate::input::{Intake, Item, Next};
 use crate::interrupt::Interrupt;
@@ -99,7 +99,7 @@ pub(crate) fn run(
                 _ => {
                     let ahead = intake.at_hand(batch.max(2) - 1, GATHER);
                     desk.begin(ahead == 0);
-                    let places = batch.min(ahead + 1);
+                    let places = batch.min((ahead + 1) * work.model.starts);
                     let mut next = AtWork::begin(&work, places, started)?;
                     next.push(work)?;
                     at_work = Some(next);
@@ -127,7 +127,7 @@ pub(crate) fn run(
 
 /// A session, and what its puzzles share.
 struct AtWork {
-    session: Session,
+    session: Race,
     model: Rc<Opened>,
     tokens: usize,
     /// Number of the session's first work.
@@ -137,7 +137,7 @@ struct AtWork {
 impl AtWork {
     fn begin(work: &Work, places: usize, first: usize) -> Result<AtWork, Failure> {
         let tokens = work.problem.tokens.len();
-        let session = work.model.solver.empty_session(tokens, places)?;
+        let session = work.model.solver.race(tokens, places)?;
         Ok(AtWork {
             session,
             model: work.model.clone(),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::random::Random;
 
 /// A dihedral transform and a permutation of the colours, which the published training puts every grid of a task through. Its
 /// name is `t3|||0213456789`: the transform's number, and what each of the colours 0 to 9 becomes.
@@ -112,6 +113,14 @@ impl Form {
             true => Ok(Form { turn, colours }),
             false => Err(Error::argument("the colours are not 0 to 9, each once")),
         }
+    }
+
+    /// Any form; black stays black, as in the published training.
+    pub fn random(random: &mut Random) -> Form {
+        let mut form = Form::PLAIN;
+        form.turn = TURNS[random.below(TURNS.len())];
+        random.shuffle(&mut form.colours[1..]);
+        form
     }
 
     /// A grid of colours, its rows of one length, in this form.

@@ -1,8 +1,8 @@
 //! New mazes.
 
 use super::Difficulty;
-use super::random::Random;
 use crate::board::{Board, FREE, GOAL, Kind, START, Spread, WALL};
+use trm::random::Random;
 
 /// How often walls are drawn before the empty room must do. Of ten sides and more a hard maze takes about ten draws.
 const TRIES: usize = 2000;

@@ -2,8 +2,8 @@
 
 use super::Difficulty;
 use super::logic::Logic;
-use super::random::Random;
 use crate::board::{Board, Kind};
+use trm::random::Random;
 
 /// How often a hard one is dug until it needs more than singles: a few times at 9 x 9,
 /// dozens of times at 6 x 6, in vain at 4 x 4.

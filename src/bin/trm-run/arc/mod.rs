@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+use trm::random::Random;
 use trm::task::{Content, Form, Identifiers, Puzzle, TaskKind};
 use trm::{Answer, Error, ErrorKind, HaltRule};
 
@@ -18,7 +19,6 @@ use crate::input::{Intake, Item};
 use crate::interrupt::Interrupt;
 use crate::models::{self, Opened, open, shown, solver};
 use crate::output::{Done, Failure, StatusLine, print, say, write_file};
-use crate::random::Random;
 use crate::report::{self, rounded};
 use crate::stream::{self, Desk, Work};
 use tasks::Tasks;
@@ -136,9 +136,9 @@ fn forms(tasks: &Tasks, args: &ArcArgs, model: Option<&Opened>, seed: u64) -> tr
         return Err(Error::new(ErrorKind::Argument, message));
     }
     // A model that does not tell tasks apart takes any form.
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut some = || {
-        let other = std::iter::repeat_with(|| random.form()).map(|form| (form, 0));
+        let other = std::iter::repeat_with(|| Form::random(&mut random)).map(|form| (form, 0));
         let plain = std::iter::once((Form::PLAIN, 0));
         plain.chain(other).take(args.augment.unwrap_or(1)).collect()
     };
