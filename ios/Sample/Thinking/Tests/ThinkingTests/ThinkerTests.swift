@@ -2,9 +2,9 @@ import XCTest
 
 @testable import Thinking
 
-/// Against the real library and the repository's models.
+/// Against the real library and the repository's models. It has nothing that changes; XCTest on Linux hands it to the main actor.
 @MainActor
-final class ThinkerTests: XCTestCase {
+final class ThinkerTests: XCTestCase, @unchecked Sendable {
     /// ios/Sample/Thinking/Tests/ThinkingTests/ThinkerTests.swift
     private let models = (0..<6).reduce(URL(fileURLWithPath: #filePath)) { url, _ in url.deletingLastPathComponent() }
         .appendingPathComponent("models")
@@ -68,12 +68,13 @@ final class ThinkerTests: XCTestCase {
         thinker.think()
         await thinker.task?.value
         guard case .done(let cool) = thinker.state else { return XCTFail(thinker.summary) }
+        XCTAssertGreaterThan(cool.steps, 4)
         thinker.heat = .warm
         XCTAssertEqual(thinker.state, .done(cool))
         thinker.think()
         await thinker.task?.value
         guard case .done(let warm) = thinker.state else { return XCTFail(thinker.summary) }
-        XCTAssertEqual(warm.steps, min(cool.steps, 4))
+        XCTAssertEqual(warm.steps, 4)
 
         thinker.heat = .hot
         XCTAssertEqual(thinker.state, .done(warm))
