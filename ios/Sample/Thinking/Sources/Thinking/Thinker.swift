@@ -89,7 +89,7 @@ extension Thinker {
     public var summary: String {
         switch state {
         case .ready: "Ready"
-        case .thinking: replay.frames.last?.summary ?? "Thinking\u{2026}"
+        case .thinking: "Thinking\u{2026}"
         case .stopped: "Stopped after \(count(replay.frames.count))"
         case .tooHot: "The phone is too hot to think. Try again when it is cooler."
         case .done(let answer): summary(of: answer)
