@@ -1,0 +1,49 @@
+import XCTest
+
+/// Sample.xcodeproj is written by hand; Xcode is not here to open it.
+final class ProjectTests: XCTestCase {
+    /// ios/Sample/Thinking/Tests/ThinkingTests/ProjectTests.swift
+    private let sample = (0..<4).reduce(URL(fileURLWithPath: #filePath)) { url, _ in url.deletingLastPathComponent() }
+
+    func testEveryObjectIsReachedAndEveryReferenceLeadsToOne() throws {
+        let file = sample.appendingPathComponent("Sample.xcodeproj/project.pbxproj")
+        let project = try XCTUnwrap(
+            PropertyListSerialization.propertyList(from: Data(contentsOf: file), format: nil) as? [String: Any])
+        let objects = try XCTUnwrap(project["objects"] as? [String: [String: Any]])
+
+        var reached: Set<String> = []
+        var next = [try XCTUnwrap(project["rootObject"] as? String)]
+        while let id = next.popLast() {
+            guard reached.insert(id).inserted else { continue }
+            let object = try XCTUnwrap(objects[id], "no object \(id)")
+            XCTAssertNotNil(object["isa"], id)
+            next += strings(in: object).filter(isId)
+        }
+        XCTAssertEqual(reached, Set(objects.keys))
+    }
+
+    func testEveryPathOfTheRepositoryIsThere() throws {
+        let file = sample.appendingPathComponent("Sample.xcodeproj/project.pbxproj")
+        let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n")
+        let paths = lines.compactMap { line in
+            ["path = ", "relativePath = "].compactMap { line.firstRange(of: "\t" + $0) }.first.map { line[$0.upperBound...].dropLast() }
+        }
+        XCTAssertEqual(Set(paths), ["App", "../../models", "Sample.app", "Sample.xcconfig", "Thinking"])
+        for path in paths where path != "Sample.app" {
+            let place = sample.appendingPathComponent(String(path)).path
+            XCTAssert(FileManager.default.fileExists(atPath: place), place)
+        }
+    }
+
+    /// All strings in a property list, but for its keys.
+    private func strings(in value: Any) -> [String] {
+        switch value {
+        case let text as String: [text]
+        case let list as [Any]: list.flatMap(strings)
+        case let fields as [String: Any]: fields.values.flatMap(strings)
+        default: []
+        }
+    }
+
+    private func isId(_ text: String) -> Bool { text.count == 24 && text.allSatisfy(\.isHexDigit) }
+}
