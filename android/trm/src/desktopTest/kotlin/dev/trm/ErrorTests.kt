@@ -87,6 +87,6 @@ class ErrorTests {
             "IO" to "File", "CHECKPOINT" to "Model", "CONFIG" to "Configuration", "PUZZLE" to "Puzzle", "DEVICE" to "Device", "ARGUMENT" to "Option",
             "CANCELLED" to "Closed", "DEADLINE" to "TimeLimit", "HANDLE" to "Closed", "REENTRY" to "Bug", "PANIC" to "Bug",
         )
-        assertEquals(expected, known.mapKeys { names[it.key] })
+        assertEquals(expected, known.mapKeys { names.getValue(it.key) })
     }
 }
