@@ -27,7 +27,7 @@ cargo build -p trm-jni
 library=$lib/kotlin-stdlib.jar:$lib/kotlinx-coroutines-core-jvm.jar
 compile() { # OUTPUT CLASSPATH ARGUMENT...
     # The compiler itself, not its script, which does not pass the exit status of a failure to start on.
-    java -Xmx1g -XX:+UseSerialGC -cp "$lib/kotlin-compiler.jar:$lib/kotlin-stdlib.jar:$lib/kotlin-script-runtime.jar:$lib/kotlin-reflect.jar:$lib/kotlinx-coroutines-core-jvm.jar" \
+    java -Xmx1g -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$lib/kotlin-compiler.jar:$lib/kotlin-stdlib.jar:$lib/kotlin-script-runtime.jar:$lib/kotlin-reflect.jar:$lib/kotlinx-coroutines-core-jvm.jar" \
         org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -no-stdlib -no-reflect -Werror -jvm-target 17 -d "$1" -cp "$2" "${@:3}"
 }
 rm -rf "$built"
@@ -35,7 +35,9 @@ mkdir -p "$built"
 # Stand-ins for the classes of Android that Assets.kt uses.
 javac -d "$built/stubs" $(find android/trm/src/desktopTest/stubs -name '*.java')
 compile "$built/trm" "$library:$built/stubs" -Xexplicit-api=strict -module-name trm android/trm/src/main/kotlin
-compile "$built/tests" "$library:$built/stubs:$built/trm:$lib/kotlin-test.jar" "-Xfriend-paths=$built/trm" android/trm/src/desktopTest/kotlin
+sample=android/sample/src/main/kotlin/dev/trm/sample
+compile "$built/tests" "$library:$built/stubs:$built/trm:$lib/kotlin-test.jar" "-Xfriend-paths=$built/trm" android/{trm,sample}/src/desktopTest/kotlin \
+    "$sample"/{Board,Thinker}.kt
 
 run() { # ARGUMENT...
     # A heap of one size, so that what grows in the process is not Java's.
@@ -47,5 +49,5 @@ if [ $# -gt 0 ]; then
     exit
 fi
 # Without the GPUs of this machine, so that `auto` and its refusals are the same everywhere.
-(export VK_DRIVER_FILES=/dev/null VK_ICD_FILENAMES=/dev/null WGPU_BACKEND=vulkan; run SolvingTests StoppingTests ErrorTests ConcurrencyTests AssetTests)
+(export VK_DRIVER_FILES=/dev/null VK_ICD_FILENAMES=/dev/null WGPU_BACKEND=vulkan; run SolvingTests StoppingTests ErrorTests ConcurrencyTests AssetTests SampleTests)
 run GpuTests

@@ -1,5 +1,6 @@
 package dev.trm
 
+import dev.trm.sample.SampleTests
 import java.lang.reflect.InvocationTargetException
 import java.util.concurrent.ExecutionException
 import java.util.concurrent.FutureTask
@@ -14,7 +15,8 @@ annotation class Test
 class Skipped(why: String) : Exception(why)
 
 private val suites = listOf(
-    SolvingTests::class, StoppingTests::class, ErrorTests::class, ConcurrencyTests::class, AssetTests::class, GpuTests::class,
+    SolvingTests::class, StoppingTests::class, ErrorTests::class, ConcurrencyTests::class, AssetTests::class, SampleTests::class,
+    GpuTests::class,
 )
 
 /** Runs the tests whose "Class.name" contains the argument, all without one. Most are of what would go on for days if it did not stop. */
