@@ -7,6 +7,9 @@ fn main() {
         println!("cargo:rustc-link-arg-cdylib=-Wl,-z,max-page-size=16384");
         // Beside the list that rustc gives; where both name a function, the linker of the NDK, lld, keeps it inside.
         let hidden = std::path::absolute("hidden.map").expect("a path");
-        println!("cargo:rustc-link-arg-cdylib=-Wl,--version-script={}", hidden.display());
+        println!(
+            "cargo:rustc-link-arg-cdylib=-Wl,--version-script={}",
+            hidden.display()
+        );
     }
 }
