@@ -105,7 +105,7 @@ class ConcurrencyTests {
             // Half of the blocks against the other half, so that what grows once does not count.
             fun growth(size: (Size) -> Long) = sizes.takeLast(5).minOf(size) - sizes.take(5).minOf(size)
             assertTrue(growth(Size::heap) < 100, "Java's heap grew by ${growth(Size::heap)} KB")
-            assertTrue(growth(Size::resident) < 1_500, "it grew by ${growth(Size::resident)} KB")
+            assertTrue(growth(Size::resident) < 1_000, "it grew by ${growth(Size::resident)} KB")
         }
     }
 
