@@ -27,7 +27,7 @@ for argument; do
     *) arguments+=("$argument") ;;
     esac
 done
-exec "$TRM_LLD" -flavor gnu -z defs -L "$TRM_STUBS" "${arguments[@]}"
+exec "$TRM_LLD" -flavor gnu --error-limit=0 -z defs -L "$TRM_STUBS" "${arguments[@]}"
 LINK
 chmod +x "$work/clang"
 export TRM_LLD=$lld
@@ -48,13 +48,15 @@ check() { # ABI TARGET FEATURES
     rustc --edition 2024 --target "$triple" --crate-type lib --emit obj -A warnings -o "$TRM_STUBS/names.o" "$TRM_STUBS/names.rs"
     rustc --edition 2024 --target "$triple" --crate-type lib --emit obj -o "$TRM_STUBS/none.o" - <<<'#![no_std]'
     "$lld" -flavor gnu -shared -soname libc.so "$TRM_STUBS/names.o" -o "$TRM_STUBS/libc.so"
-    for library in dl log m unwind; do
+    for library in android dl log m unwind; do
         "$lld" -flavor gnu -shared -soname "lib$library.so" "$TRM_STUBS/none.o" -o "$TRM_STUBS/lib$library.so"
     done
 
+    local library=$target/$triple/app/libtrm_jni.so
+    # So that it is linked anew, whoever linked it before.
+    rm -f "$library" "$target/$triple/app/deps/libtrm_jni.so"
     local variable=CARGO_TARGET_${triple^^}_LINKER
     env "${variable//-/_}=$work/clang" cargo build -p trm-jni --profile app --target "$triple" --no-default-features ${features:+--features "$features"}
-    local library=$target/$triple/app/libtrm_jni.so
 
     llvm-nm --dynamic --defined-only --format=just-symbols "$library" | sort >"$work/exported"
     diff "$work/functions" "$work/exported" || fail "$abi exports other functions (right) than Native.kt declares (left)"

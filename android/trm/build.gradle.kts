@@ -34,7 +34,7 @@ dependencies {
 
 // libtrm_jni.so for every ABI, into src/main/jniLibs; cargo builds what has changed, and nothing otherwise.
 val buildNative by tasks.registering(Exec::class) {
-    commandLine("../build-native.sh")
+    commandLine(rootDir.resolve("build-native.sh").path)
 }
 tasks.named("preBuild") {
     dependsOn(buildNative)

@@ -130,7 +130,10 @@ public class TrmSolver private constructor(private val handle: Long) : AutoClose
                 // On a dispatcher with threads, so that a collector without one (Dispatchers.Unconfined) does not go on inside trySend, on
                 // the thread that solves, where nothing of the library may be called.
                 val next = withContext(Dispatchers.Default) { steps.receiveCatching() }
-                if (next.isClosed) next.exceptionOrNull()?.let { throw it } ?: break
+                if (next.isClosed) {
+                    next.exceptionOrNull()?.let { throw it }
+                    break
+                }
                 emit(next.getOrThrow())
             }
         } finally {
