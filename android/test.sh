@@ -18,7 +18,8 @@ fi
 if [ ! -e "$tools" ]; then
     rm -rf "$tools.part"
     mkdir -p "$tools.part"
-    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$tools.part" "kotlin-compiler@$kotlin" || skipped "npm's kotlin-compiler $kotlin cannot be had"
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$tools.part" "kotlin-compiler@$kotlin" ||
+        skipped "npm's kotlin-compiler $kotlin cannot be had"
     mv -T "$tools.part" "$tools"
 fi
 lib=$tools/node_modules/kotlin-compiler/lib
@@ -27,8 +28,9 @@ cargo build -p trm-jni
 library=$lib/kotlin-stdlib.jar:$lib/kotlinx-coroutines-core-jvm.jar
 compile() { # OUTPUT CLASSPATH ARGUMENT...
     # As the Kotlin of gradle/libs.versions.toml reads it; without Java's second compiler, which takes longer than it saves.
-    java -Xmx1g -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$lib/kotlin-compiler.jar:$lib/kotlin-stdlib.jar:$lib/kotlin-script-runtime.jar:$lib/kotlin-reflect.jar:$lib/kotlinx-coroutines-core-jvm.jar" \
-        org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -no-stdlib -no-reflect -Werror -language-version 2.2 -api-version 2.2 -jvm-target 17 -d "$1" -cp "$2" "${@:3}"
+    java -Xmx1g -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$lib/kotlin-compiler.jar:$lib/kotlin-script-runtime.jar:$lib/kotlin-reflect.jar:$library" \
+        org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -no-stdlib -no-reflect -Werror -language-version 2.2 -api-version 2.2 -jvm-target 17 \
+        -d "$1" -cp "$2" "${@:3}"
 }
 rm -rf "$built"
 mkdir -p "$built"
