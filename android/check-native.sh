@@ -3,7 +3,7 @@
 # it takes from the system, the alignment of its segments, its size.
 #   android/check-native.sh [ABI...]       as arm64-v8a
 # The libraries do not run on a phone: they are linked with stand-ins that have the names of Android 7's system libraries (bionic-24.txt) and nothing
-# behind them, so that a name which is newer, or missing, fails here. The NDK brings the unwinder inside, about 50 KB that are not counted.
+# behind them, so that a name which is newer, or missing, fails here. The NDK brings the unwinder inside, which is not counted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")

@@ -75,7 +75,7 @@ public class TrmSolver private constructor(private val handle: Long) : AutoClose
      * The device that runs and why it was chosen, for people, as "cpu: a step of this model and batch is small".
      *
      * This makes the device ready, which the first puzzle does otherwise: it may take a moment, for drivers are loaded and
-     * [TrmOptions.Device.Auto] may measure. Cancelling the coroutine does not wait for that.
+     * [TrmOptions.Device.Auto] may measure. A coroutine that is cancelled goes on at once, and the device is made ready without it.
      *
      * @throws TrmException
      */
