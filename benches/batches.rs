@@ -1,4 +1,6 @@
-//! Continuous batching against batches that wait for their slowest puzzle, on the same puzzles, in turns; the answers must be the same.
+//! Continuous batching against batches that wait for their slowest puzzle, on the same puzzles, in turns; the answers must be the same. Batches wait in two
+//! ways: `whole`, all places are computed until the last puzzle halts, as where a batch is one tensor; `waiting`, places whose puzzle has halted are
+//! left out.
 //!
 //! `cargo bench --bench batches -- [MODEL] [FILE] [DEVICE] [BATCH] [LIMIT]`, by default the bundled `sudoku-9x9` on the hardest of its test
 //! files, `auto`, 16 places, the first 500 puzzles.
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use trm::task::{Problem, Records, Task};
-use trm::{HaltRule, Solver};
+use trm::{HaltRule, Solver, Stepper};
 
 /// What a puzzle came to: answer and steps.
 type Ends = Vec<(Vec<u32>, usize)>;
@@ -37,29 +39,66 @@ fn main() -> trm::Result<()> {
         .map(|record| solver.encode(&record?.puzzle))
         .collect::<trm::Result<Vec<_>>>()?;
 
-    run(&solver, &puzzles, batch, false)?; // the device, its kernels, caches
-    let mut best = [f64::INFINITY; 2];
+    // The device, its kernels, caches; and how many steps each puzzle takes.
+    let ends = run(&solver, &puzzles, batch, false)?;
+    let steps: Vec<usize> = ends.iter().map(|(_, steps)| *steps).collect();
+    let mut best = [f64::INFINITY; 3];
     for _ in 0..3 {
-        let mut ends = Vec::new();
-        for (waits, best) in [true, false].into_iter().zip(&mut best) {
+        for (way, best) in best.iter_mut().enumerate() {
             let start = Instant::now();
-            ends.push(run(&solver, &puzzles, batch, waits)?);
+            let same = match way {
+                0 => whole(&solver, &puzzles, &steps, batch)?,
+                way => run(&solver, &puzzles, batch, way == 1)?,
+            };
             *best = best.min(start.elapsed().as_secs_f64());
+            assert_eq!(same, ends, "the answers differ");
         }
-        assert_eq!(ends[0], ends[1], "the answers differ");
-        let steps: Vec<usize> = ends[0].iter().map(|(_, steps)| *steps).collect();
-        let slowest: usize = steps.chunks(batch).filter_map(|batch| batch.iter().max()).sum();
-        let mean = steps.iter().sum::<usize>() as f64 / steps.len() as f64;
-        let waste = slowest as f64 * batch as f64 / steps.iter().sum::<usize>() as f64;
-        eprintln!("{mean:.2} steps on average; batches that wait take {waste:.2} times the steps");
     }
-    let [waiting, continuous] = best.map(|seconds| puzzles.len() as f64 / seconds);
+    let slowest: usize = steps.chunks(batch).filter_map(|batch| batch.iter().max()).sum();
+    let sum = steps.iter().sum::<usize>() as f64;
+    let [whole, waiting, continuous] = best.map(|seconds| puzzles.len() as f64 / seconds);
     println!(
-        "{model} on {} by batches of {batch}: {waiting:.1} puzzles/s waiting, {continuous:.1} continuous, {:.2} times as many",
+        "{model} on {}, {} puzzles by batches of {batch}, {:.2} steps on average; whole batches take {:.2} times the steps",
         solver.device_name()?,
+        steps.len(),
+        sum / steps.len() as f64,
+        (slowest * batch) as f64 / sum,
+    );
+    println!(
+        "puzzles a second: {whole:.1} whole, {waiting:.1} waiting, {continuous:.1} continuous: {:.2} and {:.2} times as many",
+        continuous / whole,
         continuous / waiting,
     );
     Ok(())
+}
+
+/// Solves all puzzles; every place of a batch is computed until its last puzzle has halted, and the answer at each puzzle's halt is kept.
+fn whole(
+    solver: &Solver,
+    puzzles: &[(Problem, Arc<dyn Task>)],
+    steps: &[usize],
+    batch: usize,
+) -> trm::Result<Ends> {
+    let mut stepper = solver.stepper(puzzles[0].0.tokens.len(), batch)?;
+    let mut ends = Vec::new();
+    for (puzzles, steps) in puzzles.chunks(batch).zip(steps.chunks(batch)) {
+        for (slot, (problem, _)) in puzzles.iter().enumerate() {
+            stepper.load(slot, &problem.tokens, problem.puzzle_id)?;
+        }
+        let all: Vec<usize> = (0..puzzles.len()).collect();
+        let mut answers = vec![Vec::new(); puzzles.len()];
+        for step in 1..=steps.iter().copied().max().unwrap_or(0) {
+            stepper.step(&all)?;
+            for &slot in &all {
+                stepper.halting(slot)?;
+                if step == steps[slot] {
+                    answers[slot] = stepper.answer(slot)?;
+                }
+            }
+        }
+        ends.extend(answers.into_iter().zip(steps.iter().copied()));
+    }
+    Ok(ends)
 }
 
 /// Solves all puzzles; if `waits`, a batch begins when the one before it has ended.
