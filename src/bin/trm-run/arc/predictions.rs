@@ -10,8 +10,8 @@ use trm::{Error, ErrorKind};
 use super::Forms;
 use super::tasks::Tasks;
 
-/// Counts the predictions of files with `inputs` [N,S], `preds` [N,S] (or `logits` [N,S,V]), `q_halt_logits` [N] and
-/// `puzzle_identifiers` [N], which the published evaluation writes with `torch.save`. How many belong to none of the tasks.
+/// Counts the predictions of files with `inputs` `[N, S]`, `preds` `[N, S]` (or `logits` `[N, S, V]`), `q_halt_logits` `[N]` and
+/// `puzzle_identifiers` `[N]`, which the published evaluation writes with `torch.save`. How many belong to none of the tasks.
 pub(super) fn count(files: &[PathBuf], tasks: &mut Tasks, forms: &Forms) -> trm::Result<usize> {
     let number: HashMap<&str, usize> = tasks.names.iter().map(String::as_str).zip(0..).collect();
     let mut rows: HashMap<u32, (usize, Form)> = HashMap::new();
