@@ -107,8 +107,8 @@ mod tests {
             "256341134265425613361452543126612534",
         );
         check(&Sudoku::default(), six.0, six.1, 8);
-        let maze = "#####\n#S  #\n# # #\n#  G#\n#####";
-        let solved = "#####\n#Soo#\n# #o#\n#  G#\n#####";
+        let maze = "#####\n#S  #\n# # #\n# #G#\n#####";
+        let solved = "#####\n#Soo#\n# #o#\n# #G#\n#####";
         check(&Maze, maze, solved, 6);
     }
 
