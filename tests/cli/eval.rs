@@ -118,6 +118,34 @@ fn the_summary_has_the_promised_fields_and_limit_is_per_file() {
     );
 }
 
+#[test]
+fn efforts_are_compared() {
+    let csv = data("sudoku-9x9.csv");
+    let args = [
+        "eval",
+        "sudoku-9x9",
+        "--data",
+        &csv,
+        "--max-steps",
+        "1",
+        "--effort",
+        "1,4",
+    ];
+    let run = trm(&[&args[..], &["--json"]].concat()).expect(0);
+    let (one, four) = (&run.records("effort")[0], run.summary());
+    assert_eq!((&one["effort"], &four["effort"]), (&1.into(), &4.into()));
+    assert!(one["exact"].as_f64() < four["exact"].as_f64(), "{}", run.out);
+    let table = trm(&args).expect(0).out;
+    let rows: Vec<Vec<&str>> = table.lines().map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 3, "{table}");
+    assert_eq!((rows[1][0], rows[2][0]), ("1", "4"), "{table}");
+    // An odd seed is another race of the same puzzles; the same seed is the same.
+    let exact = |seed| {
+        trm(&[&args[..6], &["--effort", "4", "--seed", seed, "--json"]].concat()).summary()["exact"].clone()
+    };
+    assert_eq!(exact("7"), exact("7"));
+}
+
 /// A `.npy` file of bytes, `[rows, cols]`.
 fn npy(rows: &[Vec<u8>]) -> Vec<u8> {
     let header = format!(

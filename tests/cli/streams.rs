@@ -51,6 +51,23 @@ fn unordered_steps_come_as_they_are_taken() {
 }
 
 #[test]
+fn until_valid_goes_on_with_new_starts() {
+    let sudoku = model("sudoku-9x9");
+    // One step is too few for this start of the puzzle, not for all.
+    let args = ["--model", &sudoku, "--max-steps", "1", "--json", "-"];
+    let one = trm_with(&args, HARD.as_bytes()).expect(1);
+    assert_eq!(one.records("answer")[0]["valid"], false);
+    let more = ["--effort", "8", "--until-valid", "--timeout", "2"];
+    let run = trm_with(&[&args[..], &more].concat(), HARD.as_bytes());
+    let answer = &run.records("answer")[0];
+    assert!(
+        answer["valid"] == true || answer["ms"].as_f64() > Some(2000.0),
+        "{answer}"
+    );
+    trm(&["--timeout", "2", "x"]).expect(2);
+}
+
+#[test]
 fn a_folder_is_its_files_of_puzzles_by_name() {
     let scratch = Scratch::new();
     scratch.file(
