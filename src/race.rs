@@ -246,7 +246,10 @@ impl Race {
         heat.steps += 1;
         leader.step = heat.steps;
         if self.ends(number, &mut heat)? {
-            leader.outcome = heat.best.take().map(|(_, answer)| answer);
+            leader.outcome = heat.best.take().map(|(_, answer)| Answer {
+                time: heat.started.map_or(answer.time, |started| started.elapsed()),
+                ..answer
+            });
         }
         if let Some(answer) = &leader.outcome {
             leader.tokens.clone_from(&answer.tokens);
@@ -315,7 +318,6 @@ impl Heat {
             shortest: verdict.shortest,
             why: verdict.why,
             correct: self.problem.is_solved_by(tokens),
-            time: self.started.map_or(answer.time, |started| started.elapsed()),
             ..answer
         };
         let better = self.best.as_ref().is_none_or(|(number, best)| {

@@ -6,18 +6,9 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::data;
-use trm::task::{Content, Problem, Puzzle, Records, Space, Sudoku, Task, Verdict};
+use common::puzzles;
+use trm::task::{Content, Problem, Puzzle, Space, Sudoku, Task, Verdict};
 use trm::{Answer, Device, Effort, HaltRule, Solver};
-
-fn puzzles(file: &str, count: usize) -> Vec<Puzzle> {
-    let path = data("puzzles").join(file);
-    let reader = std::io::BufReader::new(std::fs::File::open(&path).unwrap());
-    Records::new(reader, file)
-        .take(count)
-        .map(|r| r.unwrap().puzzle)
-        .collect()
-}
 
 fn solver(model: &str, starts: usize) -> Solver {
     let effort = Effort {
@@ -166,26 +157,21 @@ fn until_valid_goes_on_and_ends() {
         seed: 0,
         until_valid: Some(Duration::from_secs_f64(seconds)),
     };
-    // Three steps are too few for most starts, not for all.
-    let puzzles = puzzles("sudoku_9x9_minimal_test.csv", 16);
-    let short = solver("sudoku-9x9", 4).max_steps(3);
+    // One step is too few for many starts, not for all.
+    let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 60);
+    let short = solver("sudoku-6x6", 4).max_steps(1);
     let few = race(&short, &puzzles, 16);
-    let hard: Vec<Puzzle> = (0..16)
-        .filter(|&i| few[i].valid != Some(true))
-        .map(|i| puzzles[i].clone())
-        .collect();
-    let long = race(&short.clone().effort(effort(5.0)), &hard, 16);
-    eprintln!("{} more of {}", valid(&long), hard.len());
-    assert!(valid(&long) > 0);
+    let mut hard = puzzles
+        .iter()
+        .zip(&few)
+        .filter(|(_, few)| few.valid != Some(true));
+    let long = short.clone().effort(effort(30.0));
+    assert!(hard.any(|(puzzle, _)| long.solve(puzzle).unwrap().valid == Some(true)));
     // One that cannot be solved so: it ends in time, with the best there is.
     let start = Instant::now();
-    let none = short
-        .max_steps(1)
-        .effort(effort(0.5))
-        .solve(&puzzles[15])
-        .unwrap();
+    let none = short.max_steps(1).effort(effort(0.5)).solve(&puzzles[0]).unwrap();
     assert!(none.valid == Some(true) || start.elapsed() >= Duration::from_millis(500));
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
 
 #[test]

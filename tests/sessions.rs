@@ -6,19 +6,9 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::data;
-use trm::task::{Content, Problem, Puzzle, Records, Space, Sudoku, Task, Verdict};
+use common::puzzles;
+use trm::task::{Content, Problem, Puzzle, Space, Sudoku, Task, Verdict};
 use trm::{Answer, Device, ErrorKind, HaltRule, Session, Solver};
-
-/// The first puzzles of a file below tests/data/puzzles, with their solutions.
-fn puzzles(file: &str, count: usize) -> Vec<Puzzle> {
-    let path = data("puzzles").join(file);
-    let reader = std::io::BufReader::new(std::fs::File::open(&path).unwrap());
-    Records::new(reader, file)
-        .take(count)
-        .map(|r| r.unwrap().puzzle)
-        .collect()
-}
 
 /// Runs a session to its end; the answers in the order of the puzzles.
 fn finish(mut session: Session) -> Vec<Answer> {

@@ -9,6 +9,7 @@ use trm::backend::cpu::Cpu;
 use trm::backend::reference::Reference;
 use trm::backend::{Backend, Loaded};
 use trm::quantize::Format;
+use trm::task::{Puzzle, Records};
 use trm::weights::{Tensor, Weights};
 use trm::{Config, LoadOptions, Model};
 
@@ -17,6 +18,16 @@ pub(crate) fn data(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data")
         .join(path)
+}
+
+/// The first puzzles of a file below tests/data/puzzles, with their solutions.
+pub(crate) fn puzzles(file: &str, count: usize) -> Vec<Puzzle> {
+    let path = data("puzzles").join(file);
+    let reader = std::io::BufReader::new(std::fs::File::open(&path).unwrap());
+    Records::new(reader, file)
+        .take(count)
+        .map(|r| r.unwrap().puzzle)
+        .collect()
 }
 
 /// Every backend that must agree with the others; a GPU, where there is one, with each way of running the kernels.
