@@ -25,7 +25,7 @@ impl Relabelling {
         permuted.then_some(Relabelling { cells, tokens })
     }
 
-    /// The puzzle in the other arrangement. It has neither a solution nor another text.
+    /// The puzzle, of as many cells, in the other arrangement. It has neither a solution nor another text.
     pub fn apply(&self, problem: &Problem) -> Problem {
         let token = |&cell: &usize| map(&self.tokens, problem.tokens[cell]);
         Problem {

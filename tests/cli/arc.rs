@@ -73,6 +73,23 @@ fn stored_predictions_give_the_published_attempts_and_score() {
 }
 
 #[test]
+fn a_grid_that_is_none_is_an_error() {
+    let scratch = Scratch::new();
+    let (file, output) = (model(&scratch), scratch.path("submission.json"));
+    for (grid, why) in [
+        ("[[1, 2], [3]]", "row 2 of the grid has 1 cells, but row 1 has 2"),
+        ("[[1, 10]]", "10 in row 1, column 2 of the grid is no colour"),
+        ("[[1,1,1,1,1,1,1,1,1,1,1,1,1]]", "takes 1 x 1 to 12 x 12"),
+    ] {
+        let task = format!(r#"{{"007bbfb7": {{"train": [], "test": [{{"input": {grid}}}]}}}}"#);
+        let task = scratch.file("task.json", task);
+        let run = trm(&["arc", &task, "--model", &file, "--device", "cpu", "-o", &output]).expect(2);
+        assert!(run.err.contains(why), "{}", run.err);
+        assert!(!std::path::Path::new(&output).exists());
+    }
+}
+
+#[test]
 fn without_identifiers_stored_predictions_mean_nothing() {
     let output = Scratch::new().path("submission.json");
     let predictions = "tests/data/arc/predictions.safetensors";

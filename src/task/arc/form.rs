@@ -76,9 +76,12 @@ impl Turn {
         }
     }
 
-    /// The turned grid, each of its cells through `map`; `grid` has rows of one length.
+    /// The turned grid, each of its cells through `map`. Rows of different lengths cannot be turned: such a grid, which no task accepts, stays as it is.
     fn apply(self, grid: &[Vec<i64>], map: impl Fn(i64) -> i64) -> Vec<Vec<i64>> {
         let (rows, cols) = (grid.len(), grid.first().map_or(0, Vec::len));
+        if grid.iter().any(|row| row.len() != cols) {
+            return grid.to_vec();
+        }
         let lies = matches!(
             self,
             Turn::Left | Turn::Right | Turn::Transpose | Turn::AntiTranspose
@@ -123,7 +126,7 @@ impl Form {
         form
     }
 
-    /// A grid of colours, its rows of one length, in this form.
+    /// A grid of colours in this form; one whose rows differ in length stays as it is, for [`Task::encode`](super::super::Task::encode) to refuse.
     pub fn apply(&self, grid: &[Vec<i64>]) -> Vec<Vec<i64>> {
         self.turn.apply(grid, |value| recolour(&self.colours, value))
     }
@@ -206,6 +209,16 @@ mod tests {
         assert_eq!(turned(5), rows(&[&[4, 5, 6], &[1, 2, 3]]));
         assert_eq!(turned(6), rows(&[&[1, 4], &[2, 5], &[3, 6]]));
         assert_eq!(turned(7), rows(&[&[6, 3], &[5, 2], &[4, 1]]));
+    }
+
+    #[test]
+    fn what_cannot_be_turned_stays() {
+        let ragged = vec![vec![1, 2], vec![3]];
+        for turn in 0..8 {
+            let form = Form::new(turn, Form::PLAIN.colours).unwrap();
+            assert_eq!(form.apply(&ragged), ragged);
+            assert!(form.apply(&[]).is_empty());
+        }
     }
 
     #[test]

@@ -74,6 +74,12 @@ pub(crate) fn run(shared: &Shared, args: &ArcArgs, interrupt: &Interrupt) -> Res
         }
     };
     tasks.close_all();
+    if tasks.predictions() == 0 && !interrupted {
+        say(format_args!(
+            "error: there is no prediction for any test input; nothing was written"
+        ));
+        return Ok(Done::Nothing);
+    }
     write_file(&args.output, &tasks.submission().to_string())?;
 
     let passes: Vec<(usize, f64)> = PASS.iter().filter_map(|&k| Some((k, tasks.pass(k)?))).collect();
