@@ -280,7 +280,7 @@ fn what_a_format_cannot_hold_is_seen() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_prints_what_there_is() {
-    use std::io::{BufRead, BufReader, Read, Write};
+    use std::io::Write;
     let args = ["--data", "-", "--compare", "f32", "--batch", "1", "--json"];
     let mut child = program(&[&["eval", &model("sudoku-4x4")][..], &args].concat())
         .stdin(std::process::Stdio::piped())
@@ -290,18 +290,12 @@ fn ctrl_c_prints_what_there_is() {
     let good = format!("{{\"puzzle\":\"{PUZZLE}\",\"solution\":\"{SOLUTION}\"}}");
     // The record that is wrong is told of when the first puzzle has ended.
     writeln!(stdin, "{good}\n{{\"puzzle\":\"{PUZZLE}\"}}").unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    out.read_line(&mut text).unwrap();
-    assert!(text.contains("no solution"), "{text}");
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(kill.success());
-    out.read_to_string(&mut text).unwrap();
-    let mut run = run(child.wait_with_output().unwrap());
-    run.out = text;
+    let run = interrupt(child);
+    assert!(
+        run.out.lines().next().unwrap().contains("no solution"),
+        "{}",
+        run.out
+    );
     let run = run.expect(130);
     let comparisons = run.records("comparison");
     assert_eq!(comparisons.len(), 3);

@@ -95,6 +95,24 @@ pub(crate) fn run(output: std::process::Output) -> Run {
     }
 }
 
+/// Sends Ctrl-C when a line of output has come, and waits for the end.
+#[cfg(unix)]
+pub(crate) fn interrupt(mut child: std::process::Child) -> Run {
+    use std::io::{BufRead, BufReader, Read};
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    out.read_line(&mut text).unwrap();
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    out.read_to_string(&mut text).unwrap();
+    Run {
+        out: text,
+        ..run(child.wait_with_output().unwrap())
+    }
+}
+
 /// A bundled model's directory.
 pub(crate) fn model(name: &str) -> String {
     format!("models/{name}")

@@ -381,9 +381,8 @@ fn a_closed_pipe_ends_quietly() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_lets_the_step_end_prints_the_summary_and_exits_130() {
-    use std::io::{BufRead, BufReader, Read};
     let (model, file) = (model("sudoku-9x9"), data("sudoku-9x9.csv"));
-    let mut child = program(&[
+    let child = program(&[
         "--model",
         &model,
         "--json",
@@ -395,17 +394,7 @@ fn ctrl_c_lets_the_step_end_prints_the_summary_and_exits_130() {
     ])
     .spawn()
     .unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    out.read_line(&mut text).unwrap();
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(kill.success());
-    out.read_to_string(&mut text).unwrap();
-    let mut run = run(child.wait_with_output().unwrap());
-    run.out = text;
+    let run = interrupt(child);
     let run = run.expect(130);
     assert_eq!(run.summary()["puzzles"], 0);
 }
@@ -413,25 +402,16 @@ fn ctrl_c_lets_the_step_end_prints_the_summary_and_exits_130() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_while_waiting_for_input_ends_too() {
-    use std::io::{BufRead, BufReader, Read, Write};
+    use std::io::Write;
     let mut child = program(&["--model", &model("sudoku-4x4"), "--json", "-"])
         .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     writeln!(stdin, "{{\"puzzle\":\"{PUZZLE}\"}}").unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
+    let run = interrupt(child);
     // The answer comes although the input is still open.
-    out.read_line(&mut text).unwrap();
-    assert!(text.contains(SOLUTION), "{text}");
-    std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    out.read_to_string(&mut text).unwrap();
-    let mut run = run(child.wait_with_output().unwrap());
-    run.out = text;
+    assert!(run.out.lines().next().unwrap().contains(SOLUTION), "{}", run.out);
     assert_eq!(run.expect(130).summary()["puzzles"], 1);
     drop(stdin);
 }

@@ -1,6 +1,6 @@
 //! Streams of puzzles: order, folders, stopping.
 
-use crate::harness::{PUZZLE, SOLUTION, Scratch, model, trm, trm_with};
+use crate::harness::{PUZZLE, SOLUTION, Scratch, interrupt, model, trm, trm_with};
 
 /// Takes many steps; the easy one takes one.
 const HARD: &str = "..............3.85..1.2.......5.7.....4...1...9.......5......73..2.1........4...9";
@@ -104,7 +104,7 @@ fn a_folder_without_puzzles_is_an_error() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_lets_the_puzzles_at_work_end_and_begins_no_other() {
-    use std::io::{BufRead, BufReader, Read, Write};
+    use std::io::Write;
     const MANY: usize = 200;
     let model = model("sudoku-4x4");
     let mut child = crate::harness::program(&[
@@ -126,16 +126,7 @@ fn ctrl_c_lets_the_puzzles_at_work_end_and_begins_no_other() {
     stdin
         .write_all(format!("{PUZZLE}\n").repeat(MANY).as_bytes())
         .unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    out.read_line(&mut text).unwrap();
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(kill.unwrap().success());
-    out.read_to_string(&mut text).unwrap();
-    let mut run = crate::harness::run(child.wait_with_output().unwrap());
-    run.out = text;
+    let run = interrupt(child);
     let run = run.expect(130);
     let mut begun: Vec<_> = run.records("step").iter().map(|r| r["id"].as_u64()).collect();
     begun.dedup();
