@@ -1,0 +1,388 @@
+"""Tiny Recursive Models in PyTorch: one refinement step of every published variant, and their files.
+
+Shapes: B batch, S grid tokens, P prefix positions of the puzzle embedding, L = P + S, D hidden size, V vocabulary.
+Parameters have the names of the published state dict, which a file `step_N` prefixes with `_orig_mod.model.inner.`.
+Formulas: "Less is More: Recursive Reasoning with Tiny Networks" (arXiv 2510.04871), and for HRM arXiv 2506.21734.
+"""
+import json
+import math
+import pathlib
+from dataclasses import dataclass, fields, replace
+
+import torch
+import torch.nn.functional as F
+import yaml
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+PREFIX = "_orig_mod.model.inner."
+LOWER = [f"L{i}" for i in range(1, 7)]  # the lower states of hier6
+# What `arch.name` says in all_config.yaml.
+NAMES = {
+    "trm": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
+    "singlez": "recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1",
+    "hier6": "recursive_reasoning.trm_hier6@TinyRecursiveReasoningModel_ACTV1",
+    "hrm": "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1",
+    "baseline": "recursive_reasoning.transformers_baseline@Model_ACTV2",
+}
+
+
+@dataclass
+class Config:
+    """The hyper-parameters, named as in all_config.yaml."""
+
+    variant: str  # a key of NAMES
+    vocab_size: int
+    H_cycles: int
+    L_cycles: int
+    hidden_size: int
+    H_layers: int = 0
+    L_layers: int = 2
+    num_heads: int = 1
+    expansion: float = 4.0
+    mlp_t: bool = False
+    pos_encodings: str = "rope"  # rope, learned or none
+    rope_theta: float = 10000.0
+    rms_norm_eps: float = 1e-5
+    puzzle_emb_ndim: int = 0
+    puzzle_emb_len: int = 0
+    num_puzzle_identifiers: int = 1
+    seq_len: int | None = None  # S, where anything says it
+    halt_max_steps: int = 16
+    no_ACT_continue: bool = True
+    forward_dtype: str = "bfloat16"
+
+    @property
+    def prefix_len(self) -> int:
+        """P."""
+        return self.puzzle_emb_len or -(-self.puzzle_emb_ndim // self.hidden_size)
+
+    @property
+    def states(self) -> list[str]:
+        """What is carried from step to step; the first is the one that the heads read."""
+        lower = {"trm": ["L"], "hrm": ["L"], "hier6": LOWER}.get(self.variant, [])
+        return [f"z_{s}" for s in (["L"] if self.variant == "singlez" else ["H", *lower])]
+
+
+def inner_width(width: int, expansion: float) -> int:
+    """Of a SwiGLU: two thirds of the expanded width, in whole 256s."""
+    return -(-round(expansion * width * 2 / 3) // 256) * 256
+
+
+def normal(*shape: int, std: float) -> Tensor:
+    """Normal numbers cut off at two deviations, then stretched so that `std` is their deviation still."""
+    kept = 0.879626
+    return nn.init.trunc_normal_(torch.empty(shape), a=-2, b=2) * (std / kept)
+
+
+def rms_norm(x: Tensor, eps: float) -> Tensor:
+    """Along the last axis, without weights, in float32."""
+    f = x.float()
+    return (f * torch.rsqrt(f.square().mean(-1, keepdim=True) + eps)).to(x.dtype)
+
+
+class Linear(nn.Module):
+    """[.., fan_in] -> [.., fan_out], computed in the type of the input."""
+
+    def __init__(self, fan_in: int, fan_out: int):
+        super().__init__()
+        self.weight = nn.Parameter(normal(fan_out, fan_in, std=fan_in**-0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.to(x.dtype))
+
+
+class HaltingHead(nn.Module):
+    """[B, D] -> [B, 2]: halt and continue. Both start at improbable."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2, width))
+        self.bias = nn.Parameter(torch.full((2,), -5.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
+
+
+class Embedding(nn.Module):
+    """A table; `name` is what the published state dict calls it."""
+
+    def __init__(self, rows: int, width: int, std: float, name: str = "embedding_weight"):
+        super().__init__()
+        self.name = name
+        self.register_parameter(name, nn.Parameter(normal(rows, width, std=std)))
+
+    def table(self, dtype: torch.dtype) -> Tensor:
+        return getattr(self, self.name).to(dtype)
+
+
+class SwiGLU(nn.Module):
+    def __init__(self, width: int, expansion: float):
+        super().__init__()
+        inner = inner_width(width, expansion)
+        self.gate_up_proj = Linear(width, 2 * inner)
+        self.down_proj = Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up_proj(x).chunk(2, -1)
+        return self.down_proj(F.silu(gate) * up)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turns the pairs (i, i + half) of the last axis by the angle of their position."""
+    x = x.float()
+    low, high = x.chunk(2, -1)
+    return x * cos + torch.cat((-high, low), -1) * sin
+
+
+class Attention(nn.Module):
+    plain = False  # written out as matmul, softmax, matmul, for export
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv_proj = Linear(width, 3 * width)
+        self.o_proj = Linear(width, width)
+
+    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor] | None) -> Tensor:
+        q, k, v = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv_proj(x).chunk(3, -1)
+        )  # [B, heads, L, head size] each
+        if rope is not None:
+            q, k = (rotate(t, *rope).to(x.dtype) for t in (q, k))
+        if self.plain:
+            out = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, -1) @ v
+        else:
+            out = F.scaled_dot_product_attention(q, k, v)
+        return self.o_proj(out.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """A mixer of positions, then a SwiGLU; each is added to its input, and the sum normed."""
+
+    def __init__(self, c: Config):
+        super().__init__()
+        self.eps = c.rms_norm_eps
+        if c.mlp_t:
+            self.mlp_t = SwiGLU(c.prefix_len + c.seq_len, c.expansion)
+        else:
+            self.self_attn = Attention(c.hidden_size, c.num_heads)
+        self.mlp = SwiGLU(c.hidden_size, c.expansion)
+
+    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor] | None) -> Tensor:
+        if hasattr(self, "mlp_t"):
+            x = x.transpose(1, 2)
+            x = rms_norm(x + self.mlp_t(x), self.eps).transpose(1, 2)  # along the positions
+        else:
+            x = rms_norm(x + self.self_attn(x, rope), self.eps)
+        return rms_norm(x + self.mlp(x), self.eps)
+
+
+class Level(nn.Module):
+    """A stack of blocks on the sum of its sources: f in the paper."""
+
+    def __init__(self, c: Config, layers: int):
+        super().__init__()
+        self.layers = nn.ModuleList(Block(c) for _ in range(layers))
+
+    def forward(self, rope: tuple[Tensor, Tensor] | None, *sources: Tensor) -> Tensor:
+        x = sum(sources[1:], sources[0])
+        for block in self.layers:
+            x = block(x, rope)
+        return x
+
+
+class Model(nn.Module):
+    """A TRM of any variant. Weights are float32; a step computes in `dtype`."""
+
+    def __init__(self, config: Config, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        c = self.config = config
+        self.dtype = dtype
+        width, std = c.hidden_size, c.hidden_size**-0.5
+        for state in self.states:
+            # In the precision that the file has for them, so that a saved model is the trained one.
+            row = normal(width, std=1.0).to(getattr(torch, c.forward_dtype)).float()
+            self.register_buffer(state.removeprefix("z_") + "_init", row)
+        self.embed_tokens = Embedding(c.vocab_size, width, std)
+        self.lm_head = Linear(width, c.vocab_size)
+        self.q_head = HaltingHead(width)
+        if c.puzzle_emb_ndim:
+            self.puzzle_emb = Embedding(c.num_puzzle_identifiers, c.puzzle_emb_ndim, 0.0, "weights")
+        if c.pos_encodings == "learned":
+            self.embed_pos = Embedding(c.prefix_len + c.seq_len, width, std)
+        if c.variant in ("hrm", "baseline"):
+            self.H_level = Level(c, c.H_layers)
+        if c.variant != "baseline":
+            self.L_level = Level(c, c.L_layers)
+        self.angles: dict = {}
+
+    @property
+    def states(self) -> list[str]:
+        return self.config.states
+
+    def plain_attention(self) -> "Model":
+        """Writes attention out as matmul, softmax, matmul, for exporters."""
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.plain = True
+        return self
+
+    def embed(self, inputs: Tensor, ids: Tensor) -> Tensor:
+        """inputs [B, S] and puzzle identifiers [B] -> x [B, L, D]."""
+        c = self.config
+        x = F.embedding(inputs, self.embed_tokens.table(self.dtype))
+        if c.puzzle_emb_ndim:
+            row = F.embedding(ids, self.puzzle_emb.table(self.dtype))
+            row = F.pad(row, (0, c.prefix_len * c.hidden_size - c.puzzle_emb_ndim))
+            x = torch.cat((row.unflatten(-1, (c.prefix_len, c.hidden_size)), x), 1)
+        if c.pos_encodings == "learned":
+            x = math.sqrt(0.5) * (x + self.embed_pos.table(self.dtype))
+        return math.sqrt(c.hidden_size) * x
+
+    def initial(self, batch: int, tokens: int | None = None) -> dict[str, Tensor]:
+        """The states [B, L, D] before the first step, of puzzles of S = `tokens` (seq_len)."""
+        c = self.config
+        shape = (batch, c.prefix_len + (tokens or c.seq_len), c.hidden_size)
+        return {s: getattr(self, s.removeprefix("z_") + "_init").to(self.dtype).expand(shape) for s in self.states}
+
+    def rope(self, positions: int, device: torch.device) -> tuple[Tensor, Tensor] | None:
+        """Cosine and sine [L, head size] of rotary positions."""
+        c = self.config
+        if c.mlp_t or c.pos_encodings != "rope":
+            return None
+        key = (positions, device)
+        if key not in self.angles:
+            size = c.hidden_size // c.num_heads
+            frequencies = c.rope_theta ** (-torch.arange(0, size, 2).float() / size)
+            angles = torch.outer(torch.arange(positions).float(), frequencies).repeat(1, 2)
+            self.angles[key] = angles.cos().to(device), angles.sin().to(device)
+        return self.angles[key]
+
+    def step(
+        self, states: dict[str, Tensor], inputs: Tensor, ids: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor]:
+        """One refinement step: the states [B, L, D], logits [B, S, V], halting logits q_halt and q_continue [B].
+
+        The gradient flows through what the published training differentiates: the last H cycle; of HRM the last pass of each
+        level.
+        """
+        c = self.config
+        rope = self.rope(c.prefix_len + int(inputs.shape[1]), inputs.device)
+        x = self.embed(inputs, ids)
+        states = dict(states)
+        passes = self.passes(states, x, rope)
+        first = {"hrm": len(passes) - 2, "baseline": 0}.get(c.variant, len(passes) * (c.H_cycles - 1) // c.H_cycles)
+        with torch.no_grad():
+            for run in passes[:first]:
+                run()
+        for run in passes[first:]:
+            run()
+        answer = states[self.states[0]]
+        q = self.q_head(answer[:, 0]).float()
+        return states, self.lm_head(answer)[:, c.prefix_len :], q[:, 0], q[:, 1]
+
+    def passes(self, states: dict[str, Tensor], x: Tensor, rope: tuple[Tensor, Tensor] | None) -> list:
+        """The passes through a level that a step is made of, in order; each rewrites one of `states`."""
+        c = self.config
+
+        def to(out: str, level: Level, names: list[str], *more: Tensor):
+            def run():
+                states[out] = level(rope, *(states[name] for name in names), *more)
+
+            return run
+
+        if c.variant == "baseline":
+            return [to("z_H", self.H_level, ["z_H"], x)]
+        low = self.L_level
+        if c.variant == "singlez":
+            cycle = [to("z_L", low, ["z_L"], x)] * c.L_cycles + [to("z_L", low, ["z_L"])]
+        elif c.variant == "hier6":
+            lower = self.states[1:]
+            cycle = [to(out, low, [*lower, "z_H"], x) for out in lower[: c.L_cycles]] + [to("z_H", low, [*lower, "z_H"])]
+        else:
+            high = self.H_level if c.variant == "hrm" else low
+            cycle = [to("z_L", low, ["z_L", "z_H"], x)] * c.L_cycles + [to("z_H", high, ["z_H", "z_L"])]
+        return cycle * c.H_cycles
+
+    def halts(self, q_halt: Tensor, q_continue: Tensor) -> Tensor:
+        """[B], the published halting rule."""
+        continues = self.config.variant in ("hrm", "baseline") or not self.config.no_ACT_continue
+        return q_halt > (q_continue if continues else 0)
+
+
+def variant_of(names: set[str]) -> str:
+    """Which variant has tensors of these names."""
+    if "L1_init" in names:
+        return "hier6"
+    if any(name.startswith("H_level.") for name in names):
+        return "hrm" if "L_init" in names else "baseline"
+    return "trm" if "H_init" in names else "singlez"
+
+
+def read_config(folder: pathlib.Path, tensors: dict[str, Tensor]) -> Config:
+    """config.json, or else all_config.yaml with dataset.json, and what the tensors' shapes tell."""
+    if (folder / "config.json").exists():
+        given = json.loads((folder / "config.json").read_text())
+    else:
+        given = yaml.safe_load((folder / "all_config.yaml").read_text())["arch"]
+        if (folder / "dataset.json").exists():
+            given |= json.loads((folder / "dataset.json").read_text())
+    if given.get("puzzle_ids"):
+        raise ValueError(f"{folder}: only some rows of the puzzle embedding are in the file (puzzle_ids); all are needed here")
+    known = {f.name for f in fields(Config)}
+    config = Config(
+        variant=variant_of(set(tensors)),
+        **{k: v for k, v in given.items() if k in known - {"vocab_size", "variant"} and v is not None},
+        vocab_size=tensors["lm_head.weight"].shape[0],
+    )
+    if "puzzle_emb.weights" in tensors:
+        config.num_puzzle_identifiers = tensors["puzzle_emb.weights"].shape[0]
+    positions = next((t for n, t in tensors.items() if n.endswith(("mlp_t.down_proj.weight", "embed_pos.embedding_weight"))), None)
+    if positions is not None:
+        config.seq_len = positions.shape[0] - config.prefix_len
+    return config
+
+
+def load(folder: str | pathlib.Path, dtype: torch.dtype = torch.float32) -> Model:
+    """The model of a folder: model.safetensors, or the latest step_N, with its configuration beside it."""
+    folder = pathlib.Path(folder)
+    file = folder / "model.safetensors"
+    if file.exists():
+        tensors = load_file(file)
+    else:
+        steps = [p for p in folder.glob("step_*") if p.name.removeprefix("step_").isdigit()]
+        if not steps:
+            raise FileNotFoundError(f"{folder} has neither model.safetensors nor step_N")
+        file = max(steps, key=lambda p: int(p.name.removeprefix("step_")))
+        tensors = torch.load(file, map_location="cpu", weights_only=True)
+    tensors = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
+    integers = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
+    if integers:
+        raise ValueError(f"{file}: {integers[0]} is int8; load the f32 or f16 form of the model")
+    model = Model(read_config(folder, tensors), dtype)
+    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    return model
+
+
+def save(model: Model, folder: str | pathlib.Path, step: int, training: dict | None = None) -> None:
+    """Writes step_N, all_config.yaml and dataset.json as the published training does; `training` goes into the second."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    c = model.config
+    narrow = getattr(torch, c.forward_dtype)
+    tensors = {
+        PREFIX + name: tensor.detach().to("cpu", narrow if name.endswith("_init") else torch.float32)
+        for name, tensor in model.state_dict().items()
+    }
+    beside = folder / "step.part"
+    torch.save(tensors, beside)
+    beside.rename(folder / f"step_{step}")
+    dataset = {k: getattr(c, k) for k in ("vocab_size", "seq_len", "num_puzzle_identifiers")}
+    arch = {k: v for k, v in vars(c).items() if k not in dataset and k not in ("variant", "rope_theta", "rms_norm_eps")}
+    if c.variant in ("hrm", "baseline"):  # which know neither
+        arch = {k: v for k, v in arch.items() if k not in ("mlp_t", "no_ACT_continue")}
+    arch = {"name": NAMES[c.variant], "loss": {"name": "losses@ACTLossHead", "loss_type": "softmax_cross_entropy"}} | arch
+    (folder / "all_config.yaml").write_text(yaml.safe_dump({"arch": arch, **(training or {})}, sort_keys=False))
+    more = {"pad_id": 0, "ignore_label_id": 0, "blank_identifier_id": 0, "sets": ["all"]}
+    (folder / "dataset.json").write_text(json.dumps(more | dataset) + "\n")
