@@ -119,19 +119,19 @@ class Embedding(nn.Module):
 class SwiGLU(nn.Module):
     def __init__(self, width: int, expansion: float):
         super().__init__()
-        inner = inner_width(width, expansion)
-        self.gate_up_proj = Linear(width, 2 * inner)
-        self.down_proj = Linear(inner, width)
+        self.inner = inner_width(width, expansion)
+        self.gate_up_proj = Linear(width, 2 * self.inner)
+        self.down_proj = Linear(self.inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up_proj(x).chunk(2, -1)
+        gate, up = self.gate_up_proj(x).split(self.inner, -1)
         return self.down_proj(F.silu(gate) * up)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turns the pairs (i, i + half) of the last axis by the angle of their position."""
     x = x.float()
-    low, high = x.chunk(2, -1)
+    low, high = x.split(cos.shape[1] // 2, -1)
     return x * cos + torch.cat((-high, low), -1) * sin
 
 
@@ -140,21 +140,23 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int):
         super().__init__()
-        self.heads = heads
+        self.width, self.heads = width, heads
         self.qkv_proj = Linear(width, 3 * width)
         self.o_proj = Linear(width, width)
 
     def forward(self, x: Tensor, rope: tuple[Tensor, Tensor] | None) -> Tensor:
+        # Sizes are whole numbers, not read from shapes again and again, so that an exported graph is free of them.
+        length, width, size = int(x.shape[1]), self.width, self.width // self.heads
         q, k, v = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv_proj(x).chunk(3, -1)
+            part.reshape(-1, length, self.heads, size).transpose(1, 2) for part in self.qkv_proj(x).split(width, -1)
         )  # [B, heads, L, head size] each
         if rope is not None:
             q, k = (rotate(t, *rope).to(x.dtype) for t in (q, k))
         if self.plain:
-            out = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, -1) @ v
+            out = torch.softmax(q @ k.transpose(-1, -2) * size**-0.5, -1) @ v
         else:
             out = F.scaled_dot_product_attention(q, k, v)
-        return self.o_proj(out.transpose(1, 2).flatten(2))
+        return self.o_proj(out.transpose(1, 2).reshape(-1, length, width))
 
 
 class Block(nn.Module):
@@ -235,7 +237,7 @@ class Model(nn.Module):
         if c.puzzle_emb_ndim:
             row = F.embedding(ids, self.puzzle_emb.table(self.dtype))
             row = F.pad(row, (0, c.prefix_len * c.hidden_size - c.puzzle_emb_ndim))
-            x = torch.cat((row.unflatten(-1, (c.prefix_len, c.hidden_size)), x), 1)
+            x = torch.cat((row.reshape(-1, c.prefix_len, c.hidden_size), x), 1)
         if c.pos_encodings == "learned":
             x = math.sqrt(0.5) * (x + self.embed_pos.table(self.dtype))
         return math.sqrt(c.hidden_size) * x
