@@ -4,11 +4,15 @@
 //! D hidden size, V vocabulary, I inner width of the SwiGLU over channels, T inner width of the one over positions.
 
 mod check;
+#[cfg(feature = "onnx")]
+mod graph;
 mod json;
 mod resolve;
 mod settings;
 mod yaml;
 
+#[cfg(feature = "onnx")]
+pub(crate) use graph::GraphShapes;
 pub use resolve::Provenance;
 pub(crate) use resolve::Shapes;
 pub(crate) use settings::{MAX_FILE, Settings};
@@ -104,7 +108,8 @@ impl State {
     }
 }
 
-/// Everything that decides a model's shape and its refinement step.
+/// Everything that decides a model's shape and its refinement step. Of an ONNX graph only the sizes and what concerns halting and tasks is known:
+/// its variant is that whose states it has, and what decides the blocks is 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Which published model it is.

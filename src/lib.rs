@@ -35,6 +35,7 @@
 //! - `cli` (default): the program `trm-run` and its dependencies. An app leaves it out.
 //! - `gpu` (default): the GPU backend, by wgpu. Without it nothing of wgpu is built.
 //! - `bundled` (default): carries the models of `models/` inside the library, about 7 MB.
+//! - `onnx` (default): refinement steps exported as ONNX, run by tract. An app leaves it out.
 //! - `capi`: the C ABI of `include/trm.h`, which the Android and iOS libraries are made of.
 
 #[cfg(feature = "gpu")]
@@ -56,6 +57,7 @@ mod error;
 mod fallback;
 pub mod model;
 mod native;
+pub mod onnx;
 mod place;
 pub mod plan;
 mod policy;

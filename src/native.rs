@@ -9,19 +9,15 @@ use crate::error::{Error, Result};
 use crate::model;
 use crate::plan::{Buffer, Dims, Plan};
 use crate::policy::HaltPolicy;
-use crate::random::Random;
-use crate::stepper::{Halting, Stepper};
+use crate::stepper::{self, Halting, Stepper};
 
-/// A batch of puzzles on a backend, refined by a model's plan; with access to its states and logits.
+/// A batch of puzzles on a backend, refined by a model's plan.
 #[derive(Debug)]
 pub struct NativeStepper {
     model: Arc<Model>,
     program: Box<dyn Program>,
     slots: usize,
 }
-
-/// Standard deviation of what disturbs an initial state. States after a step have a root mean square of 1.
-const NOISE: f32 = 0.5;
 
 impl NativeStepper {
     /// Room for `slots` puzzles of S = `tokens` tokens.
@@ -45,26 +41,6 @@ impl NativeStepper {
         self.program.plan()
     }
 
-    /// A carried state of the puzzle in a place, `[L, D]`.
-    pub fn state(&self, slot: usize, state: State) -> Result<Vec<f32>> {
-        self.floats(Buffer::State(state), slot)
-    }
-
-    /// Replaces a carried state of the puzzle in a place, `[L, D]`.
-    pub fn set_state(&mut self, slot: usize, state: State, values: &[f32]) -> Result<()> {
-        self.program.write(Buffer::State(state), slot, values)
-    }
-
-    /// The scaled input x of the puzzle in a place, `[L, D]`.
-    pub fn input_embedding(&self, slot: usize) -> Result<Vec<f32>> {
-        self.floats(Buffer::Input, slot)
-    }
-
-    /// The answer logits of the puzzle in a place after its last step, `[S, V]`.
-    pub fn logits(&self, slot: usize) -> Result<Vec<f32>> {
-        self.floats(Buffer::Logits, slot)
-    }
-
     fn floats(&self, buffer: Buffer, slot: usize) -> Result<Vec<f32>> {
         let mut values = vec![0.0; buffer.len(&self.plan().dims)];
         self.program.read(buffer, slot, &mut values)?;
@@ -74,12 +50,7 @@ impl NativeStepper {
 
 /// What a puzzle brings to a backend: its tokens, its row of the puzzle embedding padded with zeros, and the initial states.
 pub(crate) fn case(model: &Model, d: &Dims, tokens: &[u32], puzzle_id: u32) -> Result<Case> {
-    let vocab = d.vocab;
-    if let Some(token) = tokens.iter().find(|&&t| t as usize >= vocab) {
-        return Err(Error::argument(format!(
-            "token {token}: the model's vocabulary has {vocab}"
-        )));
-    }
+    check_vocabulary(model, tokens)?;
     let mut prefix = match &model.puzzle_rows {
         Some(rows) => rows.row(puzzle_id)?,
         None => Vec::new(),
@@ -95,8 +66,22 @@ pub(crate) fn case(model: &Model, d: &Dims, tokens: &[u32], puzzle_id: u32) -> R
 
 /// The plan of a model for puzzles of S = `tokens` tokens.
 pub(crate) fn plan(model: &Model, tokens: usize) -> Result<Plan> {
+    if model.is_onnx() {
+        return Err(model.no_tensors());
+    }
     check_tokens(model, tokens)?;
     Ok(model::record(&model.config, tokens))
+}
+
+/// An error unless the model knows all these tokens.
+pub(crate) fn check_vocabulary(model: &Model, tokens: &[u32]) -> Result<()> {
+    let vocab = model.config.vocab_size;
+    match tokens.iter().find(|&&t| t as usize >= vocab) {
+        Some(token) => Err(Error::argument(format!(
+            "token {token}: the model's vocabulary has {vocab}"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// An error unless the model takes puzzles of S = `tokens` tokens.
@@ -126,15 +111,8 @@ impl Stepper for NativeStepper {
     }
 
     fn disturb(&mut self, slot: usize, seed: u64) -> Result<()> {
-        let mut random = Random::new(seed);
-        for state in self.model.config.states() {
-            let mut values = self.state(slot, state)?;
-            values
-                .iter_mut()
-                .for_each(|value| *value += NOISE * random.normal());
-            self.set_state(slot, state, &values)?;
-        }
-        Ok(())
+        let states = self.model.config.states();
+        stepper::disturb(self, &states, slot, seed)
     }
 
     fn step(&mut self, live: &[usize]) -> Result<()> {
@@ -144,17 +122,7 @@ impl Stepper for NativeStepper {
     fn halting(&self, slot: usize) -> Result<Halting> {
         let mut q = [0.0; 2];
         self.program.read(Buffer::Halting, slot, &mut q)?;
-        let [q_halt, q_continue] = q;
-        let logit = if self.model.config.no_act_continue {
-            q_halt
-        } else {
-            q_halt - q_continue
-        };
-        Ok(Halting {
-            q_halt,
-            q_continue,
-            logit,
-        })
+        Ok(Halting::new(q, self.model.config.no_act_continue))
     }
 
     fn ahead(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn Ahead, Rule)> {
@@ -166,5 +134,21 @@ impl Stepper for NativeStepper {
         let mut answer = vec![0; self.plan().dims.tokens];
         self.program.read_integers(Buffer::Answer, slot, &mut answer)?;
         Ok(answer)
+    }
+
+    fn state(&self, slot: usize, state: State) -> Result<Vec<f32>> {
+        self.floats(Buffer::State(state), slot)
+    }
+
+    fn set_state(&mut self, slot: usize, state: State, values: &[f32]) -> Result<()> {
+        self.program.write(Buffer::State(state), slot, values)
+    }
+
+    fn input_embedding(&self, slot: usize) -> Result<Vec<f32>> {
+        self.floats(Buffer::Input, slot)
+    }
+
+    fn logits(&self, slot: usize) -> Result<Vec<f32>> {
+        self.floats(Buffer::Logits, slot)
     }
 }

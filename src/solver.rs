@@ -10,15 +10,17 @@ use crate::backend::{Backend, Case};
 use crate::cache::Cache;
 use crate::cancel::CancelToken;
 use crate::checkpoint::{LoadOptions, Model};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fallback::FallbackStepper;
 use crate::native::NativeStepper;
+use crate::onnx::Graph;
 use crate::place::{Device, Place, Wish};
-use crate::plan::Plan;
+use crate::plan::{Dims, Plan};
 use crate::policy::{HaltPolicy, HaltRule};
 use crate::quantize::Format;
 use crate::race::{Effort, Race};
 use crate::solve::{Answer, Session};
+use crate::stepper::Stepper;
 use crate::task::{
     self, ArcGrid, Id, Identifiers, Maze, Problem, Puzzle, Space, Sudoku, Task, TaskKind, Tokens,
 };
@@ -237,12 +239,18 @@ impl Solver {
     /// # Errors
     /// [`ErrorKind::Device`](crate::ErrorKind::Device) if it is not available.
     pub fn device_name(&self) -> Result<&'static str> {
+        if self.graph()?.is_some() {
+            return Ok(crate::onnx::DEVICE);
+        }
         Ok(self.place.loads(&self.model, &self.wish, self.batch)?.name)
     }
 
     /// Why [`Device::Auto`] runs where it runs, for people, once it has been decided.
     pub fn device_reason(&self) -> Option<String> {
-        self.place.why()
+        match self.wish.device {
+            Device::Auto if self.model.is_onnx() => Some("an ONNX graph is run there, by tract".into()),
+            _ => self.place.why(),
+        }
     }
 
     /// Solves one puzzle.
@@ -292,8 +300,11 @@ impl Solver {
     /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the model fixes another S, [`ErrorKind::Device`](crate::ErrorKind::Device) if the device is not available.
     pub fn empty_session(&self, tokens: usize, slots: usize) -> Result<Session> {
         let (model, place, wish) = (self.model.clone(), self.place.clone(), self.wish.clone());
-        let stepper = FallbackStepper::new(model, place, wish, tokens, slots)?;
-        let mut session = Session::new(Box::new(stepper), self.policy())?;
+        let stepper = match self.graph()? {
+            Some(_) => self.stepper(tokens, slots)?,
+            None => Box::new(FallbackStepper::new(model, place, wish, tokens, slots)?),
+        };
+        let mut session = Session::new(stepper, self.policy())?;
         session.set_cancel_token(self.cancel.child());
         session.set_deadline(self.time_limit.map(|limit| Instant::now() + limit));
         Ok(session)
@@ -313,15 +324,52 @@ impl Solver {
     ///
     /// # Errors
     /// As [`Solver::empty_session`].
-    pub fn stepper(&self, tokens: usize, slots: usize) -> Result<NativeStepper> {
+    pub fn stepper(&self, tokens: usize, slots: usize) -> Result<Box<dyn Stepper>> {
+        if let Some(graph) = self.graph()? {
+            crate::native::check_tokens(&self.model, tokens)?;
+            return graph.stepper(self.model.clone(), slots, self.wish.threads);
+        }
         let on = self.place.loads(&self.model, &self.wish, slots)?;
-        NativeStepper::new(self.model.clone(), &*on.loaded, tokens, slots)
+        Ok(Box::new(NativeStepper::new(
+            self.model.clone(),
+            &*on.loaded,
+            tokens,
+            slots,
+        )?))
+    }
+
+    /// The model's graph, if it is one. That runs on the CPU, and in its own numbers.
+    fn graph(&self) -> Result<Option<&Arc<Graph>>> {
+        let Some(graph) = self.model.graph() else {
+            return Ok(None);
+        };
+        let device = self.wish.device;
+        if self.wish.backend.is_some() || !matches!(device, Device::Auto | Device::Cpu) {
+            let message = "an ONNX graph runs on the CPU alone; the checkpoint runs on any device";
+            return Err(Error::new(ErrorKind::Device, message));
+        }
+        if self.wish.format != Format::F32 {
+            return Err(Error::argument(format!(
+                "an ONNX graph has its own number format; the checkpoint runs in {}",
+                self.wish.format
+            )));
+        }
+        Ok(Some(graph))
+    }
+
+    /// The sizes of the model for puzzles of S = `tokens` tokens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the model fixes another S.
+    pub fn dims(&self, tokens: usize) -> Result<Dims> {
+        crate::native::check_tokens(&self.model, tokens)?;
+        Ok(Dims::new(&self.model.config, tokens))
     }
 
     /// The calls of a refinement step for puzzles of S = `tokens` tokens.
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the model fixes another S.
+    /// As [`Solver::dims`]; the model is an ONNX graph.
     pub fn plan(&self, tokens: usize) -> Result<Plan> {
         crate::native::plan(&self.model, tokens)
     }
@@ -367,9 +415,7 @@ impl Solver {
         let problem = task.encode(puzzle, &space)?;
         // What the model itself does not take is an error of this puzzle, not of the session that it would join.
         crate::native::check_tokens(&self.model, problem.tokens.len())?;
-        if let Some(rows) = &self.model.puzzle_rows {
-            rows.row(problem.puzzle_id)?;
-        }
+        self.model.check_puzzle_id(problem.puzzle_id)?;
         Ok((problem, task))
     }
 

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use crate::backend::{Ahead, Rule};
+use crate::config::State;
 use crate::error::{Error, Result};
 use crate::policy::HaltPolicy;
+use crate::random::Random;
 
 /// Something that refines the answers of a batch of puzzles by one step at a time.
 ///
@@ -41,6 +43,42 @@ pub trait Stepper: fmt::Debug + Send {
         None
     }
 
+    /// A carried state of the puzzle in a place, `[L, D]`.
+    ///
+    /// # Errors
+    /// There is no such state, or it cannot be read.
+    fn state(&self, slot: usize, state: State) -> Result<Vec<f32>> {
+        let _ = slot;
+        Err(no_access(&state.name()))
+    }
+
+    /// Replaces a carried state of the puzzle in a place, `[L, D]`.
+    ///
+    /// # Errors
+    /// There is no such state, it has another size, or it cannot be written.
+    fn set_state(&mut self, slot: usize, state: State, values: &[f32]) -> Result<()> {
+        let _ = (slot, values);
+        Err(no_access(&state.name()))
+    }
+
+    /// The scaled input x of the puzzle in a place, `[L, D]`.
+    ///
+    /// # Errors
+    /// It is not to be had, as in an ONNX graph, or cannot be read.
+    fn input_embedding(&self, slot: usize) -> Result<Vec<f32>> {
+        let _ = slot;
+        Err(no_access("input embedding"))
+    }
+
+    /// The answer logits of the puzzle in a place after its last step, `[S, V]`.
+    ///
+    /// # Errors
+    /// They are not to be had, or cannot be read.
+    fn logits(&self, slot: usize) -> Result<Vec<f32>> {
+        let _ = slot;
+        Err(no_access("logits"))
+    }
+
     /// What it runs on, as answers name it; empty if it does not tell.
     fn device(&self) -> &'static str {
         ""
@@ -52,6 +90,26 @@ pub trait Stepper: fmt::Debug + Send {
         let _ = error;
         Ok(false)
     }
+}
+
+fn no_access(what: &str) -> Error {
+    Error::argument(format!("the model gives no access to its {what}"))
+}
+
+/// Standard deviation of what disturbs an initial state. States after a step have a root mean square of 1.
+const NOISE: f32 = 0.5;
+
+/// Adds noise to these states of the puzzle in a place.
+pub(crate) fn disturb(stepper: &mut dyn Stepper, states: &[State], slot: usize, seed: u64) -> Result<()> {
+    let mut random = Random::new(seed);
+    for &state in states {
+        let mut values = stepper.state(slot, state)?;
+        values
+            .iter_mut()
+            .for_each(|value| *value += NOISE * random.normal());
+        stepper.set_state(slot, state, &values)?;
+    }
+    Ok(())
 }
 
 /// What the halting head says after a step.
@@ -67,6 +125,19 @@ pub struct Halting {
 }
 
 impl Halting {
+    /// From both logits, `[2]`, of a model whose halting probability does (`no_act_continue`) or does not follow from the first alone.
+    pub(crate) fn new([q_halt, q_continue]: [f32; 2], no_act_continue: bool) -> Halting {
+        Halting {
+            q_halt,
+            q_continue,
+            logit: if no_act_continue {
+                q_halt
+            } else {
+                q_halt - q_continue
+            },
+        }
+    }
+
     /// The halting probability, `sigmoid(logit)`.
     pub fn probability(&self) -> f32 {
         1.0 / (1.0 + (-self.logit).exp())

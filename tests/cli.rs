@@ -14,6 +14,9 @@ mod compare;
 mod eval;
 #[path = "cli/input.rs"]
 mod input;
+#[cfg(feature = "onnx")]
+#[path = "cli/onnx.rs"]
+mod onnx;
 #[path = "cli/solve.rs"]
 mod solve;
 #[path = "cli/streams.rs"]

@@ -152,7 +152,6 @@ fn raw_access_reports_a_lost_device() {
     let gpu = Gpu::open(None).unwrap();
     let solver = solver().backend(Arc::new(gpu.clone()));
     let mut stepper = solver.stepper(16, 2).unwrap();
-    use trm::Stepper;
     stepper.load(0, &[2; 16], 0).unwrap();
     stepper.step(&[0]).unwrap();
     gpu.destroy();

@@ -8,7 +8,7 @@ use super::Format;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 
-const SUFFIXES: &[&str] = &["safetensors", "pt", "pth", "ckpt", "bin"];
+const SUFFIXES: &[&str] = &["safetensors", "pt", "pth", "ckpt", "bin", "onnx"];
 const CONFIG: &str = "config.json";
 const MODEL: &str = "model.safetensors";
 const TRAINING: &str = "all_config.yaml";
@@ -28,20 +28,7 @@ pub(super) fn tensors(path: &Path) -> Result<PathBuf> {
     if path.join(CONFIG).is_file() && path.join(MODEL).is_file() {
         return Ok(path.join(MODEL));
     }
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path)
-        .map_err(|e| Error::io(path.display(), e))?
-        .take(MAX_ENTRIES)
-    {
-        let name = entry.map_err(|e| Error::io(path.display(), e))?.file_name();
-        // A name that is no Unicode is none of those that are looked for.
-        if let Ok(name) = name.into_string()
-            && path.join(&name).is_file()
-        {
-            names.push(name);
-        }
-    }
-    names.sort();
+    let names = names(path)?;
     if let Some(newest) = names.iter().filter_map(|name| Some((step(name)?, name))).max() {
         return Ok(path.join(newest.1));
     }
@@ -58,6 +45,23 @@ pub(super) fn tensors(path: &Path) -> Result<PathBuf> {
             .at(path.display()))
         }
     }
+}
+
+/// The files of a directory, sorted.
+fn names(dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let entries = fs::read_dir(dir).map_err(|e| Error::io(dir.display(), e))?;
+    for entry in entries.take(MAX_ENTRIES) {
+        let name = entry.map_err(|e| Error::io(dir.display(), e))?.file_name();
+        // A name that is no Unicode is none of those that are looked for.
+        if let Ok(name) = name.into_string()
+            && dir.join(&name).is_file()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// The directory of a file; `.` for a bare name.
@@ -99,7 +103,7 @@ fn none(names: &[String]) -> Error {
         }
     };
     Error::checkpoint(format!(
-        "holds no model: neither {CONFIG} with {MODEL}, nor step_N, nor one file *.safetensors, *.pt, *.pth, *.ckpt, *.bin; found: {found}"
+        "holds no model: neither {CONFIG} with {MODEL}, nor step_N, nor one file *.safetensors, *.pt, *.pth, *.ckpt, *.bin, *.onnx; found: {found}"
     ))
 }
 
@@ -129,6 +133,28 @@ pub(super) fn dataset(file: &Path, settings: &mut Settings) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Adds what lies beside an ONNX file: a configuration, if one is wanted, and the description of the training data.
+#[cfg(feature = "onnx")]
+pub(crate) fn settings_beside(file: &Path, configuration: bool, settings: &mut Settings) -> Result<()> {
+    if configuration {
+        beside(file, Format::Safetensors, settings)?;
+    }
+    dataset(file, settings)
+}
+
+/// The checkpoint beside an ONNX file, if there is one: `model.safetensors`, and the newest `step_N`.
+#[cfg(feature = "onnx")]
+pub(crate) fn checkpoints_beside(file: &Path) -> Result<Vec<PathBuf>> {
+    let dir = parent(file);
+    let names = names(dir)?;
+    let newest = names.iter().filter_map(|name| Some((step(name)?, name))).max();
+    let own = names.iter().filter(|name| *name == MODEL);
+    Ok(own
+        .chain(newest.map(|newest| newest.1))
+        .map(|name| dir.join(name))
+        .collect())
 }
 
 fn read_if_there(path: &Path) -> Result<Option<String>> {

@@ -31,7 +31,10 @@ pub use write::SaveOptions;
 
 use crate::error::{Error, Result};
 use index::Index;
-use source::Source;
+pub(crate) use source::Source;
+
+#[cfg(feature = "onnx")]
+pub(crate) use find::{checkpoints_beside, settings_beside};
 
 /// An open file of tensors. Opening reads only what says where the tensors are.
 #[derive(Debug)]
@@ -93,6 +96,17 @@ impl Checkpoint {
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.index.metadata
     }
+}
+
+/// Whether the file is an ONNX model, by its first fields (of `ModelProto`): the version of its representation, 1 to 127, and one that may follow.
+fn is_onnx(source: &Source) -> Result<bool> {
+    let start = source
+        .read_vec(0, source.len().min(9))
+        .map_err(|e| source.locate(e))?;
+    // Fields 2, 3, 4, 6, 7, 8, 14 and 20 with a length, 5 as a number.
+    let follows = [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72, 0xa2];
+    let begins = matches!(start[..], [0x08, 1..=0x7f, next, ..] if follows.contains(&next));
+    Ok(begins && !safetensors::recognises(&start))
 }
 
 fn index(source: &Source) -> Result<(Format, Index)> {

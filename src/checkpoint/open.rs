@@ -1,4 +1,4 @@
-//! A model, loaded: its configuration, its weights, and the puzzle embedding left in the file.
+//! A model, loaded: its configuration, its weights, and the puzzle embedding left in the file; or an ONNX graph.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 use super::int8::SCALE;
 use super::names::{self, Names};
 use super::shapes::{missing, shapes};
-use super::{Checkpoint, Dtype, PuzzleRows, find, int8};
+use super::source::Source;
+use super::{Checkpoint, Dtype, PuzzleRows, find, int8, is_onnx};
 use crate::config::{Config, Provenance, Settings, State};
 use crate::error::{Error, Result};
+use crate::onnx::Graph;
 use crate::quantize::Format;
 use crate::weights::{Weight, Weights};
 
@@ -47,18 +49,33 @@ pub struct Model {
     pub provenance: Vec<Provenance>,
     /// The puzzle embedding, left in the file; none where the model has none.
     pub puzzle_rows: Option<PuzzleRows>,
-    /// All its tensors, the puzzle embedding included, in the order of their published names.
+    /// All its tensors, the puzzle embedding included, in the order of their published names; none of an ONNX graph.
     pub tensors: Vec<StoredTensor>,
-    /// The file of tensors; none for a model from memory.
+    /// The file; none for a model from memory.
     pub path: Option<PathBuf>,
     /// What was chosen or left aside while loading; also logged as warnings.
     pub notes: Vec<String>,
     /// How the matrices of the blocks stand in the file.
     format: Format,
+    /// What each state starts from.
+    initial: Vec<(State, Vec<f32>)>,
+    body: Body,
+}
+
+/// What a model's step is made of.
+#[derive(Debug)]
+enum Body {
+    /// Weights for this library's own recursion.
+    Tensors(Box<Tensors>),
+    /// A step that others have put together.
+    Graph(Arc<Graph>),
+}
+
+/// An open file of tensors, as a model.
+#[derive(Debug)]
+pub(super) struct Tensors {
     /// What was read at opening, until it is handed over.
     weights: Mutex<Option<Weights>>,
-    /// The row that each state starts from.
-    initial: Vec<(State, Vec<f32>)>,
     pub(super) names: Names,
     pub(super) checkpoint: Arc<Checkpoint>,
     pub(super) kept: Map<String, Value>,
@@ -71,13 +88,19 @@ impl Model {
     /// taken) and `all_config.yaml`, or one file of tensors. `dataset.json` is used where it lies in the directory or
     /// in `train/` or `test/` below. For a file, the configuration is looked for beside it.
     ///
+    /// A refinement step exported as ONNX is a model too (feature `onnx`): see [`onnx`](crate::onnx).
+    ///
     /// # Errors
     /// A file cannot be read or is damaged; hyper-parameters are missing, contradict the tensors or one another;
     /// a tensor is missing, has another shape than the configuration demands, or holds numbers that are not finite.
     pub fn open(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Model> {
         let file = find::tensors(path.as_ref())?;
-        let checkpoint = Checkpoint::open(&file)?;
+        let source = Source::open(&file)?;
         let mut settings = given(options)?;
+        if is_onnx(&source)? {
+            return Model::from_graph(Graph::read(source, Some(&file), settings)?, Some(file));
+        }
+        let checkpoint = Checkpoint::new(source)?;
         if !find::beside(&file, checkpoint.format(), &mut settings)? {
             from_metadata(&checkpoint, &mut settings).map_err(|e| e.at(file.display()))?;
         }
@@ -94,8 +117,12 @@ impl Model {
         bytes: impl AsRef<[u8]> + Send + Sync + 'static,
         options: &LoadOptions,
     ) -> Result<Model> {
-        let checkpoint = Checkpoint::from_bytes(bytes)?;
+        let source = Source::memory(bytes);
         let mut settings = given(options)?;
+        if is_onnx(&source)? {
+            return Model::from_graph(Graph::read(source, None, settings)?, None);
+        }
+        let checkpoint = Checkpoint::new(source)?;
         from_metadata(&checkpoint, &mut settings)?;
         Model::load(checkpoint, &settings, None)
     }
@@ -143,13 +170,32 @@ impl Model {
             config,
             format,
             provenance: resolved.provenance,
-            weights: Mutex::new(Some(weights)),
-            names,
             puzzle_rows,
             path,
             notes,
-            checkpoint,
-            kept: resolved.kept,
+            body: Body::Tensors(Box::new(Tensors {
+                weights: Mutex::new(Some(weights)),
+                names,
+                checkpoint,
+                kept: resolved.kept,
+            })),
+        })
+    }
+
+    fn from_graph(read: crate::onnx::Read, path: Option<PathBuf>) -> Result<Model> {
+        for note in &read.notes {
+            log::warn!("{note}");
+        }
+        Ok(Model {
+            config: read.config,
+            provenance: read.provenance,
+            puzzle_rows: None,
+            tensors: Vec::new(),
+            path,
+            notes: read.notes,
+            format: Format::F32,
+            initial: read.initial,
+            body: Body::Graph(Arc::new(read.graph)),
         })
     }
 
@@ -162,11 +208,12 @@ impl Model {
     /// further one reads the file again: a model at work is in memory once.
     ///
     /// # Errors
-    /// The file cannot be read again.
+    /// The file cannot be read again, or is an ONNX graph.
     pub fn weights(&self) -> Result<Weights> {
+        let tensors = self.stored()?;
         // A poisoned lock guards nothing half-made: the weights are there or not.
-        let kept = self.weights.lock().unwrap_or_else(|e| e.into_inner()).take();
-        kept.map_or_else(|| read(&self.checkpoint, &self.names, &self.config), Ok)
+        let kept = tensors.weights.lock().unwrap_or_else(|e| e.into_inner()).take();
+        kept.map_or_else(|| read(&tensors.checkpoint, &tensors.names, &self.config), Ok)
     }
 
     /// The format that a solver takes unless told: [`Format::Int8`] if the matrices of the blocks stand in the file so, else
@@ -175,7 +222,7 @@ impl Model {
         self.format
     }
 
-    /// The row that a carried state starts from, `[D]`.
+    /// What a carried state starts from: a row for every position, `[D]`, or `[L, D]` in some ONNX graphs; empty if an ONNX file does not tell.
     pub fn initial(&self, state: State) -> &[f32] {
         self.initial
             .iter()
@@ -183,9 +230,52 @@ impl Model {
             .map_or(&[], |(_, row)| row)
     }
 
-    /// The file that the model came from.
-    pub fn checkpoint(&self) -> &Checkpoint {
-        &self.checkpoint
+    /// An error unless the model knows this puzzle identifier, or takes none.
+    pub(crate) fn check_puzzle_id(&self, id: u32) -> Result<()> {
+        if let Some(rows) = &self.puzzle_rows {
+            return rows.row(id).map(drop);
+        }
+        match self.config.num_puzzle_identifiers {
+            known if self.is_onnx() && known > 0 && id as usize >= known => Err(Error::argument(format!(
+                "puzzle identifier {id}: the model has {known} (num_puzzle_identifiers)"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The open file of tensors that the model came from; none if it is an ONNX graph.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.stored().ok().map(|tensors| &*tensors.checkpoint)
+    }
+
+    /// The graph, if the model is one.
+    pub(crate) fn graph(&self) -> Option<&Arc<Graph>> {
+        match &self.body {
+            Body::Graph(graph) => Some(graph),
+            Body::Tensors(_) => None,
+        }
+    }
+
+    /// Whether the model is an ONNX graph, which is all that is known of its step.
+    pub fn is_onnx(&self) -> bool {
+        self.graph().is_some()
+    }
+
+    pub(super) fn stored(&self) -> Result<&Tensors> {
+        match &self.body {
+            Body::Tensors(tensors) => Ok(tensors),
+            Body::Graph(_) => Err(self.no_tensors()),
+        }
+    }
+
+    /// What to say where a graph does not do.
+    pub(crate) fn no_tensors(&self) -> Error {
+        let message = "is an ONNX graph, whose blocks are not known here; that needs the checkpoint";
+        let error = Error::checkpoint(message);
+        match &self.path {
+            Some(path) => error.at(path.display()),
+            None => error,
+        }
     }
 }
 

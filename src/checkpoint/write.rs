@@ -40,9 +40,10 @@ impl Model {
     /// the same bytes. Both files are complete before they take their names.
     ///
     /// # Errors
-    /// A file cannot be written; `dir` is where the model itself lies; an identifier is unknown or named twice; an
+    /// The model is an ONNX graph; a file cannot be written; `dir` is where the model itself lies; an identifier is unknown or named twice; an
     /// element is too large for f16.
     pub fn save(&self, dir: impl AsRef<Path>, options: &SaveOptions) -> Result<()> {
+        self.stored()?;
         let dir = dir.as_ref();
         let io = |e| Error::io(dir.display(), e);
         fs::create_dir_all(dir).map_err(io)?;
@@ -70,8 +71,9 @@ impl Model {
     }
 
     fn write(&self, tensor: &Saved<'_>, writer: &mut Writer) -> Result<()> {
+        let stored = self.stored()?;
         let rounded = |weight| {
-            let matrix = int8::read(&self.checkpoint, &self.names, weight)?;
+            let matrix = int8::read(&stored.checkpoint, &stored.names, weight)?;
             let width = matrix.shape.last().copied().unwrap_or(1);
             Ok::<Int8Rows, Error>(int8_rows(&matrix.data, width))
         };
@@ -83,7 +85,7 @@ impl Model {
                 writer.put(&bytes)
             }
             (Data::Weight(weight), dtype) => {
-                let data = int8::read(&self.checkpoint, &self.names, *weight)?.data;
+                let data = int8::read(&stored.checkpoint, &stored.names, *weight)?.data;
                 writer.floats(&data, dtype)
             }
         }
@@ -186,12 +188,13 @@ impl Model {
         map.insert("format_version".into(), json!(1));
         map.append(&mut config.to_json());
         let own = ["format_version", "dtype", "source"];
-        for (key, value) in self.kept.iter().filter(|(key, _)| !own.contains(&key.as_str())) {
+        let kept = &self.stored()?.kept;
+        for (key, value) in kept.iter().filter(|(key, _)| !own.contains(&key.as_str())) {
             map.insert(key.clone(), value.clone());
         }
         map.insert("dtype".into(), json!(options.dtype.name()));
         // A model converted before keeps the name of what training wrote.
-        let source = match self.kept.get("source") {
+        let source = match kept.get("source") {
             Some(source @ Value::Object(_)) => source.clone(),
             _ => self.source()?,
         };
@@ -205,7 +208,7 @@ impl Model {
             .as_deref()
             .and_then(Path::file_name)
             .map(|name| name.to_string_lossy().into_owned());
-        Ok(json!({ "file": file, "sha256": self.checkpoint.sha256()? }))
+        Ok(json!({ "file": file, "sha256": self.stored()?.checkpoint.sha256()? }))
     }
 }
 

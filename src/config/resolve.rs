@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 
 const MAX_CYCLES: usize = 64;
 const MAX_LAYERS: usize = 256;
-const MAX_STEPS: usize = 1 << 20;
+pub(super) const MAX_STEPS: usize = 1 << 20;
 /// Largest size of a dimension; every product of three fits 64 bits.
 pub(super) const MAX_SIZE: usize = 1 << 20;
-const MAX_IDENTIFIERS: usize = u32::MAX as usize;
+pub(super) const MAX_IDENTIFIERS: usize = u32::MAX as usize;
 
 /// A hyper-parameter, its value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,14 +59,7 @@ pub(crate) struct Resolved {
 impl Config {
     /// Resolves a configuration.
     pub(crate) fn resolve(shapes: &Shapes, settings: &Settings) -> Result<Resolved> {
-        let notes = settings.notes.clone();
-        let mut r = Resolver {
-            shapes,
-            settings,
-            provenance: Vec::new(),
-            missing: Vec::new(),
-            notes,
-        };
+        let mut r = Resolver::new(shapes, settings);
         let config = r.config()?;
         if !r.missing.is_empty() {
             return Err(r.missing_error());
@@ -81,16 +74,26 @@ impl Config {
     }
 }
 
-struct Resolver<'a> {
-    shapes: &'a Shapes,
-    settings: &'a Settings,
-    provenance: Vec<Provenance>,
+pub(super) struct Resolver<'a> {
+    pub(super) shapes: &'a Shapes,
+    pub(super) settings: &'a Settings,
+    pub(super) provenance: Vec<Provenance>,
     /// Key and an example of a value.
     missing: Vec<(&'static str, &'static str)>,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    pub(super) fn new(shapes: &'a Shapes, settings: &'a Settings) -> Resolver<'a> {
+        Resolver {
+            shapes,
+            settings,
+            provenance: Vec::new(),
+            missing: Vec::new(),
+            notes: settings.notes.clone(),
+        }
+    }
+
     fn config(&mut self) -> Result<Config> {
         let shapes = self.shapes;
         let mlp_t = self.mlp_t()?;
@@ -135,7 +138,12 @@ impl Resolver<'_> {
         Ok(config)
     }
 
-    fn note_source(&mut self, name: &'static str, value: impl Into<Value>, from: impl Into<String>) {
+    pub(super) fn note_source(
+        &mut self,
+        name: &'static str,
+        value: impl Into<Value>,
+        from: impl Into<String>,
+    ) {
         self.provenance.push(Provenance {
             name,
             value: value.into(),
@@ -144,7 +152,7 @@ impl Resolver<'_> {
     }
 
     /// A size that a tensor's shape gives; a setting must agree.
-    fn shaped(&mut self, key: &'static str, value: usize, tensor: &str) -> Result<usize> {
+    pub(super) fn shaped(&mut self, key: &'static str, value: usize, tensor: &str) -> Result<usize> {
         if let Some((given, from)) = self.given_count(key, 0, MAX_IDENTIFIERS)?
             && given != value
         {
@@ -160,7 +168,12 @@ impl Resolver<'_> {
         Ok(value)
     }
 
-    fn given_count(&self, key: &'static str, min: usize, max: usize) -> Result<Option<(usize, String)>> {
+    pub(super) fn given_count(
+        &self,
+        key: &'static str,
+        min: usize,
+        max: usize,
+    ) -> Result<Option<(usize, String)>> {
         let Some((value, from)) = self.settings.get(key) else {
             return Ok(None);
         };
@@ -185,7 +198,13 @@ impl Resolver<'_> {
     }
 
     /// A number that no shape gives: as set, or the default, or missing.
-    fn count(&mut self, key: &'static str, min: usize, max: usize, default: Option<usize>) -> Result<usize> {
+    pub(super) fn count(
+        &mut self,
+        key: &'static str,
+        min: usize,
+        max: usize,
+        default: Option<usize>,
+    ) -> Result<usize> {
         match (self.given_count(key, min, max)?, default) {
             (Some((value, from)), _) => {
                 self.note_source(key, value, from);
@@ -214,7 +233,7 @@ impl Resolver<'_> {
         Ok(number)
     }
 
-    fn given_bool(&self, key: &'static str) -> Result<Option<(bool, String)>> {
+    pub(super) fn given_bool(&self, key: &'static str) -> Result<Option<(bool, String)>> {
         match self.settings.get(key) {
             None => Ok(None),
             Some((Value::Bool(b), from)) => Ok(Some((*b, from.to_owned()))),
@@ -476,7 +495,7 @@ impl Resolver<'_> {
         Ok(value)
     }
 
-    fn task(&mut self) -> Result<Option<String>> {
+    pub(super) fn task(&mut self) -> Result<Option<String>> {
         let Some((value, from)) = self.settings.get("task") else {
             return Ok(None);
         };
@@ -489,7 +508,7 @@ impl Resolver<'_> {
         Ok(Some(name))
     }
 
-    fn box_shape(&mut self) -> Result<Option<[usize; 2]>> {
+    pub(super) fn box_shape(&mut self) -> Result<Option<[usize; 2]>> {
         let Some((value, from)) = self.settings.get("box") else {
             return Ok(None);
         };

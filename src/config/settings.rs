@@ -87,11 +87,7 @@ impl Settings {
                         .at(format!("--set {key}")),
                 );
             }
-            let value = match text.starts_with(['[', '"']) {
-                true => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())),
-                false => yaml::scalar(text),
-            };
-            values.insert(key.clone(), value);
+            values.insert(key.clone(), written(text));
         }
         if !values.is_empty() {
             self.layers.push(Layer {
@@ -101,6 +97,31 @@ impl Settings {
             });
         }
         Ok(())
+    }
+
+    /// Adds the annotations of an ONNX file as the next layer: `config`, a configuration file, or single hyper-parameters. Whether there were any.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn add_metadata<'a>(
+        &mut self,
+        pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<bool> {
+        let mut values = Map::new();
+        let mut any = false;
+        for (key, text) in pairs {
+            if key == "config" {
+                self.add_file("metadata \"config\" of the file", text)?;
+                any = true;
+            } else if KNOWN.contains(&key) {
+                values.insert(key.to_owned(), written(text));
+            }
+        }
+        any |= !values.is_empty();
+        self.layers.push(Layer {
+            origin: Origin::Json,
+            from: "metadata of the file".into(),
+            values,
+        });
+        Ok(any)
     }
 
     /// Adds a configuration file, JSON or YAML by its first character, as the next layer.
@@ -206,6 +227,14 @@ impl Settings {
             .iter()
             .find(|l| l.origin == origin)
             .map(|l| l.from.as_str())
+    }
+}
+
+/// A value as people write it.
+fn written(text: &str) -> Value {
+    match text.starts_with(['[', '"']) {
+        true => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+        false => yaml::scalar(text),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the integration tests share.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod golden;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;

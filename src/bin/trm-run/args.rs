@@ -360,6 +360,11 @@ pub(crate) struct BenchArgs {
     /// The model (or --model).
     #[arg(value_name = "MODEL")]
     pub(crate) subject: Option<PathBuf>,
+    /// Times another model beside it, in turns, and compares their answers: the same step as ONNX, or another checkpoint.
+    ///
+    /// An ONNX graph runs on the CPU in its own numbers, whatever --device and --dtype say.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) against: Option<PathBuf>,
 }
 
 /// Options of `check`.

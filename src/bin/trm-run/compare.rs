@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use trm::config::State;
-use trm::{
-    Answer, CancelToken, ErrorKind, Format, HaltRule, Halting, NativeStepper, Session, Solver, Stepper,
-};
+use trm::{Answer, CancelToken, ErrorKind, Format, HaltRule, Halting, Session, Solver, Stepper};
 
 use crate::args::Shared;
 use crate::differences::{Cosines, Differences, cosine};
@@ -295,10 +293,13 @@ impl Side {
     /// Puts a block of puzzles to work.
     fn begin(&mut self, block: &[Ready], cancel: &CancelToken) -> trm::Result<Run> {
         let size = block.first().map_or(0, Ready::size);
-        let fits = |stepper: &Watched| stepper.size() == size && stepper.slots() >= block.len();
+        let fits = |stepper: &Watched| stepper.size == size && stepper.slots() >= block.len();
         let stepper = match self.stepper.take().filter(fits) {
             Some(stepper) => stepper,
-            None => Watched(Arc::new(Mutex::new(self.solver.stepper(size, block.len())?))),
+            None => Watched {
+                stepper: Arc::new(Mutex::new(self.solver.stepper(size, block.len())?)),
+                size,
+            },
         };
         self.stepper = Some(stepper.clone());
         let mut session = Session::new(Box::new(stepper.clone()), self.solver.policy())?;
@@ -364,16 +365,15 @@ impl Run {
 
 /// A stepper that a session drives, while its states are read beside it.
 #[derive(Debug, Clone)]
-struct Watched(Arc<Mutex<NativeStepper>>);
+struct Watched {
+    stepper: Arc<Mutex<Box<dyn Stepper>>>,
+    /// S of the puzzles that it takes.
+    size: usize,
+}
 
 impl Watched {
-    fn lock(&self) -> MutexGuard<'_, NativeStepper> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// S of the puzzles that it takes.
-    fn size(&self) -> usize {
-        self.lock().plan().dims.tokens
+    fn lock(&self) -> MutexGuard<'_, Box<dyn Stepper>> {
+        self.stepper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<Done, Failure> 
     let plan = model
         .config
         .seq_len
+        .filter(|_| !model.is_onnx())
         .map(|tokens| solver.plan(tokens))
         .transpose()?;
     if shared.json {
@@ -33,10 +34,20 @@ pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<Done, Failure> 
                 plan.dims.tokens,
                 plan.to_string().trim_end()
             ))?,
+            None if model.is_onnx() => print("\nplan: none of an ONNX graph")?,
             None => print("\nplan: give the number of tokens, as in --set seq_len=81")?,
         }
     }
     Ok(Done::Well)
+}
+
+/// What the model is; of a graph, what it carries.
+fn variant(model: &Model) -> String {
+    if !model.is_onnx() {
+        return model.config.variant.name().to_string();
+    }
+    let states: Vec<String> = model.config.states().into_iter().map(|s| s.name()).collect();
+    format!("ONNX graph with the states {}", states.join(", "))
 }
 
 /// Numbers that are trained, with and without the puzzle embedding. The rows that states start from are not trained.
@@ -66,15 +77,25 @@ fn object(path: &str, model: &Model, plan: Option<&Plan>, with_plan: bool) -> Va
             json!({ "name": t.name, "stored_name": t.stored_name, "shape": t.shape, "dtype": t.dtype.name(), "bytes": t.bytes })
         })
         .collect();
+    // What is 0 of a graph is only not known.
+    let config = match model.is_onnx() {
+        true => model
+            .provenance
+            .iter()
+            .map(|p| (p.name.to_string(), p.value.clone()))
+            .collect(),
+        false => model.config.to_json(),
+    };
+    let known = |count: u64| (!model.is_onnx()).then_some(count);
     let mut object = json!({
         "type": "model",
         "path": path,
         "file": model.path.as_ref().map(|p| p.display().to_string()),
-        "variant": model.config.variant.name(),
-        "config": model.config.to_json(),
+        "variant": variant(model),
+        "config": config,
         "hyper_parameters": hyper,
-        "parameters": all,
-        "parameters_without_puzzle_emb": trunk,
+        "parameters": known(all),
+        "parameters_without_puzzle_emb": known(trunk),
         "gflop_per_step": plan.map(|p| rounded(p.gflop_per_step(), 6)),
         "bytes": model.tensors.iter().map(|t| t.bytes).sum::<u64>(),
         "tensors": tensors,
@@ -119,18 +140,20 @@ fn text(path: &str, model: &Model, plan: Option<&Plan>) -> String {
     {
         line("file", file);
     }
-    line("variant", model.config.variant.name().to_string());
-    line("parameters", grouped(all));
-    if trunk != all {
-        line("  without puzzle_emb", grouped(trunk));
+    line("variant", variant(model));
+    if !model.is_onnx() {
+        line("parameters", grouped(all));
+        if trunk != all {
+            line("  without puzzle_emb", grouped(trunk));
+        }
+        line(
+            "GFLOP per step",
+            match plan {
+                Some(plan) => format!("{:.4} for {} tokens", plan.gflop_per_step(), plan.dims.tokens),
+                None => "unknown: give the number of tokens, as in --set seq_len=81".to_string(),
+            },
+        );
     }
-    line(
-        "GFLOP per step",
-        match plan {
-            Some(plan) => format!("{:.4} for {} tokens", plan.gflop_per_step(), plan.dims.tokens),
-            None => "unknown: give the number of tokens, as in --set seq_len=81".to_string(),
-        },
-    );
     for note in &model.notes {
         line("note", note.clone());
     }
@@ -138,6 +161,9 @@ fn text(path: &str, model: &Model, plan: Option<&Plan>) -> String {
     for p in &model.provenance {
         let value = p.value.to_string();
         let _ = writeln!(out, "  {:<22} {:<10} {}", p.name, value.trim_matches('"'), p.from);
+    }
+    if model.is_onnx() {
+        return out;
     }
     let _ = writeln!(out, "\ntensors");
     let width = model.tensors.iter().map(|t| t.name.len()).max().unwrap_or(0);

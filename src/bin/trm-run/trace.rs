@@ -11,7 +11,7 @@ use serde_json::{Map, json};
 use trm::checkpoint::{Checkpoint, Dtype};
 use trm::config::{Config, State};
 use trm::plan::Dims;
-use trm::{Error, ErrorKind, NativeStepper, Stepper};
+use trm::{Error, ErrorKind, Stepper};
 
 use crate::args::{Shared, TraceArgs};
 use crate::models::{batch, named, open, shown, solver};
@@ -25,20 +25,26 @@ pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<Done, Failure> {
     let checkpoint = Checkpoint::open(&args.inputs)?;
     let inputs = Inputs::check(&checkpoint, config).map_err(|e| e.at(&file))?;
     let dims = solver
-        .plan(inputs.tokens)
-        .map_err(|e| e.at("tensor \"inputs\"").at(&file))?
-        .dims;
+        .dims(inputs.tokens)
+        .map_err(|e| e.at("tensor \"inputs\"").at(&file))?;
+    // A graph keeps it to itself.
+    let embedding = !solver.model().is_onnx();
     inputs.check_states(&dims).map_err(|e| e.at(&file))?;
-    let mut output = Output::create(&args.output, layout(config, &dims, inputs.batch, args.steps)?)?;
+    let mut output = Output::create(
+        &args.output,
+        layout(config, &dims, &inputs, args.steps, embedding)?,
+    )?;
     let places = batch(shared).min(inputs.batch).max(1);
     let mut stepper = solver.stepper(inputs.tokens, places)?;
     for first in (0..inputs.batch).step_by(places) {
         let live: Vec<usize> = (0..places.min(inputs.batch - first)).collect();
         for &slot in &live {
             inputs
-                .load(&mut stepper, slot, first + slot)
+                .load(&mut *stepper, slot, first + slot)
                 .map_err(|e| e.at(&file))?;
-            output.put("input_embedding", first + slot, &stepper.input_embedding(slot)?)?;
+            if embedding {
+                output.put("input_embedding", first + slot, &stepper.input_embedding(slot)?)?;
+            }
         }
         for step in 1..=args.steps {
             stepper.step(&live)?;
@@ -159,7 +165,7 @@ impl<'a> Inputs<'a> {
     }
 
     /// Puts a sequence in a place: its tokens, its row of the puzzle embedding, its states.
-    fn load(&self, stepper: &mut NativeStepper, slot: usize, sequence: usize) -> trm::Result<()> {
+    fn load(&self, stepper: &mut dyn Stepper, slot: usize, sequence: usize) -> trm::Result<()> {
         let tokens = self.checkpoint.read_row("inputs", sequence)?;
         let tokens = tokens
             .iter()
@@ -223,7 +229,14 @@ fn bad(message: impl Into<String>, name: &str) -> Error {
 }
 
 /// Names and shapes of the output, in the order of the file.
-fn layout(config: &Config, d: &Dims, batch: usize, steps: usize) -> trm::Result<Vec<(String, Vec<usize>)>> {
+fn layout(
+    config: &Config,
+    d: &Dims,
+    inputs: &Inputs,
+    steps: usize,
+    embedding: bool,
+) -> trm::Result<Vec<(String, Vec<usize>)>> {
+    let batch = inputs.batch;
     // Every step adds some hundred bytes to the header, which readers bound.
     if steps > 10_000 {
         return Err(Error::new(
@@ -232,7 +245,10 @@ fn layout(config: &Config, d: &Dims, batch: usize, steps: usize) -> trm::Result<
         ));
     }
     let state = vec![batch, d.positions, d.hidden];
-    let mut tensors = vec![("input_embedding".to_string(), state.clone())];
+    let mut tensors = Vec::new();
+    if embedding {
+        tensors.push(("input_embedding".to_string(), state.clone()));
+    }
     for step in 1..=steps {
         tensors.extend(
             config

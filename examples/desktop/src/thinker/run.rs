@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use trm::config::State;
 use trm::task::{Problem, Task};
-use trm::{Device, Error, ErrorKind, HaltRule, NativeStepper, Solver, Stepper};
+use trm::{Device, Error, ErrorKind, HaltRule, Solver, Stepper};
 
 use super::{Job, Ready};
 use crate::film::{Frame, Stop, certainty, movement};
@@ -17,7 +17,7 @@ const SLOT: usize = 0;
 pub(super) struct Run {
     job: Job,
     solver: Solver,
-    stepper: NativeStepper,
+    stepper: Box<dyn Stepper>,
     problem: Problem,
     task: Arc<dyn Task>,
     /// The answer after the step before; the puzzle at first.
@@ -159,7 +159,8 @@ impl Run {
             _ => "you chose it".into(),
         };
         let config = &self.solver.model().config;
-        let work = self.stepper.plan().gflop_per_step();
+        let plan = self.solver.plan(self.problem.tokens.len());
+        let work = plan.map_or(0.0, |plan| plan.gflop_per_step());
         Ready {
             device: match (on, asked) {
                 ("cpu", _) => cpu(),

@@ -1,0 +1,150 @@
+"""Writes one refinement step of a model as ONNX, which `trm-run --model step.onnx` runs like the model itself.
+
+    python models/train/export_onnx.py models/sudoku-9x9 step.onnx
+
+Inputs: `inputs` [B, S] int64, `puzzle_identifiers` [B] int64 if the model has a puzzle embedding, and its states [B, L, D] (`z_H`, `z_L`, ..).
+Outputs: `next_z_H`, `next_z_L`, .., `logits` [B, S, V], `q_halt` [B], `q_continue` [B]. All passes of the step are written out one after the
+other, each weight stands in the file once. What the graph cannot say is in its metadata: `config`, as in config.json, and the rows that
+the states start from (`H_init`, `L_init`, ..).
+"""
+import argparse
+import json
+import pathlib
+import sys
+import types
+import warnings
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import trm
+
+OPSET = 17
+SMALL = 256  # bytes of a tensor that stays in the graph in any case
+
+
+class Step(nn.Module):
+    """A step with its states one by one, as a graph has them."""
+
+    def __init__(self, model: trm.Model, tokens: int, transpose: bool):
+        super().__init__()
+        self.model = model.plain_attention()
+        for module in model.modules():
+            if transpose and isinstance(module, trm.Linear):
+                # A stored transpose is one tensor; a transpose at every use would be folded into as many.
+                module.register_buffer("transposed", module.weight.detach().t().contiguous())
+                module.forward = types.MethodType(lambda self, x: x @ self.transposed, module)
+        positions = model.config.prefix_len + tokens
+        angles = model.rope(positions, torch.device("cpu"))
+        if angles is not None:
+            self.cos, self.sin = (nn.Parameter(t, requires_grad=False) for t in angles)
+            model.angles[positions, torch.device("cpu")] = self.cos, self.sin
+
+    def forward(self, inputs: Tensor, *others: Tensor):
+        model = self.model
+        ids, states = (others[0], others[1:]) if model.config.puzzle_emb_ndim else (None, others)
+        states, logits, q_halt, q_continue = model.step(dict(zip(model.states, states)), inputs, ids)
+        return *(states[name] for name in model.states), logits, q_halt, q_continue
+
+
+def described(folder: pathlib.Path, config: trm.Config, tokens: int) -> dict:
+    """The configuration as config.json has it."""
+    file = folder / "config.json"
+    if file.exists():
+        given = json.loads(file.read_text())
+        return {k: v for k, v in given.items() if k not in ("dtype", "source")} | {"seq_len": tokens}
+    given = {k: v for k, v in vars(config).items() if k != "variant"}
+    if config.variant in ("hrm", "baseline"):  # which know no such choice
+        given["no_ACT_continue"] = False
+    return {"format_version": 1} | given | {"seq_len": tokens}
+
+
+def tidy(graph: onnx.GraphProto) -> None:
+    """Gives values short names and keeps one of equal constants: of a small model, names are most of what is no weight."""
+    kept = {value.name for value in [*graph.input, *graph.output, *graph.initializer]}
+    names: dict[str, str] = {"": ""}
+    constants: dict[bytes, str] = {}
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        node.name = node.doc_string = ""
+        node.input[:] = [names.get(name, name) for name in node.input]
+        if node.op_type == "Constant":
+            value = b"".join(a.SerializeToString() for a in node.attribute)
+            if value in constants:
+                names[node.output[0]] = constants[value]
+                continue
+        for i, name in enumerate(node.output):
+            if name not in kept:
+                names[name] = node.output[i] = str(len(names))
+        if node.op_type == "Constant":
+            constants[value] = node.output[0]
+        graph.node.append(node)
+
+
+def refer(graph: onnx.GraphProto, file: pathlib.Path) -> None:
+    """Lets tensors whose bytes stand in `file` stay there alone."""
+    whole = file.read_bytes()
+    for tensor in graph.initializer:
+        at = whole.find(tensor.raw_data) if len(tensor.raw_data) >= SMALL else -1
+        if at >= 0:
+            place = {"location": file.name, "offset": at, "length": len(tensor.raw_data)}
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in place.items():
+                tensor.external_data.add(key=key, value=str(value))
+
+
+def export(
+    folder: pathlib.Path,
+    file: pathlib.Path,
+    batch: int | None = None,
+    tokens: int | None = None,
+    weights: pathlib.Path | None = None,
+) -> None:
+    """Writes the step of the model in `folder` for puzzles of S = `tokens` (seq_len), `batch` at a time or any number. The tensors that
+    are found in `weights`, a file of f32, are read from there, so that it must lie beside the graph.
+    """
+    model = trm.load(folder).eval()
+    c = model.config
+    tokens = tokens or c.seq_len
+    if tokens is None:
+        raise SystemExit(f"{folder}: the model fits puzzles of any size: give --tokens")
+    rows = batch or 2
+    arguments = [torch.zeros(rows, tokens, dtype=torch.int64)]
+    names = ["inputs"]
+    if c.puzzle_emb_ndim:
+        arguments.append(torch.zeros(rows, dtype=torch.int64))
+        names.append("puzzle_identifiers")
+    arguments += [state.contiguous() for state in model.initial(rows, tokens).values()]
+    names += model.states
+    outputs = [f"next_{name}" for name in model.states] + ["logits", "q_halt", "q_continue"]
+    metadata = {name: json.dumps(row.tolist()) for name, row in model.named_buffers() if name.endswith("_init")}
+    metadata["config"] = json.dumps(described(folder, c, tokens))
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that become constants, as they shall
+        torch.onnx.export(
+            Step(model, tokens, weights is None), tuple(arguments), str(file), dynamo=False, opset_version=OPSET,
+            input_names=names, output_names=outputs, do_constant_folding=weights is None,
+            dynamic_axes=None if batch else {name: {0: "batch"} for name in names + outputs},
+        )  # fmt: skip
+    proto = onnx.load(str(file))
+    tidy(proto.graph)
+    onnx.checker.check_model(proto)
+    if weights is not None:
+        refer(proto.graph, weights)
+    onnx.helper.set_model_props(proto, metadata)
+    file.write_bytes(proto.SerializeToString())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path, help="the model: step_N with all_config.yaml, or model.safetensors with config.json")
+    parser.add_argument("file", type=pathlib.Path, help="the ONNX file to write")
+    parser.add_argument("--batch", type=int, help="puzzles at a time (any number)")
+    parser.add_argument("--tokens", type=int, help="tokens of a puzzle (seq_len of the model)")
+    parser.add_argument("--weights", type=pathlib.Path, help="leave the weights in this file, the model's own in f32, which has to lie beside the graph")
+    given = parser.parse_args()
+    export(given.folder, given.file, given.batch, given.tokens, given.weights)
