@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::puzzles;
-use trm::task::{Content, Problem, Puzzle, Space, Sudoku, Task, Verdict};
+use trm::task::{Content, Maze, Problem, Puzzle, Space, Sudoku, Task, Verdict};
 use trm::{Answer, Device, Effort, HaltRule, Solver};
 
 fn solver(model: &str, starts: usize) -> Solver {
@@ -180,5 +180,77 @@ fn no_starts_are_an_error() {
     for starts in [0, Effort::MOST + 1] {
         let error = solver("sudoku-4x4", starts).solve(puzzle).unwrap_err();
         assert!(error.to_string().contains("starts"), "{error}");
+    }
+}
+
+/// A task whose puzzles have no symmetries, so that starts differ by noise alone.
+#[derive(Debug)]
+struct Plain<T>(T);
+
+impl<T: Task> Task for Plain<T> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn encode(&self, puzzle: &Puzzle, space: &Space) -> trm::Result<Problem> {
+        self.0.encode(puzzle, space)
+    }
+
+    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+        self.0.decode(problem, answer)
+    }
+
+    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+        self.0.verify(problem, answer)
+    }
+
+    fn verifies_by_rules(&self) -> bool {
+        self.0.verifies_by_rules()
+    }
+}
+
+/// The table of docs/effort.md: what other starts gain that are symmetries of the puzzle, and that have noise on their initial states.
+#[test]
+#[ignore = "measures; minutes"]
+fn noise_against_symmetries() {
+    const COUNT: usize = 100;
+    let sudoku = || Sudoku { box_shape: None };
+    let cases: [(&str, &str, Arc<dyn Task>); 4] = [
+        (
+            "sudoku-6x6",
+            "sudoku_6x6_minimal_test.csv",
+            Arc::new(Plain(Sudoku {
+                box_shape: Some([2, 3]),
+            })),
+        ),
+        (
+            "sudoku-9x9",
+            "sudoku_9x9_mixed_test.csv",
+            Arc::new(Plain(sudoku())),
+        ),
+        (
+            "sudoku-9x9",
+            "sudoku_9x9_minimal_test.csv",
+            Arc::new(Plain(sudoku())),
+        ),
+        ("maze-10x10", "maze_10x10_test_1000.csv", Arc::new(Plain(Maze))),
+    ];
+    println!(
+        "| first {COUNT} of | one start | 4 by noise | 4 by symmetries | 8 by noise | 8 by symmetries |"
+    );
+    for (model, file, plain) in cases {
+        let puzzles = puzzles(file, COUNT);
+        let share = |starts: usize, noise: bool| {
+            let mut solver = solver(model, starts);
+            if noise {
+                solver = solver.task(plain.clone());
+            }
+            valid(&race(&solver, &puzzles, 16)) * 100 / COUNT
+        };
+        let one = share(1, false);
+        let tries = [(4, true), (4, false), (8, true), (8, false)];
+        let [four, four_turned, eight, eight_turned] = tries.map(|(starts, noise)| share(starts, noise));
+        println!("| `{file}` | {one} | {four} | {four_turned} | {eight} | {eight_turned} |");
+        assert!(eight_turned >= one && eight >= one, "{file}");
     }
 }
