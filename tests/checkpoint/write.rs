@@ -107,7 +107,7 @@ fn the_configuration_file() {
     }
     assert_eq!(json["source"]["file"], "step_100");
     let sha256 = json["source"]["sha256"].as_str().unwrap();
-    assert_eq!(sha256, training().checkpoint().sha256().unwrap());
+    assert_eq!(sha256, training().checkpoint().unwrap().sha256().unwrap());
     assert!(sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit()));
 }
 
