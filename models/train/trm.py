@@ -346,6 +346,12 @@ def read_config(folder: pathlib.Path, tensors: dict[str, Tensor]) -> Config:
     return config
 
 
+def latest(folder: str | pathlib.Path) -> int | None:
+    """The largest N of the files step_N in a folder."""
+    names = (path.name.removeprefix("step_") for path in pathlib.Path(folder).glob("step_*"))
+    return max((int(name) for name in names if name.isdigit()), default=None)
+
+
 def load(folder: str | pathlib.Path, dtype: torch.dtype = torch.float32) -> Model:
     """The model of a folder: model.safetensors, or the latest step_N, with its configuration beside it."""
     folder = pathlib.Path(folder)
@@ -353,10 +359,10 @@ def load(folder: str | pathlib.Path, dtype: torch.dtype = torch.float32) -> Mode
     if file.exists():
         tensors = load_file(file)
     else:
-        steps = [p for p in folder.glob("step_*") if p.name.removeprefix("step_").isdigit()]
-        if not steps:
+        step = latest(folder)
+        if step is None:
             raise FileNotFoundError(f"{folder} has neither model.safetensors nor step_N")
-        file = max(steps, key=lambda p: int(p.name.removeprefix("step_")))
+        file = folder / f"step_{step}"
         tensors = torch.load(file, map_location="cpu", weights_only=True)
     tensors = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
     integers = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
