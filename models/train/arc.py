@@ -54,6 +54,8 @@ def crop(tokens: np.ndarray) -> np.ndarray:
     """The largest top left rectangle [r, c] of a canvas [n, n] that is made of colours only; empty where there is none."""
     colours = np.minimum.accumulate(tokens >= BLACK, 1).sum(1)  # of each row, from the left
     widths = np.minimum.accumulate(colours)
+    if widths[0] == 0:
+        return np.zeros((0, 0), np.int64)
     rows = int(np.argmax((np.arange(len(tokens)) + 1) * widths)) + 1
     return tokens[:rows, : widths[rows - 1]].astype(np.int64) - BLACK
 
