@@ -67,10 +67,10 @@ RECIPES = {
     "maze-10x10": Recipe(
         shape(10, 6, 128, prefix=2, attention=True), data.Maze(10), [(12, 1)], ["maze_10x10_test_1000.csv"], 4000, batch=96
     ),
-    # Tasks whose grids fit 10 x 10; 8 steps are enough for them.
+    # Tasks whose grids fit 8 x 8; 8 steps are enough for them.
     "arc-small": Recipe(
-        replace(shape(10, 12, 64, prefix=1, attention=True), halt_max_steps=8),
-        arc.Arc(10), [], [], 2000, batch=32, lr=1.5e-3, ema=0.995, row_lr=1e-2,
+        replace(shape(8, 12, 64, prefix=1, attention=True), halt_max_steps=8),
+        arc.Arc(8), [], [], 1200, batch=32, lr=1.5e-3, ema=0.995, row_lr=1e-2,
     ),
 }  # fmt: skip
 
