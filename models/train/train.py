@@ -67,10 +67,10 @@ RECIPES = {
     "maze-10x10": Recipe(
         shape(10, 6, 128, prefix=2, attention=True), data.Maze(10), [(12, 1)], ["maze_10x10_test_1000.csv"], 4000, batch=96
     ),
-    # Tasks whose grids fit 8 x 8; 8 steps are enough for them.
+    # Tasks whose grids fit 6 x 6; 8 steps are enough for them.
     "arc-small": Recipe(
-        replace(shape(8, 12, 64, prefix=1, attention=True), halt_max_steps=8),
-        arc.Arc(8), [], [], 1200, batch=32, lr=1.5e-3, ema=0.995, row_lr=1e-2,
+        replace(shape(6, 12, 64, prefix=1, attention=True), halt_max_steps=8),
+        arc.Arc(6), [], [], 2000, batch=32, lr=2e-3, ema=0.995, row_lr=3e-2,
     ),
 }  # fmt: skip
 
@@ -95,7 +95,7 @@ def options() -> argparse.Namespace:
     p.add_argument("--threads", type=int)
     p.add_argument("--data", nargs="+", default=[], metavar="FILE=SHARE", help="puzzles beside the generated ones; ARC: the tasks")
     p.add_argument("--exclude", nargs="+", default=[], metavar="FILE", help="more test puzzles to keep out")
-    p.add_argument("--forms", type=int, default=30, help="ARC: forms of each task beside its own")
+    p.add_argument("--forms", type=int, default=7, help="ARC: forms of each task beside its own")
     p.add_argument("--fit", type=int, default=2048, help="puzzles for --halting-only")
     p.add_argument("--save-every", type=float, default=3, metavar="MINUTES")
     p.add_argument("--evaluate-every", type=float, default=15, metavar="MINUTES")
@@ -171,7 +171,7 @@ def evaluate(model: trm.Model, inputs: Tensor, labels: Tensor, ids: Tensor) -> d
 
 
 @torch.no_grad()
-def head_samples(model: trm.Model, stream, count: int, batch: int) -> tuple[Tensor, Tensor]:
+def head_samples(model: trm.Model, stream, count: int, batch: int = 32) -> tuple[Tensor, Tensor]:
     """What the halting head sees after each step, [n, D], and whether the answer was right then, [n].
 
     A puzzle leaves after four right answers: they hardly change any more.
@@ -197,19 +197,29 @@ def head_samples(model: trm.Model, stream, count: int, batch: int) -> tuple[Tens
 
 
 def fit_head(model: trm.Model, seen: Tensor, exact: Tensor) -> None:
-    """Fits the halting logit to `exact` by logistic regression, starting from where it is."""
-    weight = model.q_head.weight[0].detach().double().requires_grad_()
-    bias = model.q_head.bias[0].detach().double().requires_grad_()
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=500, history_size=30, line_search_fn="strong_wolfe")
-    loss = lambda: F.binary_cross_entropy_with_logits(seen @ weight + bias, exact.double()) + 1e-6 * weight.square().sum()
-    before = loss().item()
+    """Fits the halting logit to `exact` by logistic regression.
 
-    def closure():
+    A wrong halt costs an answer, a missed one only a step: wrong answers weigh ten times. What few samples leave open, and of
+    wrong answers there are few, stays as training left it: the fit is pulled towards where it starts.
+    """
+    start = model.q_head.weight[0].detach().double()
+    weight, bias = start.clone().requires_grad_(), model.q_head.bias[0].detach().double().requires_grad_()
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=500, history_size=20, line_search_fn="strong_wolfe")
+    weights = torch.where(exact, 1.0, 10.0).double()
+    weights /= weights.sum()
+
+    def loss() -> Tensor:
+        logits = seen @ weight + bias
+        fit = F.binary_cross_entropy_with_logits(logits, exact.double(), weights, reduction="sum")
+        return fit + 1e-2 * (weight - start).square().sum()
+
+    def closure() -> Tensor:
         optimizer.zero_grad()
         value = loss()
         value.backward()
         return value
 
+    before = loss().item()
     optimizer.step(closure)
     with torch.no_grad():
         model.q_head.weight[0], model.q_head.bias[0] = weight, bias
@@ -342,8 +352,7 @@ class Training:
 
     def refit(self) -> None:
         """Fits the halting head of the averaged weights anew."""
-        batch = min(128, self.a.fit)
-        fit_head(self.ema, *head_samples(self.ema, self.stream, self.a.fit, batch))
+        fit_head(self.ema, *head_samples(self.ema, self.stream, self.a.fit))
         self.model.q_head.load_state_dict(self.ema.q_head.state_dict())
         self.save()
         self.report(self.ema)
