@@ -88,7 +88,7 @@ class Arc:
 
 
 class Stream:
-    """The `train` pairs of the tasks in their forms, without end; half of them somewhere on the canvas, not in its corner."""
+    """The `train` pairs of the tasks in their forms, without end; a quarter of them anywhere on the canvas, the others in its corner."""
 
     def __init__(self, task: Arc, files: list[str], forms: int, seed: int):
         self.task, self.rng = task, np.random.default_rng(seed)
@@ -108,7 +108,7 @@ class Stream:
         for i in self.rng.integers(len(self.pairs), size=count):
             row, *pair = self.pairs[i]
             corner = (0, 0)
-            if self.rng.random() < 0.5:
+            if self.rng.random() < 0.25:
                 corner = [int(self.rng.integers(self.task.side - max(g.shape[k] for g in pair) + 1)) for k in (0, 1)]
             rows.append(row)
             inputs.append(self.task.canvas(pair[0], *corner))
