@@ -2,9 +2,10 @@
 
     python models/train/arc.py MODEL TASKS.json [--solutions FILE] [--augment N] -o submission.json
 
-evaluates a model in PyTorch as `trm-run arc` does: every form is answered by all steps, answers are brought back, equal ones
-pooled and ranked by their number, then by the mean halting probability; two attempts are handed in.
+evaluates a model in PyTorch as `trm-run arc` does: every form is answered by all steps, answers are brought back, equal
+ones pooled and ranked by their number, then by the mean halting probability; two attempts are handed in.
 """
+
 import argparse
 import json
 import pathlib
@@ -51,7 +52,7 @@ class Form:
 
 
 def crop(tokens: np.ndarray) -> np.ndarray:
-    """The largest top left rectangle [r, c] of a canvas [n, n] that is made of colours only; empty where there is none."""
+    """The largest top left rectangle [r, c] of a canvas [n, n] that is made of colours only, or an empty one."""
     colours = np.minimum.accumulate(tokens >= BLACK, 1).sum(1)  # of each row, from the left
     widths = np.minimum.accumulate(colours)
     if widths[0] == 0:
@@ -88,7 +89,7 @@ class Arc:
 
 
 class Stream:
-    """The `train` pairs of the tasks in their forms, without end; a quarter of them anywhere on the canvas, the others in its corner."""
+    """The `train` pairs of the tasks in their forms, without end; a quarter of them anywhere on the canvas."""
 
     def __init__(self, task: Arc, files: list[str], forms: int, seed: int):
         self.task, self.rng = task, np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 n puzzles of S cells: puzzles and answers are [n, S] uint8. Tokens are those of generate.c.
 """
+
 import ctypes
 import hashlib
 import pathlib
@@ -14,7 +15,12 @@ import numpy as np
 
 HERE = pathlib.Path(__file__).parent
 TESTS = HERE.parents[1] / "tests/data/puzzles"
-CODES = {b: 0 for b in range(256)} | {ord("."): 1} | {48 + d: 1 + d for d in range(10)} | {b: 1 + i for i, b in enumerate(b"# SGo")}
+CODES = (
+    {b: 0 for b in range(256)}
+    | {ord("."): 1}
+    | {48 + d: 1 + d for d in range(10)}
+    | {b: 1 + i for i, b in enumerate(b"# SGo")}
+)
 
 Pairs = tuple[np.ndarray, np.ndarray]
 
@@ -69,12 +75,15 @@ class Sudoku:
         return puzzles, answers
 
     def augment(self, puzzles: np.ndarray, answers: np.ndarray, rng: np.random.Generator) -> Pairs:
-        """Each puzzle under a random symmetry: digits, bands, rows, stacks, columns, and for square boxes the transposition."""
+        """Each under a random symmetry: digits, bands, rows, stacks, columns; for square boxes the transposition."""
         count, side = len(puzzles), self.side
         (height, width) = self.box
 
         def lines(size: int) -> np.ndarray:
-            band, inner = rng.random((count, side // size)).argsort(1), rng.random((count, side // size, size)).argsort(2)
+            band, inner = (
+                rng.random((count, side // size)).argsort(1),
+                rng.random((count, side // size, size)).argsort(2),
+            )
             return (band[:, :, None] * size + np.take_along_axis(inner, band[:, :, None], 1)).reshape(count, side)
 
         cells = lines(height)[:, :, None] * side + lines(width)[:, None, :]
@@ -103,7 +112,9 @@ class Sudoku:
             for _ in range(6):
                 of_digit = sum(held[d] * digits[:, d : d + 1] for d in range(side))
                 cells = mix(
-                    mix(mix(rows[:, row]) + mix(cols[:, col])) + mix(boxes[:, box] ^ u(81)) * u(3) + mix(of_digit ^ u(119)) * u(5)
+                    mix(mix(rows[:, row]) + mix(cols[:, col]))
+                    + mix(boxes[:, box] ^ u(81)) * u(3)
+                    + mix(of_digit ^ u(119)) * u(5)
                 )
                 gather = lambda unit, of: mix(
                     unit * u(3) + np.stack([mix(cells[:, of == i]).sum(1, dtype=u) for i in range(side)], 1)
@@ -130,7 +141,9 @@ class Maze:
     def generate(self, count: int, seed: int, least: int) -> Pairs:
         """Mazes whose start and goal are at least `least` steps apart."""
         puzzles, answers = (np.empty((count, self.side**2), np.uint8) for _ in range(2))
-        library().mazes(self.side, ctypes.c_long(count), ctypes.c_uint64(seed), least, bytes_of(puzzles), bytes_of(answers))
+        library().mazes(
+            self.side, ctypes.c_long(count), ctypes.c_uint64(seed), least, bytes_of(puzzles), bytes_of(answers)
+        )
         return puzzles, answers
 
     def turned(self, puzzles: np.ndarray, turn: int) -> np.ndarray:
@@ -139,7 +152,7 @@ class Maze:
         return np.ascontiguousarray(grids.transpose(0, 2, 1) if turn > 3 else grids).reshape(len(puzzles), -1)
 
     def augment(self, puzzles: np.ndarray, answers: np.ndarray, rng: np.random.Generator) -> Pairs:
-        """Each maze turned or mirrored, and solved again: which of equal shortest paths is the answer depends on directions."""
+        """Each turned or mirrored, and solved again: which of equal paths is the answer depends on directions."""
         turns = rng.integers(8, size=len(puzzles))
         puzzles = np.concatenate([self.turned(maze[None], turn) for maze, turn in zip(puzzles, turns)])
         answers = np.empty_like(puzzles)
@@ -149,7 +162,7 @@ class Maze:
         return puzzles, answers
 
     def classes(self, puzzles: np.ndarray) -> np.ndarray:
-        """[n, S] -> [n]: equal for mazes that are turned or mirrored copies of each other, and hardly ever for others."""
+        """[n, S] -> [n]: equal for turned or mirrored copies of each other, and hardly ever for others."""
         with np.errstate(over="ignore"):
             places = mix(np.arange(1, self.side**2 + 1, dtype=np.uint64))
             hashes = [mix(self.turned(puzzles, t) * places + places).sum(1, dtype=np.uint64) for t in range(8)]
@@ -168,7 +181,9 @@ class Stream:
         shares = np.array([kind[-1] for kind in kinds] + [share for _, share in files], float)
         self.shares = shares / shares.sum()
         self.rng = np.random.default_rng(seed)
-        self.tests = np.unique(np.concatenate([np.zeros(0, np.uint64)] + [task.classes(read(path)[0]) for path in tests]))
+        self.tests = np.unique(
+            np.concatenate([np.zeros(0, np.uint64)] + [task.classes(read(path)[0]) for path in tests])
+        )
         self.files = [self.clean(*pairs) for pairs in self.files]
         self.dropped = 0
         self.ready: Pairs = tuple(np.empty((0, task.side**2), np.uint8) for _ in range(2))

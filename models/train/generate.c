@@ -65,7 +65,11 @@ static void search(Sudoku *s) {
     int digits[MOST_SIDE], n = 0;
     for (int d = 1; d <= s->side; d++) if (open >> (d - 1) & 1) digits[n++] = d;
     if (s->random) shuffle(s->random, digits, n);
-    for (int i = 0; i < n && s->found < s->limit; i++) { toggle(s, best, digits[i]); search(s); toggle(s, best, digits[i]); }
+    for (int i = 0; i < n && s->found < s->limit; i++) {
+        toggle(s, best, digits[i]);
+        search(s);
+        toggle(s, best, digits[i]);
+    }
 }
 
 static int solutions(Sudoku *s, const int *cells, int limit) {
@@ -75,10 +79,11 @@ static int solutions(Sudoku *s, const int *cells, int limit) {
     return s->found;
 }
 
-/* `count` Sudokus with exactly one solution, [count, side * side] each: puzzles and answers. Clues of a full grid are taken
- * away in random order, one that is needed stays; it ends at a number of clues drawn from low..high, or with low = high = 0
- * when every clue is needed. */
-void sudokus(int box_rows, int box_cols, long count, uint64_t seed, int low, int high, uint8_t *puzzles, uint8_t *answers) {
+/* `count` Sudokus with exactly one solution, [count, side * side] each: puzzles and answers. Clues of a full grid are
+ * taken away in random order, one that is needed stays; it ends at a number of clues drawn from low..high, or with
+ * low = high = 0 when every clue is needed. */
+void sudokus(int box_rows, int box_cols, long count, uint64_t seed, int low, int high,
+             uint8_t *puzzles, uint8_t *answers) {
     Sudoku s = {.side = box_rows * box_cols, .cells = box_rows * box_cols * box_rows * box_cols};
     uint64_t random = seeded(seed);
     for (int i = 0; i < s.cells; i++) s.box[i] = i / s.side / box_rows * box_rows + i % s.side / box_cols;
@@ -115,7 +120,7 @@ static int neighbour(int side, int cell, int direction) {
     }
 }
 
-/* Steps from `from` to each cell, -1 where there is no way; `queue` gets the cells that are reached, the nearest first. */
+/* Steps from `from` to each cell, -1 where there is no way; `queue` gets the cells that are reached, nearest first. */
 static int measure(int side, const uint8_t *maze, int from, int *distance, int *queue) {
     int reached = 1;
     for (int i = 0; i < side * side; i++) distance[i] = -1;
@@ -130,7 +135,8 @@ static int measure(int side, const uint8_t *maze, int from, int *distance, int *
     return reached;
 }
 
-/* The maze with a shortest path in it: of equal ones that which, from the start on, takes the first of down, left, right, up. */
+/* The maze with a shortest path in it: of equal ones that which, from the start on, takes the first of down, left,
+ * right, up. */
 static void draw(int side, const uint8_t *maze, int start, int goal, const int *distance, uint8_t *answer) {
     memcpy(answer, maze, (size_t)(side * side));
     for (int cell = start; cell != goal;) {
@@ -152,8 +158,8 @@ int solve_maze(int side, const uint8_t *maze, uint8_t *answer) {
     return 1;
 }
 
-/* `count` mazes and answers, [count, side * side] each. Between 30 and 45 % of the cells are walls, another share in every maze;
- * start and goal are at least `least` steps apart. */
+/* `count` mazes and answers, [count, side * side] each. Between 30 and 45 % of the cells are walls, another share in
+ * every maze; start and goal are at least `least` steps apart. */
 void mazes(int side, long count, uint64_t seed, int least, uint8_t *puzzles, uint8_t *answers) {
     uint64_t random = seeded(seed);
     int distance[MOST_CELLS], queue[MOST_CELLS], cells = side * side;

@@ -1,7 +1,8 @@
 """Training data: puzzles are right, symmetries keep them so, and no test puzzle gets in under any of them.
 
-    python models/train/test_data.py
+python models/train/test_data.py
 """
+
 import itertools
 import pathlib
 import tempfile
@@ -66,7 +67,9 @@ def canonical(puzzle: np.ndarray, box: tuple[int, int]) -> bytes:
     def lines(size: int) -> list[list[int]]:
         bands = [[b * size + i for i in range(size)] for b in range(side // size)]
         inner = [list(itertools.permutations(band)) for band in bands]
-        return [sum(map(list, rows), []) for order in itertools.permutations(inner) for rows in itertools.product(*order)]
+        return [
+            sum(map(list, rows), []) for order in itertools.permutations(inner) for rows in itertools.product(*order)
+        ]
 
     grid = puzzle.reshape(side, side)
     best = None
@@ -115,7 +118,11 @@ def test_no_test_puzzle_gets_in():
         others = task.generate(len(hidden[0]), 7, *recipe.kinds[0][:-1])
         mixed = [np.concatenate(both) for both in zip(task.augment(*hidden, RNG), others)]
         alphabet = "0.123456789" if isinstance(task, data.Sudoku) else "?# SGo"
-        alphabet = {1: "0"} | {i: str(i - 1) for i in range(2, 11)} if isinstance(task, data.Sudoku) else dict(enumerate(alphabet))
+        alphabet = (
+            {1: "0"} | {i: str(i - 1) for i in range(2, 11)}
+            if isinstance(task, data.Sudoku)
+            else dict(enumerate(alphabet))
+        )
         text = lambda cells: "".join(alphabet[int(c)] for c in cells)
         with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
             file.write("puzzle,solution\n" + "".join(f"{text(p)},{text(a)}\n" for p, a in zip(*mixed)))

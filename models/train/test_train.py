@@ -1,7 +1,8 @@
-"""The trainer, on the smallest model: it learns, it goes on where it stopped, the same seed gives the same run, slots take turns.
+"""The trainer, on the smallest model: it learns, goes on where it stopped, and does the same for the same seed.
 
-    python models/train/test_train.py
+python models/train/test_train.py
 """
+
 import pathlib
 import sys
 import tempfile
@@ -13,7 +14,21 @@ import trm
 
 
 def training(out: pathlib.Path, *more: str) -> train.Training:
-    sys.argv = ["train.py", "sudoku-4x4", "--out", str(out), "--batch", "16", "--slots", "2", "--warm", "5", "--evaluate", "8", *more]
+    sys.argv = [
+        "train.py",
+        "sudoku-4x4",
+        "--out",
+        str(out),
+        "--batch",
+        "16",
+        "--slots",
+        "2",
+        "--warm",
+        "5",
+        "--evaluate",
+        "8",
+        *more,
+    ]
     return train.Training(train.options())
 
 
@@ -36,7 +51,9 @@ def test_run():
         # The file has the averaged weights.
         assert trm.latest(one) == 60
         assert torch.equal(weights(trm.load(one)), weights(first.ema))
-        assert not torch.allclose(weights(first.ema), weights(first.model)) and not torch.allclose(weights(first.ema), start)
+        assert not torch.allclose(weights(first.ema), weights(first.model)) and not torch.allclose(
+            weights(first.ema), start
+        )
         again = training(two, "--updates", "60")
         again.run()
         assert torch.equal(weights(again.model), weights(first.model))

@@ -4,11 +4,12 @@
     python models/train/train.py sudoku-6x6 --out runs/sudoku-6x6 --resume
     python models/train/train.py sudoku-9x9 --out runs/refitted --from runs/sudoku-9x9 --halting-only
 
-Deep supervision: a puzzle's states are carried from update to update, each of which is one refinement step with a loss of its
-own, until the halting head says stop or halt_max_steps are done; then the slot takes a new puzzle. There are several times as many
-slots as a batch has, and each update takes the next ones: a puzzle that is in every update is learnt by heart while it is
-at work, and the head then learns to halt on what only memory knew.
+Deep supervision: a puzzle's states are carried from update to update, each of which is one refinement step with a loss
+of its own, until the halting head says stop or halt_max_steps are done; then the slot takes a new puzzle. There are
+several times as many slots as a batch has, and each update takes the next ones: a puzzle that is in every update is
+learnt by heart while it is at work, and the head then learns to halt on what only memory knew.
 """
+
 import argparse
 import copy
 import json
@@ -27,7 +28,7 @@ import trm
 
 @dataclass
 class Recipe:
-    """A model and how it is trained; `train.py --help` tells which options change what."""
+    """A model and how it is trained."""
 
     config: trm.Config
     task: object
@@ -54,7 +55,8 @@ def shape(side: int, vocab: int, width: int, prefix: int = 0, attention: bool = 
 RECIPES = {
     # There are too few classes of 4 x 4 Sudokus to keep those of the tests out.
     "sudoku-4x4": Recipe(
-        shape(4, 6, 64), data.Sudoku((2, 2)), [((4, 10), 1), ((0, 0), 1)], ["sudoku_4x4_test.csv"], 1000, batch=256, exclude=False
+        shape(4, 6, 64), data.Sudoku((2, 2)), [((4, 10), 1), ((0, 0), 1)],
+        ["sudoku_4x4_test.csv"], 1000, batch=256, exclude=False,
     ),
     "sudoku-6x6": Recipe(
         shape(6, 8, 128), data.Sudoku((2, 3)), [((10, 24), 1), ((0, 0), 1)],
@@ -62,14 +64,17 @@ RECIPES = {
     ),
     "sudoku-9x9": Recipe(
         shape(9, 11, 128, prefix=2), data.Sudoku((3, 3)), [((32, 50), 1), ((24, 40), 2), ((0, 0), 3)],
-        [f"sudoku_9x9_{kind}_test.csv" for kind in ("newspaper", "mixed", "minimal")] + ["sudoku_extreme_test_500.csv"], 6000,
+        [*(f"sudoku_9x9_{kind}_test.csv" for kind in ("newspaper", "mixed", "minimal")), "sudoku_extreme_test_500.csv"],
+        6000,
     ),
     "maze-10x10": Recipe(
-        shape(10, 6, 128, prefix=2, attention=True), data.Maze(10), [(12, 1)], ["maze_10x10_test_1000.csv"], 4000, batch=96
+        shape(10, 6, 128, prefix=2, attention=True), data.Maze(10), [(12, 1)],
+        ["maze_10x10_test_1000.csv"], 4000, batch=96,
     ),
     # A few tasks whose grids fit 6 x 6, learnt in minutes; four steps are enough for them.
     "arc-small": Recipe(
-        replace(shape(6, 12, 64, prefix=1), halt_max_steps=4), arc.Arc(6), [], [], 2000, batch=32, lr=2e-3, ema=0.99, row_lr=3e-2
+        replace(shape(6, 12, 64, prefix=1), halt_max_steps=4), arc.Arc(6), [],
+        [], 2000, batch=32, lr=2e-3, ema=0.99, row_lr=3e-2,
     ),
 }  # fmt: skip
 
@@ -77,7 +82,9 @@ RECIPES = {
 def options() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("name", choices=RECIPES)
-    p.add_argument("--out", type=pathlib.Path, required=True, help="folder for step_N, all_config.yaml, dataset.json, resume.pt")
+    p.add_argument(
+        "--out", type=pathlib.Path, required=True, help="folder for step_N, all_config.yaml, dataset.json, resume.pt"
+    )
     p.add_argument("--resume", nargs="?", const="", metavar="FILE", help="go on from resume.pt of --out, or from FILE")
     p.add_argument("--from", dest="start", metavar="FOLDER", help="start from the weights of a model")
     p.add_argument("--halting-only", action="store_true", help="only fit the halting head anew, all other weights stay")
@@ -89,10 +96,14 @@ def options() -> argparse.Namespace:
     p.add_argument("--warm", type=int, default=200, help="updates over which the rate rises")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="cpu")
-    p.add_argument("--dtype", default="float32", help="bfloat16 on GPUs, and on CPUs that multiply it (AVX-512 BF16, AMX)")
+    p.add_argument(
+        "--dtype", default="float32", help="bfloat16 on GPUs, and on CPUs that multiply it (AVX-512 BF16, AMX)"
+    )
     p.add_argument("--compile", action="store_true")
     p.add_argument("--threads", type=int)
-    p.add_argument("--data", nargs="+", default=[], metavar="FILE=SHARE", help="puzzles beside the generated ones; ARC: the tasks")
+    p.add_argument(
+        "--data", nargs="+", default=[], metavar="FILE=SHARE", help="puzzles beside the generated ones; ARC: the tasks"
+    )
     p.add_argument("--exclude", nargs="+", default=[], metavar="FILE", help="more test puzzles to keep out")
     p.add_argument("--forms", type=int, default=3, help="ARC: forms of each task beside its own")
     p.add_argument("--fit", type=int, default=2048, help="puzzles for --halting-only")
@@ -153,7 +164,7 @@ def losses(logits: Tensor, labels: Tensor, q_halt: Tensor) -> tuple[Tensor, Tens
 
 @torch.no_grad()
 def evaluate(model: trm.Model, inputs: Tensor, labels: Tensor, ids: Tensor) -> dict[str, float]:
-    """Shares solved: by the first step that the head halts on, by the first such that is right, by the last; and mean steps."""
+    """Shares solved by the first step that the head halts on, by the first right one, by the last; mean steps."""
     states, last = model.initial(len(inputs)), model.config.halt_max_steps
     live = {rule: torch.ones(len(inputs), dtype=torch.bool, device=inputs.device) for rule in ("head", "verified")}
     solved = {rule: torch.zeros_like(live[rule]) for rule in live}
@@ -161,10 +172,10 @@ def evaluate(model: trm.Model, inputs: Tensor, labels: Tensor, ids: Tensor) -> d
     for step in range(1, last + 1):
         states, logits, *q = model.step(states, inputs, ids)
         exact, halts = right(logits, labels), model.halts(*q) | (step == last)
-        for rule, halts in (("head", halts), ("verified", halts & exact)):
+        for rule, ends in (("head", halts), ("verified", halts & exact)):
             steps[rule] += int(live[rule].sum())
-            solved[rule] |= live[rule] & halts & exact
-            live[rule] &= ~halts
+            solved[rule] |= live[rule] & ends & exact
+            live[rule] &= ~ends
     shares = {rule: float(s.float().mean()) for rule, s in (solved | {"never": exact}).items()}
     return {k: round(v, 4) for k, v in (shares | {f"{r}_steps": n / len(inputs) for r, n in steps.items()}).items()}
 
@@ -198,8 +209,8 @@ def head_samples(model: trm.Model, stream, count: int, batch: int = 32) -> tuple
 def fit_head(model: trm.Model, seen: Tensor, exact: Tensor) -> None:
     """Fits the halting logit to `exact` by logistic regression.
 
-    A wrong halt costs an answer, a missed one only a step: wrong answers weigh ten times. What few samples leave open, and of
-    wrong answers there are few, stays as training left it: the fit is pulled towards where it starts.
+    A wrong halt costs an answer, a missed one only a step: wrong answers weigh ten times. What the samples leave open
+    (few of them are wrong) stays as training left it: the fit is pulled towards where it starts.
     """
     start = model.q_head.weight[0].detach().double()
     weight, bias = start.clone().requires_grad_(), model.q_head.bias[0].detach().double().requires_grad_()
@@ -256,7 +267,9 @@ class Training:
         rows = [p for n, p in self.model.named_parameters() if n == "puzzle_emb.weights" and r.row_lr]
         self.rows = rows[0] if rows else None
         self.weights = [p for p in self.model.parameters() if p is not self.rows]
-        self.optimizer = torch.optim.AdamW(self.weights, lr=r.lr, betas=(0.9, 0.95), weight_decay=r.weight_decay, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            self.weights, lr=r.lr, betas=(0.9, 0.95), weight_decay=r.weight_decay, fused=True
+        )
         if a.resume is not None:
             state = torch.load(self.resume_file(), map_location=self.device)
             self.model.load_state_dict(state["model"])
@@ -276,13 +289,18 @@ class Training:
         for old in a.out.glob("step_*"):
             old.unlink()
         training = {
-            "data_paths": [a.name, *a.data], "global_batch_size": r.batch, "lr": r.lr, "weight_decay": r.weight_decay, "ema": True,
-            "ema_rate": r.ema, "seed": a.seed, "run_name": a.name,
+            "data_paths": [a.name, *a.data], "global_batch_size": r.batch, "lr": r.lr, "weight_decay": r.weight_decay,
+            "ema": True, "ema_rate": r.ema, "seed": a.seed, "run_name": a.name,
         }  # fmt: skip
         trm.save(self.ema, a.out, self.step, training)
         if isinstance(self.recipe.task, arc.Arc):
             (a.out / "identifiers.json").write_text(json.dumps(self.stream.identifiers) + "\n")
-        state = {"model": self.model.state_dict(), "ema": self.ema.state_dict(), "opt": self.optimizer.state_dict(), "step": self.step}
+        state = {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "opt": self.optimizer.state_dict(),
+            "step": self.step,
+        }
         torch.save(state, a.out / "resume.part")
         (a.out / "resume.part").rename(a.out / "resume.pt")
 
@@ -294,7 +312,7 @@ class Training:
             print(f"  {name}: {found}", flush=True)
 
     def update(self, step_of, chosen: Tensor, rate: float) -> tuple[float, float, float]:
-        """One refinement step of the chosen slots, and what is learnt from it; losses of answer and halting, share solved."""
+        """One refinement step of the chosen slots, and learning from it: losses of answer and halting, share solved."""
         s, r = self.slots, self.recipe
         inputs, labels, ids = s.inputs[chosen], s.labels[chosen], s.ids[chosen]
         states, logits, q_halt, q_continue = step_of({n: z[chosen] for n, z in s.states.items()}, inputs, ids)
@@ -335,8 +353,8 @@ class Training:
                 answer, halting, solved = sums / (self.step - since)
                 speed = (now - told) / (self.step - since)
                 print(
-                    f"update {self.step} loss {answer:.4f} halting {halting:.4f} solved {solved:.4f} rate {r.lr * rate:.2e} "
-                    f"{speed:.2f} s/update {(now - begun) / 60:.1f} min",
+                    f"update {self.step} loss {answer:.4f} halting {halting:.4f} solved {solved:.4f} "
+                    f"rate {r.lr * rate:.2e} {speed:.2f} s/update {(now - begun) / 60:.1f} min",
                     flush=True,
                 )
                 told, since, sums = now, self.step, torch.zeros(3)
