@@ -1,7 +1,8 @@
 """The model against the outputs that the published code gave, and against itself when saved and loaded.
 
-    python models/train/test_trm.py
+python models/train/test_trm.py
 """
+
 import pathlib
 import tempfile
 from dataclasses import asdict
@@ -53,7 +54,10 @@ def bugs(model: trm.Model) -> dict:
         return lambda m: vars(m.config).update(values)
 
     level = "L_level" if c.variant != "baseline" else "H_level"
-    found = {"doubled down_proj": scale(f"{level}.layers.0.mlp.down_proj.weight", 2), "q_head": scale("q_head.bias", 1.001)}
+    found = {
+        "doubled down_proj": scale(f"{level}.layers.0.mlp.down_proj.weight", 2),
+        "q_head": scale("q_head.bias", 1.001),
+    }
     if not c.mlp_t:
         found["o_proj"] = scale(f"{level}.layers.0.self_attn.o_proj.weight", 1.01)
         found["one head"] = one_head

@@ -4,10 +4,11 @@ Shapes: B batch, S grid tokens, P prefix positions of the puzzle embedding, L = 
 Parameters have the names of the published state dict, which a file `step_N` prefixes with `_orig_mod.model.inner.`.
 Formulas: "Less is More: Recursive Reasoning with Tiny Networks" (arXiv 2510.04871), and for HRM arXiv 2506.21734.
 """
+
 import json
 import math
 import pathlib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -266,8 +267,8 @@ class Model(nn.Module):
     ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor]:
         """One refinement step: the states [B, L, D], logits [B, S, V], halting logits q_halt and q_continue [B].
 
-        The gradient flows through what the published training differentiates: the last H cycle; of HRM the last pass of each
-        level.
+        The gradient flows through what the published training differentiates: the last H cycle; of HRM the last pass
+        of each level.
         """
         c = self.config
         rope = self.rope(c.prefix_len + int(inputs.shape[1]), inputs.device)
@@ -301,7 +302,9 @@ class Model(nn.Module):
             cycle = [to("z_L", low, ["z_L"], x)] * c.L_cycles + [to("z_L", low, ["z_L"])]
         elif c.variant == "hier6":
             lower = self.states[1:]
-            cycle = [to(out, low, [*lower, "z_H"], x) for out in lower[: c.L_cycles]] + [to("z_H", low, [*lower, "z_H"])]
+            cycle = [to(out, low, [*lower, "z_H"], x) for out in lower[: c.L_cycles]] + [
+                to("z_H", low, [*lower, "z_H"])
+            ]
         else:
             high = self.H_level if c.variant == "hrm" else low
             cycle = [to("z_L", low, ["z_L", "z_H"], x)] * c.L_cycles + [to("z_H", high, ["z_H", "z_L"])]
@@ -331,7 +334,9 @@ def read_config(folder: pathlib.Path, tensors: dict[str, Tensor]) -> Config:
         if (folder / "dataset.json").exists():
             given |= json.loads((folder / "dataset.json").read_text())
     if given.get("puzzle_ids"):
-        raise ValueError(f"{folder}: only some rows of the puzzle embedding are in the file (puzzle_ids); all are needed here")
+        raise ValueError(
+            f"{folder}: only some rows of the puzzle embedding are in the file (puzzle_ids); all are needed here"
+        )
     known = {f.name for f in fields(Config)}
     config = Config(
         variant=variant_of(set(tensors)),
@@ -340,10 +345,18 @@ def read_config(folder: pathlib.Path, tensors: dict[str, Tensor]) -> Config:
     )
     if "puzzle_emb.weights" in tensors:
         config.num_puzzle_identifiers = tensors["puzzle_emb.weights"].shape[0]
-    positions = next((t for n, t in tensors.items() if n.endswith(("mlp_t.down_proj.weight", "embed_pos.embedding_weight"))), None)
+    positions = next(
+        (t for n, t in tensors.items() if n.endswith(("mlp_t.down_proj.weight", "embed_pos.embedding_weight"))), None
+    )
     if positions is not None:
         config.seq_len = positions.shape[0] - config.prefix_len
     return config
+
+
+def latest(folder: str | pathlib.Path) -> int | None:
+    """The largest N of the files step_N in a folder."""
+    names = (path.name.removeprefix("step_") for path in pathlib.Path(folder).glob("step_*"))
+    return max((int(name) for name in names if name.isdigit()), default=None)
 
 
 def load(folder: str | pathlib.Path, dtype: torch.dtype = torch.float32) -> Model:
@@ -353,10 +366,10 @@ def load(folder: str | pathlib.Path, dtype: torch.dtype = torch.float32) -> Mode
     if file.exists():
         tensors = load_file(file)
     else:
-        steps = [p for p in folder.glob("step_*") if p.name.removeprefix("step_").isdigit()]
-        if not steps:
+        step = latest(folder)
+        if step is None:
             raise FileNotFoundError(f"{folder} has neither model.safetensors nor step_N")
-        file = max(steps, key=lambda p: int(p.name.removeprefix("step_")))
+        file = folder / f"step_{step}"
         tensors = torch.load(file, map_location="cpu", weights_only=True)
     tensors = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
     integers = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
@@ -368,7 +381,7 @@ def load(folder: str | pathlib.Path, dtype: torch.dtype = torch.float32) -> Mode
 
 
 def save(model: Model, folder: str | pathlib.Path, step: int, training: dict | None = None) -> None:
-    """Writes step_N, all_config.yaml and dataset.json as the published training does; `training` goes into the second."""
+    """Writes step_N, all_config.yaml (with `training`) and dataset.json as the published training does."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     c = model.config
@@ -384,7 +397,10 @@ def save(model: Model, folder: str | pathlib.Path, step: int, training: dict | N
     arch = {k: v for k, v in vars(c).items() if k not in dataset and k not in ("variant", "rope_theta", "rms_norm_eps")}
     if c.variant in ("hrm", "baseline"):  # which know neither
         arch = {k: v for k, v in arch.items() if k not in ("mlp_t", "no_ACT_continue")}
-    arch = {"name": NAMES[c.variant], "loss": {"name": "losses@ACTLossHead", "loss_type": "softmax_cross_entropy"}} | arch
+    arch = {
+        "name": NAMES[c.variant],
+        "loss": {"name": "losses@ACTLossHead", "loss_type": "softmax_cross_entropy"},
+    } | arch
     (folder / "all_config.yaml").write_text(yaml.safe_dump({"arch": arch, **(training or {})}, sort_keys=False))
     more = {"pad_id": 0, "ignore_label_id": 0, "blank_identifier_id": 0, "sets": ["all"]}
     (folder / "dataset.json").write_text(json.dumps(more | dataset) + "\n")

@@ -263,3 +263,50 @@ fn a_model_answers_every_form_that_it_knows() {
     let (_, _, again) = run(&["--batch", "5", "--threads", "1"]);
     assert_eq!(again, submission, "whatever the batch");
 }
+
+/// A model that was trained for minutes on eight tasks: the attempts that the evaluation in PyTorch makes of it.
+#[test]
+fn a_trained_model_hands_in_what_pytorch_does() {
+    const SMALL: &str = "tests/data/arc/small";
+    let scratch = Scratch::new();
+    let output = scratch.path("submission.json");
+    let file = |name: &str| format!("{SMALL}/{name}");
+    let run = trm(&[
+        "arc",
+        &file("tasks.json"),
+        "--model",
+        SMALL,
+        "--solutions",
+        &file("solutions.json"),
+        "-o",
+        &output,
+        "--device",
+        "cpu",
+        "--json",
+    ])
+    .expect(1);
+    let (ours, theirs) = (read(&output), read(&file("submission.json")));
+    assert_eq!(ours, theirs);
+    let summary = run.summary();
+    // Counted here, from PyTorch's attempts.
+    let solutions = read(&file("solutions.json"));
+    let right = |task: &str, attempts: usize| {
+        let tests = solutions[task]
+            .as_array()
+            .unwrap()
+            .iter()
+            .zip(theirs[task].as_array().unwrap());
+        tests
+            .map(|(solution, made)| (1..=attempts).any(|k| made[format!("attempt_{k}")] == *solution))
+            .map(|right| f64::from(u8::from(right)))
+            .sum::<f64>()
+            / solutions[task].as_array().unwrap().len() as f64
+    };
+    for attempts in [1, 2] {
+        let tasks = solutions.as_object().unwrap();
+        let share = tasks.keys().map(|task| right(task, attempts)).sum::<f64>() / tasks.len() as f64;
+        assert!(share > 0.0, "it has learnt nothing");
+        let told = summary["pass"][attempts.to_string()].as_f64().unwrap();
+        assert!((told - share).abs() < 1e-6, "pass@{attempts}: {told}, {share}");
+    }
+}

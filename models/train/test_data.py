@@ -1,0 +1,199 @@
+"""Training data: puzzles are right, symmetries keep them so, and no test puzzle gets in under any of them.
+
+python models/train/test_data.py
+"""
+
+import itertools
+import pathlib
+import tempfile
+
+import numpy as np
+
+import arc
+import data
+import train
+
+RNG = np.random.default_rng(0)
+
+
+def count_solutions(puzzle: np.ndarray, box: tuple[int, int], limit: int = 2) -> int:
+    """By trying, in the slow way, without generate.c; tokens."""
+    side = box[0] * box[1]
+    blanks = np.flatnonzero(puzzle == 1)
+    if not len(blanks):
+        return 1
+    row, col = np.divmod(np.arange(side**2), side)
+    place = row // box[0] * side + col // box[1]
+    options = {}
+    for cell in blanks:
+        seen = puzzle[(row == row[cell]) | (col == col[cell]) | (place == place[cell])]
+        options[cell] = sorted(set(range(2, side + 2)) - set(seen.tolist()))
+    cell = min(options, key=lambda c: len(options[c]))
+    found = 0
+    for digit in options[cell]:
+        tried = puzzle.copy()
+        tried[cell] = digit
+        found += count_solutions(tried, box, limit - found)
+        if found >= limit:
+            break
+    return found
+
+
+def test_sudokus():
+    for box in ((2, 2), (2, 3), (3, 3)):
+        task = data.Sudoku(box)
+        puzzles, answers = task.generate(20, 3, (0, 0))
+        moved = task.augment(puzzles, answers, RNG)
+        for puzzle, answer in (*zip(puzzles, answers), *zip(*moved)):
+            assert ((puzzle == 1) | (puzzle == answer)).all()
+            assert count_solutions(answer, box) == 1 and count_solutions(puzzle, box) == 1
+        for puzzle in puzzles[:3]:  # (0, 0): no clue can go
+            for cell in np.flatnonzero(puzzle > 1):
+                fewer = puzzle.copy()
+                fewer[cell] = 1
+                assert count_solutions(fewer, box) == 2
+        assert (moved[0] != puzzles).any(1).all()
+        again, other = (task.generate(20, seed, (0, 0))[0] for seed in (3, 4))
+        assert (again == puzzles).all() and (other != puzzles).any()
+    clues = (data.Sudoku((3, 3)).generate(200, 1, (32, 50))[0] > 1).sum(1)
+    assert clues.min() >= 32 and clues.max() <= 50 and len(set(clues)) > 10
+    print("Sudokus: one solution each, also under symmetries")
+
+
+def canonical(puzzle: np.ndarray, box: tuple[int, int]) -> bytes:
+    """The least of all that symmetries make of a puzzle, found by trying them all."""
+    side = box[0] * box[1]
+
+    def lines(size: int) -> list[list[int]]:
+        bands = [[b * size + i for i in range(size)] for b in range(side // size)]
+        inner = [list(itertools.permutations(band)) for band in bands]
+        return [
+            sum(map(list, rows), []) for order in itertools.permutations(inner) for rows in itertools.product(*order)
+        ]
+
+    grid = puzzle.reshape(side, side)
+    best = None
+    for turned in [grid, grid.T] if box[0] == box[1] else [grid]:
+        for rows in lines(box[0]):
+            for cols in lines(box[1]):
+                cells = turned[np.ix_(rows, cols)].ravel()
+                names: dict[int, int] = {1: 0}
+                found = bytes(names.setdefault(int(c), len(names)) for c in cells)
+                best = found if best is None else min(best, found)
+    return best
+
+
+def test_classes():
+    """Equal for equals under symmetries, which trying all of them confirms; different for the others."""
+    for box, count in (((2, 2), 60), ((2, 3), 12)):
+        task = data.Sudoku(box)
+        puzzles = task.generate(count // 2, 5, (0, 0))[0]
+        puzzles = np.concatenate([puzzles, task.augment(puzzles, puzzles, RNG)[0]])
+        forms = [canonical(p, box) for p in puzzles]
+        classes = task.classes(puzzles)
+        for i, j in itertools.combinations(range(count), 2):
+            assert (forms[i] == forms[j]) == (classes[i] == classes[j])
+    task = data.Sudoku((3, 3))
+    puzzles, answers = task.generate(500, 6, (24, 40))
+    assert len(np.unique(task.classes(puzzles))) == 500
+    for _ in range(5):
+        assert (task.classes(task.augment(puzzles, answers, RNG)[0]) == task.classes(puzzles)).all()
+    # What is no symmetry changes the class: rows of different bands; a clue less.
+    swapped = puzzles.reshape(-1, 9, 9)[:, [0, 3, 2, 1, 4, 5, 6, 7, 8]].reshape(-1, 81)
+    assert (task.classes(swapped) != task.classes(puzzles)).all()
+    fewer = puzzles.copy()
+    fewer[np.arange(500), (puzzles > 1).argmax(1)] = 1
+    assert (task.classes(fewer) != task.classes(puzzles)).all()
+    print("classes: as all symmetries tell")
+
+
+def test_no_test_puzzle_gets_in():
+    for name, recipe in train.RECIPES.items():
+        if not recipe.exclude or not recipe.tests:
+            continue
+        task, tests = recipe.task, [data.TESTS / test for test in recipe.tests]
+        known = np.concatenate([task.classes(data.read(path)[0]) for path in tests])
+        # Test puzzles in disguise, among as many others, as a file to train on.
+        hidden = data.read(tests[0])
+        others = task.generate(len(hidden[0]), 7, *recipe.kinds[0][:-1])
+        mixed = [np.concatenate(both) for both in zip(task.augment(*hidden, RNG), others)]
+        alphabet = "0.123456789" if isinstance(task, data.Sudoku) else "?# SGo"
+        alphabet = (
+            {1: "0"} | {i: str(i - 1) for i in range(2, 11)}
+            if isinstance(task, data.Sudoku)
+            else dict(enumerate(alphabet))
+        )
+        text = lambda cells: "".join(alphabet[int(c)] for c in cells)
+        with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+            file.write("puzzle,solution\n" + "".join(f"{text(p)},{text(a)}\n" for p, a in zip(*mixed)))
+            file.flush()
+            assert all((r == m).all() for r, m in zip(data.read(file.name), mixed))
+            stream = data.Stream(task, recipe.kinds, [(file.name, 1.0)], tests, 0)
+            open_stream = data.Stream(task, recipe.kinds, [(file.name, 1.0)], [], 0)
+        assert len(stream.files[0][0]) == len(others[0]), name
+        assert not np.isin(task.classes(stream.take(3000)[0]), known).any(), name
+        # Planted: without the check they are there.
+        assert np.isin(task.classes(open_stream.take(3000)[0]), known).any(), name
+        print(f"{name}: no test puzzle gets in")
+
+
+def test_mazes():
+    task = data.Maze(10)
+    puzzles, answers = task.generate(50, 2, 12)
+    for maze, answer in (*zip(puzzles, answers), *zip(*task.augment(puzzles, answers, RNG))):
+        distance, queue = {int((maze == 4).argmax()): 0}, [int((maze == 4).argmax())]
+        for cell in queue:
+            r, c = divmod(cell, 10)
+            for p, q in ((r + 1, c), (r, c - 1), (r, c + 1), (r - 1, c)):
+                if 0 <= p < 10 and 0 <= q < 10 and maze[p * 10 + q] != 1 and p * 10 + q not in distance:
+                    distance[p * 10 + q] = distance[cell] + 1
+                    queue.append(p * 10 + q)
+        path = np.flatnonzero(answer == 5)
+        start = int((maze == 3).argmax())
+        assert distance[start] >= 12
+        assert sorted(distance[int(c)] for c in path) == list(range(1, distance[start]))
+        assert ((answer == maze) | ((maze == 2) & (answer == 5))).all()
+    assert (task.classes(task.augment(puzzles, answers, RNG)[0]) == task.classes(puzzles)).all()
+    assert len(np.unique(task.classes(puzzles))) == 50
+    print("mazes: shortest paths, also turned")
+
+
+def test_arc():
+    for _ in range(200):
+        grid = RNG.integers(0, 10, RNG.integers(1, 11, 2))
+        form = arc.Form.random(RNG)
+        assert arc.Form.parse(str(form)) == form
+        assert (form.undo(form.apply(grid)) == grid).all()
+        # The published evaluation's way of cropping, cell by cell.
+        tokens = arc.Arc(10).canvas(grid).reshape(10, 10)
+        assert (arc.crop(tokens) == grid).all()
+        tokens = RNG.choice([0, 1, 2, 5, 11], (10, 10), p=[0.05, 0.05, 0.3, 0.3, 0.3]).astype(np.uint8)
+        best, size, width = 0, (0, 0), 10
+        for rows in range(1, 11):
+            for c in range(1, width + 1):
+                if not 2 <= tokens[rows - 1, c - 1] <= 11:
+                    width = c - 1
+                    break
+            if rows * width > best:
+                best, size = rows * width, (rows, width)
+        assert arc.crop(tokens).tolist() == (tokens[: size[0], : size[1]].astype(int) - 2).tolist()
+    folder = pathlib.Path(__file__).parents[2] / "tests/data/arc"
+    stream = arc.Arc(12).stream([str(folder / "challenges.json")], 5, 0)
+    assert stream.identifiers[0] == "<blank>" and len(set(stream.identifiers)) == len(stream.identifiers)
+    forms = dict(pair for pairs in arc.named_forms(stream.identifiers).values() for pair in pairs)
+    pairs = {(row, x.tobytes()): y for row, x, y in stream.pairs}
+    for x, y, row in zip(*stream.take(300)):  # wherever a grid lies, it is that of its row
+        x, y = (t.reshape(12, 12) for t in (x, y))
+        top, left = (int((x >= 2).any(axis).argmax()) for axis in (1, 0))
+        found = arc.crop(x[top:, left:])
+        assert arc.crop(y[top:, left:]).tolist() == pairs[row, found.tobytes()].tolist()
+        forms[row].undo(found)
+    print("ARC: forms, canvas and crop")
+
+
+if __name__ == "__main__":
+    test_sudokus()
+    test_classes()
+    test_mazes()
+    test_no_test_puzzle_gets_in()
+    test_arc()

@@ -1,0 +1,388 @@
+"""Trains a model and leaves what the published training leaves: step_N, all_config.yaml, dataset.json.
+
+    python models/train/train.py sudoku-6x6 --out runs/sudoku-6x6
+    python models/train/train.py sudoku-6x6 --out runs/sudoku-6x6 --resume
+    python models/train/train.py sudoku-9x9 --out runs/refitted --from runs/sudoku-9x9 --halting-only
+
+Deep supervision: a puzzle's states are carried from update to update, each of which is one refinement step with a loss
+of its own, until the halting head says stop or halt_max_steps are done; then the slot takes a new puzzle. There are
+several times as many slots as a batch has, and each update takes the next ones: a puzzle that is in every update is
+learnt by heart while it is at work, and the head then learns to halt on what only memory knew.
+"""
+
+import argparse
+import copy
+import json
+import pathlib
+import time
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import arc
+import data
+import trm
+
+
+@dataclass
+class Recipe:
+    """A model and how it is trained."""
+
+    config: trm.Config
+    task: object
+    kinds: list[tuple]  # what is generated: arguments of task.generate, and a share
+    tests: list[str]  # files of tests/data/puzzles
+    updates: int
+    batch: int = 128
+    lr: float = 1e-3
+    weight_decay: float = 0.1
+    ema: float = 0.999
+    row_lr: float | None = None  # of the puzzle embedding, by the sign of its gradient as published; none: as all else
+    exclude: bool = True  # equals of test puzzles
+
+
+def shape(side: int, vocab: int, width: int, prefix: int = 0, attention: bool = False) -> trm.Config:
+    """A TRM with two blocks and 2 x (3 + 1) passes."""
+    return trm.Config(
+        variant="trm", vocab_size=vocab, H_cycles=2, L_cycles=3, hidden_size=width, num_heads=2, mlp_t=not attention,
+        pos_encodings="rope" if attention else "none", puzzle_emb_ndim=width if prefix else 0, puzzle_emb_len=prefix,
+        seq_len=side**2,
+    )  # fmt: skip
+
+
+RECIPES = {
+    # There are too few classes of 4 x 4 Sudokus to keep those of the tests out.
+    "sudoku-4x4": Recipe(
+        shape(4, 6, 64), data.Sudoku((2, 2)), [((4, 10), 1), ((0, 0), 1)],
+        ["sudoku_4x4_test.csv"], 1000, batch=256, exclude=False,
+    ),
+    "sudoku-6x6": Recipe(
+        shape(6, 8, 128), data.Sudoku((2, 3)), [((10, 24), 1), ((0, 0), 1)],
+        ["sudoku_6x6_mixed_test.csv", "sudoku_6x6_minimal_test.csv"], 2500,
+    ),
+    "sudoku-9x9": Recipe(
+        shape(9, 11, 128, prefix=2), data.Sudoku((3, 3)), [((32, 50), 1), ((24, 40), 2), ((0, 0), 3)],
+        [*(f"sudoku_9x9_{kind}_test.csv" for kind in ("newspaper", "mixed", "minimal")), "sudoku_extreme_test_500.csv"],
+        6000,
+    ),
+    "maze-10x10": Recipe(
+        shape(10, 6, 128, prefix=2, attention=True), data.Maze(10), [(12, 1)],
+        ["maze_10x10_test_1000.csv"], 4000, batch=96,
+    ),
+    # A few tasks whose grids fit 6 x 6, learnt in minutes; four steps are enough for them.
+    "arc-small": Recipe(
+        replace(shape(6, 12, 64, prefix=1), halt_max_steps=4), arc.Arc(6), [],
+        [], 2000, batch=32, lr=2e-3, ema=0.99, row_lr=3e-2,
+    ),
+}  # fmt: skip
+
+
+def options() -> argparse.Namespace:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("name", choices=RECIPES)
+    p.add_argument(
+        "--out", type=pathlib.Path, required=True, help="folder for step_N, all_config.yaml, dataset.json, resume.pt"
+    )
+    p.add_argument("--resume", nargs="?", const="", metavar="FILE", help="go on from resume.pt of --out, or from FILE")
+    p.add_argument("--from", dest="start", metavar="FOLDER", help="start from the weights of a model")
+    p.add_argument("--halting-only", action="store_true", help="only fit the halting head anew, all other weights stay")
+    p.add_argument("--updates", type=int, help="in all; the rate falls to its twentieth until the last")
+    p.add_argument("--minutes", type=float, help="instead: the rate falls, and it ends, by the clock")
+    p.add_argument("--batch", type=int)
+    p.add_argument("--slots", type=int, default=8, help="puzzles at work, in batches")
+    p.add_argument("--lr", type=float)
+    p.add_argument("--warm", type=int, default=200, help="updates over which the rate rises")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--device", default="cpu")
+    p.add_argument(
+        "--dtype", default="float32", help="bfloat16 on GPUs, and on CPUs that multiply it (AVX-512 BF16, AMX)"
+    )
+    p.add_argument("--compile", action="store_true")
+    p.add_argument("--threads", type=int)
+    p.add_argument(
+        "--data", nargs="+", default=[], metavar="FILE=SHARE", help="puzzles beside the generated ones; ARC: the tasks"
+    )
+    p.add_argument("--exclude", nargs="+", default=[], metavar="FILE", help="more test puzzles to keep out")
+    p.add_argument("--forms", type=int, default=3, help="ARC: forms of each task beside its own")
+    p.add_argument("--fit", type=int, default=2048, help="puzzles for --halting-only")
+    p.add_argument("--save-every", type=float, default=3, metavar="MINUTES")
+    p.add_argument("--evaluate-every", type=float, default=15, metavar="MINUTES")
+    p.add_argument("--evaluate", type=int, default=64, metavar="N", help="the first N puzzles of each test file")
+    return p.parse_args()
+
+
+def tensors(arrays: tuple, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    return tuple(torch.from_numpy(a).long().to(device) for a in arrays)
+
+
+class Slots:
+    """The puzzles at work: inputs, labels [N, S], ids [N], states [N, L, D], steps done and fewest steps [N]."""
+
+    def __init__(self, model: trm.Model, stream, count: int, generator: torch.Generator):
+        self.model, self.stream, self.generator = model, stream, generator
+        self.inputs, self.labels, self.ids = tensors(stream.take(count), model.lm_head.weight.device)
+        self.states = {name: state.clone() for name, state in model.initial(count).items()}
+        self.steps = torch.zeros_like(self.ids)
+        self.least = self.explore(count)
+
+    def explore(self, count: int) -> Tensor:
+        """Steps before which a puzzle does not halt: one in ten is held back, as published."""
+        held = torch.rand(count, generator=self.generator) < 0.1
+        least = torch.randint(2, self.model.config.halt_max_steps + 1, (count,), generator=self.generator)
+        return torch.where(held, least, 1).to(self.ids.device)
+
+    def advance(self, chosen: Tensor, states: dict[str, Tensor], halts: Tensor) -> None:
+        """Takes the states after a step of the `chosen` slots; who halts is replaced."""
+        self.steps[chosen] += 1
+        steps = self.steps[chosen]
+        ends = (steps >= self.model.config.halt_max_steps) | (halts & (steps >= self.least[chosen]))
+        for name, state in states.items():
+            self.states[name][chosen] = state.detach()
+        ended = chosen[ends]
+        if len(ended):
+            fresh = tensors(self.stream.take(len(ended)), ended.device)
+            self.inputs[ended], self.labels[ended], self.ids[ended] = fresh
+            for name, state in self.model.initial(len(ended)).items():
+                self.states[name][ended] = state
+            self.steps[ended] = 0
+            self.least[ended] = self.explore(len(ended))
+
+
+def right(logits: Tensor, labels: Tensor) -> Tensor:
+    """[B]: whether all cells are; padding (label 0) does not count."""
+    return ((logits.argmax(-1) == labels) | (labels == 0)).all(1)
+
+
+def losses(logits: Tensor, labels: Tensor, q_halt: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross entropy, the mean of a puzzle's cells and then of the puzzles; and of halting where the answer is right."""
+    cells = F.cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=0, reduction="none")
+    answer = (cells.sum(1) / (labels != 0).sum(1)).mean()
+    return answer, F.binary_cross_entropy_with_logits(q_halt, right(logits, labels).float())
+
+
+@torch.no_grad()
+def evaluate(model: trm.Model, inputs: Tensor, labels: Tensor, ids: Tensor) -> dict[str, float]:
+    """Shares solved by the first step that the head halts on, by the first right one, by the last; mean steps."""
+    states, last = model.initial(len(inputs)), model.config.halt_max_steps
+    live = {rule: torch.ones(len(inputs), dtype=torch.bool, device=inputs.device) for rule in ("head", "verified")}
+    solved = {rule: torch.zeros_like(live[rule]) for rule in live}
+    steps = {rule: 0 for rule in live}
+    for step in range(1, last + 1):
+        states, logits, *q = model.step(states, inputs, ids)
+        exact, halts = right(logits, labels), model.halts(*q) | (step == last)
+        for rule, ends in (("head", halts), ("verified", halts & exact)):
+            steps[rule] += int(live[rule].sum())
+            solved[rule] |= live[rule] & ends & exact
+            live[rule] &= ~ends
+    shares = {rule: float(s.float().mean()) for rule, s in (solved | {"never": exact}).items()}
+    return {k: round(v, 4) for k, v in (shares | {f"{r}_steps": n / len(inputs) for r, n in steps.items()}).items()}
+
+
+@torch.no_grad()
+def head_samples(model: trm.Model, stream, count: int, batch: int = 32) -> tuple[Tensor, Tensor]:
+    """What the halting head sees after each step, [n, D], and whether the answer was right then, [n].
+
+    A puzzle leaves after four right answers: they hardly change any more.
+    """
+    seen, exact, done = [], [], 0
+    while done < count:
+        inputs, labels, ids = tensors(stream.take(batch), model.lm_head.weight.device)
+        states, rights = model.initial(batch), torch.zeros_like(ids)
+        for _ in range(model.config.halt_max_steps):
+            states, logits, *_ = model.step(states, inputs, ids)
+            now = right(logits, labels)
+            seen.append(states[model.states[0]][:, 0].double())
+            exact.append(now)
+            rights += now
+            stay = rights < 4
+            if not stay.any():
+                break
+            inputs, labels, ids, rights = (t[stay] for t in (inputs, labels, ids, rights))
+            states = {name: state[stay] for name, state in states.items()}
+        done += batch
+        print(f"halting head: {done} puzzles, {sum(map(len, seen))} steps", flush=True)
+    return torch.cat(seen), torch.cat(exact)
+
+
+def fit_head(model: trm.Model, seen: Tensor, exact: Tensor) -> None:
+    """Fits the halting logit to `exact` by logistic regression.
+
+    A wrong halt costs an answer, a missed one only a step: wrong answers weigh ten times. What the samples leave open
+    (few of them are wrong) stays as training left it: the fit is pulled towards where it starts.
+    """
+    start = model.q_head.weight[0].detach().double()
+    weight, bias = start.clone().requires_grad_(), model.q_head.bias[0].detach().double().requires_grad_()
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=500, history_size=20, line_search_fn="strong_wolfe")
+    weights = torch.where(exact, 1.0, 10.0).double()
+    weights /= weights.sum()
+
+    def loss() -> Tensor:
+        logits = seen @ weight + bias
+        fit = F.binary_cross_entropy_with_logits(logits, exact.double(), weights, reduction="sum")
+        return fit + 1e-2 * (weight - start).square().sum()
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    before = loss().item()
+    optimizer.step(closure)
+    with torch.no_grad():
+        model.q_head.weight[0], model.q_head.bias[0] = weight, bias
+    print(f"halting head: loss {before:.4f} -> {loss().item():.4f}", flush=True)
+
+
+def schedule(step: int, share: float, warm: int) -> float:
+    """Of the peak: a rise over `warm` updates, and a line down to a twentieth over the whole run."""
+    return min(1, step / warm) * (1 - 0.95 * min(1, share))
+
+
+class Training:
+    def __init__(self, a: argparse.Namespace):
+        self.a, self.recipe = a, copy.deepcopy(RECIPES[a.name])
+        r = self.recipe
+        r.batch, r.lr, r.updates = a.batch or r.batch, a.lr or r.lr, a.updates or r.updates
+        self.device, dtype = torch.device(a.device), getattr(torch, a.dtype)
+        torch.manual_seed(a.seed)
+        self.generator = torch.Generator().manual_seed(a.seed)
+        files = [(f.rpartition("=")[0], float(f.rpartition("=")[2])) if "=" in f else (f, 1.0) for f in a.data]
+        tests = [data.TESTS / name for name in r.tests]
+        self.step = trm.latest(a.start) or 0 if a.start else 0
+        if isinstance(r.task, arc.Arc):
+            self.stream, self.tests = r.task.stream([f for f, _ in files], a.forms, a.seed), {}
+            r.config.num_puzzle_identifiers = len(self.stream.identifiers)
+        else:
+            if a.resume is not None:  # on other puzzles than before
+                self.step = torch.load(self.resume_file(), map_location="cpu")["step"]
+            excluded = (tests if r.exclude else []) + a.exclude
+            self.stream = data.Stream(r.task, r.kinds, files, excluded, a.seed + self.step)
+            self.tests = {path.stem: data.read(path) for path in tests}
+        self.model = trm.load(a.start, dtype) if a.start else trm.Model(r.config, dtype)
+        self.model.to(self.device)
+        self.ema = copy.deepcopy(self.model)
+        rows = [p for n, p in self.model.named_parameters() if n == "puzzle_emb.weights" and r.row_lr]
+        self.rows = rows[0] if rows else None
+        self.weights = [p for p in self.model.parameters() if p is not self.rows]
+        self.optimizer = torch.optim.AdamW(
+            self.weights, lr=r.lr, betas=(0.9, 0.95), weight_decay=r.weight_decay, fused=True
+        )
+        if a.resume is not None:
+            state = torch.load(self.resume_file(), map_location=self.device)
+            self.model.load_state_dict(state["model"])
+            self.ema.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["opt"])
+            for group in self.optimizer.param_groups:
+                group["fused"] = True
+            self.step = state["step"]
+            print(f"goes on after update {self.step}", flush=True)
+        print(f"{sum(p.numel() for p in self.model.parameters())} parameters, {self.model.config}", flush=True)
+
+    def resume_file(self) -> pathlib.Path:
+        return pathlib.Path(self.a.resume or self.a.out / "resume.pt")
+
+    def save(self) -> None:
+        a, r = self.a, self.recipe
+        for old in a.out.glob("step_*"):
+            old.unlink()
+        training = {
+            "data_paths": [a.name, *a.data], "global_batch_size": r.batch, "lr": r.lr, "weight_decay": r.weight_decay,
+            "ema": True, "ema_rate": r.ema, "seed": a.seed, "run_name": a.name,
+        }  # fmt: skip
+        trm.save(self.ema, a.out, self.step, training)
+        if isinstance(self.recipe.task, arc.Arc):
+            (a.out / "identifiers.json").write_text(json.dumps(self.stream.identifiers) + "\n")
+        state = {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "opt": self.optimizer.state_dict(),
+            "step": self.step,
+        }
+        torch.save(state, a.out / "resume.part")
+        (a.out / "resume.part").rename(a.out / "resume.pt")
+
+    def report(self, model: trm.Model) -> None:
+        """The averaged weights on the first puzzles of the test files."""
+        for name, pairs in self.tests.items():
+            inputs, labels = (torch.from_numpy(x[: self.a.evaluate]).long().to(self.device) for x in pairs)
+            found = evaluate(model, inputs, labels, torch.zeros(len(inputs), dtype=torch.long, device=self.device))
+            print(f"  {name}: {found}", flush=True)
+
+    def update(self, step_of, chosen: Tensor, rate: float) -> tuple[float, float, float]:
+        """One refinement step of the chosen slots, and learning from it: losses of answer and halting, share solved."""
+        s, r = self.slots, self.recipe
+        inputs, labels, ids = s.inputs[chosen], s.labels[chosen], s.ids[chosen]
+        states, logits, q_halt, q_continue = step_of({n: z[chosen] for n, z in s.states.items()}, inputs, ids)
+        answer, halting = losses(logits, labels, q_halt)
+        self.model.zero_grad(set_to_none=True)
+        (answer + 0.5 * halting).backward()
+        torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = r.lr * rate
+        self.optimizer.step()
+        with torch.no_grad():
+            if self.rows is not None:
+                used = torch.unique(ids)
+                change = self.rows.grad[used].sign() + r.weight_decay * self.rows[used]
+                self.rows[used] -= r.row_lr * rate * change
+            decay = min(r.ema, (1 + self.step) / (10 + self.step))
+            torch._foreach_lerp_(list(self.ema.parameters()), list(self.model.parameters()), 1 - decay)
+            s.advance(chosen, states, self.model.halts(q_halt, q_continue))
+        return answer.item(), halting.item(), right(logits, labels).float().mean().item()
+
+    def run(self) -> None:
+        a, r = self.a, self.recipe
+        step_of = torch.compile(self.model.step, dynamic=False) if a.compile else self.model.step
+        self.slots = Slots(self.model, self.stream, a.slots * r.batch, self.generator)
+        begun = saved = evaluated = told = time.monotonic()
+        first, since, sums = self.step, self.step, torch.zeros(3)
+        while True:
+            now = time.monotonic()
+            share = (now - begun) / (60 * a.minutes) if a.minutes else self.step / r.updates
+            if share >= 1:
+                break
+            self.step += 1
+            chosen = (torch.arange(r.batch) + self.step * r.batch) % (a.slots * r.batch)
+            rate = schedule(self.step - first, share, a.warm)
+            sums += torch.tensor(self.update(step_of, chosen.to(self.device), rate))
+            now = time.monotonic()
+            if self.step % 20 == 0:
+                answer, halting, solved = sums / (self.step - since)
+                speed = (now - told) / (self.step - since)
+                print(
+                    f"update {self.step} loss {answer:.4f} halting {halting:.4f} solved {solved:.4f} "
+                    f"rate {r.lr * rate:.2e} {speed:.2f} s/update {(now - begun) / 60:.1f} min",
+                    flush=True,
+                )
+                told, since, sums = now, self.step, torch.zeros(3)
+            if now - saved > 60 * a.save_every:
+                self.save()
+                saved = now
+            if now - evaluated > 60 * a.evaluate_every:
+                self.report(self.ema)
+                told = evaluated = time.monotonic()
+        self.save()
+        self.report(self.ema)
+
+    def refit(self) -> None:
+        """Fits the halting head of the averaged weights anew."""
+        fit_head(self.ema, *head_samples(self.ema, self.stream, self.a.fit))
+        self.model.q_head.load_state_dict(self.ema.q_head.state_dict())
+        self.save()
+        self.report(self.ema)
+
+
+def main() -> None:
+    a = options()
+    if a.threads:
+        torch.set_num_threads(a.threads)
+    a.out.mkdir(parents=True, exist_ok=True)
+    training = Training(a)
+    training.refit() if a.halting_only else training.run()
+
+
+if __name__ == "__main__":
+    main()
