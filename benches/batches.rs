@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use trm::task::{Problem, Records, Task};
-use trm::{HaltRule, Solver, Stepper};
+use trm::{HaltRule, Solver};
 
 /// What a puzzle came to: answer and steps.
 type Ends = Vec<(Vec<u32>, usize)>;

@@ -7,7 +7,7 @@ use trm::backend::cpu::Cpu;
 use trm::backend::lockstep::{Difference, tolerance};
 use trm::backend::{Backend, Loaded};
 use trm::weights::{Weight, Weights};
-use trm::{Format, SaveOptions, Solver, Stepper};
+use trm::{Format, SaveOptions, Solver};
 
 /// The CPU with a wrong row in one of its matrices.
 #[derive(Debug)]

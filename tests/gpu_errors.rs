@@ -10,7 +10,7 @@ use trm::backend::gpu::{Gpu, Kernels};
 use trm::backend::{Backend, Loaded, Program};
 use trm::plan::Plan;
 use trm::weights::Weights;
-use trm::{Error, ErrorKind, HaltRule, Puzzle, Result, Solver, Stepper};
+use trm::{Error, ErrorKind, HaltRule, Puzzle, Result, Solver};
 
 /// Warnings of this process, in order.
 struct Warnings(Mutex<Vec<String>>);
