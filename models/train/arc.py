@@ -92,17 +92,19 @@ class Stream:
     """The `train` pairs of the tasks in their forms, without end; a quarter of them anywhere on the canvas."""
 
     def __init__(self, task: Arc, files: list[str], forms: int, seed: int, step: int):
-        """`forms` of each task beside its own, by `seed`; what is drawn of them depends on `step` too."""
-        self.task, self.rng, rng = task, np.random.default_rng((seed, step)), np.random.default_rng(seed)
+        """`forms` of each task beside its own; `step`: the updates before a resumption, for other draws after it."""
+        self.task, self.rng = task, np.random.default_rng(seed)
         tasks = {name: t for file in files for name, t in json.loads(pathlib.Path(file).read_text()).items()}
         self.identifiers, self.pairs = ["<blank>"], []
         for name, t in tasks.items():
             pairs = [(np.array(p["input"]), np.array(p["output"])) for p in t["train"]]
-            others = dict.fromkeys(Form.random(rng) for _ in range(forms))
+            others = dict.fromkeys(Form.random(self.rng) for _ in range(forms))
             for form in [None, *others]:
                 row = len(self.identifiers)
                 self.identifiers.append(name if form is None else f"{name}|||{form}")
                 self.pairs += [(row, *((form or Form()).apply(grid) for grid in pair)) for pair in pairs]
+        if step:
+            self.rng = np.random.default_rng((seed, step))
 
     def take(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Inputs and answers [count, S], and rows of the puzzle embedding [count]."""
