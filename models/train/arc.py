@@ -84,14 +84,15 @@ class Arc:
         out[bottom, left:right] = out[top:bottom, right] = MARK
         return out[:-1, :-1].ravel()
 
-    def stream(self, files: list[str], forms: int, seed: int) -> "Stream":
-        return Stream(self, files, forms, seed)
+    def stream(self, files: list[str], forms: int, seed: int, step: int = 0) -> "Stream":
+        return Stream(self, files, forms, seed, step)
 
 
 class Stream:
     """The `train` pairs of the tasks in their forms, without end; a quarter of them anywhere on the canvas."""
 
-    def __init__(self, task: Arc, files: list[str], forms: int, seed: int):
+    def __init__(self, task: Arc, files: list[str], forms: int, seed: int, step: int):
+        """`forms` of each task beside its own; `step`: the updates before a resumption, for other draws after it."""
         self.task, self.rng = task, np.random.default_rng(seed)
         tasks = {name: t for file in files for name, t in json.loads(pathlib.Path(file).read_text()).items()}
         self.identifiers, self.pairs = ["<blank>"], []
@@ -102,6 +103,8 @@ class Stream:
                 row = len(self.identifiers)
                 self.identifiers.append(name if form is None else f"{name}|||{form}")
                 self.pairs += [(row, *((form or Form()).apply(grid) for grid in pair)) for pair in pairs]
+        if step:
+            self.rng = np.random.default_rng((seed, step))
 
     def take(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Inputs and answers [count, S], and rows of the puzzle embedding [count]."""

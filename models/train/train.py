@@ -249,18 +249,10 @@ class Training:
         self.device, dtype = torch.device(a.device), getattr(torch, a.dtype)
         torch.manual_seed(a.seed)
         self.generator = torch.Generator().manual_seed(a.seed)
-        files = [(f.rpartition("=")[0], float(f.rpartition("=")[2])) if "=" in f else (f, 1.0) for f in a.data]
-        tests = [data.TESTS / name for name in r.tests]
-        self.step = trm.latest(a.start) or 0 if a.start else 0
-        if isinstance(r.task, arc.Arc):
-            self.stream, self.tests = r.task.stream([f for f, _ in files], a.forms, a.seed), {}
-            r.config.num_puzzle_identifiers = len(self.stream.identifiers)
-        else:
-            if a.resume is not None:  # on other puzzles than before
-                self.step = torch.load(self.resume_file(), map_location="cpu")["step"]
-            excluded = (tests if r.exclude else []) + a.exclude
-            self.stream = data.Stream(r.task, r.kinds, files, excluded, a.seed + self.step)
-            self.tests = {path.stem: data.read(path) for path in tests}
+        resumed = None if a.resume is None else torch.load(a.resume or a.out / "resume.pt", map_location=self.device)
+        self.step = resumed["step"] if resumed else (trm.latest(a.start) or 0 if a.start else 0)
+        self.saved = self.step if a.resume == "" else None  # the N of this run's step_N
+        self.open_data()
         self.model = trm.load(a.start, dtype) if a.start else trm.Model(r.config, dtype)
         self.model.to(self.device)
         self.ema = copy.deepcopy(self.model)
@@ -270,29 +262,41 @@ class Training:
         self.optimizer = torch.optim.AdamW(
             self.weights, lr=r.lr, betas=(0.9, 0.95), weight_decay=r.weight_decay, fused=True
         )
-        if a.resume is not None:
-            state = torch.load(self.resume_file(), map_location=self.device)
-            self.model.load_state_dict(state["model"])
-            self.ema.load_state_dict(state["ema"])
-            self.optimizer.load_state_dict(state["opt"])
+        if resumed:
+            self.model.load_state_dict(resumed["model"])
+            self.ema.load_state_dict(resumed["ema"])
+            self.optimizer.load_state_dict(resumed["opt"])
             for group in self.optimizer.param_groups:
                 group["fused"] = True
-            self.step = state["step"]
             print(f"goes on after update {self.step}", flush=True)
         print(f"{sum(p.numel() for p in self.model.parameters())} parameters, {self.model.config}", flush=True)
 
-    def resume_file(self) -> pathlib.Path:
-        return pathlib.Path(self.a.resume or self.a.out / "resume.pt")
+    def open_data(self) -> None:
+        """Opens `stream`, what is trained on (other puzzles after a resumption), and `tests`."""
+        a, r = self.a, self.recipe
+        files = [(f.rpartition("=")[0], float(f.rpartition("=")[2])) if "=" in f else (f, 1.0) for f in a.data]
+        if isinstance(r.task, arc.Arc):
+            self.stream, self.tests = r.task.stream([f for f, _ in files], a.forms, a.seed, self.step), {}
+            r.config.num_puzzle_identifiers = len(self.stream.identifiers)
+            known = a.out / "identifiers.json"
+            if a.resume is not None and known.exists() and json.loads(known.read_text()) != self.stream.identifiers:
+                raise ValueError(f"{known} has other forms: resume with the same --data, --forms and --seed")
+            return
+        tests = [data.TESTS / name for name in r.tests]
+        excluded = (tests if r.exclude else []) + a.exclude
+        self.stream = data.Stream(r.task, r.kinds, files, excluded, a.seed + self.step)
+        self.tests = {path.stem: data.read(path) for path in tests}
 
     def save(self) -> None:
         a, r = self.a, self.recipe
-        for old in a.out.glob("step_*"):
-            old.unlink()
         training = {
             "data_paths": [a.name, *a.data], "global_batch_size": r.batch, "lr": r.lr, "weight_decay": r.weight_decay,
             "ema": True, "ema_rate": r.ema, "seed": a.seed, "run_name": a.name,
         }  # fmt: skip
         trm.save(self.ema, a.out, self.step, training)
+        if self.saved not in (None, self.step):
+            (a.out / f"step_{self.saved}").unlink(missing_ok=True)
+        self.saved = self.step
         if isinstance(self.recipe.task, arc.Arc):
             (a.out / "identifiers.json").write_text(json.dumps(self.stream.identifiers) + "\n")
         state = {
