@@ -26,7 +26,7 @@ fn solved(answers: &[Answer]) -> usize {
 
 #[test]
 fn the_three_rules_differ_as_they_should() {
-    let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 100);
+    let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 200);
     let run = |rule| {
         finish(
             Solver::bundled("sudoku-6x6")

@@ -253,15 +253,17 @@ fn halting_rules_and_bounds() {
             .collect()
     };
     let sum = |args: &[&str]| steps(args).iter().sum::<u64>();
-    // The figures of PyTorch on these 40 puzzles: 1.175 and 1.225 steps on average.
-    assert_eq!(sum(&["--halt", "head"]), 47);
-    assert_eq!(sum(&["--halt", "verified"]), 49);
+    // The figures of PyTorch on these 40 puzzles: 1.275 steps on average, as the head is right each time.
+    assert_eq!(sum(&["--halt", "head"]), 51);
+    assert_eq!(sum(&["--halt", "verified"]), 51);
     assert_eq!(steps(&[]), steps(&["--halt", "verified"]));
     assert_eq!(steps(&["--halt", "never"]), [16; 40]);
     assert_eq!(steps(&["--no-halt", "--max-steps", "3"]), [3; 40]);
     assert!(steps(&["--min-steps", "2"]).iter().all(|s| *s >= 2));
     assert_eq!(steps(&["--halt-threshold", "1", "--max-steps", "4"]), [4; 40]);
+    // A head that always says halt is believed, or is not.
     assert_eq!(sum(&["--halt", "head", "--halt-threshold", "0"]), 40);
+    assert!((41..51).contains(&sum(&["--halt", "verified", "--halt-threshold", "0"])));
     let run = trm(&[
         "--model",
         &model("sudoku-6x6"),
