@@ -25,7 +25,7 @@
 //!
 //! # The floors, each using only those above it in this list
 //! - [`config`] and [`task`]: hyper-parameters, and puzzles as people write them.
-//! - [`checkpoint`] and [`weights`]: files of strangers, read into tensors that are named and checked; [`quantize`]: the number
+//! - [`checkpoint`] and [`weights`]: files of strangers, read into tensors that are named and checked, or into an [`onnx`] graph; [`quantize`]: the number
 //!   formats in which a device may store them.
 //! - [`plan`] and [`mod@model`]: a refinement step of every variant as a list of calls of eight kernels.
 //! - [`backend`]: who runs a plan: the scalar oracle, the CPU, a GPU.

@@ -13,7 +13,7 @@ use crate::checkpoint::{LoadOptions, Model};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fallback::FallbackStepper;
 use crate::native::NativeStepper;
-use crate::onnx::Graph;
+use crate::onnx::{self, Graph};
 use crate::place::{Device, Place, Wish};
 use crate::plan::{Dims, Plan};
 use crate::policy::{HaltPolicy, HaltRule};
@@ -240,7 +240,7 @@ impl Solver {
     /// [`ErrorKind::Device`](crate::ErrorKind::Device) if it is not available.
     pub fn device_name(&self) -> Result<&'static str> {
         if self.graph()?.is_some() {
-            return Ok(crate::onnx::DEVICE);
+            return Ok(onnx::DEVICE);
         }
         Ok(self.place.loads(&self.model, &self.wish, self.batch)?.name)
     }
@@ -327,7 +327,7 @@ impl Solver {
     pub fn stepper(&self, tokens: usize, slots: usize) -> Result<Box<dyn Stepper>> {
         if let Some(graph) = self.graph()? {
             crate::native::check_tokens(&self.model, tokens)?;
-            return graph.stepper(self.model.clone(), slots, self.wish.threads);
+            return onnx::stepper(graph, self.model.clone(), slots, self.wish.threads);
         }
         let on = self.place.loads(&self.model, &self.wish, slots)?;
         Ok(Box::new(NativeStepper::new(

@@ -385,6 +385,79 @@ fn options_stand_above_what_the_file_says() {
     );
 }
 
+/// A step that is none of the published ones, with open sizes, 32-bit tokens and outputs in an order of its own; what it starts from lies beside it.
+#[test]
+fn blocks_that_nobody_knows_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = folder.path().join("step.onnx");
+    std::fs::copy(data("onnx/unknown.onnx"), &graph).unwrap();
+    refused(
+        Solver::open(&graph),
+        ErrorKind::Checkpoint,
+        &["input \"inputs\"", "leaves its S open", "seq_len=N"],
+    );
+    let exported = Exported { folder, graph };
+    let set = [("seq_len", "3")];
+    refused(
+        exported.with(&set),
+        ErrorKind::Checkpoint,
+        &["leaves its L open", "puzzle_emb_len=N"],
+    );
+    let set = [("seq_len", "3"), ("puzzle_emb_len", "0")];
+    let bare = exported.with(&set).unwrap();
+    assert!(
+        bare.model()
+            .notes
+            .iter()
+            .all(|note| !note.contains("no_ACT_continue")),
+        "it has no other logit"
+    );
+    let mut stepper = bare.stepper(3, 1).unwrap();
+    said(
+        &stepper.step(&[0]).unwrap_err(),
+        ErrorKind::Argument,
+        &["place 0"],
+    );
+    stepper.load(0, &[0, 1, 5], 7).unwrap();
+    said(
+        &stepper.step(&[0]).unwrap_err(),
+        ErrorKind::Checkpoint,
+        &["L_init"],
+    );
+
+    let row: Vec<u8> = [2.0f32, 4.0, 6.0, 8.0]
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![4], &row).unwrap();
+    let file = safetensors::serialize([("L_init", view)], None).unwrap();
+    std::fs::write(exported.folder.path().join("step.safetensors"), file).unwrap();
+    let mut stepper = exported.with(&set).unwrap().stepper(3, 2).unwrap();
+    stepper.load(1, &[0, 1, 5], 7).unwrap();
+    stepper.step(&[1]).unwrap();
+    let state: Vec<f32> = [0.0f32, 4.0, 20.0]
+        .iter()
+        .flat_map(|first| (0..4).map(move |i| first + i as f32 + 1.0 + i as f32))
+        .collect();
+    assert_eq!(stepper.state(1, State::L).unwrap(), state);
+    let logits: Vec<f32> = state
+        .chunks(4)
+        .flat_map(|row| {
+            (0..6).map(move |v| {
+                (0..4)
+                    .map(|i| row[i] * ((i * 6 + v) % 5) as f32 - 2.0 * row[i])
+                    .sum()
+            })
+        })
+        .collect();
+    assert_eq!(stepper.logits(1).unwrap(), logits);
+    let halting = stepper.halting(1).unwrap();
+    assert_eq!(
+        (halting.q_halt, halting.q_continue, halting.logit),
+        (24.0, 0.0, 24.0)
+    );
+}
+
 /// Damaged and cut files are errors: no panic comes out, nothing hangs, no memory is asked for that the file does not have.
 #[test]
 fn damaged_files_are_errors() {

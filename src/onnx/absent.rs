@@ -18,13 +18,13 @@ impl Graph {
         let message = "is an ONNX file, which this build does not read (feature `onnx`)";
         Err(source.locate(Error::checkpoint(message)))
     }
+}
 
-    pub(crate) fn stepper(
-        self: &Arc<Self>,
-        _: Arc<Model>,
-        _: usize,
-        _: Option<usize>,
-    ) -> Result<Box<dyn Stepper>> {
-        match **self {}
-    }
+pub(crate) fn stepper(
+    graph: &Arc<Graph>,
+    _: Arc<Model>,
+    _: usize,
+    _: Option<usize>,
+) -> Result<Box<dyn Stepper>> {
+    match **graph {}
 }

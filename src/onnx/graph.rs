@@ -9,11 +9,9 @@ use tract_onnx::tract_hir::infer::Factoid;
 
 use super::Read;
 use super::initial::{Size, initial};
-use super::stepper::OnnxStepper;
-use crate::checkpoint::{Model, Source, settings_beside};
+use crate::checkpoint::{Source, settings_beside};
 use crate::config::{Config, GraphShapes, Settings, State, Variant};
 use crate::error::{Error, Result};
-use crate::stepper::Stepper;
 
 /// The format itself ends here.
 const MAX_FILE: u64 = 1 << 31;
@@ -30,8 +28,12 @@ pub(crate) struct Graph {
     pub(super) plan: Arc<TypedRunnableModel>,
     /// Puzzles in a run.
     pub(super) batch: usize,
+    /// L.
+    pub(super) positions: usize,
     /// D.
     pub(super) hidden: usize,
+    /// Numbers that each output has for a puzzle.
+    pub(super) lens: Vec<usize>,
     /// In the graph's order.
     pub(super) inputs: Vec<(Role, DatumType)>,
     /// The states; the outputs are theirs, in this order, then `logits`, `q_halt` and perhaps `q_continue`.
@@ -88,7 +90,9 @@ impl Graph {
             graph: Graph {
                 plan,
                 batch: signature.batch,
-                hidden: signature.hidden,
+                positions: shapes.positions,
+                hidden: shapes.hidden_size,
+                lens: lens(&shapes, signature.states.len()),
                 inputs: signature.inputs.iter().map(|i| (i.role, i.datum_type)).collect(),
                 states: signature.states,
             },
@@ -98,16 +102,14 @@ impl Graph {
             initial,
         })
     }
+}
 
-    /// Room for `slots` puzzles, on so many threads.
-    pub(crate) fn stepper(
-        self: &Arc<Self>,
-        model: Arc<Model>,
-        slots: usize,
-        threads: Option<usize>,
-    ) -> Result<Box<dyn Stepper>> {
-        Ok(Box::new(OnnxStepper::new(self.clone(), model, slots, threads)?))
-    }
+/// Numbers of each output for a puzzle.
+fn lens(shapes: &GraphShapes, states: usize) -> Vec<usize> {
+    let mut lens = vec![shapes.positions * shapes.hidden_size; states];
+    lens.push(shapes.seq_len * shapes.vocab_size);
+    lens.extend(std::iter::repeat_n(1, 1 + usize::from(shapes.q_continue)));
+    lens
 }
 
 /// Does something with tract, whose errors and panics on a file that nobody has checked become an error here.

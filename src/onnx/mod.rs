@@ -1,19 +1,8 @@
-//! A refinement step exported as ONNX, run by [tract](https://github.com/sonos/tract) on the CPU: a model like any other, though its blocks are not
-//! known here.
+//! A refinement step exported as ONNX, run by tract on the CPU (feature `onnx`).
 //!
-//! | input | shape | | output | shape |
-//! |---|---|---|---|---|
-//! | `inputs` | `[B, S]`, whole numbers | | `next_` and the state's name | `[B, L, D]` |
-//! | `puzzle_identifiers`, or none | `[B]`, whole numbers | | `logits` | `[B, S, V]` |
-//! | `z_H` and `z_L`; or `z_L`; or `z_H`; or `z_H`, `z_L1` .. `z_L6` | `[B, L, D]` | | `q_halt`, and `q_continue` or none | `[B]` or `[B, 1]` |
+//! A graph is a program: its sizes are checked, what it computes is its own affair.
 //!
-//! The batch B may be a number or left open; an open S or L is told by `seq_len` and `puzzle_emb_len`. Annotations (`metadata_props`) say what the
-//! graph cannot: `config`, a configuration file as text, or single hyper-parameters by their names (`task`, `box`, `no_ACT_continue`,
-//! `halt_max_steps`, `num_puzzle_identifiers`); else a configuration file beside it does. What the states start from stands in annotations with
-//! the checkpoint's names (`H_init`, `L_init`, `L1_init`, ..: numbers of a row `[D]`, or `[L, D]`), or in tensors of these names in a file beside it: NAME`.safetensors` for
-//! NAME`.onnx`, or the checkpoint.
-//!
-//! A graph is a program: what it computes is checked for its sizes, and for nothing else.
+#![doc = include_str!("../../docs/onnx.md")]
 
 #[cfg(not(feature = "onnx"))]
 mod absent;
@@ -25,9 +14,11 @@ mod initial;
 mod stepper;
 
 #[cfg(not(feature = "onnx"))]
-pub(crate) use absent::Graph;
+pub(crate) use absent::{Graph, stepper};
 #[cfg(feature = "onnx")]
 pub(crate) use graph::Graph;
+#[cfg(feature = "onnx")]
+pub(crate) use stepper::stepper;
 
 use crate::config::{Config, Provenance, State};
 

@@ -35,32 +35,27 @@ struct Place {
     q: [f32; 2],
 }
 
-impl OnnxStepper {
-    pub(super) fn new(
-        graph: Arc<Graph>,
-        model: Arc<Model>,
-        slots: usize,
-        threads: Option<usize>,
-    ) -> Result<OnnxStepper> {
-        if slots == 0 {
-            return Err(Error::argument("a batch has at least one place"));
-        }
-        Ok(OnnxStepper {
-            threads: threads.unwrap_or_else(physical_cores).max(1),
-            places: vec![Place::default(); slots],
-            graph,
-            model,
-        })
+/// Room for `slots` puzzles, on so many threads.
+pub(crate) fn stepper(
+    graph: &Arc<Graph>,
+    model: Arc<Model>,
+    slots: usize,
+    threads: Option<usize>,
+) -> Result<Box<dyn Stepper>> {
+    if slots == 0 {
+        return Err(Error::argument("a batch has at least one place"));
     }
+    Ok(Box::new(OnnxStepper {
+        threads: threads.unwrap_or_else(physical_cores).max(1),
+        places: vec![Place::default(); slots],
+        graph: graph.clone(),
+        model,
+    }))
+}
 
+impl OnnxStepper {
     fn place(&self, slot: usize) -> Result<&Place> {
         self.places.get(slot).ok_or_else(|| no_place(slot))
-    }
-
-    /// L x D.
-    fn state_len(&self) -> usize {
-        let config = &self.model.config;
-        (config.prefix_len() + config.seq_len.unwrap_or(0)) * config.hidden_size
     }
 
     fn index(&self, state: State) -> Result<usize> {
@@ -75,19 +70,18 @@ impl Stepper for OnnxStepper {
     }
 
     fn load(&mut self, slot: usize, tokens: &[u32], puzzle_id: u32) -> Result<()> {
-        let config = &self.model.config;
         crate::native::check_tokens(&self.model, tokens.len())?;
         crate::native::check_vocabulary(&self.model, tokens)?;
         self.model.check_puzzle_id(puzzle_id)?;
-        let positions = config.prefix_len() + tokens.len();
+        let graph = &self.graph;
         let start = |state: &State| {
             let row = self.model.initial(*state);
-            match row.len() == config.hidden_size {
-                true => row.repeat(positions),
+            match row.len() == graph.hidden {
+                true => row.repeat(graph.positions),
                 false => row.to_vec(),
             }
         };
-        let states = self.graph.states.iter().map(start).collect();
+        let states = graph.states.iter().map(start).collect();
         let place = self.places.get_mut(slot).ok_or_else(|| no_place(slot))?;
         *place = Place {
             tokens: tokens.to_vec(),
@@ -106,6 +100,9 @@ impl Stepper for OnnxStepper {
     fn step(&mut self, live: &[usize]) -> Result<()> {
         for &slot in live {
             let place = self.place(slot)?;
+            if place.tokens.is_empty() {
+                return Err(Error::argument(format!("no puzzle was put in place {slot}")));
+            }
             if let Some(state) = place.states.iter().position(Vec::is_empty) {
                 let name = crate::weights::Weight::Init(self.graph.states[state]).name();
                 return Err(Error::checkpoint(format!(
@@ -175,7 +172,7 @@ impl Stepper for OnnxStepper {
     }
 
     fn set_state(&mut self, slot: usize, state: State, values: &[f32]) -> Result<()> {
-        let (index, len) = (self.index(state)?, self.state_len());
+        let (index, len) = (self.index(state)?, self.graph.positions * self.graph.hidden);
         if values.len() != len {
             return Err(Error::argument(format!(
                 "{} has {len} elements, not {}",
@@ -220,10 +217,17 @@ impl Graph {
             };
             outputs.iter().map(floats).collect::<TractResult<Vec<Vec<f32>>>>()
         })?;
+        // What tract foretold of the sizes is not taken for granted.
+        let lens = outputs.iter().map(|values| values.len() / self.batch);
+        if !lens.eq(self.lens.iter().copied()) {
+            return Err(Error::checkpoint(
+                "the graph's outputs have other sizes than it says",
+            ));
+        }
         let states = self.states.len();
         for (i, place) in puzzles.iter_mut().enumerate() {
             for (output, values) in outputs.iter().enumerate() {
-                let len = values.len() / self.batch;
+                let len = self.lens[output];
                 let own = &values[i * len..][..len];
                 match output.checked_sub(states) {
                     None => place.states[output].copy_from_slice(own),
@@ -250,8 +254,7 @@ impl Graph {
             }
             Role::State(state) => {
                 let all: Vec<f32> = each.flat_map(|p| p.states[state].iter().copied()).collect();
-                let hidden = self.hidden;
-                Tensor::from_shape(&[self.batch, all.len() / self.batch / hidden, hidden], &all)
+                Tensor::from_shape(&[self.batch, self.positions, self.hidden], &all)
             }
         }
     }
