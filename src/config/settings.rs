@@ -87,7 +87,14 @@ impl Settings {
                         .at(format!("--set {key}")),
                 );
             }
-            values.insert(key.clone(), written(text));
+            // A box as `convert --box` takes it.
+            let value = match text.split_once([',', 'x']) {
+                Some((rows, columns)) if key == "box" && !text.starts_with('[') => {
+                    Value::Array(vec![yaml::scalar(rows.trim()), yaml::scalar(columns.trim())])
+                }
+                _ => written(text),
+            };
+            values.insert(key.clone(), value);
         }
         if !values.is_empty() {
             self.layers.push(Layer {

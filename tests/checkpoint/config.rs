@@ -316,6 +316,24 @@ fn sequence_length() {
 }
 
 #[test]
+fn a_box_is_given_as_people_write_it() {
+    let folder = Folder::new(&[
+        ("step_1", &safetensors(&attention())),
+        ("all_config.yaml", YAML.as_bytes()),
+    ]);
+    let open = |text| Model::open(folder.path(), &options(&[("box", text)]));
+    for text in ["2,3", "2x3", "[2, 3]"] {
+        assert_eq!(open(text).unwrap().config.box_shape, Some([2, 3]), "{text}");
+    }
+    for text in ["2", "2,x", "0,3", "two"] {
+        assert!(
+            open(text).unwrap_err().to_string().contains("[rows, columns]"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn sources_in_their_order() {
     let folder = Folder::new(&[
         ("step_1", &safetensors(&attention())),

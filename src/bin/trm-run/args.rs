@@ -164,7 +164,7 @@ pub(crate) struct Shared {
     /// Hyper-parameters from this file (all_config.yaml or config.json) instead of the one beside the model.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// A hyper-parameter by hand, over all files: L_cycles=6, seq_len=900, 'box=[2,3]'. Can be repeated.
+    /// A hyper-parameter by hand, over all files: L_cycles=6, seq_len=900, box=2,3. Can be repeated.
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
     /// What the puzzles are, where their form and the model leave a doubt.
