@@ -135,7 +135,7 @@ impl Timed {
         Ok(())
     }
 
-    /// The largest difference of the logits of both.
+    /// The largest difference of the logits of both; without end where one is no number.
     fn difference(&self, other: &Timed) -> trm::Result<f32> {
         let mut largest = 0.0f32;
         for &slot in &self.live {
@@ -151,10 +151,12 @@ impl Timed {
                 );
                 return Err(Error::new(ErrorKind::Argument, message));
             }
-            largest = ours
-                .iter()
-                .zip(&theirs)
-                .fold(largest, |m, (a, b)| m.max((a - b).abs()));
+            for difference in ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()) {
+                largest = match difference.is_nan() {
+                    true => f32::INFINITY,
+                    false => largest.max(difference),
+                };
+            }
         }
         Ok(largest)
     }
