@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::common::{at, fits_model, wrong_length};
+use super::common::{at, fits_model, side, wrong_length};
 use super::square::{self, Cell, Form};
 use super::{Content, Problem, Puzzle, Relabelling, Space, Task, Verdict};
 use crate::error::{Error, Result};
@@ -11,7 +11,8 @@ use crate::random::Random;
 /// Square mazes of `#` walls, blanks for free cells, one start `S` and one goal `G`; an answer marks its path with `o`.
 ///
 /// Tokens: 0 padding, then the characters of `"# SGo"` from 1. Puzzles are strings of n x n characters or lists of n
-/// strings, where every blank is a cell, or a model's own tokens.
+/// strings, where every blank is a cell, or a model's own tokens. A maze that is smaller than the model's is given to it
+/// with walls on the right and below: that is the same maze.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Maze;
 
@@ -31,6 +32,13 @@ const FORM: Form = Form {
     is_separator: |c| matches!(c, '\n' | '\r'),
 };
 
+impl Maze {
+    /// Rows of a maze as it was written, without walls that a larger model needs around it; `None` if it is none.
+    pub fn side(content: &Content) -> Option<usize> {
+        read(content).ok().map(|(n, _)| n)
+    }
+}
+
 impl Task for Maze {
     fn name(&self) -> &str {
         "maze"
@@ -38,7 +46,12 @@ impl Task for Maze {
 
     fn encode(&self, puzzle: &Puzzle, space: &Space) -> Result<Problem> {
         let (n, tokens) = read(&puzzle.content)?;
-        fits_model(n, space, "this maze")?;
+        let canvas = space
+            .seq_len
+            .and_then(side)
+            .filter(|&canvas| canvas >= n)
+            .unwrap_or(n);
+        fits_model(canvas, space, "this maze")?;
         if space.vocab_size <= PATH as usize {
             let v = space.vocab_size;
             return Err(Error::puzzle(format!(
@@ -60,7 +73,9 @@ impl Task for Maze {
         {
             return Err(Error::puzzle("no way leads from the start to the goal"));
         }
-        square::problem(puzzle, space, n, tokens, read_solution)
+        square::problem(puzzle, space, canvas, walled(&tokens, n, canvas), |content, _| {
+            Ok(walled(&read_solution(content, n)?, n, canvas))
+        })
     }
 
     fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
@@ -70,7 +85,10 @@ impl Task for Maze {
                 .copied()
                 .unwrap_or('?')
         };
-        FORM.write(&problem.content, answer, char_of, i64::from)
+        let (n, canvas) = (Maze::side(&problem.content).unwrap_or(problem.cols), problem.cols);
+        let rows = answer.chunks(canvas.max(1)).take(n);
+        let answer: Vec<u32> = rows.flat_map(|row| row.iter().take(n).copied()).collect();
+        FORM.write(&problem.content, &answer, char_of, i64::from)
     }
 
     /// Valid: the answer is the maze but for free cells that became path, and path cells join start and goal. Path
@@ -147,6 +165,15 @@ fn read_solution(content: &Content, n: usize) -> Result<Vec<u32>> {
         return Err(Error::puzzle(format!("is {size} x {size}, but the maze {n} x {n}")).at("solution"));
     }
     Ok(tokens)
+}
+
+/// A grid of n x n cells as one of `canvas` x `canvas`: top left, walls elsewhere.
+fn walled(cells: &[u32], n: usize, canvas: usize) -> Vec<u32> {
+    let mut tokens = vec![WALL; canvas * canvas];
+    for (row, from) in tokens.chunks_mut(canvas.max(1)).zip(cells.chunks(n.max(1))) {
+        row[..n].copy_from_slice(from);
+    }
+    tokens
 }
 
 fn token(cell: Cell) -> Option<u32> {

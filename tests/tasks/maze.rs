@@ -1,6 +1,6 @@
 //! Mazes.
 
-use trm::task::{Content, Maze, Task};
+use trm::task::{Content, Maze, Puzzle, Task};
 
 use super::{SMALL, assert_says, csv, error, puzzle, rows, space, text, why};
 
@@ -87,8 +87,8 @@ fn impossible_mazes_are_told_in_words() {
         assert_says(&error(&Maze, content, &space(6, None)), part);
     }
     assert_says(
-        &error(&Maze, rows(&SMALL), &space(6, 100)),
-        "this maze is 4 x 4, but the model was trained on 10 x 10",
+        &error(&Maze, rows(&SMALL), &space(6, 9)),
+        "this maze is 4 x 4, but the model was trained on 3 x 3",
     );
     assert_says(&error(&Maze, rows(&SMALL), &space(5, 16)), "has only 5");
     let mut solved = puzzle(rows(&SMALL));
@@ -141,6 +141,41 @@ fn a_path_may_be_longer_or_stray_but_must_arrive() {
         Some(true),
         "no path cell is needed"
     );
+}
+
+#[test]
+fn a_smaller_maze_stands_in_walls() {
+    let solved = ["Sooo", " ##o", " #Go", "    "];
+    let canvas = ["Sooo##", " ##o##", " #Go##", "    ##", "######", "######"];
+    for form in [text(&SMALL.concat()), text(&SMALL.join("\n")), rows(&SMALL)] {
+        let written = Puzzle {
+            solution: Some(text(&solved.concat())),
+            ..puzzle(form.clone())
+        };
+        let problem = Maze.encode(&written, &space(6, 36)).expect("a maze");
+        assert_eq!((problem.rows, problem.cols), (6, 6));
+        assert_eq!(problem.tokens, maze_tokens(&canvas.concat().replace('o', " ")));
+        assert_eq!(problem.solution, Some(maze_tokens(&canvas.concat())));
+        // The answer has the form of the puzzle, without the walls.
+        assert_eq!(Maze.decode(&problem, &problem.tokens), form);
+        let answer = maze_tokens(&canvas.concat());
+        assert_eq!(Maze.verify(&problem, &answer).shortest, Some(true));
+        let mut around = answer.clone();
+        around[4] = 5; // a way through the walls
+        assert_says(
+            &why(&Maze, &problem, &around),
+            "row 1, column 5 is a wall in the maze and path in the answer",
+        );
+        // Turned with its walls it is the same maze still.
+        for seed in 0..20 {
+            let turned = Maze
+                .relabelling(&problem, &mut trm::random::Random::new(seed))
+                .expect("a symmetry");
+            assert_eq!(turned.undo(&turned.apply(&problem).tokens), problem.tokens);
+        }
+    }
+    assert_eq!(Maze::side(&rows(&SMALL)), Some(4));
+    assert_eq!(Maze::side(&text("S G")), None);
 }
 
 /// The published rule again, in another way: cells become reached until nothing changes.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Color, RgbColor, Style};
-use trm::task::{Content, Problem};
+use trm::task::{Content, Maze, Problem};
 
 /// The colours of ARC, 0 to 9.
 const ARC: [(u8, u8, u8); 10] = [
@@ -24,8 +24,10 @@ const ARC: [(u8, u8, u8); 10] = [
 pub(crate) struct Scene {
     look: Look,
     givens: Vec<u32>,
-    rows: usize,
+    /// Columns of the grid that the model sees.
     cols: usize,
+    /// Columns of it that are drawn, and of what is square the rows.
+    side: usize,
     colour: bool,
 }
 
@@ -64,8 +66,8 @@ impl Scene {
         Scene {
             look,
             givens: problem.tokens.clone(),
-            rows: problem.rows,
             cols: problem.cols,
+            side: columns(task, problem),
             colour,
         }
     }
@@ -85,14 +87,14 @@ impl Scene {
 
     /// A box of single digits is `│ 5 3 4 │`; a mark stands before its cell.
     fn sudoku(&self, answer: Answer<'_>, box_rows: usize, box_cols: usize) -> Vec<String> {
-        let width = self.rows.to_string().len();
+        let width = self.side.to_string().len();
         let boxes = self.cols / box_cols;
         let edge = |left: &str, cross: &str, right: &str| {
             let one = "─".repeat(box_cols * (width + 1) + 1);
             self.paint(dim(), &format!("{left}{}{right}", vec![one; boxes].join(cross)))
         };
         let mut lines = vec![edge("┌", "┬", "┐")];
-        for row in 0..self.rows {
+        for row in 0..self.side {
             if row > 0 && row % box_rows == 0 {
                 lines.push(edge("├", "┼", "┤"));
             }
@@ -132,16 +134,16 @@ impl Scene {
     /// Two columns a cell, so that cells are square.
     fn maze(&self, answer: Answer<'_>) -> Vec<String> {
         let edge = |left: &str, right: &str| {
-            self.paint(dim(), &format!("{left}{}{right}", "─".repeat(2 * self.cols)))
+            self.paint(dim(), &format!("{left}{}{right}", "─".repeat(2 * self.side)))
         };
         let wall = Style::new().fg_color(Some(AnsiColor::BrightBlack.into()));
         let path = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
         let fresh = Style::new().fg_color(Some(AnsiColor::Green.into())).bold();
         let end = Style::new().fg_color(Some(AnsiColor::Cyan.into())).bold();
         let mut lines = vec![edge("┌", "┐")];
-        for row in 0..self.rows {
+        for row in 0..self.side {
             let mut line = self.paint(dim(), "│");
-            for cell in row * self.cols..(row + 1) * self.cols {
+            for cell in row * self.cols..row * self.cols + self.side {
                 let changed = answer.changed.contains(&cell);
                 let token = answer.tokens.get(cell).copied().unwrap_or(0);
                 let (text, style) = match token {
@@ -241,6 +243,12 @@ pub(crate) fn plain(content: &Content, cols: usize) -> String {
         Content::Tokens(cells) => lines([cells.as_slice()]),
         Content::Arc(puzzle) => lines(puzzle.test.iter().map(Vec::as_slice)),
     }
+}
+
+/// Columns of a puzzle as it was written: of a maze without the walls that a larger model needs around it.
+pub(crate) fn columns(task: &str, problem: &Problem) -> usize {
+    let maze = Some(&problem.content).filter(|_| task == "maze");
+    maze.and_then(Maze::side).unwrap_or(problem.cols)
 }
 
 /// Digits stand without gaps; anything longer has a blank between.

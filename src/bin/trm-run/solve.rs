@@ -129,7 +129,7 @@ impl<'a> Solve<'a> {
         problem.id = place.id.clone();
         place.model = Some(model.clone());
         place.max_steps = model.solver.policy().max_steps;
-        place.cols = problem.cols;
+        place.cols = render::columns(task.name(), &problem);
         if !self.shared.json && (self.terminal.there || self.terminal.colour) {
             let box_shape = model.box_for(problem.rows);
             place.scene = Some(Scene::new(task.name(), &problem, box_shape, self.terminal.colour));
