@@ -119,6 +119,49 @@ fn the_summary_has_the_promised_fields_and_limit_is_per_file() {
 }
 
 #[test]
+fn a_curve_tells_what_fewer_steps_would_solve() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("curve.svg");
+    let (maze, csv) = (model("maze-10x10"), data("maze-10x10.csv"));
+    let eval = |more: &[&str]| trm(&[&["eval", &maze, "--data", &csv, "--json"], more].concat()).expect(0);
+    let run = eval(&["--curve", picture.to_str().unwrap()]);
+    let (curve, summary) = (run.records("curve").remove(0), run.summary());
+    assert_eq!(
+        (&curve["type"], &curve["file"]),
+        (&"curve".into(), &"maze-10x10.csv".into())
+    );
+    assert_eq!(curve["exact"].as_array().unwrap().len(), 16);
+    for (share, steps) in [
+        ("exact", 1),
+        ("exact", 2),
+        ("valid", 2),
+        ("exact", 16),
+        ("valid", 16),
+    ] {
+        let fewer = eval(&["--max-steps", &steps.to_string()]).summary();
+        assert_eq!(curve[share][steps - 1], fewer[share], "{share} after {steps}");
+    }
+    assert_ne!(curve["exact"][0], summary["exact"], "it rises");
+    assert_ne!(curve["exact"], curve["valid"]);
+    let svg = std::fs::read_to_string(&picture).unwrap();
+    assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
+    for part in ["maze-10x10.csv, exact", ">valid<", "stroke-dasharray", ">16<"] {
+        assert!(svg.contains(part), "{part} is not in {svg}");
+    }
+    let nowhere = folder.path().join("no/curve.svg");
+    let run = trm(&[
+        "eval",
+        &maze,
+        "--data",
+        &csv,
+        "--curve",
+        nowhere.to_str().unwrap(),
+    ])
+    .expect(2);
+    assert!(run.err.contains("curve.svg"), "{}", run.err);
+}
+
+#[test]
 fn efforts_are_compared() {
     let csv = data("sudoku-9x9.csv");
     let args = [

@@ -312,6 +312,9 @@ pub(crate) struct EvalArgs {
     /// accuracy, halting, answers, and the cosine of the states after each step.
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
     pub(crate) compare: Option<Format>,
+    /// Draws how many puzzles would be solved with fewer steps, from 1 to --max-steps: a picture in SVG.
+    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["compare", "effort"])]
+    pub(crate) curve: Option<PathBuf>,
 }
 
 /// Options of `arc`.

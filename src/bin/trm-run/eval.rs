@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use trm::{Answer, Effort, HaltRule, Solver};
+use trm::task::{Problem, Task};
+use trm::{Answer, Effort, HaltRule, PuzzleStep, Solver};
 
 use crate::args::{EvalArgs, Shared};
 use crate::compare::Comparison;
+use crate::curve::Curve;
 use crate::input::{Intake, Item};
 use crate::interrupt::Interrupt;
-use crate::marks::{Marks, Ready};
+use crate::marks::{Marks, Ready, exact};
 use crate::models::{self, Opened, named, open, shown, solver};
 use crate::output::{Done, Failure, print};
 use crate::stream::{self, Desk, Work};
@@ -31,16 +34,23 @@ pub(crate) fn run(shared: &Shared, args: &EvalArgs, interrupt: &Interrupt) -> Re
         .map(|baseline| Comparison::of_formats(&model, baseline, shared))
         .transpose()?;
     let mut marks = Marks::new(shared, model.clone(), rule);
+    let mut curve = args
+        .curve
+        .as_ref()
+        .map(|_| Curve::new(model.solver.policy().max_steps));
     let interrupted = match &mut comparison {
         Some(comparison) => {
             let mut intake = Intake::start(args.data.clone(), args.limit);
             comparison.run(&mut marks, &mut intake, models::batch(shared), &interrupt.asked)?
         }
-        None => evaluate(shared, args, &mut marks, interrupt)?,
+        None => evaluate(shared, args, &mut marks, curve.as_mut(), interrupt)?,
     };
     marks.close(&args.data, interrupted)?;
     if shared.json {
         for record in comparison.iter().flat_map(|c| c.records(rule)) {
+            print(record)?;
+        }
+        for record in curve.iter().flat_map(|c| c.records(&marks)) {
             print(record)?;
         }
         print(marks.summary())?;
@@ -50,6 +60,10 @@ pub(crate) fn run(shared: &Shared, args: &EvalArgs, interrupt: &Interrupt) -> Re
             comparison.table()?;
         }
         marks.tell();
+    }
+    // Last, so that a picture that cannot be written takes no figures away.
+    if let (Some(curve), Some(file)) = (&curve, &args.curve) {
+        curve.draw(&marks, file)?;
     }
     Ok(ended(interrupted, marks.errors))
 }
@@ -75,11 +89,12 @@ fn evaluate(
     shared: &Shared,
     args: &EvalArgs,
     marks: &mut Marks,
+    curve: Option<&mut Curve>,
     interrupt: &Interrupt,
 ) -> Result<bool, Failure> {
     let mut intake = Intake::start(args.data.clone(), args.limit);
     stream::run(
-        &mut Eval::new(marks),
+        &mut Eval::new(marks, curve),
         &mut intake,
         models::batch(shared),
         interrupt,
@@ -100,7 +115,7 @@ fn efforts(
         let solver = solver.clone().effort(effort(shared, starts));
         let model = Rc::new(Opened::new(&shown(path), solver, shared)?);
         let mut marks = Marks::new(shared, model, rule);
-        let interrupted = evaluate(shared, args, &mut marks, interrupt)?;
+        let interrupted = evaluate(shared, args, &mut marks, None, interrupt)?;
         marks.close(&args.data, interrupted)?;
         let mut summary = marks.summary();
         if shared.json {
@@ -125,15 +140,25 @@ fn efforts(
 /// The command at work, without a comparison.
 struct Eval<'a, 'b> {
     marks: &'a mut Marks<'b>,
-    /// For each work that has not ended its file and its solution.
-    open: BTreeMap<usize, (usize, Vec<u32>)>,
+    curve: Option<&'a mut Curve>,
+    /// The works that have not ended.
+    open: BTreeMap<usize, Open>,
     works: usize,
 }
 
+/// A puzzle at work.
+struct Open {
+    file: usize,
+    solution: Vec<u32>,
+    /// What judges its answer after each step, for a curve.
+    rules: Option<(Problem, Arc<dyn Task>)>,
+}
+
 impl<'a, 'b> Eval<'a, 'b> {
-    fn new(marks: &'a mut Marks<'b>) -> Eval<'a, 'b> {
+    fn new(marks: &'a mut Marks<'b>, curve: Option<&'a mut Curve>) -> Eval<'a, 'b> {
         Eval {
             marks,
+            curve,
             open: BTreeMap::new(),
             works: 0,
         }
@@ -157,7 +182,15 @@ impl Desk for Eval<'_, '_> {
             task,
             solution,
         } = ready;
-        self.open.insert(self.works, (file, solution));
+        let rules = self.watches().then(|| (problem.clone(), task.clone()));
+        self.open.insert(
+            self.works,
+            Open {
+                file,
+                solution,
+                rules,
+            },
+        );
         self.works += 1;
         Ok(Some(Work {
             model: self.marks.model.clone(),
@@ -166,9 +199,30 @@ impl Desk for Eval<'_, '_> {
         }))
     }
 
+    fn watches(&self) -> bool {
+        self.curve.is_some()
+    }
+
+    fn step(&mut self, work: usize, step: &PuzzleStep) -> Result<(), Failure> {
+        if let (Some(curve), Some(open)) = (&mut self.curve, self.open.get(&work))
+            && let Some((problem, task)) = &open.rules
+        {
+            let valid = task.verify(problem, &step.tokens).valid;
+            curve.add(open.file, step.step, exact(&open.solution, &step.tokens), valid);
+        }
+        Ok(())
+    }
+
     fn end(&mut self, work: usize, answer: Answer) -> Result<(), Failure> {
-        if let Some((file, solution)) = self.open.remove(&work) {
-            self.marks.add(file, &answer, &solution);
+        if let Some(open) = self.open.remove(&work) {
+            if let Some(curve) = &mut self.curve {
+                // With more steps the answer would be no other.
+                let right = exact(&open.solution, &answer.tokens);
+                for step in answer.steps + 1..=curve.steps() {
+                    curve.add(open.file, step, right, answer.valid);
+                }
+            }
+            self.marks.add(open.file, &answer, &open.solution);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod compare;
 mod convert;
+mod curve;
 mod devices;
 mod differences;
 mod eval;

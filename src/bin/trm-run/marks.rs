@@ -101,6 +101,14 @@ impl Sums {
     }
 }
 
+/// Whether an answer is the solution; labels that are 0 do not count.
+pub(crate) fn exact(solution: &[u32], answer: &[u32]) -> bool {
+    solution
+        .iter()
+        .zip(answer)
+        .all(|(label, token)| *label == 0 || label == token)
+}
+
 /// A part of a whole; none of nothing.
 pub(crate) fn share(part: f64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part / whole as f64)
@@ -227,6 +235,11 @@ impl<'a> Marks<'a> {
         if let Some((_, sums)) = self.files.get_mut(&file) {
             sums.add(answer, solution);
         }
+    }
+
+    /// The numbers of the files and their names, without folders.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.files.iter().map(|(number, (name, _))| (*number, base(name)))
     }
 
     fn total(&self) -> Sums {
