@@ -49,6 +49,13 @@ def read(path: str | pathlib.Path) -> Pairs:
     return tuple(codes[np.array([list(row[i].encode()) for row in rows])] for i in (0, 1))
 
 
+def write(path: str | pathlib.Path, header: str, codes: str, pairs: Pairs) -> None:
+    """What `read` reads; `codes` are the letters of the tokens from 1 on."""
+    letters = np.frombuffer(("?" + codes).encode(), np.uint8)
+    lines = (",".join(letters[grid].tobytes().decode() for grid in pair) for pair in zip(*pairs))
+    pathlib.Path(path).write_text("\n".join([header, *lines]) + "\n")
+
+
 def mix(x: np.ndarray) -> np.ndarray:
     """A hash of each 64-bit number (splitmix64)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -138,12 +145,16 @@ class Maze:
 
     side: int
 
-    def generate(self, count: int, seed: int, least: int) -> Pairs:
-        """Mazes whose start and goal are at least `least` steps apart."""
+    def generate(self, count: int, seed: int, least: int, smallest: int | None = None) -> Pairs:
+        """Mazes whose start and goal are at least `least` steps apart.
+
+        With `smallest` some are smaller, down to so many rows, and have walls around them.
+        """
         puzzles, answers = (np.empty((count, self.side**2), np.uint8) for _ in range(2))
         library().mazes(
-            self.side, ctypes.c_long(count), ctypes.c_uint64(seed), least, bytes_of(puzzles), bytes_of(answers)
-        )
+            self.side, ctypes.c_long(count), ctypes.c_uint64(seed), least, smallest or self.side,
+            bytes_of(puzzles), bytes_of(answers),
+        )  # fmt: skip
         return puzzles, answers
 
     def turned(self, puzzles: np.ndarray, turn: int) -> np.ndarray:
@@ -174,22 +185,24 @@ class Stream:
 
     CHUNK = 1024
 
-    def __init__(self, task, kinds: list[tuple], files: list[tuple[str, float]], tests: list, seed: int):
-        """`kinds`: arguments of `task.generate` and a share each; `files`: paths and a share each."""
+    def __init__(
+        self, task, kinds: list[tuple], files: list[tuple[str, float]], tests: list[np.ndarray], seed: int
+    ):
+        """`kinds`: arguments of `task.generate` and a share each; `files`: paths and a share each; `tests`: puzzles."""
         self.task, self.kinds = task, kinds
         self.files = [read(path) for path, _ in files]
         shares = np.array([kind[-1] for kind in kinds] + [share for _, share in files], float)
         self.shares = shares / shares.sum()
         self.rng = np.random.default_rng(seed)
-        self.tests = np.unique(
-            np.concatenate([np.zeros(0, np.uint64)] + [task.classes(read(path)[0]) for path in tests])
-        )
+        self.tests = np.unique(np.concatenate([task.classes(puzzles) for puzzles in tests])) if tests else None
         self.files = [self.clean(*pairs) for pairs in self.files]
         self.dropped = 0
         self.ready: Pairs = tuple(np.empty((0, task.side**2), np.uint8) for _ in range(2))
 
     def clean(self, puzzles: np.ndarray, answers: np.ndarray) -> Pairs:
         """Without those that a symmetry turns into a test puzzle."""
+        if self.tests is None:
+            return puzzles, answers
         good = ~np.isin(self.task.classes(puzzles), self.tests)
         return puzzles[good], answers[good]
 
@@ -211,3 +224,8 @@ class Stream:
             self.ready = tuple(np.concatenate(both) for both in zip(self.ready, self.chunk()))
         taken, self.ready = tuple(a[:count] for a in self.ready), tuple(a[count:] for a in self.ready)
         return *taken, np.zeros(count, np.int64)
+
+
+if __name__ == "__main__":
+    # The mazes of tests/data/puzzles that nobody else has.
+    write(TESTS / "maze_15x15_test_300.csv", "maze,solution", "# SGo", Maze(15).generate(300, 20261128, 18))

@@ -158,18 +158,23 @@ int solve_maze(int side, const uint8_t *maze, uint8_t *answer) {
     return 1;
 }
 
-/* `count` mazes and answers, [count, side * side] each. Between 30 and 45 % of the cells are walls, another share in
- * every maze; start and goal are at least `least` steps apart. */
-void mazes(int side, long count, uint64_t seed, int least, uint8_t *puzzles, uint8_t *answers) {
+/* `count` mazes and answers, [count, side * side] each. A maze has `smallest` to `side` rows, another number and another
+ * place in every grid, with walls around it. Between 30 and 45 % of its cells are walls; start and goal are at least
+ * `least` steps apart, fewer in the measure in which a maze is smaller. */
+void mazes(int side, long count, uint64_t seed, int least, int smallest, uint8_t *puzzles, uint8_t *answers) {
     uint64_t random = seeded(seed);
     int distance[MOST_CELLS], queue[MOST_CELLS], cells = side * side;
     while (count > 0) {
-        uint32_t share = 300 + below(&random, 150);
-        for (int i = 0; i < cells; i++) puzzles[i] = below(&random, 1000) < share ? WALL : FREE;
-        int goal = (int)below(&random, (uint32_t)cells);
+        uint32_t share = 300 + below(&random, 150), spare = (uint32_t)(side - smallest) + 1;
+        int rows = spare > 1 ? smallest + (int)below(&random, spare) : side, room = side - rows, place = 0;
+        if (room) place = (int)below(&random, (uint32_t)room + 1) * side + (int)below(&random, (uint32_t)room + 1);
+        memset(puzzles, WALL, (size_t)cells);
+        for (int i = 0; i < rows * rows; i++)
+            puzzles[place + i / rows * side + i % rows] = below(&random, 1000) < share ? WALL : FREE;
+        int goal = place + (int)below(&random, (uint32_t)rows) * side + (int)below(&random, (uint32_t)rows);
         if (puzzles[goal] == WALL) continue;
         int reached = measure(side, puzzles, goal, distance, queue), far = 0;
-        while (far < reached && distance[queue[reached - 1 - far]] >= least) far++;
+        while (far < reached - 1 && distance[queue[reached - 1 - far]] * side >= least * rows) far++;
         if (!far) continue;
         int start = queue[reached - 1 - (int)below(&random, (uint32_t)far)];
         puzzles[start] = START; puzzles[goal] = GOAL;

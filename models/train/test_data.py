@@ -111,24 +111,16 @@ def test_no_test_puzzle_gets_in():
     for name, recipe in train.RECIPES.items():
         if not recipe.exclude or not recipe.tests:
             continue
-        task, tests = recipe.task, [data.TESTS / test for test in recipe.tests]
-        known = np.concatenate([task.classes(data.read(path)[0]) for path in tests])
+        task, tests = recipe.task, [data.read(data.TESTS / test) for test in recipe.tests]
+        known = np.concatenate([task.classes(puzzles) for puzzles, _ in tests])
         # Test puzzles in disguise, among as many others, as a file to train on.
-        hidden = data.read(tests[0])
-        others = task.generate(len(hidden[0]), 7, *recipe.kinds[0][:-1])
-        mixed = [np.concatenate(both) for both in zip(task.augment(*hidden, RNG), others)]
-        alphabet = "0.123456789" if isinstance(task, data.Sudoku) else "?# SGo"
-        alphabet = (
-            {1: "0"} | {i: str(i - 1) for i in range(2, 11)}
-            if isinstance(task, data.Sudoku)
-            else dict(enumerate(alphabet))
-        )
-        text = lambda cells: "".join(alphabet[int(c)] for c in cells)
+        others = task.generate(len(tests[0][0]), 7, *recipe.kinds[0][:-1])
+        mixed = [np.concatenate(both) for both in zip(task.augment(*tests[0], RNG), others)]
+        letters = "0123456789" if isinstance(task, data.Sudoku) else "# SGo"
         with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
-            file.write("puzzle,solution\n" + "".join(f"{text(p)},{text(a)}\n" for p, a in zip(*mixed)))
-            file.flush()
+            data.write(file.name, "puzzle,solution", letters, mixed)
             assert all((r == m).all() for r, m in zip(data.read(file.name), mixed))
-            stream = data.Stream(task, recipe.kinds, [(file.name, 1.0)], tests, 0)
+            stream = data.Stream(task, recipe.kinds, [(file.name, 1.0)], [puzzles for puzzles, _ in tests], 0)
             open_stream = data.Stream(task, recipe.kinds, [(file.name, 1.0)], [], 0)
         assert len(stream.files[0][0]) == len(others[0]), name
         assert not np.isin(task.classes(stream.take(3000)[0]), known).any(), name

@@ -33,7 +33,7 @@ class Recipe:
     config: trm.Config
     task: object
     kinds: list[tuple]  # what is generated: arguments of task.generate, and a share
-    tests: list[str]  # files of tests/data/puzzles
+    tests: list[str] | dict[str, data.Pairs]  # files of tests/data/puzzles, or puzzles by name
     updates: int
     batch: int = 128
     lr: float = 1e-3
@@ -43,10 +43,10 @@ class Recipe:
     exclude: bool = True  # equals of test puzzles
 
 
-def shape(side: int, vocab: int, width: int, prefix: int = 0, attention: bool = False) -> trm.Config:
+def shape(side: int, vocab: int, width: int, prefix: int = 0, attention: bool = False, heads: int = 2) -> trm.Config:
     """A TRM with two blocks and 2 x (3 + 1) passes."""
     return trm.Config(
-        variant="trm", vocab_size=vocab, H_cycles=2, L_cycles=3, hidden_size=width, num_heads=2, mlp_t=not attention,
+        variant="trm", vocab_size=vocab, H_cycles=2, L_cycles=3, hidden_size=width, num_heads=heads, mlp_t=not attention,
         pos_encodings="rope" if attention else "none", puzzle_emb_ndim=width if prefix else 0, puzzle_emb_len=prefix,
         seq_len=side**2,
     )  # fmt: skip
@@ -70,6 +70,10 @@ RECIPES = {
     "maze-10x10": Recipe(
         shape(10, 6, 128, prefix=2, attention=True), data.Maze(10), [(12, 1)],
         ["maze_10x10_test_1000.csv"], 4000, batch=96,
+    ),
+    "maze-15x15": Recipe(
+        shape(15, 6, 128, prefix=2, attention=True, heads=4), data.Maze(15), [(4, 1), (18, 2), (18, 5, 1)],
+        ["maze_15x15_test_300.csv"], 8000, batch=24,
     ),
     # A few tasks whose grids fit 6 x 6, learnt in minutes; four steps are enough for them.
     "arc-small": Recipe(
@@ -254,6 +258,8 @@ class Training:
         self.saved = self.step if a.resume == "" else None  # the N of this run's step_N
         self.open_data()
         self.model = trm.load(a.start, dtype) if a.start else trm.Model(r.config, dtype)
+        if self.model.config.pos_encodings == "rope":  # no weight is of one size of puzzle
+            self.model.config.seq_len = r.config.seq_len
         self.model.to(self.device)
         self.ema = copy.deepcopy(self.model)
         rows = [p for n, p in self.model.named_parameters() if n == "puzzle_emb.weights" and r.row_lr]
@@ -282,10 +288,11 @@ class Training:
             if a.resume is not None and known.exists() and json.loads(known.read_text()) != self.stream.identifiers:
                 raise ValueError(f"{known} has other forms: resume with the same --data, --forms and --seed")
             return
-        tests = [data.TESTS / name for name in r.tests]
-        excluded = (tests if r.exclude else []) + a.exclude
-        self.stream = data.Stream(r.task, r.kinds, files, excluded, a.seed + self.step)
-        self.tests = {path.stem: data.read(path) for path in tests}
+        tests = r.tests if isinstance(r.tests, dict) else {n: data.read(data.TESTS / n) for n in r.tests}
+        kept_out = [puzzles for puzzles, _ in tests.values()] if r.exclude else []
+        kept_out += [data.read(path)[0] for path in a.exclude]
+        self.stream = data.Stream(r.task, r.kinds, files, kept_out, a.seed + self.step)
+        self.tests = tests
 
     def save(self) -> None:
         a, r = self.a, self.recipe
