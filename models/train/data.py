@@ -73,6 +73,10 @@ class Sudoku:
     def side(self) -> int:
         return self.box[0] * self.box[1]
 
+    @property
+    def cells(self) -> int:
+        return self.side**2
+
     def generate(self, count: int, seed: int, clues: tuple[int, int]) -> Pairs:
         """Puzzles with one solution; low..high clues, or as few as each allows with (0, 0)."""
         puzzles, answers = (np.empty((count, self.side**2), np.uint8) for _ in range(2))
@@ -141,9 +145,14 @@ def banded(lines: np.ndarray, size: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Maze:
-    """Square mazes."""
+    """Square mazes; with `strip` only the first so many of their rows: fewer tokens, and the same distances between them."""
 
     side: int
+    strip: int = 0
+
+    @property
+    def cells(self) -> int:
+        return (self.strip or self.side) * self.side
 
     def generate(self, count: int, seed: int, least: int, smallest: int | None = None) -> Pairs:
         """Mazes whose start and goal are at least `least` steps apart.
@@ -152,10 +161,10 @@ class Maze:
         """
         puzzles, answers = (np.empty((count, self.side**2), np.uint8) for _ in range(2))
         library().mazes(
-            self.side, ctypes.c_long(count), ctypes.c_uint64(seed), least, smallest or self.side,
+            self.side, ctypes.c_long(count), ctypes.c_uint64(seed), least, smallest or self.side, self.strip,
             bytes_of(puzzles), bytes_of(answers),
         )  # fmt: skip
-        return puzzles, answers
+        return puzzles[:, : self.cells], answers[:, : self.cells]
 
     def turned(self, puzzles: np.ndarray, turn: int) -> np.ndarray:
         """The mazes under one of the eight symmetries of a square."""
@@ -197,7 +206,7 @@ class Stream:
         self.tests = np.unique(np.concatenate([task.classes(puzzles) for puzzles in tests])) if tests else None
         self.files = [self.clean(*pairs) for pairs in self.files]
         self.dropped = 0
-        self.ready: Pairs = tuple(np.empty((0, task.side**2), np.uint8) for _ in range(2))
+        self.ready: Pairs = tuple(np.empty((0, task.cells), np.uint8) for _ in range(2))
 
     def clean(self, puzzles: np.ndarray, answers: np.ndarray) -> Pairs:
         """Without those that a symmetry turns into a test puzzle."""

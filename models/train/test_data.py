@@ -129,25 +129,48 @@ def test_no_test_puzzle_gets_in():
         print(f"{name}: no test puzzle gets in")
 
 
+def ways_from_goal(maze: np.ndarray, side: int) -> dict[int, int]:
+    """Steps to the goal of each cell that has a way there, without generate.c."""
+    goal = int((maze == 4).argmax())
+    distance, queue = {goal: 0}, [goal]
+    for cell in queue:
+        r, c = divmod(cell, side)
+        for p, q in ((r + 1, c), (r, c - 1), (r, c + 1), (r - 1, c)):
+            to = p * side + q
+            if 0 <= p < len(maze) // side and 0 <= q < side and maze[to] != 1 and to not in distance:
+                distance[to] = distance[cell] + 1
+                queue.append(to)
+    return distance
+
+
+def check_maze(maze: np.ndarray, answer: np.ndarray, side: int) -> int:
+    """The answer is a shortest path; its steps."""
+    assert (maze == 3).sum() == 1 and (maze == 4).sum() == 1
+    distance = ways_from_goal(maze, side)
+    steps = distance[int((maze == 3).argmax())]
+    assert sorted(distance[int(c)] for c in np.flatnonzero(answer == 5)) == list(range(1, steps))
+    assert ((answer == maze) | ((maze == 2) & (answer == 5))).all()
+    return steps
+
+
 def test_mazes():
     task = data.Maze(10)
     puzzles, answers = task.generate(50, 2, 12)
     for maze, answer in (*zip(puzzles, answers), *zip(*task.augment(puzzles, answers, RNG))):
-        distance, queue = {int((maze == 4).argmax()): 0}, [int((maze == 4).argmax())]
-        for cell in queue:
-            r, c = divmod(cell, 10)
-            for p, q in ((r + 1, c), (r, c - 1), (r, c + 1), (r - 1, c)):
-                if 0 <= p < 10 and 0 <= q < 10 and maze[p * 10 + q] != 1 and p * 10 + q not in distance:
-                    distance[p * 10 + q] = distance[cell] + 1
-                    queue.append(p * 10 + q)
-        path = np.flatnonzero(answer == 5)
-        start = int((maze == 3).argmax())
-        assert distance[start] >= 12
-        assert sorted(distance[int(c)] for c in path) == list(range(1, distance[start]))
-        assert ((answer == maze) | ((maze == 2) & (answer == 5))).all()
+        assert check_maze(maze, answer, 10) >= 12
     assert (task.classes(task.augment(puzzles, answers, RNG)[0]) == task.classes(puzzles)).all()
     assert len(np.unique(task.classes(puzzles))) == 50
-    print("mazes: shortest paths, also turned")
+    # Smaller ones in walls: all sizes, in all places.
+    places = set()
+    for maze, answer in zip(*task.generate(300, 2, 12, 5)):
+        check_maze(maze, answer, 10)
+        open_rows, open_cols = (np.flatnonzero((maze.reshape(10, 10) != 1).any(axis)) for axis in (1, 0))
+        places |= {(open_rows[0], len(open_rows)), (open_cols[0], len(open_cols))}
+    assert {0, 3, 5} <= {first for first, _ in places} and {5, 10} <= {size for _, size in places}
+    strips, answers = data.Maze(15, strip=4).generate(50, 2, 12)
+    assert strips.shape == answers.shape == (50, 60)
+    assert max(check_maze(maze, answer, 15) for maze, answer in zip(strips, answers)) > 15
+    print("mazes: shortest paths, also turned, in walls, and in strips")
 
 
 def test_arc():

@@ -110,6 +110,7 @@ def options() -> argparse.Namespace:
     )
     p.add_argument("--exclude", nargs="+", default=[], metavar="FILE", help="more test puzzles to keep out")
     p.add_argument("--forms", type=int, default=3, help="ARC: forms of each task beside its own")
+    p.add_argument("--rows", type=int, help="mazes: only so many rows, a cheap start for a model of large ones")
     p.add_argument("--fit", type=int, default=2048, help="puzzles for --halting-only")
     p.add_argument("--save-every", type=float, default=3, metavar="MINUTES")
     p.add_argument("--evaluate-every", type=float, default=15, metavar="MINUTES")
@@ -169,7 +170,7 @@ def losses(logits: Tensor, labels: Tensor, q_halt: Tensor) -> tuple[Tensor, Tens
 @torch.no_grad()
 def evaluate(model: trm.Model, inputs: Tensor, labels: Tensor, ids: Tensor) -> dict[str, float]:
     """Shares solved by the first step that the head halts on, by the first right one, by the last; mean steps."""
-    states, last = model.initial(len(inputs)), model.config.halt_max_steps
+    states, last = model.initial(*inputs.shape), model.config.halt_max_steps
     live = {rule: torch.ones(len(inputs), dtype=torch.bool, device=inputs.device) for rule in ("head", "verified")}
     solved = {rule: torch.zeros_like(live[rule]) for rule in live}
     steps = {rule: 0 for rule in live}
@@ -250,6 +251,10 @@ class Training:
         self.a, self.recipe = a, copy.deepcopy(RECIPES[a.name])
         r = self.recipe
         r.batch, r.lr, r.updates = a.batch or r.batch, a.lr or r.lr, a.updates or r.updates
+        if a.rows:
+            # No strip is a test puzzle.
+            r.task, r.kinds, r.exclude = replace(r.task, strip=a.rows), [kind for kind in r.kinds if len(kind) == 2], False
+            r.config.seq_len = r.task.cells
         self.device, dtype = torch.device(a.device), getattr(torch, a.dtype)
         torch.manual_seed(a.seed)
         self.generator = torch.Generator().manual_seed(a.seed)
