@@ -12,14 +12,21 @@ use crate::output::write_file;
 /// Colours of the lines that can be told apart by who sees few of them (Okabe and Ito).
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
-/// For each file the sums of each step.
-#[derive(Debug)]
+/// For each file what its puzzles' answers were after each step that one of them took.
+#[derive(Debug, Default)]
 pub(crate) struct Curve {
-    steps: usize,
-    files: BTreeMap<usize, Vec<Sums>>,
+    files: BTreeMap<usize, Vec<Step>>,
 }
 
-/// Of the answers that puzzles have after a step.
+/// Of one step.
+#[derive(Debug, Clone, Copy, Default)]
+struct Step {
+    /// Answers of all puzzles that took it.
+    taken: Sums,
+    /// Of those for which it was the last: with more steps they would be no other.
+    last: Sums,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     puzzles: u64,
@@ -28,38 +35,53 @@ struct Sums {
     judged: u64,
 }
 
+impl Sums {
+    /// Of one answer.
+    fn of(exact: bool, valid: Option<bool>) -> Sums {
+        Sums {
+            puzzles: 1,
+            exact: u64::from(exact),
+            valid: u64::from(valid == Some(true)),
+            judged: u64::from(valid.is_some()),
+        }
+    }
+
+    fn add(&mut self, other: Sums) {
+        self.puzzles += other.puzzles;
+        self.exact += other.exact;
+        self.valid += other.valid;
+        self.judged += other.judged;
+    }
+}
+
 impl Curve {
-    /// Of 1 to `steps` steps.
-    pub(crate) fn new(steps: usize) -> Curve {
-        Curve {
-            steps,
-            files: BTreeMap::new(),
-        }
-    }
-
-    /// The last step.
-    pub(crate) fn steps(&self) -> usize {
-        self.steps
-    }
-
-    /// Adds the answer that a puzzle of a file has after `step` steps.
+    /// Adds the answer that a puzzle of a file has after a step, from 1.
     pub(crate) fn add(&mut self, file: usize, step: usize, exact: bool, valid: Option<bool>) {
-        let steps = self
-            .files
-            .entry(file)
-            .or_insert_with(|| vec![Sums::default(); self.steps]);
-        if let Some(sums) = steps.get_mut(step - 1) {
-            sums.puzzles += 1;
-            sums.exact += u64::from(exact);
-            sums.valid += u64::from(valid == Some(true));
-            sums.judged += u64::from(valid.is_some());
-        }
+        self.step(file, step).taken.add(Sums::of(exact, valid));
+    }
+
+    /// Adds the answer with which a puzzle of a file ended.
+    pub(crate) fn end(&mut self, file: usize, step: usize, exact: bool, valid: Option<bool>) {
+        self.step(file, step).last.add(Sums::of(exact, valid));
+    }
+
+    fn step(&mut self, file: usize, step: usize) -> &mut Step {
+        let steps = self.files.entry(file).or_default();
+        steps.resize(steps.len().max(step), Step::default());
+        &mut steps[step - 1]
     }
 
     /// For each file its name and the fractions, step by step, of puzzles with the right answer and of those whose answer keeps the rules.
     fn lines<'a>(&'a self, marks: &'a Marks<'_>) -> impl Iterator<Item = Line<'a>> {
         marks.names().filter_map(|(number, name)| {
-            let steps = self.files.get(&number)?;
+            let mut ended = Sums::default();
+            let answers = |step: &Step| {
+                let mut all = step.taken;
+                all.add(ended);
+                ended.add(step.last);
+                all
+            };
+            let steps: Vec<Sums> = self.files.get(&number)?.iter().map(answers).collect();
             let valid = |sums: &Sums| share(sums.valid as f64, sums.puzzles).filter(|_| sums.judged > 0);
             Some(Line {
                 name,
@@ -86,7 +108,7 @@ impl Curve {
 
     /// Writes the picture.
     pub(crate) fn draw(&self, marks: &Marks<'_>, file: &Path) -> trm::Result<()> {
-        write_file(file, &picture(&self.lines(marks).collect::<Vec<_>>(), self.steps))
+        write_file(file, &picture(&self.lines(marks).collect::<Vec<_>>()))
     }
 }
 
@@ -98,7 +120,8 @@ struct Line<'a> {
 }
 
 /// The picture: steps to the right, percent up; a line for each file, and a dashed one where valid answers are not the exact ones.
-fn picture(lines: &[Line<'_>], steps: usize) -> String {
+fn picture(lines: &[Line<'_>]) -> String {
+    let steps = lines.iter().map(|line| line.exact.len()).max().unwrap_or(0);
     let (left, top, width, height) = (48.0, 16.0, 420.0, 240.0);
     let x = |step: usize| left + width * (step - 1) as f64 / (steps - 1).max(1) as f64;
     let y = |share: f64| top + height * (1.0 - share);

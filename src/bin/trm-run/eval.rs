@@ -34,10 +34,7 @@ pub(crate) fn run(shared: &Shared, args: &EvalArgs, interrupt: &Interrupt) -> Re
         .map(|baseline| Comparison::of_formats(&model, baseline, shared))
         .transpose()?;
     let mut marks = Marks::new(shared, model.clone(), rule);
-    let mut curve = args
-        .curve
-        .as_ref()
-        .map(|_| Curve::new(model.solver.policy().max_steps));
+    let mut curve = args.curve.as_ref().map(|_| Curve::default());
     let interrupted = match &mut comparison {
         Some(comparison) => {
             let mut intake = Intake::start(args.data.clone(), args.limit);
@@ -216,11 +213,8 @@ impl Desk for Eval<'_, '_> {
     fn end(&mut self, work: usize, answer: Answer) -> Result<(), Failure> {
         if let Some(open) = self.open.remove(&work) {
             if let Some(curve) = &mut self.curve {
-                // With more steps the answer would be no other.
                 let right = exact(&open.solution, &answer.tokens);
-                for step in answer.steps + 1..=curve.steps() {
-                    curve.add(open.file, step, right, answer.valid);
-                }
+                curve.end(open.file, answer.steps, right, answer.valid);
             }
             self.marks.add(open.file, &answer, &open.solution);
         }
