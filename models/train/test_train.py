@@ -13,10 +13,10 @@ import train
 import trm
 
 
-def training(out: pathlib.Path, *more: str) -> train.Training:
+def training(out: pathlib.Path, *more: str, name: str = "sudoku-4x4") -> train.Training:
     sys.argv = [
         "train.py",
-        "sudoku-4x4",
+        name,
         "--out",
         str(out),
         "--batch",
@@ -76,6 +76,22 @@ def test_run():
     print("training: learns, resumes, repeats")
 
 
+def test_strips():
+    """Mazes of a few rows, then whole ones with the same weights."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = pathlib.Path(scratch)
+        strips = training(out, "--batch", "2", "--updates", "2", "--rows", "3", name="maze-15x15")
+        strips.tests = {}  # whole mazes take a while
+        strips.run()
+        assert strips.slots.inputs.shape == (4, 45) and trm.load(out).config.seq_len == 45
+        whole = training(out, "--batch", "2", "--updates", "3", "--resume", name="maze-15x15")
+        assert torch.equal(weights(whole.model), weights(strips.model))
+        whole.tests = {}
+        whole.run()
+        assert whole.slots.inputs.shape == (4, 225) and trm.load(out).config.seq_len == 225
+    print("mazes: a few rows, then all")
+
+
 class Count:
     """Puzzles 1, 2, 3, ..: every cell of the n-th says n."""
 
@@ -128,3 +144,4 @@ if __name__ == "__main__":
     test_losses()
     test_slots()
     test_run()
+    test_strips()
