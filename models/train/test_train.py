@@ -107,6 +107,9 @@ def test_slots():
     torch.manual_seed(0)
     model = trm.Model(train.RECIPES["sudoku-4x4"].config)
     slots = train.Slots(model, Count(), 6, torch.Generator().manual_seed(0))
+    many = train.Slots(model, Count(), 200, torch.Generator().manual_seed(0)).steps
+    assert set(many.tolist()) == set(range(16)), "they do not end together"
+    slots.steps[:] = 0
     slots.least[:] = torch.tensor([1, 1, 1, 3, 1, 1])
     chosen = torch.tensor([0, 3])
     states = {name: torch.full_like(state[chosen], 7.0) for name, state in slots.states.items()}

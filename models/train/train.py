@@ -129,7 +129,9 @@ class Slots:
         self.model, self.stream, self.generator = model, stream, generator
         self.inputs, self.labels, self.ids = tensors(stream.take(count), model.lm_head.weight.device)
         self.states = {name: state.clone() for name, state in model.initial(count).items()}
-        self.steps = torch.zeros_like(self.ids)
+        # As if they had been at work for some time: else they would all end at once, again and again, while none halts.
+        last = model.config.halt_max_steps
+        self.steps = torch.randint(0, last, (count,), generator=generator).to(self.ids.device)
         self.least = self.explore(count)
 
     def explore(self, count: int) -> Tensor:
