@@ -26,12 +26,15 @@ models!("sudoku-4x4" Sudoku 16, "sudoku-6x6" Sudoku 36, "sudoku-9x9" Sudoku 81, 
 #[cfg(not(feature = "bundled"))]
 models!();
 
-/// The name of the model for a puzzle of a task with so many cells.
+/// The name of the model for a puzzle of a task with so many cells: the one of that size, or, for a smaller maze, the next larger one.
 ///
 /// # Errors
 /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if none fits; the message lists those that there are.
 pub fn choose(kind: TaskKind, cells: usize) -> Result<&'static str> {
-    if let Some((_, _, name)) = FITS.iter().find(|fit| (fit.0, fit.1) == (kind, cells)) {
+    let side = cells.isqrt();
+    let square = side * side == cells;
+    let fits = |size: usize| size == cells || (kind == TaskKind::Maze && square && size > cells);
+    if let Some((_, _, name)) = FITS.iter().find(|fit| fit.0 == kind && fits(fit.1)) {
         return Ok(name);
     }
     if NAMES.is_empty() {
@@ -39,8 +42,7 @@ pub fn choose(kind: TaskKind, cells: usize) -> Result<&'static str> {
             "this build carries no models: give one with --model",
         ));
     }
-    let side = cells.isqrt();
-    if matches!(kind, TaskKind::Sudoku | TaskKind::Maze) && side * side != cells {
+    if matches!(kind, TaskKind::Sudoku | TaskKind::Maze) && !square {
         let what = if kind == TaskKind::Sudoku {
             "Sudoku"
         } else {
@@ -75,7 +77,16 @@ mod tests {
             error.contains("a 16x16 Sudoku") && error.contains("sudoku-6x6"),
             "{error}"
         );
-        assert!(choose(TaskKind::Maze, 81).is_err());
+        for side in [2, 5, 9] {
+            assert_eq!(choose(TaskKind::Maze, side * side).unwrap(), "maze-10x10");
+        }
+        assert!(choose(TaskKind::Maze, 121).is_err());
+        assert!(
+            choose(TaskKind::Maze, 80)
+                .unwrap_err()
+                .to_string()
+                .contains("n x n")
+        );
         assert!(
             choose(TaskKind::Sudoku, 80)
                 .unwrap_err()

@@ -126,6 +126,7 @@ mod tests {
                 .to_string()
                 .contains("folder")
         );
+        assert_eq!(fitting(Kind::maze(9)).unwrap(), "maze-10x10");
         assert!(fitting(Kind::maze(12)).is_err());
     }
 }

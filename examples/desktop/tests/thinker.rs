@@ -97,6 +97,28 @@ fn the_film_shows_what_the_library_computes() {
     assert!(frames.len() > 1 && first > last && last > 0.0, "{first} {last}");
 }
 
+/// The model sees it in walls, which are not on the board.
+#[test]
+fn a_smaller_maze_is_shown_as_it_was_drawn() {
+    const MAZE: &str = "S #G\n# # \n#   \n####\n";
+    let thinker = start();
+    thinker.tell(Command::Load(Box::new(job(1, MAZE))));
+    thinker.tell(Command::Go(Pace::Halt));
+    ready(&thinker);
+    let (frames, stop) = until_stop(&thinker);
+    let solver = trm::Solver::bundled("maze-10x10").unwrap().device(Device::Cpu);
+    let answer = solver.solve(&MAZE.parse().unwrap()).unwrap();
+    let last = frames.last().unwrap();
+    assert_eq!((last.answer.rows, last.answer.cols), (4, 4));
+    let text: String = last.answer.cells.iter().map(|&c| char::from(c)).collect();
+    assert_eq!(text, answer.answer.to_string().replace('\n', ""));
+    assert_eq!((stop.step(), last.verdict.valid), (answer.steps, answer.valid));
+    assert_eq!(
+        (last.sure.len(), last.changed.len(), last.moved.len()),
+        (16, 16, 16)
+    );
+}
+
 #[test]
 fn it_can_be_paused_stepped_and_told_to_go_on() {
     let thinker = start();
