@@ -69,6 +69,19 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// A puzzle of `rows` x `cols` tokens without a solution; its id and `puzzle_id` are those of `puzzle`, else 0.
+    pub fn new(puzzle: &Puzzle, tokens: Vec<u32>, rows: usize, cols: usize) -> Problem {
+        Problem {
+            id: common::id_of(puzzle),
+            tokens,
+            solution: None,
+            puzzle_id: puzzle.puzzle_id.unwrap_or(0),
+            rows,
+            cols,
+            content: puzzle.content.clone(),
+        }
+    }
+
     /// Whether an answer equals the solution that was given, where it counts; `None` if none was.
     pub fn is_solved_by(&self, answer: &[u32]) -> Option<bool> {
         let equals = |solution: &Vec<u32>| solution.iter().zip(answer).all(|(s, t)| *s == 0 || s == t);
