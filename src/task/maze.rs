@@ -21,6 +21,8 @@ const FREE: u32 = 2;
 const START: u32 = 3;
 const GOAL: u32 = 4;
 const PATH: u32 = 5;
+/// Of a solution: what does not count.
+const ANYTHING: u32 = 0;
 
 /// Token t is character t - 1.
 const CHARS: [char; 5] = ['#', ' ', 'S', 'G', 'o'];
@@ -73,9 +75,13 @@ impl Task for Maze {
         {
             return Err(Error::puzzle("no way leads from the start to the goal"));
         }
-        square::problem(puzzle, space, canvas, walled(&tokens, n, canvas), |content, _| {
-            Ok(walled(&read_solution(content, n)?, n, canvas))
-        })
+        square::problem(
+            puzzle,
+            space,
+            canvas,
+            set(&tokens, n, canvas, WALL),
+            |content, _| Ok(set(&read_solution(content, n)?, n, canvas, ANYTHING)),
+        )
     }
 
     fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
@@ -85,19 +91,22 @@ impl Task for Maze {
                 .copied()
                 .unwrap_or('?')
         };
-        let (n, canvas) = (Maze::side(&problem.content).unwrap_or(problem.cols), problem.cols);
-        let rows = answer.chunks(canvas.max(1)).take(n);
-        let answer: Vec<u32> = rows.flat_map(|row| row.iter().take(n).copied()).collect();
+        let n = Maze::side(&problem.content).unwrap_or(problem.cols);
+        let answer = cut(answer, problem.cols, n, (0, 0));
         FORM.write(&problem.content, &answer, char_of, i64::from)
     }
 
     /// Valid: the answer is the maze but for free cells that became path, and path cells join start and goal. Path
-    /// cells elsewhere are tolerated; they make a path that is not the shortest.
+    /// cells elsewhere are tolerated; they make a path that is not the shortest. Walls that were put around a maze do not
+    /// count.
     fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
-        let (n, maze) = (problem.cols, &problem.tokens);
-        if answer.len() != maze.len() || n.checked_mul(n) != Some(maze.len()) {
+        let (canvas, maze) = (problem.cols, &problem.tokens);
+        if answer.len() != maze.len() || canvas.checked_mul(canvas) != Some(maze.len()) {
             return wrong(wrong_length(answer.len(), maze.len()));
         }
+        let n = Maze::side(&problem.content).map_or(canvas, |n| n.min(canvas));
+        let corner = corner(maze, canvas, n);
+        let (maze, answer) = (&cut(maze, canvas, n, corner), &cut(answer, canvas, n, corner));
         let kept = |(&m, &a): (&u32, &u32)| m == a || (m, a) == (FREE, PATH);
         if let Some(cell) = maze.iter().zip(answer).position(|pair| !kept(pair)) {
             return wrong(changed(cell, n, maze, answer));
@@ -167,13 +176,30 @@ fn read_solution(content: &Content, n: usize) -> Result<Vec<u32>> {
     Ok(tokens)
 }
 
-/// A grid of n x n cells as one of `canvas` x `canvas`: top left, walls elsewhere.
-fn walled(cells: &[u32], n: usize, canvas: usize) -> Vec<u32> {
-    let mut tokens = vec![WALL; canvas * canvas];
+/// A grid of n x n cells in the top left of one of `canvas` x `canvas`, with `around` elsewhere.
+fn set(cells: &[u32], n: usize, canvas: usize, around: u32) -> Vec<u32> {
+    let mut tokens = vec![around; canvas * canvas];
     for (row, from) in tokens.chunks_mut(canvas.max(1)).zip(cells.chunks(n.max(1))) {
         row[..n].copy_from_slice(from);
     }
     tokens
+}
+
+/// n x n cells of a grid with `canvas` columns, from (row, column) on.
+fn cut(cells: &[u32], canvas: usize, n: usize, (row, col): (usize, usize)) -> Vec<u32> {
+    let rows = cells.chunks(canvas.max(1)).skip(row).take(n);
+    rows.flat_map(|row| row.iter().skip(col).take(n).copied())
+        .collect()
+}
+
+/// Where a maze of n x n cells stands, from (row, column) on: top left, or in another corner if it was turned with the
+/// walls around it. It is the first corner that has all cells that are no walls.
+fn corner(maze: &[u32], canvas: usize, n: usize) -> (usize, usize) {
+    let spare = canvas - n;
+    let open = |cells: &[u32]| cells.iter().filter(|&&token| token != WALL).count();
+    let corners = [(0, 0), (0, spare), (spare, 0), (spare, spare)];
+    let holds = |corner: &(usize, usize)| open(&cut(maze, canvas, n, *corner)) == open(maze);
+    corners.into_iter().find(holds).unwrap_or((0, 0))
 }
 
 fn token(cell: Cell) -> Option<u32> {

@@ -1,6 +1,6 @@
 //! Mazes.
 
-use trm::task::{Content, Maze, Puzzle, Task};
+use trm::task::{Content, Maze, Problem, Puzzle, Task};
 
 use super::{SMALL, assert_says, csv, error, puzzle, rows, space, text, why};
 
@@ -155,23 +155,48 @@ fn a_smaller_maze_stands_in_walls() {
         let problem = Maze.encode(&written, &space(6, 36)).expect("a maze");
         assert_eq!((problem.rows, problem.cols), (6, 6));
         assert_eq!(problem.tokens, maze_tokens(&canvas.concat().replace('o', " ")));
-        assert_eq!(problem.solution, Some(maze_tokens(&canvas.concat())));
+        let inside = |cell: usize| cell / 6 < 4 && cell % 6 < 4;
+        let wanted = maze_tokens(&canvas.concat());
+        let solution: Vec<u32> = (0..36)
+            .map(|cell| if inside(cell) { wanted[cell] } else { 0 })
+            .collect();
+        assert_eq!(problem.solution, Some(solution));
         // The answer has the form of the puzzle, without the walls.
         assert_eq!(Maze.decode(&problem, &problem.tokens), form);
         let answer = maze_tokens(&canvas.concat());
         assert_eq!(Maze.verify(&problem, &answer).shortest, Some(true));
+        // What becomes of the walls around it is nobody's concern, of its own it is.
         let mut around = answer.clone();
-        around[4] = 5; // a way through the walls
+        (around[4], around[35]) = (5, 2);
+        assert_eq!(Maze.verify(&problem, &around).shortest, Some(true));
+        assert_eq!(problem.is_solved_by(&around), Some(true));
+        let mut through = answer.clone();
+        through[8] = 5;
         assert_says(
-            &why(&Maze, &problem, &around),
-            "row 1, column 5 is a wall in the maze and path in the answer",
+            &why(&Maze, &problem, &through),
+            "row 2, column 3 is a wall in the maze and path in the answer",
         );
+        // A way around the walls is none.
+        let mut outside = maze_tokens(&canvas.concat().replace('o', " "));
+        for cell in [1, 2, 3, 4, 10, 16, 22, 21, 20] {
+            outside[cell] = 5;
+        }
+        assert_eq!(Maze.verify(&problem, &outside).valid, Some(false));
         // Turned with its walls it is the same maze still.
         for seed in 0..20 {
             let turned = Maze
                 .relabelling(&problem, &mut trm::random::Random::new(seed))
                 .expect("a symmetry");
-            assert_eq!(turned.undo(&turned.apply(&problem).tokens), problem.tokens);
+            let other = turned.apply(&problem);
+            assert_eq!(turned.undo(&other.tokens), problem.tokens);
+            let whole = |tokens: &[u32]| Problem {
+                tokens: tokens.to_vec(),
+                ..problem.clone()
+            };
+            let solved = turned.apply(&whole(&around)).tokens;
+            assert_eq!(Maze.verify(&other, &solved).shortest, Some(true), "seed {seed}");
+            let wrong = turned.apply(&whole(&through)).tokens;
+            assert_eq!(Maze.verify(&other, &wrong).valid, Some(false), "seed {seed}");
         }
     }
     assert_eq!(Maze::side(&rows(&SMALL)), Some(4));
