@@ -23,12 +23,8 @@ impl Task for Takuzu {
 
     fn encode(&self, puzzle: &Puzzle, _: &Space) -> Result<Problem> {
         let text = puzzle.content.to_string().replace([' ', '\n'], "");
-        let token = |c| {
-            (BLANK..)
-                .zip(&CELLS[1..])
-                .find_map(|(t, &cell)| (cell == c).then_some(t))
-        };
-        let tokens: Vec<u32> = text.chars().filter_map(token).collect();
+        let token = |c| (BLANK..).zip(&CELLS[1..]).find(|(_, cell)| **cell == c);
+        let tokens: Vec<u32> = text.chars().filter_map(|c| Some(token(c)?.0)).collect();
         if tokens.len() != SIDE * SIDE || text.chars().count() != tokens.len() {
             let why = "a Takuzu has 36 cells: 0, 1 or . for a blank one";
             return Err(Error::new(ErrorKind::Puzzle, why));
@@ -46,11 +42,8 @@ impl Task for Takuzu {
     }
 
     fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
-        let givens = problem.tokens.iter().zip(answer);
-        if givens
-            .into_iter()
-            .any(|(given, cell)| *given != BLANK && given != cell)
-        {
+        let mut givens = problem.tokens.iter().zip(answer);
+        if givens.any(|(given, cell)| *given != BLANK && given != cell) {
             return Verdict::wrong("a given digit was changed");
         }
         let rows: Vec<Vec<u32>> = answer.chunks(SIDE).map(<[u32]>::to_vec).collect();

@@ -51,7 +51,7 @@ impl Task for Maze {
         let canvas = space
             .seq_len
             .and_then(side)
-            .filter(|&canvas| canvas >= n)
+            .filter(|canvas| (n..=FORM.max_side).contains(canvas))
             .unwrap_or(n);
         fits_model(canvas, space, "this maze")?;
         if space.vocab_size <= PATH as usize {

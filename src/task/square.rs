@@ -1,6 +1,6 @@
 //! Square grids in any form that people write: cells read out of it, answers written back into it.
 
-use super::common::{at, id_of, puzzle_row, side, wrong_form};
+use super::common::{at, puzzle_row, side, wrong_form};
 use super::puzzle::{Content, MAX_CELLS};
 use super::{Problem, Puzzle, Space};
 use crate::error::{Error, Result};
@@ -36,18 +36,11 @@ pub(super) fn problem(
     tokens: Vec<u32>,
     read_solution: impl Fn(&Content, usize) -> Result<Vec<u32>>,
 ) -> Result<Problem> {
+    let solution = puzzle.solution.as_ref().map(|s| read_solution(s, n));
     Ok(Problem {
-        id: id_of(puzzle),
-        tokens,
-        solution: puzzle
-            .solution
-            .as_ref()
-            .map(|s| read_solution(s, n))
-            .transpose()?,
+        solution: solution.transpose()?,
         puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
-        rows: n,
-        cols: n,
-        content: puzzle.content.clone(),
+        ..Problem::new(puzzle, tokens, n, n)
     })
 }
 

@@ -1,6 +1,6 @@
 //! Raw tokens: any model on any data.
 
-use super::common::{id_of, puzzle_row, side, wrong_form};
+use super::common::{puzzle_row, side, wrong_form};
 use super::puzzle::MAX_CELLS;
 use super::{Content, Problem, Puzzle, Space, Task, Verdict};
 use crate::error::{Error, Result};
@@ -34,13 +34,9 @@ impl Task for Tokens {
             None => (1, tokens.len()),
         };
         Ok(Problem {
-            id: id_of(puzzle),
-            tokens,
             solution,
             puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
-            rows,
-            cols,
-            content: puzzle.content.clone(),
+            ..Problem::new(puzzle, tokens, rows, cols)
         })
     }
 

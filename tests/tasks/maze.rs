@@ -199,6 +199,11 @@ fn a_smaller_maze_stands_in_walls() {
             assert_eq!(Maze.verify(&other, &wrong).valid, Some(false), "seed {seed}");
         }
     }
+    // No model is so large: what a file says of its size is not believed with memory.
+    assert_says(
+        &error(&Maze, rows(&SMALL), &space(6, 1_000_000_000_000)),
+        "this maze is 4 x 4, but the model was trained on 1000000 x 1000000",
+    );
     assert_eq!(Maze::side(&rows(&SMALL)), Some(4));
     assert_eq!(Maze::side(&text("S G")), None);
 }

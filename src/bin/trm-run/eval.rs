@@ -12,7 +12,7 @@ use crate::compare::Comparison;
 use crate::curve::Curve;
 use crate::input::{Intake, Item};
 use crate::interrupt::Interrupt;
-use crate::marks::{Marks, Ready, exact};
+use crate::marks::{Marks, Ready};
 use crate::models::{self, Opened, named, open, shown, solver};
 use crate::output::{Done, Failure, print};
 use crate::stream::{self, Desk, Work};
@@ -204,8 +204,9 @@ impl Desk for Eval<'_, '_> {
         if let (Some(curve), Some(open)) = (&mut self.curve, self.open.get(&work))
             && let Some((problem, task)) = &open.rules
         {
+            let exact = problem.is_solved_by(&step.tokens) == Some(true);
             let valid = task.verify(problem, &step.tokens).valid;
-            curve.add(open.file, step.step, exact(&open.solution, &step.tokens), valid);
+            curve.add(open.file, step.step, exact, valid);
         }
         Ok(())
     }
@@ -213,8 +214,12 @@ impl Desk for Eval<'_, '_> {
     fn end(&mut self, work: usize, answer: Answer) -> Result<(), Failure> {
         if let Some(open) = self.open.remove(&work) {
             if let Some(curve) = &mut self.curve {
-                let right = exact(&open.solution, &answer.tokens);
-                curve.end(open.file, answer.steps, right, answer.valid);
+                curve.end(
+                    open.file,
+                    answer.steps,
+                    answer.correct == Some(true),
+                    answer.valid,
+                );
             }
             self.marks.add(open.file, &answer, &open.solution);
         }

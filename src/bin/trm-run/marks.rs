@@ -101,14 +101,6 @@ impl Sums {
     }
 }
 
-/// Whether an answer is the solution; labels that are 0 do not count.
-pub(crate) fn exact(solution: &[u32], answer: &[u32]) -> bool {
-    solution
-        .iter()
-        .zip(answer)
-        .all(|(label, token)| *label == 0 || label == token)
-}
-
 /// A part of a whole; none of nothing.
 pub(crate) fn share(part: f64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part / whole as f64)
