@@ -5,6 +5,7 @@ n puzzles of S cells: puzzles and answers are [n, S] uint8. Tokens are those of 
 
 import ctypes
 import hashlib
+import math
 import pathlib
 import subprocess
 import tempfile
@@ -21,6 +22,8 @@ CODES = (
     | {48 + d: 1 + d for d in range(10)}
     | {b: 1 + i for i, b in enumerate(b"# SGo")}
 )
+
+WALL = 1  # of a maze
 
 Pairs = tuple[np.ndarray, np.ndarray]
 
@@ -145,26 +148,42 @@ def banded(lines: np.ndarray, size: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Maze:
-    """Square mazes; with `strip` only the first so many of their rows: fewer tokens, and the same distances between them."""
+    """Square mazes in a grid of `side` rows."""
 
     side: int
-    strip: int = 0
 
     @property
     def cells(self) -> int:
-        return (self.strip or self.side) * self.side
+        return self.side**2
 
-    def generate(self, count: int, seed: int, least: int, smallest: int | None = None) -> Pairs:
-        """Mazes whose start and goal are at least `least` steps apart.
+    def generate(
+        self, count: int, seed: int, least: int, smallest: int | None = None, largest: int | None = None
+    ) -> Pairs:
+        """Mazes of `smallest` to `largest` rows, `side` if not given; those that are smaller than the grid have walls around them.
 
-        With `smallest` some are smaller, down to so many rows, and have walls around them.
+        Start and goal are at least `least` steps apart in the largest, and fewer in smaller ones.
         """
-        puzzles, answers = (np.empty((count, self.side**2), np.uint8) for _ in range(2))
+        puzzles, answers = (np.empty((count, self.cells), np.uint8) for _ in range(2))
         library().mazes(
-            self.side, ctypes.c_long(count), ctypes.c_uint64(seed), least, smallest or self.side, self.strip,
-            bytes_of(puzzles), bytes_of(answers),
+            self.side, ctypes.c_long(count), ctypes.c_uint64(seed), least, smallest or largest or self.side,
+            largest or self.side, bytes_of(puzzles), bytes_of(answers),
         )  # fmt: skip
-        return puzzles[:, : self.cells], answers[:, : self.cells]
+        return puzzles, answers
+
+    def resized(self, side: int, kinds: list[tuple]) -> tuple["Maze", list[tuple]]:
+        """The same in a grid of another size: the task and `kinds` of a recipe."""
+        less = self.side - side
+        return Maze(side), [
+            (least * side // self.side, min(smallest, largest - less), largest - less, share)
+            for least, smallest, largest, share in kinds
+        ]
+
+    def set(self, grids: np.ndarray) -> np.ndarray:
+        """Mazes of fewer rows, or answers to them, in the top left of the grid with walls around them."""
+        rows = math.isqrt(grids.shape[1])
+        whole = np.full((len(grids), self.side, self.side), WALL, np.uint8)
+        whole[:, :rows, :rows] = grids.reshape(-1, rows, rows)
+        return whole.reshape(-1, self.cells)
 
     def turned(self, puzzles: np.ndarray, turn: int) -> np.ndarray:
         """The mazes under one of the eight symmetries of a square."""
@@ -182,10 +201,19 @@ class Maze:
         return puzzles, answers
 
     def classes(self, puzzles: np.ndarray) -> np.ndarray:
-        """[n, S] -> [n]: equal for turned or mirrored copies of each other, and hardly ever for others."""
+        """[n, S] -> [n]: equal for turned, mirrored or moved copies of each other, and hardly ever for others.
+
+        Walls around a maze do not count: those of grids of different sizes can be compared.
+        """
+        hashes = []
         with np.errstate(over="ignore"):
-            places = mix(np.arange(1, self.side**2 + 1, dtype=np.uint64))
-            hashes = [mix(self.turned(puzzles, t) * places + places).sum(1, dtype=np.uint64) for t in range(8)]
+            for turn in range(8):
+                grids = self.turned(puzzles, turn)
+                row, col = np.divmod(np.arange(self.cells), self.side)
+                open_ = grids != WALL
+                top, left = (np.where(open_, of, self.side).min(1)[:, None] for of in (row, col))
+                place = mix(((row - top) * 256 + col - left + 1).astype(np.uint64))
+                hashes.append((mix(grids * place + place) * open_).sum(1, dtype=np.uint64))
         return np.min(hashes, 0)
 
 

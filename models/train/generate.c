@@ -158,25 +158,23 @@ int solve_maze(int side, const uint8_t *maze, uint8_t *answer) {
     return 1;
 }
 
-/* `count` mazes and answers, [count, side * side] each. A maze has `smallest` to `side` rows, another number and another
+/* `count` mazes and answers, [count, side * side] each. A maze has `smallest` to `largest` rows, another number and another
  * place in every grid, with walls around it. Between 30 and 45 % of its cells are walls; start and goal are at least
- * `least` steps apart, fewer in the measure in which a maze has fewer rows. With `strip` a maze has the first so many
- * rows of the grid and all columns. */
-void mazes(int side, long count, uint64_t seed, int least, int smallest, int strip, uint8_t *puzzles, uint8_t *answers) {
+ * `least` steps apart in one of `largest` rows, fewer in the measure in which a maze has fewer. */
+void mazes(int side, long count, uint64_t seed, int least, int smallest, int largest, uint8_t *puzzles, uint8_t *answers) {
     uint64_t random = seeded(seed);
     int distance[MOST_CELLS], queue[MOST_CELLS], cells = side * side;
     while (count > 0) {
-        uint32_t share = 300 + below(&random, 150), spare = (uint32_t)(side - smallest) + 1;
-        int rows = spare > 1 ? smallest + (int)below(&random, spare) : side, room = side - rows, place = 0, cols = rows;
+        uint32_t share = 300 + below(&random, 150), spare = (uint32_t)(largest - smallest) + 1;
+        int rows = spare > 1 ? smallest + (int)below(&random, spare) : largest, room = side - rows, place = 0;
         if (room) place = (int)below(&random, (uint32_t)room + 1) * side + (int)below(&random, (uint32_t)room + 1);
-        if (strip) { rows = strip; cols = side; place = 0; }
         memset(puzzles, WALL, (size_t)cells);
-        for (int i = 0; i < rows * cols; i++)
-            puzzles[place + i / cols * side + i % cols] = below(&random, 1000) < share ? WALL : FREE;
-        int goal = place + (int)below(&random, (uint32_t)rows) * side + (int)below(&random, (uint32_t)cols);
+        for (int i = 0; i < rows * rows; i++)
+            puzzles[place + i / rows * side + i % rows] = below(&random, 1000) < share ? WALL : FREE;
+        int goal = place + (int)below(&random, (uint32_t)rows) * side + (int)below(&random, (uint32_t)rows);
         if (puzzles[goal] == WALL) continue;
         int reached = measure(side, puzzles, goal, distance, queue), far = 0;
-        while (far < reached - 1 && distance[queue[reached - 1 - far]] * side >= least * rows) far++;
+        while (far < reached - 1 && distance[queue[reached - 1 - far]] * largest >= least * rows) far++;
         if (!far) continue;
         int start = queue[reached - 1 - (int)below(&random, (uint32_t)far)];
         puzzles[start] = START; puzzles[goal] = GOAL;
