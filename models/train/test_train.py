@@ -6,9 +6,12 @@ python models/train/test_train.py
 import pathlib
 import sys
 import tempfile
+from dataclasses import replace
 
 import torch
 
+import data
+import neighbours
 import train
 import trm
 
@@ -76,20 +79,66 @@ def test_run():
     print("training: learns, resumes, repeats")
 
 
-def test_strips():
-    """Mazes of a few rows, then whole ones with the same weights."""
+def looked_at(model: trm.Model, columns: int) -> list[list[int]]:
+    """How many tokens away each head of each block looks from each cell of a maze, where a cell is there."""
+    seen = []
+    hook = lambda attention, inputs, _: seen.append((attention, inputs[0]))
+    hooks = [block.self_attn.register_forward_hook(hook) for block in model.L_level.layers]
+    maze = torch.from_numpy(data.Maze(columns).generate(1, 5, 4)[0]).long()
+    model.step(model.initial(1), maze, torch.zeros(1, dtype=torch.long))
+    for hook in hooks:
+        hook.remove()
+    found = []
+    for attention, x in seen[:2]:
+        width, heads = attention.width, attention.heads
+        rope = model.rope(x.shape[1], x.device)
+        q, k, _ = (t.reshape(-1, heads, width // heads).transpose(0, 1) for t in attention.qkv_proj(x)[0].split(width, -1))
+        scores = trm.rotate(q, *rope) @ trm.rotate(k, *rope).transpose(1, 2)
+        inner = range(2 + columns, scores.shape[1] - columns)
+        found.append([[int(head[at].argmax()) - at for at in inner] for head in scores])
+    return found
+
+
+def test_neighbours():
+    """Heads of a fresh model look right, left, below and above, and do so still in a grid of another size."""
+    torch.manual_seed(0)
+    recipe = train.RECIPES["maze-15x15"]
+    model = trm.Model(replace(recipe.config, seq_len=64))
+    right_of = lambda columns: [
+        [sum(off == at for at in head) / len(head) for off, head in zip(neighbours.offsets(columns), block)]
+        for block in looked_at(model, columns)
+    ]
+    by_chance = max(share for block in right_of(8) for share in block)
+    neighbours.look_around(model, 8)
+
+    def look(columns: int) -> bool:
+        first, second = right_of(columns)  # what the second sees has more noise
+        return sum(first) / 4 > 0.7 and min(first + second) > by_chance + 0.1
+
+    assert by_chance < 0.15 and look(8), (by_chance, right_of(8))
+    before = weights(model)
+    model.config.seq_len = 256
+    assert not look(16)
+    neighbours.turn(model, 8, 16)
+    assert look(16), (by_chance, right_of(16))
+    neighbours.turn(model, 16, 8)
+    assert torch.allclose(weights(model), before, atol=1e-5)
     with tempfile.TemporaryDirectory() as scratch:
         out = pathlib.Path(scratch)
-        strips = training(out, "--batch", "2", "--updates", "2", "--rows", "3", name="maze-15x15")
-        strips.tests = {}  # whole mazes take a while
-        strips.run()
-        assert strips.slots.inputs.shape == (4, 45) and trm.load(out).config.seq_len == 45
+        small = training(out, "--batch", "2", "--updates", "2", "--side", "6", "--cycles", "1", "1", name="maze-15x15")
+        small.run()
+        assert small.slots.inputs.shape == (4, 36) and trm.load(out).config.seq_len == 36
         whole = training(out, "--batch", "2", "--updates", "3", "--resume", name="maze-15x15")
-        assert torch.equal(weights(whole.model), weights(strips.model))
-        whole.tests = {}
+        assert whole.model.config.H_cycles == 2 and small.model.config.H_cycles == 1
+        for was, now in ((small.model, whole.model), (small.ema, whole.ema)):
+            neighbours.turn(was, 6, 16)
+            assert torch.equal(weights(was), weights(now))
+        whole.tests = {}  # they take a while
         whole.run()
-        assert whole.slots.inputs.shape == (4, 225) and trm.load(out).config.seq_len == 225
-    print("mazes: a few rows, then all")
+        assert whole.slots.inputs.shape == (4, 256) and trm.load(out).config.seq_len == 256
+        again = training(out, "--batch", "2", "--updates", "3", "--from", str(out), "--side", "6", name="maze-15x15")
+        assert again.ema.config.seq_len == again.model.config.seq_len == 36
+    print("mazes: heads that look at neighbours, in small grids and then in large ones")
 
 
 class Count:
@@ -147,4 +196,4 @@ if __name__ == "__main__":
     test_losses()
     test_slots()
     test_run()
-    test_strips()
+    test_neighbours()

@@ -13,6 +13,7 @@ learnt by heart while it is at work, and the head then learns to halt on what on
 import argparse
 import copy
 import json
+import math
 import pathlib
 import time
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from torch import Tensor
 
 import arc
 import data
+import neighbours
 import trm
 
 
@@ -41,6 +43,7 @@ class Recipe:
     ema: float = 0.999
     row_lr: float | None = None  # of the puzzle embedding, by the sign of its gradient as published; none: as all else
     exclude: bool = True  # equals of test puzzles
+    neighbours: bool = False  # heads start out looking at a cell's four neighbours
 
 
 def shape(side: int, vocab: int, width: int, prefix: int = 0, attention: bool = False, heads: int = 2) -> trm.Config:
@@ -67,13 +70,16 @@ RECIPES = {
         [*(f"sudoku_9x9_{kind}_test.csv" for kind in ("newspaper", "mixed", "minimal")), "sudoku_extreme_test_500.csv"],
         6000,
     ),
+    # Mazes have a grid of one column more: walls stand between the end of a row and the beginning of the next.
     "maze-10x10": Recipe(
-        shape(10, 6, 128, prefix=2, attention=True), data.Maze(10), [(12, 1)],
-        ["maze_10x10_test_1000.csv"], 4000, batch=96,
+        shape(11, 6, 128, prefix=2, attention=True, heads=4), data.Maze(11),
+        [(4, 10, 10, 1), (12, 10, 10, 2), (12, 4, 10, 1)],
+        ["maze_10x10_test_1000.csv"], 4000, batch=64, lr=4e-4, neighbours=True,
     ),
     "maze-15x15": Recipe(
-        shape(15, 6, 128, prefix=2, attention=True, heads=4), data.Maze(15), [(4, 1), (18, 2), (18, 5, 1)],
-        ["maze_15x15_test_300.csv"], 8000, batch=24,
+        shape(16, 6, 128, prefix=2, attention=True, heads=4), data.Maze(16),
+        [(4, 15, 15, 1), (18, 15, 15, 2), (18, 5, 15, 1)],
+        ["maze_15x15_test_300.csv", "maze_10x10_test_1000.csv"], 4000, batch=32, lr=4e-4, neighbours=True,
     ),
     # A few tasks whose grids fit 6 x 6, learnt in minutes; four steps are enough for them.
     "arc-small": Recipe(
@@ -110,7 +116,8 @@ def options() -> argparse.Namespace:
     )
     p.add_argument("--exclude", nargs="+", default=[], metavar="FILE", help="more test puzzles to keep out")
     p.add_argument("--forms", type=int, default=3, help="ARC: forms of each task beside its own")
-    p.add_argument("--rows", type=int, help="mazes: only so many rows, a cheap start for a model of large ones")
+    p.add_argument("--side", type=int, help="mazes: in a grid of so many rows, a cheap start for a model of larger ones")
+    p.add_argument("--cycles", type=int, nargs=2, metavar=("H", "L"), help="fewer passes, a cheap start too")
     p.add_argument("--fit", type=int, default=2048, help="puzzles for --halting-only")
     p.add_argument("--save-every", type=float, default=3, metavar="MINUTES")
     p.add_argument("--evaluate-every", type=float, default=15, metavar="MINUTES")
@@ -253,9 +260,8 @@ class Training:
         self.a, self.recipe = a, copy.deepcopy(RECIPES[a.name])
         r = self.recipe
         r.batch, r.lr, r.updates = a.batch or r.batch, a.lr or r.lr, a.updates or r.updates
-        if a.rows:
-            # No strip is a test puzzle.
-            r.task, r.kinds, r.exclude = replace(r.task, strip=a.rows), [kind for kind in r.kinds if len(kind) == 2], False
+        if a.side:
+            r.task, r.kinds = r.task.resized(a.side, r.kinds)
             r.config.seq_len = r.task.cells
         self.device, dtype = torch.device(a.device), getattr(torch, a.dtype)
         torch.manual_seed(a.seed)
@@ -265,8 +271,10 @@ class Training:
         self.saved = self.step if a.resume == "" else None  # the N of this run's step_N
         self.open_data()
         self.model = trm.load(a.start, dtype) if a.start else trm.Model(r.config, dtype)
-        if self.model.config.pos_encodings == "rope":  # no weight is of one size of puzzle
-            self.model.config.seq_len = r.config.seq_len
+        if a.cycles:
+            self.model.config.H_cycles, self.model.config.L_cycles = a.cycles
+        if r.neighbours and not a.start and not resumed:
+            neighbours.look_around(self.model, r.task.side)
         self.model.to(self.device)
         self.ema = copy.deepcopy(self.model)
         rows = [p for n, p in self.model.named_parameters() if n == "puzzle_emb.weights" and r.row_lr]
@@ -281,7 +289,13 @@ class Training:
             self.optimizer.load_state_dict(resumed["opt"])
             for group in self.optimizer.param_groups:
                 group["fused"] = True
+            self.model.config.seq_len = resumed.get("seq_len", r.config.seq_len)
             print(f"goes on after update {self.step}", flush=True)
+        if r.neighbours:
+            before = math.isqrt(self.model.config.seq_len)
+            for model in (self.model, self.ema):
+                neighbours.turn(model, before, r.task.side)
+                model.config.seq_len = r.task.cells
         print(f"{sum(p.numel() for p in self.model.parameters())} parameters, {self.model.config}", flush=True)
 
     def open_data(self) -> None:
@@ -296,6 +310,8 @@ class Training:
                 raise ValueError(f"{known} has other forms: resume with the same --data, --forms and --seed")
             return
         tests = r.tests if isinstance(r.tests, dict) else {n: data.read(data.TESTS / n) for n in r.tests}
+        if isinstance(r.task, data.Maze):
+            tests = {n: tuple(map(r.task.set, pairs)) for n, pairs in tests.items() if pairs[0].shape[1] <= r.task.cells}
         kept_out = [puzzles for puzzles, _ in tests.values()] if r.exclude else []
         kept_out += [data.read(path)[0] for path in a.exclude]
         self.stream = data.Stream(r.task, r.kinds, files, kept_out, a.seed + self.step)
@@ -318,6 +334,7 @@ class Training:
             "ema": self.ema.state_dict(),
             "opt": self.optimizer.state_dict(),
             "step": self.step,
+            "seq_len": self.model.config.seq_len,
         }
         torch.save(state, a.out / "resume.part")
         (a.out / "resume.part").rename(a.out / "resume.pt")
