@@ -8,7 +8,7 @@ macro_rules! models {
         /// Their names.
         pub const NAMES: &[&str] = &[$($name),*];
 
-        /// What each is for: the task, and the cells of its puzzles.
+        /// What each is for: the task, and the cells of its puzzles, of mazes those of the largest.
         const FITS: &[(TaskKind, usize, &str)] = &[$((TaskKind::$kind, $cells, $name)),*];
 
         /// The bytes of one of them, for [`Solver::from_bytes`](crate::Solver::from_bytes).
@@ -22,7 +22,9 @@ macro_rules! models {
 }
 
 #[cfg(feature = "bundled")]
-models!("sudoku-4x4" Sudoku 16, "sudoku-6x6" Sudoku 36, "sudoku-9x9" Sudoku 81, "maze-10x10" Maze 100);
+models!(
+    "sudoku-4x4" Sudoku 16, "sudoku-6x6" Sudoku 36, "sudoku-9x9" Sudoku 81, "maze-10x10" Maze 100, "maze-15x15" Maze 225
+);
 #[cfg(not(feature = "bundled"))]
 models!();
 
@@ -80,7 +82,10 @@ mod tests {
         for side in [2, 5, 9] {
             assert_eq!(choose(TaskKind::Maze, side * side).unwrap(), "maze-10x10");
         }
-        assert!(choose(TaskKind::Maze, 121).is_err());
+        for side in [11, 15] {
+            assert_eq!(choose(TaskKind::Maze, side * side).unwrap(), "maze-15x15");
+        }
+        assert!(choose(TaskKind::Maze, 256).is_err());
         assert!(
             choose(TaskKind::Maze, 80)
                 .unwrap_err()

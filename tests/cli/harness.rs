@@ -124,7 +124,7 @@ pub(crate) fn data(name: &str) -> String {
         "sudoku-4x4.csv" => ("sudoku_4x4_test.csv", 30),
         "sudoku-6x6.csv" => ("sudoku_6x6_minimal_test.csv", 40),
         "sudoku-9x9.csv" => ("sudoku_9x9_newspaper_test.csv", 10),
-        "maze-10x10.csv" => ("maze_10x10_test_1000.csv", 6),
+        "maze-10x10.csv" => ("maze_10x10_test_1000.csv", 12),
         _ => panic!("no test set for {name}"),
     };
     static MAKING: Mutex<()> = Mutex::new(());

@@ -49,7 +49,11 @@ fn the_examples_fit_the_models_that_they_are_for() {
         assert_eq!(problem.id.to_string(), name);
         assert_eq!(problem.solution, None);
     }
-    for (name, n) in [("maze-10x10.json", 10), ("maze-30x30/maze.json", 30)] {
+    for (name, n) in [
+        ("maze-10x10.json", 10),
+        ("maze-15x15.json", 15),
+        ("maze-30x30/maze.json", 30),
+    ] {
         let problem = encoded(name, TaskKind::Maze, &Maze, &space(6, n * n));
         assert_eq!(problem.rows, n);
     }

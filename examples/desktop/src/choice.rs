@@ -68,9 +68,11 @@ impl ModelChoice {
         let ModelChoice::Bundled(name) = self else {
             return None;
         };
-        [Kind::sudoku(4), Kind::sudoku(6), Kind::sudoku(9), Kind::maze(10)]
+        let mut kinds = [4, 6, 9]
+            .map(Kind::sudoku)
             .into_iter()
-            .find(|kind| fitting(*kind).is_ok_and(|fits| fits == *name))
+            .chain([10, 15].map(Kind::maze));
+        kinds.find(|kind| fitting(*kind).is_ok_and(|fits| fits == *name))
     }
 }
 
@@ -127,6 +129,7 @@ mod tests {
                 .contains("folder")
         );
         assert_eq!(fitting(Kind::maze(9)).unwrap(), "maze-10x10");
-        assert!(fitting(Kind::maze(12)).is_err());
+        assert_eq!(fitting(Kind::maze(12)).unwrap(), "maze-15x15");
+        assert!(fitting(Kind::maze(16)).is_err());
     }
 }

@@ -125,7 +125,13 @@ fn json_and_tables_are_read_as_the_library_reads_them() {
         (maze.cells(), maze.name().as_deref()),
         (parsed(MAZE).cells(), Some("small"))
     );
-    for name in ["sudoku-4x4", "sudoku-6x6", "sudoku-9x9", "maze-10x10"] {
+    for name in [
+        "sudoku-4x4",
+        "sudoku-6x6",
+        "sudoku-9x9",
+        "maze-10x10",
+        "maze-15x15",
+    ] {
         let board = Board::open(&puzzles(&format!("{name}.json"))).unwrap();
         assert_eq!(board.name().as_deref(), Some(name));
         board.check().unwrap();
