@@ -319,7 +319,7 @@ const FORMATS: [(&str, f64, f64); 3] = [
 
 /// What a format loses beyond that, as the model card says: file, rule, format, points.
 const LOSSES: &[(&str, &str, &str, f64)] = &[
-    ("maze_10x10_test_1000.csv", "head", "bf16", 0.4),
+    ("maze_15x15_test_300.csv", "head", "int8", 2.4),
     ("sudoku_extreme_test_500.csv", "head", "bf16", 0.8),
     ("sudoku_extreme_test_500.csv", "verified", "bf16", 0.8),
     ("sudoku_9x9_minimal_test.csv", "head", "int8", 1.0),

@@ -296,8 +296,8 @@ fn the_bundled_models_solve_most_easy_puzzles() {
         (Kind::sudoku(4), "sudoku-4x4", 24),
         (Kind::sudoku(6), "sudoku-6x6", 23),
         (Kind::sudoku(9), "sudoku-9x9", 22),
-        (Kind::maze(10), "maze-10x10", 15),
-        (Kind::maze(15), "maze-15x15", 15),
+        (Kind::maze(10), "maze-10x10", 23),
+        (Kind::maze(15), "maze-15x15", 20),
     ];
     for (kind, model, at_least) in cases {
         let boards: Vec<Board> = (0..24)
