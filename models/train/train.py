@@ -310,10 +310,13 @@ class Training:
                 raise ValueError(f"{known} has other forms: resume with the same --data, --forms and --seed")
             return
         tests = r.tests if isinstance(r.tests, dict) else {n: data.read(data.TESTS / n) for n in r.tests}
+        excluded = {path: data.read(path) for path in a.exclude}
         if isinstance(r.task, data.Maze):
-            tests = {n: tuple(map(r.task.set, pairs)) for n, pairs in tests.items() if pairs[0].shape[1] <= r.task.cells}
-        kept_out = [puzzles for puzzles, _ in tests.values()] if r.exclude else []
-        kept_out += [data.read(path)[0] for path in a.exclude]
+            tests, excluded = (
+                {n: tuple(map(r.task.set, pairs)) for n, pairs in of.items() if pairs[0].shape[1] <= r.task.cells}
+                for of in (tests, excluded)
+            )
+        kept_out = [puzzles for puzzles, _ in (*(tests.values() if r.exclude else ()), *excluded.values())]
         self.stream = data.Stream(r.task, r.kinds, files, kept_out, a.seed + self.step)
         self.tests = tests
 
