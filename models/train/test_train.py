@@ -79,6 +79,27 @@ def test_run():
     print("training: learns, resumes, repeats")
 
 
+def test_stages():
+    """A third of the passes, two thirds, then all; the saved model has all."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for option, expected in (
+            ("--stages", [(1, 1)] * 3 + [(2, 2)] * 3 + [(2, 3)] * 4),
+            ("--no-stages", [(2, 3)] * 10),
+        ):
+            run = training(pathlib.Path(scratch), "--updates", "10", option)
+            seen, step = [], run.model.step
+            run.model.step = lambda *args: (
+                seen.append((run.model.config.H_cycles, run.model.config.L_cycles)) or step(*args)
+            )
+            run.run()
+            assert seen == expected, (option, seen)
+            saved = trm.load(scratch).config
+            assert (saved.H_cycles, saved.L_cycles) == (2, 3)
+    paper = replace(train.RECIPES["sudoku-9x9"].config, H_cycles=3, L_cycles=6)
+    assert [train.passes(share, paper) for share in (0, 0.3, 0.6)] == [(1, 2), (2, 4), (3, 6)]
+    print("stages: passes rise, the file has all")
+
+
 def looked_at(model: trm.Model, columns: int) -> list[list[int]]:
     """How many tokens away each head of each block looks from each cell of a maze, where a cell is there."""
     seen = []
@@ -92,7 +113,9 @@ def looked_at(model: trm.Model, columns: int) -> list[list[int]]:
     for attention, x in seen[:2]:
         width, heads = attention.width, attention.heads
         rope = model.rope(x.shape[1], x.device)
-        q, k, _ = (t.reshape(-1, heads, width // heads).transpose(0, 1) for t in attention.qkv_proj(x)[0].split(width, -1))
+        q, k, _ = (
+            t.reshape(-1, heads, width // heads).transpose(0, 1) for t in attention.qkv_proj(x)[0].split(width, -1)
+        )
         scores = trm.rotate(q, *rope) @ trm.rotate(k, *rope).transpose(1, 2)
         inner = range(2 + columns, scores.shape[1] - columns)
         found.append([[int(head[at].argmax()) - at for at in inner] for head in scores])
@@ -125,11 +148,10 @@ def test_neighbours():
     assert torch.allclose(weights(model), before, atol=1e-5)
     with tempfile.TemporaryDirectory() as scratch:
         out = pathlib.Path(scratch)
-        small = training(out, "--batch", "2", "--updates", "2", "--side", "6", "--cycles", "1", "1", name="maze-15x15")
+        small = training(out, "--batch", "2", "--updates", "2", "--side", "6", name="maze-15x15")
         small.run()
         assert small.slots.inputs.shape == (4, 36) and trm.load(out).config.seq_len == 36
         whole = training(out, "--batch", "2", "--updates", "3", "--resume", name="maze-15x15")
-        assert whole.model.config.H_cycles == 2 and small.model.config.H_cycles == 1
         for was, now in ((small.model, whole.model), (small.ema, whole.ema)):
             neighbours.turn(was, 6, 16)
             assert torch.equal(weights(was), weights(now))
@@ -196,4 +218,5 @@ if __name__ == "__main__":
     test_losses()
     test_slots()
     test_run()
+    test_stages()
     test_neighbours()

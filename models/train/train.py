@@ -44,6 +44,7 @@ class Recipe:
     row_lr: float | None = None  # of the puzzle embedding, by the sign of its gradient as published; none: as all else
     exclude: bool = True  # equals of test puzzles
     neighbours: bool = False  # heads start out looking at a cell's four neighbours
+    stages: bool = False  # fewer passes a step at first
 
 
 def shape(side: int, vocab: int, width: int, prefix: int = 0, attention: bool = False, heads: int = 2) -> trm.Config:
@@ -59,16 +60,16 @@ RECIPES = {
     # There are too few classes of 4 x 4 Sudokus to keep those of the tests out.
     "sudoku-4x4": Recipe(
         shape(4, 6, 64), data.Sudoku((2, 2)), [((4, 10), 1), ((0, 0), 1)],
-        ["sudoku_4x4_test.csv"], 1000, batch=256, exclude=False,
+        ["sudoku_4x4_test.csv"], 1000, batch=256, exclude=False, stages=True,
     ),
     "sudoku-6x6": Recipe(
         shape(6, 8, 128), data.Sudoku((2, 3)), [((10, 24), 1), ((0, 0), 1)],
-        ["sudoku_6x6_mixed_test.csv", "sudoku_6x6_minimal_test.csv"], 2500,
+        ["sudoku_6x6_mixed_test.csv", "sudoku_6x6_minimal_test.csv"], 2500, stages=True,
     ),
     "sudoku-9x9": Recipe(
         shape(9, 11, 128, prefix=2), data.Sudoku((3, 3)), [((32, 50), 1), ((24, 40), 2), ((0, 0), 3)],
         [*(f"sudoku_9x9_{kind}_test.csv" for kind in ("newspaper", "mixed", "minimal")), "sudoku_extreme_test_500.csv"],
-        6000,
+        6000, stages=True,
     ),
     # Mazes have a grid of one column more: walls stand between the end of a row and the beginning of the next.
     "maze-10x10": Recipe(
@@ -116,8 +117,14 @@ def options() -> argparse.Namespace:
     )
     p.add_argument("--exclude", nargs="+", default=[], metavar="FILE", help="more test puzzles to keep out")
     p.add_argument("--forms", type=int, default=3, help="ARC: forms of each task beside its own")
-    p.add_argument("--side", type=int, help="mazes: in a grid of so many rows, a cheap start for a model of larger ones")
-    p.add_argument("--cycles", type=int, nargs=2, metavar=("H", "L"), help="fewer passes, a cheap start too")
+    p.add_argument(
+        "--side", type=int, help="mazes: in a grid of so many rows, a cheap start for a model of larger ones"
+    )
+    p.add_argument(
+        "--stages",
+        action=argparse.BooleanOptionalAction,
+        help="a third of the passes until 30 percent of the run, two thirds until 60, then all (Sudokus: yes)",
+    )
     p.add_argument("--fit", type=int, default=2048, help="puzzles for --halting-only")
     p.add_argument("--save-every", type=float, default=3, metavar="MINUTES")
     p.add_argument("--evaluate-every", type=float, default=15, metavar="MINUTES")
@@ -250,6 +257,12 @@ def fit_head(model: trm.Model, seen: Tensor, exact: Tensor) -> None:
     print(f"halting head: loss {before:.4f} -> {loss().item():.4f}", flush=True)
 
 
+def passes(share: float, config: trm.Config) -> tuple[int, int]:
+    """H and L cycles at a share of the run: thirds of the full ones, rounded up (arXiv 2511.08653)."""
+    part = 1 if share < 0.3 else 2 if share < 0.6 else 3
+    return -(-config.H_cycles * part // 3), -(-config.L_cycles * part // 3)
+
+
 def schedule(step: int, share: float, warm: int) -> float:
     """Of the peak: a rise over `warm` updates, and a line down to a twentieth over the whole run."""
     return min(1, step / warm) * (1 - 0.95 * min(1, share))
@@ -260,6 +273,7 @@ class Training:
         self.a, self.recipe = a, copy.deepcopy(RECIPES[a.name])
         r = self.recipe
         r.batch, r.lr, r.updates = a.batch or r.batch, a.lr or r.lr, a.updates or r.updates
+        r.stages = r.stages if a.stages is None else a.stages
         if a.side:
             r.task, r.kinds = r.task.resized(a.side, r.kinds)
             r.config.seq_len = r.task.cells
@@ -271,8 +285,6 @@ class Training:
         self.saved = self.step if a.resume == "" else None  # the N of this run's step_N
         self.open_data()
         self.model = trm.load(a.start, dtype) if a.start else trm.Model(r.config, dtype)
-        if a.cycles:
-            self.model.config.H_cycles, self.model.config.L_cycles = a.cycles
         if r.neighbours and not a.start and not resumed:
             neighbours.look_around(self.model, r.task.side)
         self.model.to(self.device)
@@ -383,6 +395,9 @@ class Training:
             if share >= 1:
                 break
             self.step += 1
+            if r.stages:
+                # The averaged weights keep all passes: they are what is evaluated and saved.
+                self.model.config.H_cycles, self.model.config.L_cycles = passes(share, self.ema.config)
             chosen = (torch.arange(r.batch) + self.step * r.batch) % (a.slots * r.batch)
             rate = schedule(self.step - first, share, a.warm)
             sums += torch.tensor(self.update(step_of, chosen.to(self.device), rate))
