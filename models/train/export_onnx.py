@@ -14,6 +14,7 @@ import sys
 import types
 import warnings
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
@@ -85,16 +86,28 @@ def tidy(graph: onnx.GraphProto) -> None:
 
 
 def refer(graph: onnx.GraphProto, file: pathlib.Path) -> None:
-    """Lets tensors whose bytes stand in `file` stay there alone."""
+    """Lets tensors whose bytes stand in `file`, in f32 or in f16, stay there alone."""
     whole = file.read_bytes()
+    casts = []
     for tensor in graph.initializer:
-        at = whole.find(tensor.raw_data) if len(tensor.raw_data) >= SMALL else -1
-        if at >= 0:
-            place = {"location": file.name, "offset": at, "length": len(tensor.raw_data)}
-            tensor.ClearField("raw_data")
-            tensor.data_location = onnx.TensorProto.EXTERNAL
-            for key, value in place.items():
-                tensor.external_data.add(key=key, value=str(value))
+        if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.raw_data) < SMALL:
+            continue
+        stored = tensor.raw_data
+        at = whole.find(stored)
+        if at < 0:
+            stored = np.frombuffer(stored, "<f4").astype("<f2").tobytes()
+            at = whole.find(stored)
+            if at < 0:
+                continue
+            casts.append(onnx.helper.make_node("Cast", [f"half_{tensor.name}"], [tensor.name], to=tensor.data_type))
+            tensor.name, tensor.data_type = casts[-1].input[0], onnx.TensorProto.FLOAT16
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in {"location": file.name, "offset": at, "length": len(stored)}.items():
+            tensor.external_data.add(key=key, value=str(value))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def export(
@@ -105,7 +118,7 @@ def export(
     weights: pathlib.Path | None = None,
 ) -> None:
     """Writes the step of the model in `folder` for puzzles of S = `tokens` (seq_len), `batch` at a time or any number. The tensors that
-    are found in `weights`, a file of f32, are read from there, so that it must lie beside the graph.
+    are found in `weights`, a file of f32 or f16, are read from there, so that it must lie beside the graph.
     """
     model = trm.load(folder).eval()
     c = model.config
@@ -145,6 +158,6 @@ if __name__ == "__main__":
     parser.add_argument("file", type=pathlib.Path, help="the ONNX file to write")
     parser.add_argument("--batch", type=int, help="puzzles at a time (any number)")
     parser.add_argument("--tokens", type=int, help="tokens of a puzzle (seq_len of the model)")
-    parser.add_argument("--weights", type=pathlib.Path, help="leave the weights in this file, the model's own in f32, which has to lie beside the graph")
+    parser.add_argument("--weights", type=pathlib.Path, help="leave the weights in this file, the model's own in f32 or f16, which has to lie beside the graph")
     given = parser.parse_args()
     export(given.folder, given.file, given.batch, given.tokens, given.weights)

@@ -14,7 +14,6 @@ ROOT = HERE.parents[2]
 sys.path.insert(0, str(ROOT / "models/train"))
 import export_onnx  # noqa: E402
 
-# Those in f32, as a graph's weights must be.
 MODELS = ["sudoku-4x4", "sudoku-6x6", "sudoku-9x9", "maze-10x10"]
 # A graph with a fixed batch, which the number of puzzles of its case is no multiple of.
 BATCHES = {"trm_mlp": 2}
