@@ -80,7 +80,7 @@ pub(crate) enum Command {
   trm-run convert runs/sudoku-6x6 -o models/sudoku-6x6 --task sudoku --box 2x3
   trm-run convert runs/arc -o arc-small --dtype f16 --puzzle-ids 0,17,40-47
   trm-run convert sudoku-9x9 -o small --dtype int8
-      A quarter of the size; solves in int8 from then on. What that costs: trm-run eval sudoku-9x9 --data FILE --compare f32")]
+      Half the size; solves in int8 from then on. What that costs: trm-run eval sudoku-9x9 --data FILE --compare f32")]
     Convert(ConvertArgs),
     /// Measures a model on puzzles with solutions.
     #[command(after_help = "Examples:
