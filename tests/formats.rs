@@ -106,7 +106,7 @@ fn a_file_in_int8_gives_the_bits_of_one_that_is_rounded_when_loaded() {
             let lone = told(Solver::from_bytes(file).unwrap().device(trm::Device::Cpu));
             assert!(bits(&lone) == rounded, "{name}, {format}");
             let exact = bits(&solver.clone().format(Format::F32));
-            // The bundled files are in f16 themselves.
+            // `sudoku-6x6` is in f16 itself.
             let same = matches!(format, Format::F32 | Format::F16);
             assert_eq!(exact == rounded, same, "{name}, {format}");
         }

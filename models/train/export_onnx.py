@@ -95,8 +95,10 @@ def refer(graph: onnx.GraphProto, file: pathlib.Path) -> None:
         stored = tensor.raw_data
         at = whole.find(stored)
         if at < 0:
-            stored = np.frombuffer(stored, "<f4").astype("<f2").tobytes()
-            at = whole.find(stored)
+            numbers = np.frombuffer(stored, "<f4")
+            half = numbers.astype("<f2")
+            stored = half.tobytes()
+            at = whole.find(stored) if (half == numbers).all() else -1  # else they are another model's
             if at < 0:
                 continue
             casts.append(onnx.helper.make_node("Cast", [f"half_{tensor.name}"], [tensor.name], to=tensor.data_type))

@@ -150,7 +150,7 @@ fn a_model_stored_in_int8_is_small_and_solves_in_int8_unless_told() {
             .unwrap()
             .len() as f64
     };
-    let whole = 4.0 * 450_818.0;
+    let whole = 4.0 * 450_818.0; // parameters in f32: the model itself is in f16
     for (dtype, most) in [("f32", 1.01), ("f16", 0.55), ("bf16", 0.55), ("int8", 0.30)] {
         let folder = scratch.path(dtype);
         let run = trm(&[
