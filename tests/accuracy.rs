@@ -1,7 +1,7 @@
 //! The bundled models against PyTorch, and in each number format against f32: accuracy and steps, by the program itself.
 //!
 //! By default on the first puzzles of each file, where the expected figures are those of the reference evaluation in PyTorch
-//! (float32) on the same puzzles. `TRM_ACCURACY=full` runs the whole files: half an hour.
+//! (float32) on the same puzzles. `TRM_ACCURACY=full` runs the whole files, half an hour; `TRM_ACCURACY=maze` those with `maze` in their names.
 #![cfg(all(feature = "bundled", feature = "cli"))]
 
 mod common;
@@ -87,6 +87,18 @@ const FIRST: &[Case] = &[
             None,
             0.5,
             10.0 / 11.0,
+        )
+    },
+    Case {
+        paths: Some((0.55, 0.6)),
+        ..case(
+            "maze-20x20",
+            "maze_20x20_test_200.csv",
+            20,
+            (0.45, 8.35),
+            None,
+            0.5,
+            0.75,
         )
     },
 ];
@@ -181,6 +193,18 @@ const WHOLE: &[Case] = &[
             0.861,
         )
     },
+    Case {
+        paths: Some((0.74, 0.7)),
+        ..case(
+            "maze-20x20",
+            "maze_20x20_test_200.csv",
+            0,
+            (0.595, 7.18),
+            None,
+            0.55,
+            0.831,
+        )
+    },
 ];
 
 const fn case(
@@ -204,9 +228,18 @@ const fn case(
     }
 }
 
-/// Whether the whole files are run.
-fn full() -> bool {
-    std::env::var("TRM_ACCURACY").is_ok_and(|v| v == "full")
+/// Whether whole files are run, and of which cases.
+fn cases() -> (bool, Vec<&'static Case>) {
+    let Ok(name) = std::env::var("TRM_ACCURACY") else {
+        return (false, FIRST.iter().collect());
+    };
+    let chosen = |case: &&Case| name == "full" || case.file.contains(&name);
+    let chosen: Vec<_> = WHOLE.iter().filter(chosen).collect();
+    assert!(
+        !chosen.is_empty(),
+        "TRM_ACCURACY: no file has {name:?} in its name"
+    );
+    (true, chosen)
 }
 
 /// The summary of `trm-run eval`.
@@ -255,12 +288,13 @@ fn near(what: &str, got: &Value, want: f64, tolerance: f64) {
 
 #[test]
 fn accuracy_and_steps_are_those_of_pytorch() {
-    let full = full();
-    for case in if full { WHOLE } else { FIRST } {
-        // 0.3 points on a whole file; on a prefix, where one puzzle weighs more than that, not one puzzle.
-        let points = if full { 0.003 } else { 1e-4 };
+    let (full, cases) = cases();
+    for case in cases {
         let name = |rule: &str| format!("{} on {} under {rule}", case.model, case.file);
         let head = eval(case, "head");
+        // On a whole file 0.3 points, or one puzzle if it weighs more: processors round in different orders. On a prefix not one puzzle.
+        let one = 1.0 / head["puzzles"].as_f64().expect("the number of puzzles");
+        let points = if full { one.max(0.003) } else { 1e-4 };
         near(&name("head"), &head["exact"], case.head.0, points);
         near(
             &format!("steps of {}", name("head")),
@@ -318,7 +352,12 @@ const FORMATS: [(&str, f64, f64); 3] = [
 ];
 
 /// What a format loses beyond that, as the model card says: file, rule, format, points.
-const LOSSES: &[(&str, &str, &str, f64)] = &[("maze_15x15_test_300.csv", "head", "int8", 2.4)];
+const LOSSES: &[(&str, &str, &str, f64)] = &[
+    ("sudoku_extreme_test_500.csv", "head", "bf16", 0.6),
+    ("sudoku_extreme_test_500.csv", "verified", "bf16", 0.6),
+    ("maze_10x10_test_1000.csv", "head", "bf16", 0.5),
+    ("maze_15x15_test_300.csv", "head", "int8", 2.4),
+];
 
 #[test]
 fn formats_lose_no_more_than_they_may() {
@@ -326,12 +365,14 @@ fn formats_lose_no_more_than_they_may() {
         limit: case.limit.min(30),
         ..*case
     };
-    for case in if full() { WHOLE } else { FIRST } {
+    let (full, cases) = cases();
+    let mut beyond = Vec::new();
+    for case in cases {
         let case = &few(case);
         // Whoever believes a head that says halt too early sees more luck, which a prefix is too short for.
         let rules: &[&str] = match case.verified {
             None => &["head"],
-            Some(_) if full() => &["head", "verified"],
+            Some(_) if full => &["head", "verified"],
             Some(_) => &["verified"],
         };
         for rule in rules {
@@ -343,14 +384,17 @@ fn formats_lose_no_more_than_they_may() {
             };
             for (format, points, cosine) in FORMATS {
                 let comparison = of(format).unwrap_or_else(|| panic!("{format} was not compared"));
-                within(case, rule, comparison, points, cosine);
+                if !within(case, rule, comparison, points, cosine) {
+                    beyond.push(format!("{} {rule}: {comparison}", case.file));
+                }
             }
         }
     }
+    assert!(beyond.is_empty(), "{}", beyond.join("\n"));
 }
 
-#[track_caller]
-fn within(case: &Case, rule: &str, comparison: &Value, points: f64, cosine: f64) {
+/// Whether a format loses no more than it may; says what it loses.
+fn within(case: &Case, rule: &str, comparison: &Value, points: f64, cosine: f64) -> bool {
     let number = |value: &Value| {
         value
             .as_f64()
@@ -361,17 +405,7 @@ fn within(case: &Case, rule: &str, comparison: &Value, points: f64, cosine: f64)
     // Of the first puzzles of a file one weighs more than what a format may lose.
     let one = 100.0 / number(&comparison["puzzles"]);
     let allowed = LOSSES.iter().find(known).map_or(points, |loss| loss.3).max(one);
-    assert!(
-        number(&comparison["points"]) >= -allowed - 1e-9,
-        "{} {rule}: {comparison}",
-        case.file
-    );
     let first = &comparison["cosine"][0];
-    assert!(
-        number(&first["mean"]) >= cosine,
-        "{} {rule}: {comparison}",
-        case.file
-    );
     eprintln!(
         "{} {} {rule} {format}: {} points, halt alike {}, {} answers differ, cosine {first}",
         case.model,
@@ -380,4 +414,5 @@ fn within(case: &Case, rule: &str, comparison: &Value, points: f64, cosine: f64)
         comparison["halt_agreement"],
         comparison["answers_differ"]
     );
+    number(&comparison["points"]) >= -allowed - 1e-9 && number(&first["mean"]) >= cosine
 }
