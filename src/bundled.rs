@@ -23,7 +23,8 @@ macro_rules! models {
 
 #[cfg(feature = "bundled")]
 models!(
-    "sudoku-4x4" Sudoku 16, "sudoku-6x6" Sudoku 36, "sudoku-9x9" Sudoku 81, "maze-10x10" Maze 100, "maze-15x15" Maze 225
+    "sudoku-4x4" Sudoku 16, "sudoku-6x6" Sudoku 36, "sudoku-9x9" Sudoku 81, "maze-10x10" Maze 100, "maze-15x15" Maze 225,
+    "maze-20x20" Maze 400
 );
 #[cfg(not(feature = "bundled"))]
 models!();
@@ -85,7 +86,10 @@ mod tests {
         for side in [11, 15] {
             assert_eq!(choose(TaskKind::Maze, side * side).unwrap(), "maze-15x15");
         }
-        assert!(choose(TaskKind::Maze, 256).is_err());
+        for side in [16, 20] {
+            assert_eq!(choose(TaskKind::Maze, side * side).unwrap(), "maze-20x20");
+        }
+        assert!(choose(TaskKind::Maze, 441).is_err());
         assert!(
             choose(TaskKind::Maze, 80)
                 .unwrap_err()

@@ -266,3 +266,4 @@ class Stream:
 if __name__ == "__main__":
     # The mazes of tests/data/puzzles that nobody else has.
     write(TESTS / "maze_15x15_test_300.csv", "maze,solution", "# SGo", Maze(15).generate(300, 20261128, 18))
+    write(TESTS / "maze_20x20_test_200.csv", "maze,solution", "# SGo", Maze(20).generate(200, 20261129, 24))

@@ -82,6 +82,11 @@ RECIPES = {
         [(4, 15, 15, 1), (18, 15, 15, 2), (18, 5, 15, 1)],
         ["maze_15x15_test_300.csv", "maze_10x10_test_1000.csv"], 4000, batch=32, lr=4e-4, neighbours=True,
     ),
+    "maze-20x20": Recipe(
+        shape(21, 6, 128, prefix=2, attention=True, heads=4), data.Maze(21),
+        [(6, 20, 20, 1), (24, 20, 20, 2), (24, 8, 20, 1)],
+        ["maze_20x20_test_200.csv", "maze_15x15_test_300.csv"], 1000, batch=48, lr=1.5e-4, ema=0.995, neighbours=True,
+    ),
     # A few tasks whose grids fit 6 x 6, learnt in minutes; four steps are enough for them.
     "arc-small": Recipe(
         replace(shape(6, 12, 64, prefix=1), halt_max_steps=4), arc.Arc(6), [],

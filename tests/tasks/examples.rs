@@ -52,6 +52,7 @@ fn the_examples_fit_the_models_that_they_are_for() {
     for (name, n) in [
         ("maze-10x10.json", 10),
         ("maze-15x15.json", 15),
+        ("maze-20x20.json", 20),
         ("maze-30x30/maze.json", 30),
     ] {
         let problem = encoded(name, TaskKind::Maze, &Maze, &space(6, n * n));

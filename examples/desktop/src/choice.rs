@@ -71,7 +71,7 @@ impl ModelChoice {
         let mut kinds = [4, 6, 9]
             .map(Kind::sudoku)
             .into_iter()
-            .chain([10, 15].map(Kind::maze));
+            .chain([10, 15, 20].map(Kind::maze));
         kinds.find(|kind| fitting(*kind).is_ok_and(|fits| fits == *name))
     }
 }
@@ -130,6 +130,7 @@ mod tests {
         );
         assert_eq!(fitting(Kind::maze(9)).unwrap(), "maze-10x10");
         assert_eq!(fitting(Kind::maze(12)).unwrap(), "maze-15x15");
-        assert!(fitting(Kind::maze(16)).is_err());
+        assert_eq!(fitting(Kind::maze(16)).unwrap(), "maze-20x20");
+        assert!(fitting(Kind::maze(21)).is_err());
     }
 }

@@ -298,6 +298,7 @@ fn the_bundled_models_solve_most_easy_puzzles() {
         (Kind::sudoku(9), "sudoku-9x9", 22),
         (Kind::maze(10), "maze-10x10", 23),
         (Kind::maze(15), "maze-15x15", 20),
+        (Kind::maze(20), "maze-20x20", 16),
     ];
     for (kind, model, at_least) in cases {
         let boards: Vec<Board> = (0..24)

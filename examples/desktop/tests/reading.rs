@@ -131,6 +131,7 @@ fn json_and_tables_are_read_as_the_library_reads_them() {
         "sudoku-9x9",
         "maze-10x10",
         "maze-15x15",
+        "maze-20x20",
     ] {
         let board = Board::open(&puzzles(&format!("{name}.json"))).unwrap();
         assert_eq!(board.name().as_deref(), Some(name));
