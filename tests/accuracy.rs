@@ -356,6 +356,7 @@ const LOSSES: &[(&str, &str, &str, f64)] = &[
     ("sudoku_extreme_test_500.csv", "head", "bf16", 0.6),
     ("sudoku_extreme_test_500.csv", "verified", "bf16", 0.6),
     ("maze_10x10_test_1000.csv", "head", "bf16", 0.5),
+    ("maze_15x15_test_300.csv", "head", "bf16", 0.7),
     ("maze_15x15_test_300.csv", "head", "int8", 2.4),
 ];
 
