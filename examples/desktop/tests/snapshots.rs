@@ -13,8 +13,9 @@ use trm_demo::thinker::Pace;
 const FOUR: &str = "0000020440102103";
 const SIX: &str = "050000000620000000004000000005102000";
 
-/// Software drivers of different versions round edges of letters differently: so many pixels may.
-const FORGIVEN: usize = 0;
+/// So many pixels may differ: software drivers of different versions round edges of letters differently, and processors with other
+/// instructions add in another order (with AVX-512 one pixel of the maze differs).
+const FORGIVEN: usize = 3;
 
 fn options() -> SnapshotOptions {
     SnapshotOptions::new().threshold(0.6).max_failed_pixels(FORGIVEN)
