@@ -18,7 +18,8 @@ final class ErrorTests: XCTestCase {
         }
         // 128 channels are no whole number of times 3.
         var contradiction = try Data(contentsOf: Sample.maze.file)
-        contradiction.replaceSubrange(contradiction.range(of: Data(#"num_heads\":2"#.utf8))!, with: Data(#"num_heads\":3"#.utf8))
+        let heads = try XCTUnwrap(contradiction.range(of: Data(#"num_heads\":4"#.utf8)))
+        contradiction.replaceSubrange(heads, with: Data(#"num_heads\":3"#.utf8))
         await assertThrows(try TrmSolver(model: contradiction)) {
             guard case .configuration(let text) = $0 else { return XCTFail("\($0)") }
             XCTAssertTrue(text.contains("num_heads"), text)

@@ -9,7 +9,7 @@ public struct Example: Sendable, Identifiable {
         board = try! Board(text)
     }
 
-    /// One for each model.
+    /// One for each kind and size of board.
     public static let all = [
         Example("Sudoku 9 x 9", ".76...4.8......63...94...5....19..466.8243.154.3.....9..5.6.9..86..21......3...6."),
         Example("Sudoku 6 x 6", "3...526.....2.34...5........43...1.."),

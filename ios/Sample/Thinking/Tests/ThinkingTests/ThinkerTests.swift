@@ -63,8 +63,9 @@ final class ThinkerTests: XCTestCase, @unchecked Sendable {
     }
 
     func testHeatShortensDelaysAndStops() async throws {
-        // This maze takes more steps than a warm phone is given.
-        let thinker = thinker(3)
+        // This Sudoku takes more steps than a warm phone is given.
+        let hard = try Board("........739...1...8.5.6.9...5....6.9......41.12..5........3....6...2.17...8.....4")
+        let thinker = Thinker(hard, models: models, pace: .zero)
         thinker.think()
         await thinker.task?.value
         guard case .done(let cool) = thinker.state else { return XCTFail(thinker.summary) }
