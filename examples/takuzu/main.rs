@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use trm::random::Random;
 use trm::task::{Content, Problem, Relabelling, Space, Task, Verdict};
-use trm::{Effort, Error, ErrorKind, Puzzle, Result, Solver};
+use trm::{Effort, Puzzle, Result, Solver};
 
 const PUZZLE: &str = ".1...0 ..0... 11.... ...... ...... ..1.1.";
 const SIDE: usize = 6;
 /// The character of each token; no puzzle has the first, which is padding.
-const CELLS: [char; 4] = ['?', '.', '0', '1'];
+const CELLS: &str = "?.01";
 const BLANK: u32 = 1;
 const ZERO: u32 = 2;
 const ONE: u32 = 3;
@@ -21,24 +21,12 @@ impl Task for Takuzu {
         "takuzu"
     }
 
-    fn encode(&self, puzzle: &Puzzle, _: &Space) -> Result<Problem> {
-        let text = puzzle.content.to_string().replace([' ', '\n'], "");
-        let token = |c| (BLANK..).zip(&CELLS[1..]).find(|(_, cell)| **cell == c);
-        let tokens: Vec<u32> = text.chars().filter_map(|c| Some(token(c)?.0)).collect();
-        if tokens.len() != SIDE * SIDE || text.chars().count() != tokens.len() {
-            let why = "a Takuzu has 36 cells: 0, 1 or . for a blank one";
-            return Err(Error::new(ErrorKind::Puzzle, why));
-        }
-        Ok(Problem::new(puzzle, tokens, SIDE, SIDE))
+    fn encode(&self, puzzle: &Puzzle, space: &Space) -> Result<Problem> {
+        Problem::from_chars(puzzle, space, CELLS, SIDE, SIDE)
     }
 
-    fn decode(&self, _: &Problem, answer: &[u32]) -> Content {
-        let row = |row: &[u32]| {
-            row.iter()
-                .map(|&token| CELLS.get(token as usize).unwrap_or(&'?'))
-                .collect()
-        };
-        Content::Rows(answer.chunks(SIDE).map(row).collect())
+    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+        problem.to_chars(answer, CELLS)
     }
 
     fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
@@ -64,21 +52,9 @@ impl Task for Takuzu {
     /// Turned, mirrored, or with the digits exchanged: what `Effort` tries.
     fn relabelling(&self, _: &Problem, random: &mut Random) -> Option<Relabelling> {
         let kind = 1 + random.below(15);
-        let flip = |i: usize, bit: usize| if kind & bit != 0 { SIDE - 1 - i } else { i };
-        let cell = |cell: usize| {
-            let (row, column) = (flip(cell / SIDE, 1), flip(cell % SIDE, 2));
-            if kind & 4 != 0 {
-                column * SIDE + row
-            } else {
-                row * SIDE + column
-            }
-        };
-        let digits = if kind & 8 != 0 {
-            vec![0, BLANK, ONE, ZERO]
-        } else {
-            vec![]
-        };
-        Relabelling::new((0..SIDE * SIDE).map(cell).collect(), digits)
+        let exchanged = (kind / 8) as u32;
+        let digits = vec![0, BLANK, ZERO ^ exchanged, ONE ^ exchanged];
+        Relabelling::new(Relabelling::turned(SIDE, kind), digits)
     }
 
     fn verifies_by_rules(&self) -> bool {

@@ -131,17 +131,8 @@ impl Task for Maze {
 
     /// Turned or mirrored.
     fn relabelling(&self, problem: &Problem, random: &mut Random) -> Option<Relabelling> {
-        let (n, turn) = (problem.cols, 1 + random.below(7));
-        let flip = |i: usize, flipped: bool| if flipped { n - 1 - i } else { i };
-        let cell = |cell: usize| {
-            let (row, col) = (flip(cell / n, turn & 1 != 0), flip(cell % n, turn & 2 != 0));
-            if turn & 4 != 0 {
-                col * n + row
-            } else {
-                row * n + col
-            }
-        };
-        Relabelling::new((0..n * n).map(cell).collect(), Vec::new())
+        let kind = 1 + random.below(7);
+        Relabelling::new(Relabelling::turned(problem.cols, kind), Vec::new())
     }
 
     fn verifies_by_rules(&self) -> bool {

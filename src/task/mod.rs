@@ -4,6 +4,7 @@
 //! bring its own. Nothing here knows models or devices: what a task must know of a model is its [`Space`].
 
 mod arc;
+mod chars;
 mod common;
 mod csv;
 mod document;

@@ -25,6 +25,17 @@ impl Relabelling {
         permuted.then_some(Relabelling { cells, tokens })
     }
 
+    /// The cells of an n x n grid, turned or mirrored, for [`Relabelling::new`]: bit 0 of `kind` exchanges top and bottom, bit 1 left and right,
+    /// bit 2 then rows and columns. 0 leaves all where they are; 1 to 7 are the other symmetries of a square.
+    pub fn turned(n: usize, kind: usize) -> Vec<usize> {
+        let flip = |i: usize, bit: usize| if kind & bit != 0 { n - 1 - i } else { i };
+        let cell = |cell: usize| match (flip(cell / n, 1), flip(cell % n, 2)) {
+            (row, col) if kind & 4 != 0 => col * n + row,
+            (row, col) => row * n + col,
+        };
+        (0..n * n).map(cell).collect()
+    }
+
     /// The puzzle, of as many cells, in the other arrangement. It has neither a solution nor another text.
     pub fn apply(&self, problem: &Problem) -> Problem {
         let token = |&cell: &usize| map(&self.tokens, problem.tokens[cell]);
