@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # #[cfg(feature = "bundled")] {
-//! let solver = trm::Solver::bundled("sudoku-4x4")?; // or open("a/folder/of/training"), or from_bytes(..)
+//! let solver = trm_runtime::Solver::bundled("sudoku-4x4")?; // or open("a/folder/of/training"), or from_bytes(..)
 //! let puzzle = "0000020440102103".parse()?;
 //!
 //! let answer = solver.solve(&puzzle)?;
@@ -20,7 +20,7 @@
 //!     }
 //! }
 //! # }
-//! # Ok::<(), trm::Error>(())
+//! # Ok::<(), trm_runtime::Error>(())
 //! ```
 //!
 //! # The floors, each using only those above it in this list
@@ -38,51 +38,33 @@
 //! - `onnx` (default): refinement steps exported as ONNX, run by tract. An app leaves it out.
 //! - `capi`: the C ABI of `include/trm.h`, which the Android and iOS libraries are made of.
 
-#[cfg(feature = "gpu")]
-mod auto;
 pub mod backend;
 pub mod bundled;
-#[cfg_attr(
-    not(feature = "gpu"),
-    allow(dead_code, reason = "only what chooses and tunes a GPU measures")
-)]
-mod cache;
-mod cancel;
 #[cfg(feature = "capi")]
 pub mod capi;
 pub mod checkpoint;
 pub mod config;
-mod devices;
+mod device;
 mod error;
-mod fallback;
+mod import;
 pub mod model;
-mod native;
 pub mod onnx;
-mod place;
-pub mod plan;
-mod policy;
-pub mod quantize;
-mod race;
 pub mod random;
-mod solve;
+mod session;
 mod solver;
-mod stepper;
 pub mod task;
-pub mod weights;
 
-pub use cancel::CancelToken;
-pub use checkpoint::{LoadOptions, Model, SaveOptions};
+pub use backend::info::{DeviceInfo, DeviceKind, DeviceLimits};
 pub use config::Config;
-pub use devices::{CpuInfo, DeviceInfo, DeviceKind, DeviceLimits, cpu, devices};
+pub use device::{CpuInfo, Device, cpu, devices};
 pub use error::{Error, ErrorKind, Result};
-pub use native::NativeStepper;
-pub use place::Device;
-pub use policy::{HaltPolicy, HaltRule};
-pub use quantize::Format;
-pub use race::{Effort, Race};
-pub use solve::{Answer, PuzzleStep, Session, Step};
+pub use import::{LoadOptions, Model, SaveOptions, StoredTensor};
+pub use model::dtype::Format;
+pub use session::{
+    Answer, CancelToken, Effort, HaltPolicy, HaltRule, Halting, Inspect, NativeStepper, PuzzleStep, Race,
+    Session, Step, Stepper,
+};
 pub use solver::Solver;
-pub use stepper::{Halting, Stepper};
 pub use task::Puzzle;
 
 /// Entry points for the fuzz targets of tests/fuzz.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Case, Loaded, Program};
 use crate::backend::cpu::Instructions;
 use crate::error::Result;
-use crate::plan::{Buffer, Plan};
-use crate::quantize::Format;
+use crate::model::dtype::Format;
+use crate::model::plan::{Buffer, Plan};
 
 /// Of a buffer's largest value: what the order of sums explains, with room, and no bug does.
 const TOLERANCE: f32 = 1e-4;

@@ -7,17 +7,23 @@
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod host;
+pub mod info;
 pub mod lockstep;
+#[cfg_attr(
+    not(feature = "gpu"),
+    allow(dead_code, reason = "only what chooses and tunes a GPU measures")
+)]
+pub(crate) mod measurements;
 pub mod reference;
-mod slots;
 
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::plan::{Buffer, Plan};
-use crate::weights::Weights;
+use crate::model::plan::{Buffer, Plan};
+use crate::model::weights::Weights;
 
 /// A way to run plans on some device.
 pub trait Backend: Debug + Send + Sync {

@@ -18,9 +18,9 @@ pub use options::trm_options;
 use records::{AnswerRecord, StepRecord};
 pub use records::{trm_answer_record, trm_step, trm_truth};
 
-use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind};
-use crate::solve::Answer;
+use crate::session::Answer;
+use crate::session::cancel::CancelToken;
 use crate::solver::Solver;
 use crate::task::Puzzle;
 

@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 
 use super::guard::c_string;
-use crate::solve::{Answer, PuzzleStep};
+use crate::session::{Answer, PuzzleStep};
 use crate::task::Content;
 
 /// Yes, no, or nobody can tell.

@@ -1,19 +1,15 @@
 //! Matrices that a file holds in int8: a tensor of bytes, and beside it one with a scale for each row.
 
-use super::names::Names;
-use super::shapes::missing;
+use super::names::{Names, SCALE, missing};
 use super::{Checkpoint, Dtype, TensorInfo};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::quantize::{Format, takes_format};
-use crate::weights::{Tensor, Weight, check_finite};
-
-/// What follows the name of a matrix in the name of its scales.
-pub(super) const SCALE: &str = ".scale";
+use crate::model::dtype::{Format, takes_format};
+use crate::model::weights::{Tensor, Weight, check_finite};
 
 /// Checks that the bytes of every matrix have their scales, in the shape that its rows demand: [`Format::Int8`] if all matrices of the
 /// blocks are bytes, [`Format::F32`] if none is.
-pub(super) fn check(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Result<Format> {
+pub(crate) fn check(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Result<Format> {
     let mut found = None;
     for weight in config.weights().into_iter().filter(|w| takes_format(*w)) {
         let name = names.weights.get(&weight).ok_or_else(|| missing(weight))?;
@@ -62,7 +58,7 @@ fn check_scales(info: Option<&TensorInfo>, rows: usize) -> Result<()> {
 }
 
 /// Reads a tensor of the model that has been checked, as the numbers that it stands for.
-pub(super) fn read(checkpoint: &Checkpoint, names: &Names, weight: Weight) -> Result<Tensor> {
+pub(crate) fn read(checkpoint: &Checkpoint, names: &Names, weight: Weight) -> Result<Tensor> {
     let name = names.weights.get(&weight).ok_or_else(|| missing(weight))?;
     let mut tensor = checkpoint.read(name)?;
     if let Some(scale) = names.scales.get(&weight) {

@@ -4,37 +4,35 @@
 //! against the length of the file before anything is read. Nothing of a file is ever executed.
 
 mod dtype;
-mod find;
 mod index;
-mod int8;
+pub(crate) mod int8;
 mod known;
-mod names;
-mod open;
+pub(crate) mod locate;
+pub(crate) mod names;
 mod pickle;
 mod read;
 mod rows;
 mod safetensors;
-mod shapes;
+pub(crate) mod shapes;
 mod source;
 mod torch;
-mod write;
 mod zip;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 pub use dtype::Dtype;
 pub use index::TensorInfo;
-pub use open::{LoadOptions, Model, StoredTensor};
 pub use rows::PuzzleRows;
-pub use write::SaveOptions;
 
 use crate::error::{Error, Result};
 use index::Index;
 pub(crate) use source::Source;
 
-#[cfg(feature = "onnx")]
-pub(crate) use find::{checkpoints_beside, settings_beside};
+/// Bytes that are hashed at a time.
+const HASH_CHUNK_BYTES: usize = 1 << 20;
 
 /// An open file of tensors. Opening reads only what says where the tensors are.
 #[derive(Debug)]
@@ -71,7 +69,7 @@ impl Checkpoint {
         Checkpoint::new(Source::memory(bytes))
     }
 
-    fn new(source: Source) -> Result<Checkpoint> {
+    pub(crate) fn new(source: Source) -> Result<Checkpoint> {
         match index(&source) {
             Ok((format, index)) => Ok(Checkpoint {
                 source,
@@ -92,6 +90,24 @@ impl Checkpoint {
         &self.index.tensors
     }
 
+    /// SHA-256 of the whole file, as 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn sha256(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; HASH_CHUNK_BYTES];
+        let mut at = 0;
+        while at < self.source.len() {
+            let len = (self.source.len() - at).min(HASH_CHUNK_BYTES as u64);
+            let part = buffer.get_mut(..len as usize).unwrap_or_default();
+            self.source.read_at(at, part).map_err(|e| self.source.locate(e))?;
+            hash.update(part);
+            at += len;
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// Text annotations (safetensors only).
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.index.metadata
@@ -99,7 +115,7 @@ impl Checkpoint {
 }
 
 /// Whether the file is an ONNX model, by its first fields (of `ModelProto`): the version of its representation, 1 to 127, and one that may follow.
-fn is_onnx(source: &Source) -> Result<bool> {
+pub(crate) fn is_onnx(source: &Source) -> Result<bool> {
     let start = source
         .read_vec(0, source.len().min(9))
         .map_err(|e| source.locate(e))?;

@@ -7,14 +7,16 @@
 use std::collections::BTreeMap;
 
 use super::index::TensorInfo;
-use super::int8::SCALE;
 use crate::config::State;
 use crate::error::{Error, Result};
-use crate::quantize::takes_format;
-use crate::weights::Weight;
+use crate::model::dtype::takes_format;
+use crate::model::weights::Weight;
+
+/// Suffix that turns the name of an int8 matrix into the name of its row scales.
+pub(crate) const SCALE: &str = ".scale";
 
 /// Name of the puzzle embedding without prefix.
-pub(super) const PUZZLE_EMB: &str = "puzzle_emb.weights";
+pub(crate) const PUZZLE_EMB: &str = "puzzle_emb.weights";
 
 /// Names that say nothing but where a model was kept.
 const WRAPPERS: &[&str] = &[
@@ -79,13 +81,18 @@ const DERIVED: &[&str] = &[
 
 /// Which tensor of the file is which part of the model.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names {
-    pub(super) weights: BTreeMap<Weight, String>,
+pub(crate) struct Names {
+    pub(crate) weights: BTreeMap<Weight, String>,
     /// The scales of matrices in int8.
-    pub(super) scales: BTreeMap<Weight, String>,
-    pub(super) puzzle_emb: Option<String>,
+    pub(crate) scales: BTreeMap<Weight, String>,
+    pub(crate) puzzle_emb: Option<String>,
     /// What was chosen, and what was left aside.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Returns the error for a tensor that the model needs and the file does not hold.
+pub(crate) fn missing(weight: Weight) -> Error {
+    Error::checkpoint(format!("tensor \"{}\" is missing", weight.name()))
 }
 
 #[derive(Default)]
@@ -95,7 +102,7 @@ struct Group {
 }
 
 /// Assigns the tensors of a file.
-pub(super) fn assign(tensors: &BTreeMap<String, TensorInfo>) -> Result<Names> {
+pub(crate) fn assign(tensors: &BTreeMap<String, TensorInfo>) -> Result<Names> {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     let mut unknown = Vec::new();
     for name in tensors.keys() {

@@ -5,7 +5,7 @@ use super::index::TensorInfo;
 use super::source::Source;
 use super::{Checkpoint, Index};
 use crate::error::{Error, Result};
-use crate::weights::Tensor;
+use crate::model::weights::Tensor;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 256 << 10;
@@ -85,7 +85,7 @@ impl Checkpoint {
     }
 
     /// Adds the file and the tensor to an error.
-    pub(super) fn locate(&self, name: &str, error: Error) -> Error {
+    pub(crate) fn locate(&self, name: &str, error: Error) -> Error {
         self.source.locate(error.at(format!("tensor \"{name}\"")))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Checkpoint;
 use crate::error::{Error, Result};
-use crate::weights::check_finite;
+use crate::model::weights::check_finite;
 
 /// The rows of a model's puzzle embedding, read one at a time. (An ARC model has 876,406 of them, 1.8 GB.)
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct PuzzleRows {
 }
 
 impl PuzzleRows {
-    pub(super) fn new(
+    pub(crate) fn new(
         checkpoint: Arc<Checkpoint>,
         tensor: String,
         [rows, width]: [usize; 2],
@@ -60,7 +60,7 @@ impl PuzzleRows {
     }
 
     /// The row that an identifier stands in.
-    pub(super) fn index(&self, id: u32) -> Result<usize> {
+    pub(crate) fn index(&self, id: u32) -> Result<usize> {
         let row = match &self.ids {
             Some(ids) => ids.get(&id).copied(),
             None => usize::try_from(id).ok().filter(|row| *row < self.rows),
@@ -77,7 +77,7 @@ impl PuzzleRows {
         })
     }
 
-    pub(super) fn read(&self, first: usize, count: usize) -> Result<Vec<f32>> {
+    pub(crate) fn read(&self, first: usize, count: usize) -> Result<Vec<f32>> {
         let rows = self.checkpoint.read_rows(&self.tensor, first, count)?;
         check_finite(&rows)
             .map_err(|e| self.checkpoint.locate(&self.tensor, e.at(format!("row {first}"))))?;

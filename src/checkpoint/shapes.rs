@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::Checkpoint;
-use super::names::Names;
+use super::names::{Names, missing};
 use crate::config::{Net, Shapes, State, Variant};
 use crate::error::{Error, Result};
-use crate::weights::Weight;
+use crate::model::weights::Weight;
 
 /// Reads the sizes of a model off its tensors.
-pub(super) fn shapes(checkpoint: &Checkpoint, names: &Names) -> Result<Shapes> {
+pub(crate) fn shapes(checkpoint: &Checkpoint, names: &Names) -> Result<Shapes> {
     let look = Look { checkpoint, names };
     let [vocab_size, hidden_size] = look.matrix(Weight::EmbedTokens)?;
     let variant = look.variant()?;
@@ -126,9 +126,4 @@ impl Look<'_> {
             None => Ok(found.len()),
         }
     }
-}
-
-/// A tensor that a model must have is not in the file.
-pub(super) fn missing(weight: Weight) -> Error {
-    Error::checkpoint(format!("tensor \"{}\" is missing", weight.name()))
 }

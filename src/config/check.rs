@@ -1,6 +1,6 @@
 //! Limits that hold for a configuration as a whole.
 
-use super::resolve::MAX_SIZE;
+use super::limits::MAX_SIZE;
 use super::{Config, PosEncodings};
 use crate::error::{Error, Result};
 

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::resolve::{MAX_IDENTIFIERS, MAX_SIZE, MAX_STEPS, Resolved, Resolver};
+use super::limits::{MAX_IDENTIFIERS, MAX_SIZE, MAX_STEPS};
+use super::resolve::{Resolved, Resolver};
 use super::{Config, PosEncodings, Settings, Shapes, Variant};
 use crate::error::{Error, Result};
 

@@ -6,15 +6,9 @@
 use serde_json::{Map, Value};
 
 use super::check::check;
+use super::limits::{MAX_CYCLES, MAX_IDENTIFIERS, MAX_LAYERS, MAX_SIZE, MAX_STEPS};
 use super::{Config, PosEncodings, Settings, Variant};
 use crate::error::{Error, Result};
-
-const MAX_CYCLES: usize = 64;
-const MAX_LAYERS: usize = 256;
-pub(super) const MAX_STEPS: usize = 1 << 20;
-/// Largest size of a dimension; every product of three fits 64 bits.
-pub(super) const MAX_SIZE: usize = 1 << 20;
-pub(super) const MAX_IDENTIFIERS: usize = u32::MAX as usize;
 
 /// A hyper-parameter, its value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,8 @@ use tract_onnx::tract_hir::infer::Factoid;
 
 use super::Read;
 use super::initial::{Size, initial};
-use crate::checkpoint::{Source, settings_beside};
+use crate::checkpoint::Source;
+use crate::checkpoint::locate::settings_beside;
 use crate::config::{Config, GraphShapes, Settings, State, Variant};
 use crate::error::{Error, Result};
 
@@ -25,19 +26,19 @@ const IDENTIFIERS: &str = "puzzle_identifiers";
 
 /// A graph that is ready to run.
 pub(crate) struct Graph {
-    pub(super) plan: Arc<TypedRunnableModel>,
+    pub(crate) plan: Arc<TypedRunnableModel>,
     /// Puzzles in a run.
-    pub(super) batch: usize,
+    pub(crate) batch: usize,
     /// L.
-    pub(super) positions: usize,
+    pub(crate) positions: usize,
     /// D.
-    pub(super) hidden: usize,
+    pub(crate) hidden: usize,
     /// Numbers that each output has for a puzzle.
-    pub(super) lens: Vec<usize>,
+    pub(crate) lens: Vec<usize>,
     /// In the graph's order.
-    pub(super) inputs: Vec<(Role, DatumType)>,
+    pub(crate) inputs: Vec<(Role, DatumType)>,
     /// The states; the outputs are theirs, in this order, then `logits`, `q_halt` and perhaps `q_continue`.
-    pub(super) states: Vec<State>,
+    pub(crate) states: Vec<State>,
 }
 
 impl std::fmt::Debug for Graph {
@@ -52,7 +53,7 @@ impl std::fmt::Debug for Graph {
 
 /// What an input takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Tokens,
     Identifiers,
     /// By its number among the states.
@@ -113,7 +114,7 @@ fn lens(shapes: &GraphShapes, states: usize) -> Vec<usize> {
 }
 
 /// Does something with tract, whose errors and panics on a file that nobody has checked become an error here.
-pub(super) fn guarded<T>(what: &str, work: impl FnOnce() -> TractResult<T>) -> Result<T> {
+pub(crate) fn guarded<T>(what: &str, work: impl FnOnce() -> TractResult<T>) -> Result<T> {
     let failed = |why: &str| Error::checkpoint(format!("tract could not {what}: {why}"));
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),

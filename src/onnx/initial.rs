@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::checkpoint::{Checkpoint, checkpoints_beside};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::locate::checkpoints_beside;
 use crate::config::State;
 use crate::error::{Error, Result};
-use crate::weights::Weight;
+use crate::model::weights::Weight;
 
 /// The sizes of a state.
 #[derive(Debug, Clone, Copy)]

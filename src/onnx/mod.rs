@@ -10,15 +10,11 @@ mod absent;
 mod graph;
 #[cfg(feature = "onnx")]
 mod initial;
-#[cfg(feature = "onnx")]
-mod stepper;
 
 #[cfg(not(feature = "onnx"))]
-pub(crate) use absent::{Graph, stepper};
+pub(crate) use absent::Graph;
 #[cfg(feature = "onnx")]
-pub(crate) use graph::Graph;
-#[cfg(feature = "onnx")]
-pub(crate) use stepper::stepper;
+pub(crate) use graph::{Graph, Role, guarded};
 
 use crate::config::{Config, Provenance, State};
 

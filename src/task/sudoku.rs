@@ -2,7 +2,7 @@
 
 use super::common::{at, fits_model, wrong_length};
 use super::square::{self, Cell, Form};
-use super::{Content, Problem, Puzzle, Relabelling, Space, Task, Verdict, relabel};
+use super::{Content, Problem, Puzzle, Relabelling, Space, Task, Verdict, symmetry};
 use crate::error::{Error, Result};
 use crate::random::Random;
 
@@ -102,7 +102,7 @@ impl Task for Sudoku {
     fn relabelling(&self, problem: &Problem, random: &mut Random) -> Option<Relabelling> {
         let n = problem.rows;
         let [rows, cols] = self.boxes(n).ok()?;
-        let (down, across) = (relabel::lines(n, rows, random), relabel::lines(n, cols, random));
+        let (down, across) = (symmetry::lines(n, rows, random), symmetry::lines(n, cols, random));
         let mirrored = rows == cols && random.below(2) == 1;
         let cell = |(&row, &col): (&usize, &usize)| if mirrored { col * n + row } else { row * n + col };
         let cells = down

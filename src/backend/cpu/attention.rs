@@ -1,6 +1,6 @@
 use super::heads::Heads;
 use super::simd::{Place, Room, Scratch, Simd, Tile};
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// Keys that are looked at together, in strips: their scores stay in the nearest cache.
 const STRIPS: usize = 12;

@@ -4,7 +4,7 @@
 
 use super::heads::Heads;
 use super::simd::{Grid, Place, Room, Scratch, Simd, Tile};
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// Queries that are looked at together are those of a tile; a task has so many times more.
 const TILES: usize = 4;

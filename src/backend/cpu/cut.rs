@@ -1,7 +1,7 @@
 //! How the work is cut. No bit depends on it.
 
 use super::simd::Simd;
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// How a product of rows is cut: rows and columns of a task.
 pub(super) struct Cut {

@@ -1,4 +1,4 @@
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// logits `[S, V]` -> the likeliest token of each cell, the first of equals.
 pub(super) fn decode(d: &Dims, logits: &[f32], answer: &mut [u32]) {

@@ -1,4 +1,4 @@
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// Tokens `[S]` and prefix `[P, D]` -> x `[L, D]`.
 pub(super) fn embed(

@@ -1,4 +1,4 @@
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// state `[L, D]`, weight `[2, D]`, bias `[2]` -> `[2]`.
 pub(super) fn halt(d: &Dims, state: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {

@@ -2,7 +2,7 @@
 
 use super::cut::head_unit;
 use super::simd::{Grid, Simd};
-use crate::plan::{Buffer, Dims};
+use crate::model::plan::{Buffer, Dims};
 
 /// `[L, 3D]` as matrices `[L, unit]`, one after the other; a unit holds whole heads.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use super::qkv_rope::{Rope, qkv_rope};
 use super::simd::{Finish, Grid, Marks, Place, Room, Scratch, Shift, Simd, Sum, Tile, for_each_tile};
 use super::swiglu::swiglu;
 use super::{attention, attention_pairs, decode, embed, halt, token_mix};
-use crate::backend::slots::Slots;
-use crate::plan::{Buffer, Call, Dims, Plan};
-use crate::weights::Weight;
+use crate::backend::host::Slots;
+use crate::model::plan::{Buffer, Call, Dims, Plan};
+use crate::model::weights::Weight;
 
 /// What all slots share.
 #[derive(Debug)]

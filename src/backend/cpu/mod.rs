@@ -28,9 +28,9 @@ use std::sync::Arc;
 
 use super::{Backend, Loaded, Program};
 use crate::error::{Error, Result};
-use crate::plan::Plan;
-use crate::quantize::Format;
-use crate::weights::Weights;
+use crate::model::dtype::Format;
+use crate::model::plan::Plan;
+use crate::model::weights::Weights;
 pub use cores::physical_cores;
 pub use features::features;
 pub use instructions::Instructions;

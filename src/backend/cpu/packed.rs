@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::aligned::Aligned;
 use super::simd::{Int8Group, Shift, Simd, for_each_chosen};
-use crate::quantize::{Format, int8, int8_scale, takes_format};
-use crate::weights::{Tensor, Weight, Weights};
+use crate::model::dtype::{Format, int8, int8_scale, takes_format};
+use crate::model::weights::{Tensor, Weight, Weights};
 
 /// All weights of a model.
 #[derive(Debug, Default)]

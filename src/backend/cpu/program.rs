@@ -7,7 +7,7 @@ use super::kernels::{Desk, Model, Slot, room, run};
 use super::simd::{Shift, Team, for_each_chosen};
 use crate::backend::Program;
 use crate::error::{Error, Result};
-use crate::plan::{Buffer, Plan};
+use crate::model::plan::{Buffer, Plan};
 
 /// Slots, each with memory of its own, and the team that runs the plan on them.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 use super::packed::Matrix;
 use super::project::{Rows, project};
 use super::simd::{Place, Simd, Tile};
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// Cosines and sines of every position, `[L, head width / 2]` each.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 use super::packed::{Int8Packed, Matrix, Packed};
 use super::simd::{Room, Scratch, Simd, Sum, Tile};
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// Scratch memory: s, what is gated, and what a byte of each channel is worth; the first two in words of bf16 and as words of int8.
 fn pieces(d: &Dims, simd: Simd, packed: [bool; 2]) -> ([usize; 5], [usize; 2]) {

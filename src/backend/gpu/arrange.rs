@@ -1,7 +1,7 @@
 //! A tensor's elements in the order and the number format in which its kernel reads them.
 
-use crate::quantize::{Format, bf16_bits, f16_bits, int8_rows, takes_format};
-use crate::weights::{Tensor, Weight};
+use crate::model::dtype::{Format, bf16_bits, f16_bits, int8_rows, takes_format};
+use crate::model::weights::{Tensor, Weight};
 
 /// What the kernels' `FORMAT` calls a format.
 pub(super) fn number(format: Format) -> usize {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use wgpu::{Adapter, BufferUsages, DeviceType, ErrorFilter};
 
 use super::variant::{Choice, Kernels};
-use crate::devices::{DeviceInfo, DeviceKind, DeviceLimits};
+use crate::backend::info::{DeviceInfo, DeviceKind, DeviceLimits};
 use crate::error::{Error, ErrorKind, Result};
 
 /// All adapters, the best first: real ones before software. Their order is that of `gpu:N`.

@@ -5,8 +5,8 @@ use super::pipelines::{
     ATTENTION_DIRECT, NORM_DIRECT, PROJECT_DIRECT, QKV_ROPE_DIRECT, SWIGLU_DIRECT, TOKEN_MIX_DIRECT_DOWN,
     TOKEN_MIX_DIRECT_GATE,
 };
-use crate::plan::Buffer;
-use crate::weights::Weight;
+use crate::model::plan::Buffer;
+use crate::model::weights::Weight;
 
 /// Invocations of a workgroup, and workgroups, for rows of `items`, which neighbouring invocations take.
 fn row_of(items: usize) -> (usize, usize) {

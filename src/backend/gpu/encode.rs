@@ -7,9 +7,9 @@ use super::pipelines::{
     PROJECT_SPLIT, QKV_ROPE, SWIGLU, TOKEN_MIX,
 };
 use super::variant::{Shape, Variant};
-use crate::plan::{Buffer, Call, Dims};
-use crate::quantize::Format;
-use crate::weights::Weight;
+use crate::model::dtype::Format;
+use crate::model::plan::{Buffer, Call, Dims};
+use crate::model::weights::Weight;
 
 /// A dispatch that is not made yet.
 #[derive(Debug, Clone, PartialEq)]

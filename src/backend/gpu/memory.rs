@@ -9,7 +9,7 @@ use super::Uploaded;
 use super::encode::{self, Operand, Scratch};
 use super::pipelines::Pipeline;
 use crate::error::{Error, Result};
-use crate::plan::{Buffer, Dims, Plan};
+use crate::model::plan::{Buffer, Dims, Plan};
 
 /// The buffers of a batch.
 #[derive(Debug)]

@@ -21,11 +21,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Backend, Loaded, Program};
-use crate::cache::Cache;
+use crate::backend::measurements::Cache;
 use crate::error::Result;
-use crate::plan::Plan;
-use crate::quantize::Format;
-use crate::weights::{Weight, Weights};
+use crate::model::dtype::Format;
+use crate::model::plan::Plan;
+use crate::model::weights::{Weight, Weights};
 use device::Context;
 pub(crate) use device::adapters;
 use pipelines::Pipelines;
@@ -50,7 +50,7 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens the best adapter there is (software ones are the last choice), or one by its number in [`devices`](crate::devices()).
+    /// Opens the best adapter there is (software ones are the last choice), or one by its number in [`devices`](crate::device::devices()).
     ///
     /// # Errors
     /// [`ErrorKind::Device`](crate::ErrorKind::Device) if there is none, or if it cannot run the kernels.

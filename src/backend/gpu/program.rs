@@ -12,7 +12,7 @@ use super::tune;
 use super::variant::Shape;
 use crate::backend::{Ahead, Program};
 use crate::error::{Error, Result};
-use crate::plan::{Buffer, Call, Plan};
+use crate::model::plan::{Buffer, Call, Plan};
 
 /// Work of one submission, in billions of operations: systems take a device away that is busy for seconds.
 const SUBMISSION: f64 = 50.0;

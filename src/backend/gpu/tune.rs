@@ -9,9 +9,9 @@ use super::encode;
 use super::memory::{Memory, bind, scratch};
 use super::readback::{Piece, Readback};
 use super::variant::{Shape, Variant};
-use crate::cache::Cache;
+use crate::backend::measurements::Cache;
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::model::plan::Plan;
 
 /// What has been measured on an adapter.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! Which dispatches a call becomes: a choice of how long it takes, not of what it computes.
 
-use crate::devices::DeviceKind;
-use crate::plan::{Call, Dims};
-use crate::quantize::Format;
+use crate::backend::info::DeviceKind;
+use crate::model::dtype::Format;
+use crate::model::plan::{Call, Dims};
 
 /// The ways of running the kernels that a GPU may be told to keep to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -167,8 +167,8 @@ impl Choice {
 mod tests {
     use super::*;
     use crate::config::Net;
-    use crate::plan::Buffer;
-    use crate::weights::Weight;
+    use crate::model::plan::Buffer;
+    use crate::model::weights::Weight;
 
     fn chosen(kernels: Kernels, kind: DeviceKind, vendor: u32, slots: usize) -> [Variant; 4] {
         let dims = Dims {

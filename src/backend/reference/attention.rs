@@ -1,5 +1,5 @@
 use super::dot;
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// qkv `[L, 3D]` -> `[L, D]`: for each head, `softmax(q k^T / sqrt(head width)) v` over all positions.
 pub(super) fn attention(d: &Dims, qkv: &[f32]) -> Vec<f32> {

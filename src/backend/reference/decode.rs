@@ -1,5 +1,5 @@
 use super::project;
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// state `[L, D]`, weight `[V, D]` -> logits `[S, V]` of the positions P.., and each cell's likeliest token `[S]`, the
 /// first of equals.

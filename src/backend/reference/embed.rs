@@ -1,4 +1,4 @@
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// Tokens `[S]` and prefix `[P, D]` -> x `[L, D]`: `sqrt(D) * embedding`, or `sqrt(D) * sqrt(1/2) * (embedding + position)`.
 pub(super) fn embed(

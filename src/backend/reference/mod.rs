@@ -11,11 +11,11 @@ mod token_mix;
 
 use std::sync::Arc;
 
-use super::slots::{Kernels, OnHost, Slots};
+use super::host::{Kernels, OnHost, Slots};
 use super::{Backend, Loaded, Program};
 use crate::error::Result;
-use crate::plan::{Buffer, Call, Plan};
-use crate::weights::{Weight, Weights};
+use crate::model::plan::{Buffer, Call, Plan};
+use crate::model::weights::{Weight, Weights};
 
 /// The oracle.
 #[derive(Debug, Clone, Copy, Default)]

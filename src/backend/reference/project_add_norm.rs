@@ -1,5 +1,5 @@
 use super::{project, rms_norm};
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// input `[L, K]`, weight `[D, K]`, residual `[L, D]` -> `[L, D]`: `norm(residual + weight input)`.
 pub(super) fn project_add_norm(d: &Dims, input: &[f32], weight: &[f32], residual: &[f32]) -> Vec<f32> {

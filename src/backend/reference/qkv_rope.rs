@@ -1,5 +1,5 @@
 use super::project;
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// s `[L, D]`, qkv `[3D, D]` -> `[L, 3D]`: queries, keys and values side by side, heads inside each; with a rotary base, queries
 /// and keys are turned by their position (rotate-half: element i of a head pairs with i + half).

@@ -1,5 +1,5 @@
 use super::{gated, project};
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// input `[L, D]`, gate_up `[2I, D]` -> `[L, I]`: `silu(gate) * up`.
 pub(super) fn swiglu(d: &Dims, input: &[f32], gate_up: &[f32]) -> Vec<f32> {

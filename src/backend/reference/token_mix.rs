@@ -1,5 +1,5 @@
 use super::{gated, project, rms_norm};
-use crate::plan::Dims;
+use crate::model::plan::Dims;
 
 /// s `[L, D]`, gate_up `[2T, L]`, down `[L, T]` -> `[L, D]`: for each channel a SwiGLU across the positions, the residual
 /// and the norm along the positions.

@@ -1,9 +1,9 @@
 //! ARC: grids of ten colours on a square canvas.
 
-mod form;
+mod augmentation;
 mod votes;
 
-pub use form::Form;
+pub use augmentation::Form;
 pub use votes::{Candidate, Votes};
 
 use super::common::{id_of, puzzle_row, shown, side, wrong_form};

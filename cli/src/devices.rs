@@ -1,0 +1,129 @@
+//! `devices`: the processor and the GPUs of this machine.
+
+use serde_json::{Map, Value, json};
+use trm_runtime::{CpuInfo, DeviceInfo, DeviceKind};
+
+use crate::args::Shared;
+use crate::output::{Done, Failure, print};
+
+/// Runs the command.
+pub(crate) fn run(shared: &Shared) -> Result<Done, Failure> {
+    let (cpu, devices) = (trm_runtime::cpu()?, trm_runtime::devices());
+    let considered = devices
+        .iter()
+        .find(|d| d.missing.is_none() && d.kind != DeviceKind::Software);
+    if shared.json {
+        print(json!({
+            "type": "devices",
+            "cpu": cpu_record(&cpu),
+            "devices": devices.iter().map(record).collect::<Vec<_>>(),
+            "auto": considered.map_or("cpu".to_string(), |d| format!("gpu:{} or cpu", d.number)),
+        }))?;
+        return Ok(Done::Well);
+    }
+    show_cpu(&cpu)?;
+    for device in &devices {
+        show(device)?;
+    }
+    if devices.is_empty() {
+        print("no GPU: no driver offers one, or this build has none (feature `gpu`)")?;
+    }
+    match considered {
+        Some(d) => print(format_args!(
+            "auto takes gpu:{} for models whose steps are faster there than on the CPU",
+            d.number
+        ))?,
+        None => print("auto takes the CPU")?,
+    }
+    Ok(Done::Well)
+}
+
+fn cpu_record(cpu: &CpuInfo) -> Value {
+    let features = cpu
+        .features
+        .iter()
+        .map(|(name, has)| (name.to_string(), json!(has)));
+    json!({
+        "architecture": cpu.architecture,
+        "instructions": cpu.instructions.name(),
+        "best": cpu.best.name(),
+        "forced": cpu.forced,
+        "features": features.collect::<Map<_, _>>(),
+        "int8": cpu.int8,
+        "bf16": cpu.bf16,
+        "physical_cores": cpu.physical_cores,
+        "logical_cores": cpu.logical_cores,
+        "threads": cpu.threads,
+    })
+}
+
+fn record(d: &DeviceInfo) -> Value {
+    json!({
+        "device": format!("gpu:{}", d.number),
+        "name": d.name,
+        "backend": d.backend,
+        "driver": d.driver,
+        "kind": d.kind.name(),
+        "f16": d.f16,
+        "subgroups": d.subgroups,
+        "cooperative_matrix": d.cooperative_matrix,
+        "limits": {
+            "buffer": d.limits.buffer,
+            "workgroup_memory": d.limits.workgroup_memory,
+            "workgroup_size": d.limits.workgroup_size,
+            "storage_buffers": d.limits.storage_buffers,
+        },
+        "usable": d.missing.is_none(),
+        "missing": d.missing,
+    })
+}
+
+fn yes(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}
+
+fn show_cpu(cpu: &CpuInfo) -> Result<(), Failure> {
+    print(format_args!("{cpu}"))?;
+    if !cpu.features.is_empty() {
+        let features = cpu
+            .features
+            .iter()
+            .map(|(name, has)| format!("{name} {}", yes(*has)));
+        let features = features.collect::<Vec<_>>().join(", ");
+        print(format_args!("  features    {features}"))?;
+    }
+    let int8 = cpu.int8.unwrap_or("in 16 bits");
+    print(format_args!("  int8        {int8}"))?;
+    print(format_args!("  bf16        {}", cpu.bf16.unwrap_or("in f32")))?;
+    print(format_args!(
+        "  cores       {} physical, {} logical",
+        cpu.physical_cores, cpu.logical_cores
+    ))?;
+    Ok(())
+}
+
+fn show(d: &DeviceInfo) -> Result<(), Failure> {
+    print(format_args!("{d}"))?;
+    print(format_args!("  driver      {}", d.driver))?;
+    let subgroups = match d.subgroups {
+        Some([least, most]) if least == most => least.to_string(),
+        Some([least, most]) => format!("{least} to {most}"),
+        None => "no".into(),
+    };
+    print(format_args!(
+        "  features    f16 {}, subgroups {subgroups}, cooperative matrices {}",
+        yes(d.f16),
+        yes(d.cooperative_matrix)
+    ))?;
+    print(format_args!(
+        "  limits      {} MiB a buffer, {} KiB of workgroup memory, {} invocations, {} buffers a kernel",
+        d.limits.buffer >> 20,
+        d.limits.workgroup_memory >> 10,
+        d.limits.workgroup_size,
+        d.limits.storage_buffers
+    ))?;
+    if let Some(missing) = &d.missing {
+        print(format_args!("  cannot run the kernels: {missing}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,383 @@
+//! Grids for a terminal, and plain ones for everything else.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Color, RgbColor, Style};
+use trm_runtime::task::{Content, Maze, Problem};
+
+/// The colours of ARC, 0 to 9.
+const ARC: [(u8, u8, u8); 10] = [
+    (0, 0, 0),
+    (0, 116, 217),
+    (255, 65, 54),
+    (46, 204, 64),
+    (255, 220, 0),
+    (170, 170, 170),
+    (240, 18, 190),
+    (255, 133, 27),
+    (127, 219, 255),
+    (135, 12, 37),
+];
+
+/// How a puzzle looks, apart from its answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Scene {
+    look: Look,
+    givens: Vec<u32>,
+    /// Columns of the grid that the model sees.
+    cols: usize,
+    /// Columns of it that are drawn, and of what is square the rows.
+    side: usize,
+    colour: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Sudoku { box_rows: usize, box_cols: usize },
+    Maze,
+    Arc,
+    Tokens,
+}
+
+/// An answer as it stands, with the cells that the last step changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer<'a> {
+    /// S tokens.
+    pub(crate) tokens: &'a [u32],
+    /// The same in the form of the puzzle.
+    pub(crate) content: &'a Content,
+    /// Cells to mark.
+    pub(crate) changed: &'a [usize],
+}
+
+impl Scene {
+    /// The look of a puzzle of a task.
+    pub(crate) fn new(task: &str, problem: &Problem, box_shape: Option<[usize; 2]>, colour: bool) -> Scene {
+        let look = match (task, box_shape) {
+            ("sudoku", Some([box_rows, box_cols])) => Look::Sudoku { box_rows, box_cols },
+            ("sudoku", None) => Look::Sudoku {
+                box_rows: problem.rows.max(1),
+                box_cols: problem.cols.max(1),
+            },
+            ("maze", _) => Look::Maze,
+            ("arc", _) => Look::Arc,
+            _ => Look::Tokens,
+        };
+        Scene {
+            look,
+            givens: problem.tokens.clone(),
+            cols: problem.cols,
+            side: columns(task, problem),
+            colour,
+        }
+    }
+
+    /// The lines of a frame.
+    pub(crate) fn frame(&self, answer: Answer<'_>) -> Vec<String> {
+        match self.look {
+            Look::Sudoku { box_rows, box_cols } => self.sudoku(answer, box_rows.max(1), box_cols.max(1)),
+            Look::Maze => self.maze(answer),
+            Look::Arc => self.arc(answer),
+            Look::Tokens => plain(answer.content, self.cols)
+                .lines()
+                .map(str::to_string)
+                .collect(),
+        }
+    }
+
+    /// A box of single digits is `│ 5 3 4 │`; a mark stands before its cell.
+    fn sudoku(&self, answer: Answer<'_>, box_rows: usize, box_cols: usize) -> Vec<String> {
+        let width = self.side.to_string().len();
+        let boxes = self.cols / box_cols;
+        let edge = |left: &str, cross: &str, right: &str| {
+            let one = "─".repeat(box_cols * (width + 1) + 1);
+            self.paint(dim(), &format!("{left}{}{right}", vec![one; boxes].join(cross)))
+        };
+        let mut lines = vec![edge("┌", "┬", "┐")];
+        for row in 0..self.side {
+            if row > 0 && row % box_rows == 0 {
+                lines.push(edge("├", "┼", "┤"));
+            }
+            let mut line = String::new();
+            for col in 0..self.cols {
+                if col % box_cols == 0 {
+                    line += &self.paint(dim(), if col == 0 { "│" } else { " │" });
+                }
+                let cell = row * self.cols + col;
+                let token = answer.tokens.get(cell).copied().unwrap_or(0);
+                let text = match token {
+                    0 => "?".to_string(),
+                    1 => "·".to_string(),
+                    _ => (token - 1).to_string(),
+                };
+                let given = self.givens.get(cell).is_some_and(|t| *t > 1);
+                let changed = answer.changed.contains(&cell);
+                let style = match (given, changed) {
+                    (_, true) => Style::new().fg_color(Some(AnsiColor::Green.into())).invert(),
+                    (true, _) => Style::new().bold(),
+                    _ => Style::new().fg_color(Some(AnsiColor::Cyan.into())),
+                };
+                line.push(if changed && !self.colour { '*' } else { ' ' });
+                let _ = write!(
+                    line,
+                    "{}{}",
+                    " ".repeat(width.saturating_sub(text.chars().count())),
+                    self.paint(style, &text)
+                );
+            }
+            lines.push(line + &self.paint(dim(), " │"));
+        }
+        lines.push(edge("└", "┴", "┘"));
+        lines
+    }
+
+    /// Two columns a cell, so that cells are square.
+    fn maze(&self, answer: Answer<'_>) -> Vec<String> {
+        let edge = |left: &str, right: &str| {
+            self.paint(dim(), &format!("{left}{}{right}", "─".repeat(2 * self.side)))
+        };
+        let wall = Style::new().fg_color(Some(AnsiColor::BrightBlack.into()));
+        let path = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
+        let fresh = Style::new().fg_color(Some(AnsiColor::Green.into())).bold();
+        let end = Style::new().fg_color(Some(AnsiColor::Cyan.into())).bold();
+        let mut lines = vec![edge("┌", "┐")];
+        for row in 0..self.side {
+            let mut line = self.paint(dim(), "│");
+            for cell in row * self.cols..row * self.cols + self.side {
+                let changed = answer.changed.contains(&cell);
+                let token = answer.tokens.get(cell).copied().unwrap_or(0);
+                let (text, style) = match token {
+                    1 => ("██", wall),
+                    2 => ("  ", Style::new()),
+                    3 => ("S ", end),
+                    4 => ("G ", end),
+                    5 => ("● ", if changed { fresh } else { path }),
+                    _ => ("? ", fresh),
+                };
+                let mark = changed && !self.colour;
+                let text = match (mark, token) {
+                    (true, 1) => "█*",
+                    (true, 2) => " *",
+                    (true, 5) => "●*",
+                    (true, _) => "?*",
+                    (false, 2) if changed => "· ",
+                    _ => text,
+                };
+                line += &self.paint(if changed && token == 2 { fresh } else { style }, text);
+            }
+            lines.push(line + &self.paint(dim(), "│"));
+        }
+        lines.push(edge("└", "┘"));
+        lines
+    }
+
+    /// Two columns a cell in its colour; the digit and a mark where there are no colours.
+    fn arc(&self, answer: Answer<'_>) -> Vec<String> {
+        let grid = match answer.content {
+            Content::Grid(grid) => grid,
+            _ => {
+                return plain(answer.content, self.cols)
+                    .lines()
+                    .map(str::to_string)
+                    .collect();
+            }
+        };
+        let mut lines = Vec::with_capacity(grid.len());
+        for (row, values) in grid.iter().enumerate() {
+            let mut line = String::new();
+            for (col, value) in values.iter().enumerate() {
+                let changed = answer.changed.contains(&(row * self.cols + col));
+                let colour = usize::try_from(*value).ok().and_then(|v| ARC.get(v));
+                match colour.filter(|_| self.colour) {
+                    Some(&(r, g, b)) => {
+                        let ink = if u32::from(r) + u32::from(g) + u32::from(b) > 380 {
+                            0
+                        } else {
+                            255
+                        };
+                        let style = Style::new().bg_color(rgb(r, g, b)).fg_color(rgb(ink, ink, ink));
+                        line += &self.paint(style, if changed { "··" } else { "  " });
+                    }
+                    None => {
+                        let _ = write!(line, "{value}{}", if changed { '*' } else { ' ' });
+                    }
+                }
+            }
+            lines.push(line.trim_end_matches(' ').to_string());
+        }
+        lines
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        if self.colour {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_string()
+        }
+    }
+}
+
+fn dim() -> Style {
+    Style::new().fg_color(Some(AnsiColor::BrightBlack.into()))
+}
+
+fn rgb(r: u8, g: u8, b: u8) -> Option<Color> {
+    Some(Color::Rgb(RgbColor(r, g, b)))
+}
+
+/// An answer as a plain grid, a row a line; `cols` cuts what has no rows of its own.
+pub(crate) fn plain(content: &Content, cols: usize) -> String {
+    match content {
+        Content::Text(text) if text.contains('\n') => text.trim_end().to_string(),
+        Content::Text(text) => {
+            let cells: Vec<char> = text.chars().collect();
+            cells
+                .chunks(cols.max(1))
+                .map(String::from_iter)
+                .collect::<Vec<_>>()
+                .join("\n")
+        }
+        Content::Rows(rows) => rows.join("\n"),
+        Content::Grid(rows) => lines(rows.iter().map(Vec::as_slice)),
+        Content::List(cells) => lines(cells.chunks(cols.max(1))),
+        Content::Tokens(cells) => lines([cells.as_slice()]),
+        Content::Arc(puzzle) => lines(puzzle.test.iter().map(Vec::as_slice)),
+    }
+}
+
+/// Columns of a puzzle as it was written: of a maze without the walls that a larger model needs around it.
+pub(crate) fn columns(task: &str, problem: &Problem) -> usize {
+    let maze = Some(&problem.content).filter(|_| task == "maze");
+    maze.and_then(Maze::side).unwrap_or(problem.cols)
+}
+
+/// Digits stand without gaps; anything longer has a blank between.
+fn lines<'a>(rows: impl IntoIterator<Item = &'a [i64]>) -> String {
+    let rows: Vec<&[i64]> = rows.into_iter().collect();
+    let digits = rows.len() > 1
+        && rows
+            .iter()
+            .all(|row| row.iter().all(|cell| (0..10).contains(cell)));
+    let line = |row: &&[i64]| {
+        row.iter()
+            .map(i64::to_string)
+            .collect::<Vec<_>>()
+            .join(if digits { "" } else { " " })
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trm_runtime::task::Id;
+
+    fn problem(tokens: &[u32], n: usize) -> Problem {
+        Problem {
+            id: Id::Number(0),
+            tokens: tokens.to_vec(),
+            solution: None,
+            puzzle_id: 0,
+            rows: n,
+            cols: n,
+            content: Content::Tokens(vec![]),
+        }
+    }
+
+    #[test]
+    fn a_sudoku_has_boxes_and_marks() {
+        let givens = [2, 1, 1, 1, 1, 1, 1, 1, 1, 5, 1, 1, 1, 1, 1, 1];
+        let tokens = [2, 3, 4, 5, 4, 5, 1, 1, 1, 5, 1, 1, 1, 1, 1, 0];
+        let scene = Scene::new("sudoku", &problem(&givens, 4), Some([2, 2]), false);
+        let content = Content::Tokens(vec![]);
+        let frame = scene.frame(Answer {
+            tokens: &tokens,
+            content: &content,
+            changed: &[1],
+        });
+        let expected = [
+            "┌─────┬─────┐",
+            "│ 1*2 │ 3 4 │",
+            "│ 3 4 │ · · │",
+            "├─────┼─────┤",
+            "│ · 4 │ · · │",
+            "│ · · │ · ? │",
+            "└─────┴─────┘",
+        ];
+        assert_eq!(frame, expected);
+    }
+
+    #[test]
+    fn colours_replace_marks_and_givens_are_bold() {
+        let scene = Scene::new("sudoku", &problem(&[2, 1, 1, 1], 2), Some([1, 2]), true);
+        let content = Content::Tokens(vec![]);
+        let frame = scene
+            .frame(Answer {
+                tokens: &[2, 3, 3, 2],
+                content: &content,
+                changed: &[1],
+            })
+            .join("\n");
+        assert!(!frame.contains('*'));
+        assert!(frame.contains("\x1b[1m1"), "{frame:?}");
+        assert!(
+            frame.contains("\x1b[7m\x1b[32m2") || frame.contains("\x1b[7m"),
+            "{frame:?}"
+        );
+    }
+
+    #[test]
+    fn wide_sudokus_keep_their_columns() {
+        let tokens: Vec<u32> = (0..256).map(|i| 2 + (i % 16)).collect();
+        let scene = Scene::new("sudoku", &problem(&tokens, 16), Some([4, 4]), false);
+        let content = Content::Tokens(vec![]);
+        let frame = scene.frame(Answer {
+            tokens: &tokens,
+            content: &content,
+            changed: &[],
+        });
+        assert!(
+            frame
+                .iter()
+                .all(|line| line.chars().count() == frame[0].chars().count()),
+            "{frame:#?}"
+        );
+    }
+
+    #[test]
+    fn a_maze_is_square_and_framed() {
+        let scene = Scene::new("maze", &problem(&[3, 2, 1, 4], 2), None, false);
+        let content = Content::Tokens(vec![]);
+        let frame = scene.frame(Answer {
+            tokens: &[3, 5, 1, 4],
+            content: &content,
+            changed: &[1],
+        });
+        assert_eq!(frame, ["┌────┐", "│S ●*│", "│██G │", "└────┘"]);
+    }
+
+    #[test]
+    fn arc_is_digits_without_colours() {
+        let content = Content::Grid(vec![vec![1, 2], vec![3, 0]]);
+        let answer = Answer {
+            tokens: &[],
+            content: &content,
+            changed: &[1],
+        };
+        let scene = Scene::new("arc", &problem(&[], 30), None, false);
+        assert_eq!(scene.frame(answer), ["1 2*", "3 0"]);
+        let scene = Scene::new("arc", &problem(&[], 30), None, true);
+        assert!(scene.frame(answer)[0].contains("48;2;0;116;217m  "));
+    }
+
+    #[test]
+    fn plain_grids() {
+        assert_eq!(plain(&Content::Text("12".repeat(2)), 2), "12\n12");
+        assert_eq!(
+            plain(&Content::Grid(vec![vec![1, 10], vec![3, 4]]), 2),
+            "1 10\n3 4"
+        );
+        assert_eq!(plain(&Content::List(vec![1, 2, 3, 4]), 2), "12\n34");
+        assert_eq!(plain(&Content::Tokens(vec![1, 2, 3, 4]), 2), "1 2 3 4");
+    }
+}

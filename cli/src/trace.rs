@@ -1,0 +1,353 @@
+//! `trace`: states, logits and halting values after each step, from given tokens and states.
+//!
+//! Each tensor of the output has its place from the start, so that the sequences can be run a few at a time.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, json};
+use trm_runtime::checkpoint::{Checkpoint, Dtype};
+use trm_runtime::config::{Config, State};
+use trm_runtime::model::plan::Dims;
+use trm_runtime::{Error, ErrorKind, Inspect};
+
+use crate::args::{Shared, TraceArgs};
+use crate::models::{batch, named, open, shown, solver};
+use crate::output::{Done, Failure, say};
+
+/// Runs the command.
+pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<Done, Failure> {
+    let solver = solver(open(named(&args.subject, shared)?, shared)?, shared)?;
+    let config = &solver.model().config;
+    let file = shown(&args.inputs);
+    let checkpoint = Checkpoint::open(&args.inputs)?;
+    let inputs = Inputs::check(&checkpoint, config).map_err(|e| e.at(&file))?;
+    let dims = solver
+        .dims(inputs.tokens)
+        .map_err(|e| e.at("tensor \"inputs\"").at(&file))?;
+    // A graph keeps it to itself.
+    let embedding = !solver.model().is_onnx();
+    inputs.check_states(&dims).map_err(|e| e.at(&file))?;
+    let mut output = Output::create(
+        &args.output,
+        layout(config, &dims, &inputs, args.steps, embedding)?,
+    )?;
+    let places = batch(shared).min(inputs.batch).max(1);
+    let mut stepper = solver.stepper(inputs.tokens, places)?;
+    for first in (0..inputs.batch).step_by(places) {
+        let live: Vec<usize> = (0..places.min(inputs.batch - first)).collect();
+        for &slot in &live {
+            inputs
+                .load(&mut *stepper, slot, first + slot)
+                .map_err(|e| e.at(&file))?;
+            if embedding {
+                output.put("input_embedding", first + slot, &stepper.input_embedding(slot)?)?;
+            }
+        }
+        for step in 1..=args.steps {
+            stepper.step(&live)?;
+            for &slot in &live {
+                for state in config.states() {
+                    output.put(
+                        &format!("step{step}.{}", state.name()),
+                        first + slot,
+                        &stepper.state(slot, state)?,
+                    )?;
+                }
+                let halting = stepper.halting(slot)?;
+                output.put(
+                    &format!("step{step}.logits"),
+                    first + slot,
+                    &stepper.logits(slot)?,
+                )?;
+                output.put(&format!("step{step}.q_halt"), first + slot, &[halting.q_halt])?;
+                output.put(
+                    &format!("step{step}.q_continue"),
+                    first + slot,
+                    &[halting.q_continue],
+                )?;
+            }
+        }
+    }
+    output.finish()?;
+    if !shared.quiet {
+        let steps = if args.steps == 1 { "step" } else { "steps" };
+        say(format_args!(
+            "wrote {}: {} {steps} of {} sequences",
+            args.output.display(),
+            args.steps,
+            inputs.batch
+        ));
+    }
+    Ok(Done::Well)
+}
+
+/// The tensors of the input file, checked.
+struct Inputs<'a> {
+    checkpoint: &'a Checkpoint,
+    /// B.
+    batch: usize,
+    /// S.
+    tokens: usize,
+    /// Their largest value, plus one.
+    vocab: usize,
+    identifiers: bool,
+    states: Vec<State>,
+}
+
+impl<'a> Inputs<'a> {
+    fn check(checkpoint: &'a Checkpoint, config: &Config) -> trm_runtime::Result<Inputs<'a>> {
+        let tensors = checkpoint.tensors();
+        let known = |name: &str| {
+            ["inputs", "puzzle_identifiers"].contains(&name)
+                || config.states().iter().any(|s| s.name() == name)
+        };
+        if let Some(name) = tensors.keys().find(|name| !known(name)) {
+            let states: Vec<String> = config.states().iter().map(|s| s.name()).collect();
+            let message = format!("not one of inputs, puzzle_identifiers, {}", states.join(", "));
+            return Err(bad(message, name));
+        }
+        let info = tensors
+            .get("inputs")
+            .ok_or_else(|| bad("is missing: tokens, [B, S] i32", "inputs"))?;
+        let [batch, tokens] = info.shape[..] else {
+            return Err(bad(format!("has shape {:?}, not [B, S]", info.shape), "inputs"));
+        };
+        if batch == 0 || tokens == 0 {
+            return Err(bad(
+                format!("has shape {:?}: nothing to run", info.shape),
+                "inputs",
+            ));
+        }
+        has_type(info.dtype, Dtype::I32, "inputs")?;
+        let identifiers = tensors.get("puzzle_identifiers");
+        if let Some(info) = identifiers {
+            has_type(info.dtype, Dtype::I32, "puzzle_identifiers")?;
+            has_shape(&info.shape, &[batch], "puzzle_identifiers")?;
+        }
+        let states: Vec<State> = config
+            .states()
+            .into_iter()
+            .filter(|s| tensors.contains_key(&s.name()))
+            .collect();
+        if !states.is_empty() && states.len() != config.states().len() {
+            let lacks = config
+                .states()
+                .into_iter()
+                .find(|s| !states.contains(s))
+                .map(State::name);
+            return Err(bad(
+                "is missing: give all states or none",
+                &lacks.unwrap_or_default(),
+            ));
+        }
+        let identifiers = identifiers.is_some();
+        Ok(Inputs {
+            checkpoint,
+            batch,
+            tokens,
+            vocab: config.vocab_size,
+            identifiers,
+            states,
+        })
+    }
+
+    fn check_states(&self, dims: &Dims) -> trm_runtime::Result<()> {
+        for name in self.states.iter().map(|s| s.name()) {
+            if let Some(info) = self.checkpoint.tensors().get(&name) {
+                has_type(info.dtype, Dtype::F32, &name)?;
+                has_shape(&info.shape, &[self.batch, dims.positions, dims.hidden], &name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a sequence in a place: its tokens, its row of the puzzle embedding, its states.
+    fn load(&self, stepper: &mut dyn Inspect, slot: usize, sequence: usize) -> trm_runtime::Result<()> {
+        let tokens = self.checkpoint.read_row("inputs", sequence)?;
+        let tokens = tokens
+            .iter()
+            .map(|&token| self.whole(token, sequence))
+            .collect::<trm_runtime::Result<Vec<u32>>>()?;
+        let identifier = match self.identifiers {
+            true => self
+                .checkpoint
+                .read_row("puzzle_identifiers", sequence)?
+                .first()
+                .copied()
+                .unwrap_or(0.0),
+            false => 0.0,
+        };
+        // Past 2^24 an f32 may stand for a neighbour; no model has as many identifiers.
+        if !(0.0..16_777_216.0).contains(&identifier) {
+            return Err(bad(
+                format!("sequence {sequence} has the identifier {identifier}"),
+                "puzzle_identifiers",
+            ));
+        }
+        stepper
+            .load(slot, &tokens, identifier as u32)
+            .map_err(|e| e.at(format!("sequence {sequence}")))?;
+        for &state in &self.states {
+            stepper.set_state(slot, state, &self.checkpoint.read_row(&state.name(), sequence)?)?;
+        }
+        Ok(())
+    }
+
+    fn whole(&self, token: f32, sequence: usize) -> trm_runtime::Result<u32> {
+        if token >= 0.0 && token < self.vocab as f32 {
+            return Ok(token as u32);
+        }
+        let message = format!(
+            "sequence {sequence} has the token {token}; the model knows 0 to {}",
+            self.vocab - 1
+        );
+        Err(bad(message, "inputs"))
+    }
+}
+
+fn has_type(found: Dtype, wanted: Dtype, name: &str) -> trm_runtime::Result<()> {
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(bad(format!("has elements of type {found}, not {wanted}"), name))
+    }
+}
+
+fn has_shape(found: &[usize], wanted: &[usize], name: &str) -> trm_runtime::Result<()> {
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(bad(format!("has shape {found:?}, not {wanted:?}"), name))
+    }
+}
+
+fn bad(message: impl Into<String>, name: &str) -> Error {
+    Error::new(ErrorKind::Argument, message).at(format!("tensor \"{name}\""))
+}
+
+/// Names and shapes of the output, in the order of the file.
+fn layout(
+    config: &Config,
+    d: &Dims,
+    inputs: &Inputs,
+    steps: usize,
+    embedding: bool,
+) -> trm_runtime::Result<Vec<(String, Vec<usize>)>> {
+    let batch = inputs.batch;
+    // Every step adds some hundred bytes to the header, which readers bound.
+    if steps > 10_000 {
+        return Err(Error::new(
+            ErrorKind::Argument,
+            format!("--steps {steps}: at most 10000"),
+        ));
+    }
+    let state = vec![batch, d.positions, d.hidden];
+    let mut tensors = Vec::new();
+    if embedding {
+        tensors.push(("input_embedding".to_string(), state.clone()));
+    }
+    for step in 1..=steps {
+        tensors.extend(
+            config
+                .states()
+                .iter()
+                .map(|s| (format!("step{step}.{}", s.name()), state.clone())),
+        );
+        tensors.push((format!("step{step}.logits"), vec![batch, d.tokens, d.vocab]));
+        tensors.push((format!("step{step}.q_halt"), vec![batch]));
+        tensors.push((format!("step{step}.q_continue"), vec![batch]));
+    }
+    Ok(tensors)
+}
+
+/// A safetensors file whose tensors are written piece by piece; it takes its name when it is complete.
+struct Output {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: File,
+    /// Where each tensor begins.
+    starts: BTreeMap<String, u64>,
+}
+
+impl Output {
+    fn create(path: &Path, tensors: Vec<(String, Vec<usize>)>) -> trm_runtime::Result<Output> {
+        let too_large =
+            || Error::new(ErrorKind::Argument, "the output would be too large").at(path.display());
+        let mut header = Map::new();
+        let mut starts = BTreeMap::new();
+        let mut end = 0u64;
+        for (name, shape) in tensors {
+            let bytes = shape
+                .iter()
+                .try_fold(4u64, |n, size| n.checked_mul(*size as u64))
+                .ok_or_else(too_large)?;
+            let start = end;
+            end = end
+                .checked_add(bytes)
+                .filter(|end| *end < 1 << 46)
+                .ok_or_else(too_large)?;
+            starts.insert(name.clone(), start);
+            header.insert(
+                name,
+                json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }),
+            );
+        }
+        let mut text = serde_json::Value::from(header).to_string();
+        // Blanks, so that the tensors begin at a multiple of 8.
+        text.extend(std::iter::repeat_n(
+            ' ',
+            text.len().next_multiple_of(8) - text.len(),
+        ));
+        let before = 8 + text.len() as u64;
+        for start in starts.values_mut() {
+            *start += before;
+        }
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let temporary = PathBuf::from(name);
+        let file = File::create(&temporary).map_err(|e| Error::io(path.display(), e))?;
+        let mut output = Output {
+            path: path.to_owned(),
+            temporary,
+            file,
+            starts,
+        };
+        let head = [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
+        output.write(0, &head)?;
+        output
+            .file
+            .set_len(before + end)
+            .map_err(|e| Error::io(path.display(), e))?;
+        Ok(output)
+    }
+
+    /// Writes the share of a sequence of a tensor.
+    fn put(&mut self, name: &str, sequence: usize, values: &[f32]) -> trm_runtime::Result<()> {
+        let start = self.starts.get(name).copied();
+        let start = start.ok_or_else(|| Error::new(ErrorKind::Argument, format!("no place for {name}")))?;
+        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        self.write(start + sequence as u64 * bytes.len() as u64, &bytes)
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> trm_runtime::Result<()> {
+        let written = self
+            .file
+            .seek(SeekFrom::Start(at))
+            .and_then(|_| self.file.write_all(bytes));
+        written.map_err(|e| Error::io(self.path.display(), e))
+    }
+
+    fn finish(self) -> trm_runtime::Result<()> {
+        fs::rename(&self.temporary, &self.path).map_err(|e| Error::io(self.path.display(), e))
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // After a rename there is nothing left to remove.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}

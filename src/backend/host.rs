@@ -1,0 +1,175 @@
+//! The memory of a batch on the host: every buffer of a plan, a share for each slot; and a program over it.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Program;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::plan::{Buffer, Call, Dims, Plan};
+
+/// What a backend does with memory on the host.
+pub(crate) trait Kernels: Debug + Send {
+    /// Runs these calls, in order, for the live slots (rising).
+    fn run(&mut self, calls: &[Call], memory: &mut Slots, live: &[usize]) -> Result<()>;
+}
+
+/// A plan, its memory on the host, and the kernels that run it.
+#[derive(Debug)]
+pub(crate) struct OnHost<K> {
+    plan: Arc<Plan>,
+    memory: Slots,
+    kernels: K,
+}
+
+impl<K: Kernels> OnHost<K> {
+    /// Room for `slots` puzzles.
+    pub(crate) fn new(plan: Arc<Plan>, slots: usize, kernels: K) -> OnHost<K> {
+        OnHost {
+            memory: Slots::new(&plan, slots),
+            plan,
+            kernels,
+        }
+    }
+}
+
+impl<K: Kernels> Program for OnHost<K> {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn run(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()> {
+        self.kernels.run(&self.plan.calls[calls], &mut self.memory, live)
+    }
+
+    fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {
+        self.memory.write(buffer, slot, values)
+    }
+
+    fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> Result<()> {
+        self.memory.read(buffer, slot, values)
+    }
+
+    fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> Result<()> {
+        self.memory.write_integers(buffer, slot, values)
+    }
+
+    fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()> {
+        self.memory.read_integers(buffer, slot, values)
+    }
+}
+
+/// Buffers of a batch, addressed by name and slot.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    /// The sizes that all kernels share.
+    pub(crate) dims: Dims,
+    slots: usize,
+    floats: BTreeMap<Buffer, Vec<f32>>,
+    integers: BTreeMap<Buffer, Vec<u32>>,
+}
+
+impl Slots {
+    /// Zeroed memory for all buffers of `plan`.
+    pub(crate) fn new(plan: &Plan, slots: usize) -> Slots {
+        let (mut floats, mut integers) = (BTreeMap::new(), BTreeMap::new());
+        for buffer in plan.buffers() {
+            let len = buffer.len(&plan.dims) * slots;
+            if buffer.is_integer() {
+                integers.insert(buffer, vec![0; len]);
+            } else {
+                floats.insert(buffer, vec![0.0; len]);
+            }
+        }
+        Slots {
+            dims: plan.dims,
+            slots,
+            floats,
+            integers,
+        }
+    }
+
+    /// A slot's share of a buffer.
+    pub(crate) fn get(&self, buffer: Buffer, slot: usize) -> &[f32] {
+        let len = buffer.len(&self.dims);
+        &self.floats[&buffer][slot * len..][..len]
+    }
+
+    /// The same of whole numbers.
+    pub(crate) fn get_integers(&self, buffer: Buffer, slot: usize) -> &[u32] {
+        let len = buffer.len(&self.dims);
+        &self.integers[&buffer][slot * len..][..len]
+    }
+
+    /// Takes a buffer out, so that others can be read while it is written; [`Slots::put`] brings it back.
+    pub(crate) fn take(&mut self, buffer: Buffer) -> Vec<f32> {
+        self.floats
+            .get_mut(&buffer)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Brings back what [`Slots::take`] took.
+    pub(crate) fn put(&mut self, buffer: Buffer, values: Vec<f32>) {
+        self.floats.insert(buffer, values);
+    }
+
+    /// [`Slots::take`] for whole numbers.
+    pub(crate) fn take_integers(&mut self, buffer: Buffer) -> Vec<u32> {
+        self.integers
+            .get_mut(&buffer)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// [`Slots::put`] for whole numbers.
+    pub(crate) fn put_integers(&mut self, buffer: Buffer, values: Vec<u32>) {
+        self.integers.insert(buffer, values);
+    }
+
+    fn check(&self, buffer: Buffer, slot: usize, len: usize, integer: bool) -> Result<()> {
+        let known = if integer {
+            self.integers.contains_key(&buffer)
+        } else {
+            self.floats.contains_key(&buffer)
+        };
+        let wanted = buffer.len(&self.dims);
+        if !known || slot >= self.slots || len != wanted {
+            let message = format!(
+                "no {} values at slot {slot} of {}, which has {wanted} in each slot",
+                len, self.slots
+            );
+            return Err(Error::new(ErrorKind::Argument, message).at(format!("buffer {buffer}")));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {
+        self.check(buffer, slot, values.len(), false)?;
+        if let Some(all) = self.floats.get_mut(&buffer) {
+            all[slot * values.len()..][..values.len()].copy_from_slice(values);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> Result<()> {
+        self.check(buffer, slot, values.len(), false)?;
+        values.copy_from_slice(self.get(buffer, slot));
+        Ok(())
+    }
+
+    pub(crate) fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> Result<()> {
+        self.check(buffer, slot, values.len(), true)?;
+        if let Some(all) = self.integers.get_mut(&buffer) {
+            all[slot * values.len()..][..values.len()].copy_from_slice(values);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()> {
+        self.check(buffer, slot, values.len(), true)?;
+        values.copy_from_slice(self.get_integers(buffer, slot));
+        Ok(())
+    }
+}

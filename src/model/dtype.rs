@@ -1,0 +1,297 @@
+//! Number formats of weights: f32 rounded to f16, bf16, or int8 with a scale for each output row.
+//!
+//! Only the six matrices of a block take a format ([`takes_format`]). Embeddings, heads and biases stay f32: they are a few percent
+//! of a model, are read once a step, and decide what comes out.
+
+use std::fmt;
+use std::str::FromStr;
+
+use half::{bf16, f16};
+
+use crate::error::{Error, Result};
+use crate::model::weights::{Tensor, Weight, Weights};
+
+/// How the weights of the blocks are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Format {
+    /// 32 bits, as the checkpoint is read.
+    #[default]
+    F32,
+    /// 16 bits, 11 of them significant.
+    F16,
+    /// 16 bits, 8 of them significant: the upper half of an f32.
+    Bf16,
+    /// 8 bits, and an f32 scale for every output row.
+    Int8,
+}
+
+impl Format {
+    /// All formats, the exact one first.
+    pub const ALL: [Format; 4] = [Format::F32, Format::F16, Format::Bf16, Format::Int8];
+
+    /// Its name: `f32`, `f16`, `bf16`, `int8`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::F32 => "f32",
+            Format::F16 => "f16",
+            Format::Bf16 => "bf16",
+            Format::Int8 => "int8",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Format> {
+        let found = Format::ALL.into_iter().find(|format| format.name() == name);
+        found.ok_or_else(|| {
+            Error::argument(format!(
+                "number format {name:?}: there are f32, f16, bf16 and int8"
+            ))
+        })
+    }
+}
+
+/// Whether a tensor is one of the matrices that take a [`Format`]; all others stay f32.
+pub fn takes_format(weight: Weight) -> bool {
+    matches!(
+        weight,
+        Weight::Qkv(..)
+            | Weight::OProj(..)
+            | Weight::GateUp(..)
+            | Weight::Down(..)
+            | Weight::TokenGateUp(..)
+            | Weight::TokenDown(..)
+    )
+}
+
+/// The bits of the nearest f16, of two equally near the even one. What is finite stays finite: beyond 65504 it is 65504.
+pub fn f16_bits(value: f32) -> u16 {
+    let limit = f16::MAX.to_f32();
+    let value = if value.is_finite() {
+        value.clamp(-limit, limit)
+    } else {
+        value
+    };
+    f16::from_f32(value).to_bits()
+}
+
+/// The bits of the nearest bf16, of two equally near the even one. What is finite stays finite.
+pub fn bf16_bits(value: f32) -> u16 {
+    let limit = bf16::MAX.to_f32();
+    let value = if value.is_finite() {
+        value.clamp(-limit, limit)
+    } else {
+        value
+    };
+    bf16::from_f32(value).to_bits()
+}
+
+/// The value of an f16.
+pub fn from_f16_bits(bits: u16) -> f32 {
+    f16::from_bits(bits).to_f32()
+}
+
+/// The value of a bf16.
+pub fn from_bf16_bits(bits: u16) -> f32 {
+    bf16::from_bits(bits).to_f32()
+}
+
+/// A matrix whose element is `values * scale of its row`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Int8Rows {
+    /// -127 .. 127, `[rows, width]`.
+    pub values: Vec<i8>,
+    /// `[rows]`.
+    pub scales: Vec<f32>,
+}
+
+/// Rounds every row of `width` elements to 255 evenly spaced values around 0, of which the outermost is the row's largest.
+///
+/// A row of zeros gets scale 0. A row that holds something infinite or not a number gets a scale that is not a number: the damage
+/// stays visible in everything that the row computes.
+pub fn int8_rows(data: &[f32], width: usize) -> Int8Rows {
+    let mut rows = Int8Rows {
+        values: Vec::with_capacity(data.len()),
+        scales: Vec::with_capacity(data.len() / width.max(1)),
+    };
+    for row in data.chunks_exact(width.max(1)) {
+        let scale = int8_scale(row);
+        rows.values.extend(row.iter().map(|v| int8(*v, scale)));
+        rows.scales.push(scale);
+    }
+    rows
+}
+
+/// The scale of a row in int8. Of what a rounded row stands for it is the same, so that rounding twice is rounding once.
+pub(crate) fn int8_scale(row: &[f32]) -> f32 {
+    let largest = row.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    // 0 times what is infinite or not a number is not a number.
+    if row.iter().map(|v| v * 0.0).sum::<f32>().is_nan() {
+        return f32::NAN;
+    }
+    // 127 times the quotient is off by less than half a unit in the last place, and rounds to `largest` again.
+    // That of the very largest would be infinite.
+    largest.min(3.4e38) / 127.0
+}
+
+/// An element of a row in int8, -127 .. 127.
+pub(crate) fn int8(value: f32, scale: f32) -> i8 {
+    // 1.5 * 2^23: adding it leaves the nearest whole number, of two the even one, in the last bits.
+    const ROUND: f32 = 12_582_912.0;
+    // So small a scale is rounded itself, even to 0: what is beyond 127 stays there.
+    let value = if scale > 0.0 { value / scale } else { 0.0 };
+    (value.clamp(-127.0, 127.0) + ROUND).to_bits() as i8
+}
+
+impl Int8Rows {
+    /// The f32 that the rows stand for, `[rows, width]`.
+    pub fn values(&self) -> Vec<f32> {
+        let width = self.values.len() / self.scales.len().max(1);
+        let rows = self.values.chunks_exact(width.max(1)).zip(&self.scales);
+        rows.flat_map(|(row, scale)| row.iter().map(move |v| f32::from(*v) * scale))
+            .collect()
+    }
+}
+
+impl Weights {
+    /// The f32 weights that these stand for once they are stored in a format: what the oracle computes with to judge a backend that
+    /// stores them so.
+    pub fn rounded(self, format: Format) -> Weights {
+        let rounded = |(weight, tensor): (Weight, Tensor)| {
+            let tensor = if takes_format(weight) {
+                rounded(tensor, format)
+            } else {
+                tensor
+            };
+            (weight, tensor)
+        };
+        Weights::from_tensors(self.into_tensors().map(rounded).collect())
+    }
+}
+
+fn rounded(mut tensor: Tensor, format: Format) -> Tensor {
+    let each = |data: &mut [f32], round: fn(f32) -> f32| data.iter_mut().for_each(|v| *v = round(*v));
+    match format {
+        Format::F32 => {}
+        Format::F16 => each(&mut tensor.data, |v| from_f16_bits(f16_bits(v))),
+        Format::Bf16 => each(&mut tensor.data, |v| from_bf16_bits(bf16_bits(v))),
+        Format::Int8 => {
+            let width = tensor.shape.last().copied().unwrap_or(1);
+            tensor.data = int8_rows(&tensor.data, width).values();
+        }
+    }
+    tensor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Net;
+
+    #[test]
+    fn names_are_read_back() {
+        for format in Format::ALL {
+            assert_eq!(format.name().parse::<Format>().unwrap(), format);
+        }
+        assert!("F32".parse::<Format>().is_err());
+    }
+
+    #[test]
+    fn halves_are_nearest_ties_to_even_and_stay_finite() {
+        // 1 + 2^-11 lies between 1 and 1 + 2^-10, 1 + 3 * 2^-11 between odd and even.
+        let step = 2f32.powi(-10);
+        assert_eq!(from_f16_bits(f16_bits(1.0 + step / 2.0)), 1.0);
+        assert_eq!(from_f16_bits(f16_bits(1.0 + step * 1.5)), 1.0 + 2.0 * step);
+        assert_eq!(from_f16_bits(f16_bits(-1e6)), -65504.0);
+        assert_eq!(from_f16_bits(f16_bits(6e-8)), 2f32.powi(-24));
+        let step = 2f32.powi(-7);
+        assert_eq!(from_bf16_bits(bf16_bits(1.0 + step / 2.0)), 1.0);
+        assert_eq!(from_bf16_bits(bf16_bits(1.0 + step * 1.5)), 1.0 + 2.0 * step);
+        assert!(from_bf16_bits(bf16_bits(f32::MAX)).is_finite());
+        for bits in [f16_bits, bf16_bits] {
+            assert_eq!(bits(f32::NEG_INFINITY) >> 15, 1);
+        }
+        assert!(from_f16_bits(f16_bits(f32::NAN)).is_nan() && from_bf16_bits(bf16_bits(f32::NAN)).is_nan());
+        assert!(from_f16_bits(f16_bits(f32::INFINITY)).is_infinite());
+    }
+
+    #[test]
+    fn rows_of_int8_reach_their_largest_value_and_round_to_even() {
+        let rows = int8_rows(&[-254.0, 1.0, 3.0, 200.0, 0.0, 0.0, -0.0, 0.0], 4);
+        assert_eq!(rows.values, [-127, 0, 2, 100, 0, 0, 0, 0]);
+        assert_eq!(rows.scales, [2.0, 0.0]);
+        assert_eq!(rows.values(), [-254.0, 0.0, 4.0, 200.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn every_row_is_off_by_half_a_step_at_most() {
+        let data: Vec<f32> = (0..600)
+            .map(|i| ((i * i) as f32 * 0.37).sin() * (1 + i / 60) as f32)
+            .collect();
+        let rows = int8_rows(&data, 60);
+        for (i, (got, want)) in rows.values().iter().zip(&data).enumerate() {
+            let step = rows.scales[i / 60];
+            assert!((got - want).abs() <= 0.5001 * step, "{i}: {got} for {want}");
+        }
+        assert!(rows.values.iter().any(|v| v.abs() == 127));
+    }
+
+    #[test]
+    fn rounding_twice_is_rounding_once() {
+        for i in 0..20_000u32 {
+            let largest = f32::from_bits(0x3f80_0000 + i * 977);
+            let once = int8_rows(&[largest, -0.3 * largest, 0.0, 0.77 * largest], 4);
+            assert_eq!(int8_rows(&once.values(), 4), once, "{largest}");
+        }
+        for largest in [f32::MAX, f32::MIN_POSITIVE, 1e-40, 1e-44] {
+            let once = int8_rows(&[largest, -largest], 2);
+            assert!(once.values().iter().all(|v| v.is_finite()), "{largest}");
+            assert_eq!(int8_rows(&once.values(), 2), once, "{largest}");
+        }
+    }
+
+    /// Neither a tiny row nor a damaged one may bring anything but what it says.
+    #[test]
+    fn extreme_rows_are_harmless_or_visible() {
+        let tiny = int8_rows(&[1e-45, -1e-45], 2);
+        assert!(tiny.values().iter().all(|v| v.abs() <= 1e-43));
+        let huge = int8_rows(&[f32::MAX, -f32::MAX], 2);
+        assert_eq!(huge.values, [127, -127]);
+        for damage in [f32::NAN, f32::INFINITY] {
+            let rows = int8_rows(&[1.0, damage, 1.0, 2.0], 2);
+            assert!(rows.values()[..2].iter().all(|v| v.is_nan()), "{damage}");
+            assert_eq!(rows.values[2..], [64, 127]);
+        }
+    }
+
+    #[test]
+    fn only_matrices_of_blocks_are_rounded() {
+        let tensor = |shape: Vec<usize>| {
+            let len = shape.iter().product();
+            Tensor {
+                shape,
+                data: vec![0.1; len],
+            }
+        };
+        let block = Weight::Down(Net::L, 1);
+        let tensors = [(Weight::LmHead, tensor(vec![2, 3])), (block, tensor(vec![3, 2]))];
+        let weights = Weights::from_tensors(tensors.into_iter().collect());
+        for format in [Format::F16, Format::Bf16] {
+            let rounded = weights.clone().rounded(format);
+            assert_eq!(rounded.get(Weight::LmHead).data, [0.1; 6]);
+            assert_ne!(rounded.get(block).data, [0.1; 6]);
+        }
+        let exact = weights.clone().rounded(Format::F32);
+        assert_eq!(exact.get(block).data, [0.1; 6]);
+        let rounded = weights.rounded(Format::Int8);
+        assert!(rounded.get(block).data.iter().all(|v| (v - 0.1).abs() < 1e-7));
+    }
+}

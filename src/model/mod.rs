@@ -1,0 +1,9 @@
+//! What a refinement step is: its plan, the weights that it reads, and how they are stored.
+//!
+//! [`build`] writes the recursion of every published variant as a [`plan`] of kernel calls.
+//! Nothing here knows puzzles or devices.
+
+pub mod build;
+pub mod dtype;
+pub mod plan;
+pub mod weights;

@@ -1,0 +1,282 @@
+//! A refinement step of a graph: each place of a batch keeps its tokens and states on the host.
+
+use std::sync::Arc;
+
+use tract_onnx::prelude::*;
+
+use super::{HaltPolicy, Halting, Inspect, Stepper, stepper};
+use crate::backend::cpu::physical_cores;
+use crate::backend::{Ahead, Rule};
+use crate::config::State;
+use crate::error::{Error, Result};
+use crate::import::Model;
+use crate::onnx::{self, Graph, Role, guarded};
+
+/// A batch of puzzles, refined by a graph. One run of it takes as many puzzles as its batch axis says, one if that is open: so a puzzle's answer
+/// does not depend on its neighbours. The runs of a step are shared out among threads.
+#[derive(Debug)]
+pub(super) struct OnnxStepper {
+    graph: Arc<Graph>,
+    model: Arc<Model>,
+    threads: usize,
+    places: Vec<Place>,
+}
+
+/// A puzzle, and what its last step has made.
+#[derive(Debug, Clone, Default)]
+struct Place {
+    /// `[S]`.
+    tokens: Vec<u32>,
+    puzzle_id: u32,
+    /// `[L, D]` each, in the graph's order; empty where no start is known.
+    states: Vec<Vec<f32>>,
+    /// `[S, V]`.
+    logits: Vec<f32>,
+    /// To halt, to go on.
+    q: [f32; 2],
+}
+
+/// Room for `slots` puzzles, on so many threads.
+pub(crate) fn graph_stepper(
+    graph: &Arc<Graph>,
+    model: Arc<Model>,
+    slots: usize,
+    threads: Option<usize>,
+) -> Result<Box<dyn Inspect>> {
+    if slots == 0 {
+        return Err(Error::argument("a batch has at least one place"));
+    }
+    Ok(Box::new(OnnxStepper {
+        threads: threads.unwrap_or_else(physical_cores).max(1),
+        places: vec![Place::default(); slots],
+        graph: graph.clone(),
+        model,
+    }))
+}
+
+impl OnnxStepper {
+    fn place(&self, slot: usize) -> Result<&Place> {
+        self.places.get(slot).ok_or_else(|| no_place(slot))
+    }
+
+    fn index(&self, state: State) -> Result<usize> {
+        let found = self.graph.states.iter().position(|s| *s == state);
+        found.ok_or_else(|| Error::argument(format!("the model has no state {}", state.name())))
+    }
+}
+
+impl Stepper for OnnxStepper {
+    fn slots(&self) -> usize {
+        self.places.len()
+    }
+
+    fn load(&mut self, slot: usize, tokens: &[u32], puzzle_id: u32) -> Result<()> {
+        self.model.check_token_count(tokens.len())?;
+        self.model.check_vocabulary(tokens)?;
+        self.model.check_puzzle_id(puzzle_id)?;
+        let graph = &self.graph;
+        let start = |state: &State| {
+            let row = self.model.initial(*state);
+            match row.len() == graph.hidden {
+                true => row.repeat(graph.positions),
+                false => row.to_vec(),
+            }
+        };
+        let states = graph.states.iter().map(start).collect();
+        let place = self.places.get_mut(slot).ok_or_else(|| no_place(slot))?;
+        *place = Place {
+            tokens: tokens.to_vec(),
+            puzzle_id,
+            states,
+            ..Place::default()
+        };
+        Ok(())
+    }
+
+    fn perturb(&mut self, slot: usize, seed: u64) -> Result<()> {
+        let states = self.graph.states.clone();
+        stepper::perturb(self, &states, slot, seed)
+    }
+
+    fn step(&mut self, live: &[usize]) -> Result<()> {
+        for &slot in live {
+            let place = self.place(slot)?;
+            if place.tokens.is_empty() {
+                return Err(Error::argument(format!("no puzzle was put in place {slot}")));
+            }
+            if let Some(state) = place.states.iter().position(Vec::is_empty) {
+                let name = crate::model::weights::Weight::Init(self.graph.states[state]).name();
+                return Err(Error::checkpoint(format!(
+                    "the ONNX file does not tell what its states start from: metadata \"{name}\", or a tensor of that name in a file beside it"
+                )));
+            }
+        }
+        let graph = &*self.graph;
+        let chosen = self.places.iter_mut().enumerate();
+        let mut chosen: Vec<&mut Place> = chosen
+            .filter(|(slot, _)| live.contains(slot))
+            .map(|(_, p)| p)
+            .collect();
+        let runs: Vec<&mut [&mut Place]> = chosen.chunks_mut(graph.batch).collect();
+        let threads = self.threads.min(runs.len()).max(1);
+        if threads == 1 {
+            return runs.into_iter().try_for_each(|run| graph.step(run));
+        }
+        let mut shares: Vec<Vec<&mut [&mut Place]>> = (0..threads).map(|_| Vec::new()).collect();
+        for (i, run) in runs.into_iter().enumerate() {
+            shares[i % threads].push(run);
+        }
+        std::thread::scope(|scope| {
+            let work = |share: Vec<&mut [&mut Place]>| share.into_iter().try_for_each(|run| graph.step(run));
+            let others: Vec<_> = shares
+                .drain(1..)
+                .map(|share| scope.spawn(move || work(share)))
+                .collect();
+            let own = shares.pop().map_or(Ok(()), work);
+            let others = others.into_iter().map(|other| match other.join() {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            others.fold(own, Result::and)
+        })
+    }
+
+    fn halting(&self, slot: usize) -> Result<Halting> {
+        Ok(Halting::new(
+            self.place(slot)?.q,
+            self.model.config.no_act_continue,
+        ))
+    }
+
+    /// The first of the largest logits of each cell.
+    fn answer(&self, slot: usize) -> Result<Vec<u32>> {
+        let vocab = self.model.config.vocab_size;
+        let best = |logits: &[f32]| {
+            let mut best = 0;
+            for (token, logit) in logits.iter().enumerate() {
+                if *logit > logits[best] {
+                    best = token;
+                }
+            }
+            best as u32
+        };
+        Ok(self.place(slot)?.logits.chunks_exact(vocab).map(best).collect())
+    }
+
+    fn ahead(&mut self, _: &HaltPolicy) -> Option<(&mut dyn Ahead, Rule)> {
+        None
+    }
+
+    fn device(&self) -> &'static str {
+        onnx::DEVICE
+    }
+
+    fn recover(&mut self, _: &Error) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+impl Inspect for OnnxStepper {
+    fn state(&self, slot: usize, state: State) -> Result<Vec<f32>> {
+        Ok(self
+            .place(slot)?
+            .states
+            .get(self.index(state)?)
+            .cloned()
+            .unwrap_or_default())
+    }
+
+    fn set_state(&mut self, slot: usize, state: State, values: &[f32]) -> Result<()> {
+        let (index, len) = (self.index(state)?, self.graph.positions * self.graph.hidden);
+        if values.len() != len {
+            return Err(Error::argument(format!(
+                "{} has {len} elements, not {}",
+                state.name(),
+                values.len()
+            )));
+        }
+        let place = self.places.get_mut(slot).ok_or_else(|| no_place(slot))?;
+        if let Some(state) = place.states.get_mut(index) {
+            *state = values.to_vec();
+        }
+        Ok(())
+    }
+
+    fn logits(&self, slot: usize) -> Result<Vec<f32>> {
+        Ok(self.place(slot)?.logits.clone())
+    }
+
+    fn input_embedding(&self, _: usize) -> Result<Vec<f32>> {
+        Err(Error::argument(
+            "an ONNX graph gives no access to its input embedding",
+        ))
+    }
+}
+
+impl Graph {
+    /// Refines these puzzles, as many as a run takes or fewer; the places that are left over repeat the first.
+    fn step(&self, puzzles: &mut [&mut Place]) -> Result<()> {
+        let outputs = guarded("run the graph", || {
+            let inputs = self.inputs.iter();
+            let inputs: TractResult<TVec<TValue>> = inputs
+                .map(|(role, datum_type)| {
+                    Ok(self
+                        .input(*role, puzzles)?
+                        .cast_to_dt(*datum_type)?
+                        .into_owned()
+                        .into())
+                })
+                .collect();
+            let outputs = self.plan.run(inputs?)?;
+            let floats = |output: &TValue| {
+                let tensor = output.cast_to::<f32>()?;
+                Ok(tensor.to_plain_array_view::<f32>()?.iter().copied().collect())
+            };
+            outputs.iter().map(floats).collect::<TractResult<Vec<Vec<f32>>>>()
+        })?;
+        // What tract foretold of the sizes is not taken for granted.
+        let lens = outputs.iter().map(|values| values.len() / self.batch);
+        if !lens.eq(self.lens.iter().copied()) {
+            return Err(Error::checkpoint(
+                "the graph's outputs have other sizes than it says",
+            ));
+        }
+        let states = self.states.len();
+        for (i, place) in puzzles.iter_mut().enumerate() {
+            for (output, values) in outputs.iter().enumerate() {
+                let len = self.lens[output];
+                let own = &values[i * len..][..len];
+                match output.checked_sub(states) {
+                    None => place.states[output].copy_from_slice(own),
+                    Some(0) => place.logits = own.to_vec(),
+                    Some(q) => place.q[q - 1] = own[0],
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn input(&self, role: Role, puzzles: &[&mut Place]) -> TractResult<Tensor> {
+        let each = (0..self.batch).filter_map(|i| puzzles.get(i).or(puzzles.first()));
+        match role {
+            Role::Tokens => {
+                let all: Vec<i64> = each
+                    .flat_map(|p| p.tokens.iter().map(|&t| i64::from(t)))
+                    .collect();
+                Tensor::from_shape(&[self.batch, all.len() / self.batch], &all)
+            }
+            Role::Identifiers => {
+                let all: Vec<i64> = each.map(|p| i64::from(p.puzzle_id)).collect();
+                Tensor::from_shape(&[self.batch], &all)
+            }
+            Role::State(state) => {
+                let all: Vec<f32> = each.flat_map(|p| p.states[state].iter().copied()).collect();
+                Tensor::from_shape(&[self.batch, self.positions, self.hidden], &all)
+            }
+        }
+    }
+}
+
+fn no_place(slot: usize) -> Error {
+    Error::argument(format!("the batch has no place {slot}"))
+}

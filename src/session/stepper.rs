@@ -1,0 +1,109 @@
+//! The traits of whatever takes a refinement step.
+
+use std::fmt;
+
+use super::halting::Halting;
+use super::policy::HaltPolicy;
+use crate::backend::{Ahead, Rule};
+use crate::config::State;
+use crate::error::{Error, Result};
+use crate::random::Random;
+
+/// Refines the answers of a batch of puzzles by one step at a time.
+///
+/// Every method is required: a stepper that wraps another one must forward each of them.
+/// [`NativeStepper`](super::NativeStepper) runs this library's own models.
+pub trait Stepper: fmt::Debug + Send {
+    /// Number of slots: puzzles that fit at the same time.
+    fn slots(&self) -> usize;
+
+    /// Puts a puzzle of S `tokens` into a slot, in its initial state.
+    ///
+    /// # Errors
+    /// The puzzle does not fit the model, or the device failed.
+    fn load(&mut self, slot: usize, tokens: &[u32], puzzle_id: u32) -> Result<()>;
+
+    /// Adds noise to the initial state of the puzzle that was just loaded. The same seed gives the
+    /// same noise.
+    ///
+    /// # Errors
+    /// The stepper cannot write its states.
+    fn perturb(&mut self, slot: usize, seed: u64) -> Result<()>;
+
+    /// Refines the puzzles in the slots `live` (ascending) by one step. The result of a puzzle
+    /// depends on no other puzzle.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn step(&mut self, live: &[usize]) -> Result<()>;
+
+    /// Returns the halting head's prediction for a slot after its last step.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn halting(&self, slot: usize) -> Result<Halting>;
+
+    /// Returns the most probable token of every cell of a slot after its last step, `[S]`.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn answer(&self, slot: usize) -> Result<Vec<u32>>;
+
+    /// Returns the stepper as a pipelined program, and `policy` as that program takes it. `None` if
+    /// the stepper must be asked after every step.
+    fn ahead(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn Ahead, Rule)>;
+
+    /// Name of the device as answers show it, such as `cpu`; empty if unknown.
+    fn device(&self) -> &'static str;
+
+    /// Moves to another device after any of the calls above has failed. Every puzzle must then be
+    /// loaded again. Returns `false` if there is no other device, so that the error stands.
+    ///
+    /// # Errors
+    /// The other device failed too.
+    fn recover(&mut self, error: &Error) -> Result<bool>;
+}
+
+/// A stepper whose states and logits can be read.
+pub trait Inspect: Stepper {
+    /// Returns a carried state of a slot, `[L, D]`.
+    ///
+    /// # Errors
+    /// The model has no such state, or it cannot be read.
+    fn state(&self, slot: usize, state: State) -> Result<Vec<f32>>;
+
+    /// Replaces a carried state of a slot, `[L, D]`.
+    ///
+    /// # Errors
+    /// The model has no such state, `values` has another length, or the state cannot be written.
+    fn set_state(&mut self, slot: usize, state: State, values: &[f32]) -> Result<()>;
+
+    /// Returns the scaled input x of a slot, `[L, D]`.
+    ///
+    /// # Errors
+    /// The model does not expose it (an ONNX graph), or it cannot be read.
+    fn input_embedding(&self, slot: usize) -> Result<Vec<f32>>;
+
+    /// Returns the answer logits of a slot after its last step, `[S, V]`.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn logits(&self, slot: usize) -> Result<Vec<f32>>;
+}
+
+/// Standard deviation of the noise on an initial state. States after a step have a root mean square
+/// of 1.
+const NOISE: f32 = 0.5;
+
+/// Adds noise to `states` of a slot.
+pub(super) fn perturb(stepper: &mut dyn Inspect, states: &[State], slot: usize, seed: u64) -> Result<()> {
+    let mut random = Random::new(seed);
+    for &state in states {
+        let mut values = stepper.state(slot, state)?;
+        values
+            .iter_mut()
+            .for_each(|value| *value += NOISE * random.normal());
+        stepper.set_state(slot, state, &values)?;
+    }
+    Ok(())
+}
