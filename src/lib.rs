@@ -59,12 +59,12 @@ pub use config::Config;
 pub use device::{CpuInfo, Device, cpu, devices};
 pub use error::{Error, ErrorKind, Result};
 pub use import::{LoadOptions, Model, SaveOptions, StoredTensor};
-pub use model::dtype::Format;
+pub use model::dtype::WeightDtype;
 pub use session::{
-    Answer, CancelToken, Effort, HaltPolicy, HaltRule, Halting, Inspect, NativeStepper, PuzzleStep, Race,
-    Session, Step, Stepper,
+    Answer, CancelToken, HaltPolicy, HaltRule, Halting, Inspect, MultiStart, PlanStepper, PuzzleStep,
+    Session, Step, Stepper, Steps,
 };
-pub use solver::Solver;
+pub use solver::{SolveMany, Solver, SolverBuilder};
 pub use task::Puzzle;
 
 /// Entry points for the fuzz targets of tests/fuzz.

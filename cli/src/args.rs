@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use trm_runtime::Format;
+use trm_runtime::WeightDtype;
 
 /// Solves Sudokus, mazes and ARC grids with Tiny Recursive Models.
 ///
@@ -181,7 +181,7 @@ pub(crate) struct Shared {
     pub(crate) device: Option<String>,
     /// Number format of the weights of the blocks [default: int8 if the file has them so, else f32].
     #[arg(long, global = true, value_name = "FORMAT", value_parser = formats())]
-    pub(crate) dtype: Option<Format>,
+    pub(crate) dtype: Option<WeightDtype>,
     /// Threads of the CPU [default: one a core].
     #[arg(long, global = true, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub(crate) threads: Option<usize>,
@@ -311,7 +311,7 @@ pub(crate) struct EvalArgs {
     /// Runs the puzzles in this format too, normally f32, and tells how far the format of --dtype, or else every other, is from it:
     /// accuracy, halting, answers, and the cosine of the states after each step.
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
-    pub(crate) compare: Option<Format>,
+    pub(crate) compare: Option<WeightDtype>,
     /// Draws how many puzzles would be solved with fewer steps, from 1 to --max-steps: a picture in SVG.
     #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["compare", "effort"])]
     pub(crate) curve: Option<PathBuf>,
@@ -391,8 +391,9 @@ pub(crate) enum TaskName {
     Tokens,
 }
 
-fn formats() -> impl TypedValueParser<Value = Format> {
-    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
+fn formats() -> impl TypedValueParser<Value = WeightDtype> {
+    PossibleValuesParser::new(WeightDtype::ALL.map(WeightDtype::name))
+        .try_map(|name| name.parse::<WeightDtype>())
 }
 
 /// `--halt`.
@@ -433,7 +434,7 @@ fn steps() -> RangedU64ValueParser<usize> {
 
 /// A number of starts.
 fn starts() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..=trm_runtime::Effort::MOST as u64)
+    RangedU64ValueParser::new().range(1..=trm_runtime::MultiStart::MAX_STARTS as u64)
 }
 
 fn probability(text: &str) -> Result<f32, String> {

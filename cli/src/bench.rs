@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use trm_runtime::{CancelToken, Error, ErrorKind, Inspect, Solver};
+use trm_runtime::{CancelToken, Error, ErrorKind, Inspect, Solver, SolverBuilder};
 
 use crate::args::{BenchArgs, Shared};
 use crate::models::{named, open, shown, solver};
@@ -92,7 +92,8 @@ impl Timed {
             true => shared
                 .threads
                 .into_iter()
-                .fold(Solver::new(model), Solver::threads),
+                .fold(Solver::builder(), SolverBuilder::threads)
+                .build(model)?,
             false => solver(model, shared)?,
         };
         let device = solver.device_name()?;
@@ -191,7 +192,7 @@ impl Timed {
     fn format(&self) -> &'static str {
         match self.solver.model().is_onnx() {
             true => "ONNX",
-            false => self.solver.weight_format().name(),
+            false => self.solver.dtype().name(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `check`: a device in lockstep with the scalar reference, for reports from machines that nobody has seen.
 
 use serde_json::json;
-use trm_runtime::backend::lockstep::{Difference, tolerance};
+use trm_runtime::backend::lockstep::Difference;
 use trm_runtime::{Error, ErrorKind};
 
 use crate::args::{CheckArgs, Shared};
@@ -28,8 +28,8 @@ pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<Done, Failure> {
         .collect();
     let calls = solver.plan(tokens)?.calls.len();
     let mut largest: Option<Difference> = None;
-    let format = solver.weight_format();
-    let tolerance = tolerance(device, format);
+    let format = solver.dtype();
+    let tolerance = solver.check_tolerance()?;
     let found = solver.check(&puzzles, tolerance, &mut |difference| {
         if largest
             .as_ref()

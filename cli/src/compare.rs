@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trm_runtime::backend::{Ahead, Rule};
+use trm_runtime::backend::{HaltParams, PipelinedProgram};
 use trm_runtime::config::State;
 use trm_runtime::{
-    Answer, CancelToken, ErrorKind, Format, HaltPolicy, HaltRule, Halting, Inspect, Session, Solver, Stepper,
+    Answer, CancelToken, ErrorKind, HaltPolicy, HaltRule, Halting, Inspect, Session, Solver, Stepper,
+    WeightDtype,
 };
 
 use crate::args::Shared;
@@ -38,27 +39,31 @@ impl Comparison {
     /// Compares the model in the format of `--dtype`, or else in all others, with the model in the format `baseline`, on one device.
     pub(crate) fn of_formats(
         model: &Opened,
-        baseline: Format,
+        baseline: WeightDtype,
         shared: &Shared,
     ) -> trm_runtime::Result<Comparison> {
         // What `auto` has chosen for one format is for all.
         let solver = match shared.device() {
-            "auto" => model.solver.clone().device(model.device.parse()?),
+            "auto" => model
+                .solver
+                .to_builder()
+                .device(model.device.parse()?)
+                .build(model.solver.model().clone())?,
             _ => model.solver.clone(),
         };
-        let side = |format: Format| {
-            // A solver that is told its own format once more loads the weights once more.
-            let solver = match solver.weight_format() == format {
+        let side = |format: WeightDtype| {
+            // A builder that sets the dtype loads the weights once more.
+            let solver = match solver.dtype() == format {
                 true => solver.clone(),
-                false => solver.clone().format(format),
+                false => solver.to_builder().dtype(format).build(solver.model().clone())?,
             };
             Side::new(format.name(), solver)
         };
-        let formats: Vec<Format> = match shared.dtype {
+        let formats: Vec<WeightDtype> = match shared.dtype {
             Some(format) => vec![format],
-            None => Format::ALL.into_iter().filter(|f| *f != baseline).collect(),
+            None => WeightDtype::ALL.into_iter().filter(|f| *f != baseline).collect(),
         };
-        let usual = model.solver.weight_format();
+        let usual = model.solver.dtype();
         let others = formats
             .iter()
             .map(|format| Ok((side(*format)?, Differences::default())));
@@ -184,7 +189,7 @@ impl Comparison {
         let record = |(side, differences): &(Side, Differences)| {
             json!({
                 "type": "comparison",
-                "dtype": side.solver.weight_format().name(),
+                "dtype": side.solver.dtype().name(),
                 "device": side.device,
                 "puzzles": side.total.puzzles,
                 "exact": fraction(side.total.exact()),
@@ -198,7 +203,7 @@ impl Comparison {
                 "answers_differ": differences.differ,
                 "cosine": differences.cosines.iter().enumerate().map(as_json).collect::<Vec<_>>(),
                 "baseline": {
-                    "dtype": self.baseline.solver.weight_format().name(),
+                    "dtype": self.baseline.solver.dtype().name(),
                     "device": self.baseline.device,
                     "exact": fraction(self.baseline.total.exact()),
                     "valid": fraction(self.baseline.total.valid()),
@@ -410,7 +415,7 @@ impl Stepper for Watched {
     }
 
     /// `None`: the states must be read after every step.
-    fn ahead(&mut self, _: &HaltPolicy) -> Option<(&mut dyn Ahead, Rule)> {
+    fn pipelined(&mut self, _: &HaltPolicy) -> Option<(&mut dyn PipelinedProgram, HaltParams)> {
         None
     }
 

@@ -24,7 +24,7 @@ pub(crate) fn run(shared: &Shared, args: &ConvertArgs) -> Result<Done, Failure> 
         model.config.box_shape = box_shape;
     }
     let options = SaveOptions {
-        dtype: shared.dtype.unwrap_or(model.format()),
+        dtype: shared.dtype.unwrap_or(model.dtype()),
         puzzle_ids,
         ..SaveOptions::default()
     };

@@ -11,7 +11,7 @@ pub(crate) fn run(shared: &Shared) -> Result<Done, Failure> {
     let (cpu, devices) = (trm_runtime::cpu()?, trm_runtime::devices());
     let considered = devices
         .iter()
-        .find(|d| d.missing.is_none() && d.kind != DeviceKind::Software);
+        .find(|d| d.unsupported_reason.is_none() && d.kind != DeviceKind::Software);
     if shared.json {
         print(json!({
             "type": "devices",
@@ -73,8 +73,8 @@ fn record(d: &DeviceInfo) -> Value {
             "workgroup_size": d.limits.workgroup_size,
             "storage_buffers": d.limits.storage_buffers,
         },
-        "usable": d.missing.is_none(),
-        "missing": d.missing,
+        "usable": d.unsupported_reason.is_none(),
+        "missing": d.unsupported_reason,
     })
 }
 
@@ -122,7 +122,7 @@ fn show(d: &DeviceInfo) -> Result<(), Failure> {
         d.limits.workgroup_size,
         d.limits.storage_buffers
     ))?;
-    if let Some(missing) = &d.missing {
+    if let Some(missing) = &d.unsupported_reason {
         print(format_args!("  cannot run the kernels: {missing}"))?;
     }
     Ok(())

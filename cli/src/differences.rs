@@ -88,14 +88,14 @@ pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f64 {
 mod tests {
     use super::*;
     use trm_runtime::Halting;
-    use trm_runtime::task::{Content, Id};
+    use trm_runtime::task::{Cells, Id};
 
     fn answer(steps: usize, halted: bool, tokens: &[u32]) -> Answer {
         Answer {
             index: 0,
             id: Id::Number(0),
             task: "tokens".into(),
-            answer: Content::Tokens(Vec::new()),
+            answer: Cells::Tokens(Vec::new()),
             tokens: tokens.to_vec(),
             valid: None,
             shortest: None,

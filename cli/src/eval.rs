@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use trm_runtime::task::{Problem, Task};
-use trm_runtime::{Answer, Effort, HaltRule, PuzzleStep, Solver};
+use trm_runtime::task::{EncodedPuzzle, Task};
+use trm_runtime::{Answer, HaltRule, MultiStart, PuzzleStep, Solver};
 
 use crate::args::{EvalArgs, Shared};
 use crate::compare::Comparison;
@@ -13,7 +13,7 @@ use crate::curve::Curve;
 use crate::input::{Intake, Item};
 use crate::interrupt::Interrupt;
 use crate::marks::{Marks, Ready};
-use crate::models::{self, Opened, named, open, shown, solver};
+use crate::models::{self, Opened, named, open, shown};
 use crate::output::{Done, Failure, print};
 use crate::stream::{self, Desk, Work};
 
@@ -21,13 +21,15 @@ use crate::stream::{self, Desk, Work};
 pub(crate) fn run(shared: &Shared, args: &EvalArgs, interrupt: &Interrupt) -> Result<Done, Failure> {
     let path = named(&args.subject, shared)?;
     let rule = models::rule(shared).unwrap_or(HaltRule::Head);
-    let solver = solver(open(path, shared)?, shared)?
-        .halt(rule)
-        .cancel_token(interrupt.now.clone());
+    let starts = args.effort.first().copied().unwrap_or(1);
+    let solver = models::builder(shared)?
+        .halt_rule(rule)
+        .cancel_token(interrupt.now.clone())
+        .multi_start(multi_start(shared, starts))
+        .build(open(path, shared)?)?;
     if args.effort.len() > 1 {
         return efforts(shared, args, solver, rule, interrupt);
     }
-    let solver = solver.effort(effort(shared, args.effort.first().copied().unwrap_or(1)));
     let model = Rc::new(Opened::new(&shown(path), solver, shared)?);
     let mut comparison = args
         .compare
@@ -65,12 +67,8 @@ pub(crate) fn run(shared: &Shared, args: &EvalArgs, interrupt: &Interrupt) -> Re
     Ok(ended(interrupted, marks.errors))
 }
 
-fn effort(shared: &Shared, starts: usize) -> Effort {
-    Effort {
-        starts,
-        seed: shared.seed,
-        ..Effort::default()
-    }
+fn multi_start(shared: &Shared, starts: usize) -> MultiStart {
+    MultiStart::new(starts).with_seed(shared.seed)
 }
 
 fn ended(interrupted: bool, errors: u64) -> Done {
@@ -109,7 +107,10 @@ fn efforts(
     let path = named(&args.subject, shared)?;
     let mut done = Done::Well;
     for (i, &starts) in args.effort.iter().enumerate() {
-        let solver = solver.clone().effort(effort(shared, starts));
+        let solver = solver
+            .to_builder()
+            .multi_start(multi_start(shared, starts))
+            .build(solver.model().clone())?;
         let model = Rc::new(Opened::new(&shown(path), solver, shared)?);
         let mut marks = Marks::new(shared, model, rule);
         let interrupted = evaluate(shared, args, &mut marks, None, interrupt)?;
@@ -148,7 +149,7 @@ struct Open {
     file: usize,
     solution: Vec<u32>,
     /// What judges its answer after each step, for a curve.
-    rules: Option<(Problem, Arc<dyn Task>)>,
+    rules: Option<(EncodedPuzzle, Arc<dyn Task>)>,
 }
 
 impl<'a, 'b> Eval<'a, 'b> {

@@ -14,7 +14,7 @@ use crate::report::rounded;
 /// Runs the command.
 pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<Done, Failure> {
     let path = named(&args.subject, shared)?;
-    let solver = Solver::new(open(path, shared)?);
+    let solver = Solver::builder().build(open(path, shared)?)?;
     let model = solver.model().as_ref();
     let plan = model
         .config

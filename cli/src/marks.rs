@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use trm_runtime::task::{Id, Problem, Task};
+use trm_runtime::task::{EncodedPuzzle, Id, Task};
 use trm_runtime::{Answer, Error, ErrorKind, HaltRule};
 
 use crate::args::Shared;
@@ -127,7 +127,7 @@ pub(crate) struct Ready {
     /// Number of its file.
     pub(crate) file: usize,
     /// The puzzle as the model sees it.
-    pub(crate) problem: Problem,
+    pub(crate) problem: EncodedPuzzle,
     /// The task that it belongs to.
     pub(crate) task: Arc<dyn Task>,
     /// The right answer, `[S]`.
@@ -200,7 +200,7 @@ impl<'a> Marks<'a> {
         }
     }
 
-    fn encode(&self, body: Body) -> trm_runtime::Result<(Problem, Arc<dyn Task>, Vec<u32>)> {
+    fn encode(&self, body: Body) -> trm_runtime::Result<(EncodedPuzzle, Arc<dyn Task>, Vec<u32>)> {
         let (problem, task) = self.model.encode(body)?;
         let solution = problem
             .solution
@@ -292,7 +292,7 @@ impl<'a> Marks<'a> {
             "halt": self.rule.name(),
             "puzzles_per_s": rounded(total.puzzles as f64 / seconds.max(1e-9), 3),
             "device": self.model.device,
-            "dtype": self.model.solver.weight_format().name(),
+            "dtype": self.model.solver.dtype().name(),
             "effort": self.model.starts,
             "errors": self.errors,
             "seconds": rounded(seconds, 3),

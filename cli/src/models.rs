@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trm_runtime::task::{self, Content, Problem, Sudoku, Task, TaskKind};
+use trm_runtime::task::{self, Cells, EncodedPuzzle, Sudoku, Task, TaskKind};
 use trm_runtime::{
-    CancelToken, Device, Effort, Error, ErrorKind, HaltRule, LoadOptions, Model, Puzzle, Solver,
+    CancelToken, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, MultiStart, Puzzle, Solver,
+    SolverBuilder,
 };
 
 use crate::args::{Rule, Shared, TaskName};
@@ -38,7 +39,7 @@ impl Opened {
         let device = solver.device_name()?;
         Ok(Opened {
             name,
-            starts: solver.known_effort().starts,
+            starts: solver.multi_start().starts,
             device,
             solver,
             kind: kind(shared),
@@ -47,14 +48,14 @@ impl Opened {
 
     /// A device, and why `auto` runs there.
     pub(crate) fn on(&self, device: &str) -> String {
-        match self.solver.device_reason() {
+        match self.solver.device_choice_reason() {
             Some(why) => format!("{device} by auto: {why}"),
             None => device.to_string(),
         }
     }
 
     /// A record as the model sees it, and the task that it belongs to.
-    pub(crate) fn encode(&self, body: Body) -> trm_runtime::Result<(Problem, Arc<dyn Task>)> {
+    pub(crate) fn encode(&self, body: Body) -> trm_runtime::Result<(EncodedPuzzle, Arc<dyn Task>)> {
         match body {
             Body::Puzzle(puzzle) => self.solver.encode(&puzzle),
             Body::Row { tokens, labels } => self.encode_row(tokens, labels),
@@ -75,9 +76,9 @@ impl Opened {
         &self,
         tokens: Vec<i64>,
         labels: Option<Vec<i64>>,
-    ) -> trm_runtime::Result<(Problem, Arc<dyn Task>)> {
-        let raw = Puzzle::from(Content::Tokens(tokens));
-        let encode = |kind| self.solver.clone().kind(kind).encode(&raw);
+    ) -> trm_runtime::Result<(EncodedPuzzle, Arc<dyn Task>)> {
+        let raw = Puzzle::from(Cells::Tokens(tokens));
+        let encode = |kind| self.solver.encode_as(&raw, Some(kind));
         let known = self
             .solver
             .model()
@@ -121,7 +122,7 @@ fn label(label: i64) -> trm_runtime::Result<u32> {
 pub(crate) struct Models<'a> {
     shared: &'a Shared,
     cancel: CancelToken,
-    effort: Effort,
+    multi_start: MultiStart,
     given: Option<Rc<Opened>>,
     bundled: HashMap<&'static str, Rc<Opened>>,
 }
@@ -130,13 +131,13 @@ impl<'a> Models<'a> {
     /// Opens the model of `--model`, if it was given.
     pub(crate) fn new(
         shared: &'a Shared,
-        effort: Effort,
+        multi_start: MultiStart,
         cancel: CancelToken,
     ) -> trm_runtime::Result<Models<'a>> {
         let mut models = Models {
             shared,
             cancel,
-            effort,
+            multi_start,
             given: None,
             bundled: HashMap::new(),
         };
@@ -160,7 +161,7 @@ impl<'a> Models<'a> {
             ));
         };
         let kind = task::detect(puzzle, None, kind(self.shared), None)?;
-        let name = trm_runtime::bundled::choose(kind, puzzle.content.cells())?;
+        let name = trm_runtime::bundled::choose(kind, puzzle.cells.count())?;
         if let Some(model) = self.bundled.get(name) {
             return Ok(model.clone());
         }
@@ -170,9 +171,10 @@ impl<'a> Models<'a> {
     }
 
     fn prepare(&self, name: &str, model: Model) -> trm_runtime::Result<Opened> {
-        let solver = solver(model, self.shared)?
-            .effort(self.effort)
-            .cancel_token(self.cancel.clone());
+        let solver = builder(self.shared)?
+            .multi_start(self.multi_start)
+            .cancel_token(self.cancel.clone())
+            .build(model)?;
         Opened::new(name, solver, self.shared)
     }
 }
@@ -211,34 +213,39 @@ pub(crate) fn open(path: &Path, shared: &Shared) -> trm_runtime::Result<Model> {
     }
 }
 
-/// A solver with every option of the command line.
+/// Returns a solver over `model` with every option of the command line.
 pub(crate) fn solver(model: Model, shared: &Shared) -> trm_runtime::Result<Solver> {
-    let mut solver = Solver::new(model).device(device(shared)?);
-    if let Some(format) = shared.dtype {
-        solver = solver.format(format);
+    builder(shared)?.build(model)
+}
+
+/// Returns a solver builder with every option of the command line.
+pub(crate) fn builder(shared: &Shared) -> trm_runtime::Result<SolverBuilder> {
+    let mut builder = Solver::builder().device(device(shared)?).batch(batch(shared));
+    if let Some(dtype) = shared.dtype {
+        builder = builder.dtype(dtype);
     }
     if let Some(threads) = shared.threads {
-        solver = solver.threads(threads);
+        builder = builder.threads(threads);
     }
     if let Some(folder) = std::env::var_os("TRM_CACHE_DIR").filter(|f| !f.is_empty()) {
-        solver = solver.cache_dir(folder);
+        builder = builder.cache_dir(folder);
     }
     if let Some(kind) = kind(shared) {
-        solver = solver.kind(kind);
+        builder = builder.kind(kind);
     }
     if let Some(rule) = rule(shared) {
-        solver = solver.halt(rule);
+        builder = builder.halt_rule(rule);
     }
     if let Some(threshold) = shared.halt_threshold {
-        solver = solver.halt_threshold(threshold);
+        builder = builder.halt_threshold(threshold);
     }
     if let Some(steps) = shared.min_steps {
-        solver = solver.min_steps(steps);
+        builder = builder.min_steps(steps);
     }
     if let Some(steps) = shared.max_steps {
-        solver = solver.max_steps(steps);
+        builder = builder.max_steps(steps);
     }
-    Ok(solver.batch(batch(shared)))
+    Ok(builder)
 }
 
 /// `--batch`.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Color, RgbColor, Style};
-use trm_runtime::task::{Content, Maze, Problem};
+use trm_runtime::task::{Cells, EncodedPuzzle, Maze};
 
 /// The colours of ARC, 0 to 9.
 const ARC: [(u8, u8, u8); 10] = [
@@ -41,18 +41,23 @@ enum Look {
 
 /// An answer as it stands, with the cells that the last step changed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct Frame<'a> {
     /// S tokens.
     pub(crate) tokens: &'a [u32],
     /// The same in the form of the puzzle.
-    pub(crate) content: &'a Content,
+    pub(crate) cells: &'a Cells,
     /// Cells to mark.
     pub(crate) changed: &'a [usize],
 }
 
 impl Scene {
     /// The look of a puzzle of a task.
-    pub(crate) fn new(task: &str, problem: &Problem, box_shape: Option<[usize; 2]>, colour: bool) -> Scene {
+    pub(crate) fn new(
+        task: &str,
+        problem: &EncodedPuzzle,
+        box_shape: Option<[usize; 2]>,
+        colour: bool,
+    ) -> Scene {
         let look = match (task, box_shape) {
             ("sudoku", Some([box_rows, box_cols])) => Look::Sudoku { box_rows, box_cols },
             ("sudoku", None) => Look::Sudoku {
@@ -73,12 +78,12 @@ impl Scene {
     }
 
     /// The lines of a frame.
-    pub(crate) fn frame(&self, answer: Answer<'_>) -> Vec<String> {
+    pub(crate) fn frame(&self, answer: Frame<'_>) -> Vec<String> {
         match self.look {
             Look::Sudoku { box_rows, box_cols } => self.sudoku(answer, box_rows.max(1), box_cols.max(1)),
             Look::Maze => self.maze(answer),
             Look::Arc => self.arc(answer),
-            Look::Tokens => plain(answer.content, self.cols)
+            Look::Tokens => plain(answer.cells, self.cols)
                 .lines()
                 .map(str::to_string)
                 .collect(),
@@ -86,7 +91,7 @@ impl Scene {
     }
 
     /// A box of single digits is `│ 5 3 4 │`; a mark stands before its cell.
-    fn sudoku(&self, answer: Answer<'_>, box_rows: usize, box_cols: usize) -> Vec<String> {
+    fn sudoku(&self, answer: Frame<'_>, box_rows: usize, box_cols: usize) -> Vec<String> {
         let width = self.side.to_string().len();
         let boxes = self.cols / box_cols;
         let edge = |left: &str, cross: &str, right: &str| {
@@ -132,7 +137,7 @@ impl Scene {
     }
 
     /// Two columns a cell, so that cells are square.
-    fn maze(&self, answer: Answer<'_>) -> Vec<String> {
+    fn maze(&self, answer: Frame<'_>) -> Vec<String> {
         let edge = |left: &str, right: &str| {
             self.paint(dim(), &format!("{left}{}{right}", "─".repeat(2 * self.side)))
         };
@@ -172,11 +177,11 @@ impl Scene {
     }
 
     /// Two columns a cell in its colour; the digit and a mark where there are no colours.
-    fn arc(&self, answer: Answer<'_>) -> Vec<String> {
-        let grid = match answer.content {
-            Content::Grid(grid) => grid,
+    fn arc(&self, answer: Frame<'_>) -> Vec<String> {
+        let grid = match answer.cells {
+            Cells::Grid(grid) => grid,
             _ => {
-                return plain(answer.content, self.cols)
+                return plain(answer.cells, self.cols)
                     .lines()
                     .map(str::to_string)
                     .collect();
@@ -226,10 +231,10 @@ fn rgb(r: u8, g: u8, b: u8) -> Option<Color> {
 }
 
 /// An answer as a plain grid, a row a line; `cols` cuts what has no rows of its own.
-pub(crate) fn plain(content: &Content, cols: usize) -> String {
-    match content {
-        Content::Text(text) if text.contains('\n') => text.trim_end().to_string(),
-        Content::Text(text) => {
+pub(crate) fn plain(cells: &Cells, cols: usize) -> String {
+    match cells {
+        Cells::Text(text) if text.contains('\n') => text.trim_end().to_string(),
+        Cells::Text(text) => {
             let cells: Vec<char> = text.chars().collect();
             cells
                 .chunks(cols.max(1))
@@ -237,17 +242,17 @@ pub(crate) fn plain(content: &Content, cols: usize) -> String {
                 .collect::<Vec<_>>()
                 .join("\n")
         }
-        Content::Rows(rows) => rows.join("\n"),
-        Content::Grid(rows) => lines(rows.iter().map(Vec::as_slice)),
-        Content::List(cells) => lines(cells.chunks(cols.max(1))),
-        Content::Tokens(cells) => lines([cells.as_slice()]),
-        Content::Arc(puzzle) => lines(puzzle.test.iter().map(Vec::as_slice)),
+        Cells::Rows(rows) => rows.join("\n"),
+        Cells::Grid(rows) => lines(rows.iter().map(Vec::as_slice)),
+        Cells::List(cells) => lines(cells.chunks(cols.max(1))),
+        Cells::Tokens(cells) => lines([cells.as_slice()]),
+        Cells::Arc(puzzle) => lines(puzzle.test.iter().map(Vec::as_slice)),
     }
 }
 
 /// Columns of a puzzle as it was written: of a maze without the walls that a larger model needs around it.
-pub(crate) fn columns(task: &str, problem: &Problem) -> usize {
-    let maze = Some(&problem.content).filter(|_| task == "maze");
+pub(crate) fn columns(task: &str, problem: &EncodedPuzzle) -> usize {
+    let maze = Some(&problem.cells).filter(|_| task == "maze");
     maze.and_then(Maze::side).unwrap_or(problem.cols)
 }
 
@@ -272,15 +277,15 @@ mod tests {
     use super::*;
     use trm_runtime::task::Id;
 
-    fn problem(tokens: &[u32], n: usize) -> Problem {
-        Problem {
+    fn problem(tokens: &[u32], n: usize) -> EncodedPuzzle {
+        EncodedPuzzle {
             id: Id::Number(0),
             tokens: tokens.to_vec(),
             solution: None,
             puzzle_id: 0,
             rows: n,
             cols: n,
-            content: Content::Tokens(vec![]),
+            cells: Cells::Tokens(vec![]),
         }
     }
 
@@ -289,10 +294,10 @@ mod tests {
         let givens = [2, 1, 1, 1, 1, 1, 1, 1, 1, 5, 1, 1, 1, 1, 1, 1];
         let tokens = [2, 3, 4, 5, 4, 5, 1, 1, 1, 5, 1, 1, 1, 1, 1, 0];
         let scene = Scene::new("sudoku", &problem(&givens, 4), Some([2, 2]), false);
-        let content = Content::Tokens(vec![]);
-        let frame = scene.frame(Answer {
+        let content = Cells::Tokens(vec![]);
+        let frame = scene.frame(Frame {
             tokens: &tokens,
-            content: &content,
+            cells: &content,
             changed: &[1],
         });
         let expected = [
@@ -310,11 +315,11 @@ mod tests {
     #[test]
     fn colours_replace_marks_and_givens_are_bold() {
         let scene = Scene::new("sudoku", &problem(&[2, 1, 1, 1], 2), Some([1, 2]), true);
-        let content = Content::Tokens(vec![]);
+        let content = Cells::Tokens(vec![]);
         let frame = scene
-            .frame(Answer {
+            .frame(Frame {
                 tokens: &[2, 3, 3, 2],
-                content: &content,
+                cells: &content,
                 changed: &[1],
             })
             .join("\n");
@@ -330,10 +335,10 @@ mod tests {
     fn wide_sudokus_keep_their_columns() {
         let tokens: Vec<u32> = (0..256).map(|i| 2 + (i % 16)).collect();
         let scene = Scene::new("sudoku", &problem(&tokens, 16), Some([4, 4]), false);
-        let content = Content::Tokens(vec![]);
-        let frame = scene.frame(Answer {
+        let content = Cells::Tokens(vec![]);
+        let frame = scene.frame(Frame {
             tokens: &tokens,
-            content: &content,
+            cells: &content,
             changed: &[],
         });
         assert!(
@@ -347,10 +352,10 @@ mod tests {
     #[test]
     fn a_maze_is_square_and_framed() {
         let scene = Scene::new("maze", &problem(&[3, 2, 1, 4], 2), None, false);
-        let content = Content::Tokens(vec![]);
-        let frame = scene.frame(Answer {
+        let content = Cells::Tokens(vec![]);
+        let frame = scene.frame(Frame {
             tokens: &[3, 5, 1, 4],
-            content: &content,
+            cells: &content,
             changed: &[1],
         });
         assert_eq!(frame, ["┌────┐", "│S ●*│", "│██G │", "└────┘"]);
@@ -358,10 +363,10 @@ mod tests {
 
     #[test]
     fn arc_is_digits_without_colours() {
-        let content = Content::Grid(vec![vec![1, 2], vec![3, 0]]);
-        let answer = Answer {
+        let content = Cells::Grid(vec![vec![1, 2], vec![3, 0]]);
+        let answer = Frame {
             tokens: &[],
-            content: &content,
+            cells: &content,
             changed: &[1],
         };
         let scene = Scene::new("arc", &problem(&[], 30), None, false);
@@ -372,12 +377,9 @@ mod tests {
 
     #[test]
     fn plain_grids() {
-        assert_eq!(plain(&Content::Text("12".repeat(2)), 2), "12\n12");
-        assert_eq!(
-            plain(&Content::Grid(vec![vec![1, 10], vec![3, 4]]), 2),
-            "1 10\n3 4"
-        );
-        assert_eq!(plain(&Content::List(vec![1, 2, 3, 4]), 2), "12\n34");
-        assert_eq!(plain(&Content::Tokens(vec![1, 2, 3, 4]), 2), "1 2 3 4");
+        assert_eq!(plain(&Cells::Text("12".repeat(2)), 2), "12\n12");
+        assert_eq!(plain(&Cells::Grid(vec![vec![1, 10], vec![3, 4]]), 2), "1 10\n3 4");
+        assert_eq!(plain(&Cells::List(vec![1, 2, 3, 4]), 2), "12\n34");
+        assert_eq!(plain(&Cells::Tokens(vec![1, 2, 3, 4]), 2), "1 2 3 4");
     }
 }

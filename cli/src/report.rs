@@ -15,7 +15,7 @@ pub(crate) fn step(id: &Id, step: &PuzzleStep) -> Value {
         "type": "step",
         "id": id.to_json(),
         "step": step.step,
-        "answer": step.answer.to_json(),
+        "answer": step.cells.to_json(),
         "halt_probability": number(step.halt_probability),
         "changed": step.changed.len(),
     })
@@ -27,7 +27,7 @@ pub(crate) fn answer(id: &Id, answer: &Answer) -> Value {
         "type": "answer",
         "id": id.to_json(),
         "task": answer.task,
-        "answer": answer.answer.to_json(),
+        "answer": answer.cells.to_json(),
         "valid": answer.valid,
         "steps": answer.steps,
         "halted": answer.halted,

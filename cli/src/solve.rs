@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use trm_runtime::task::Id;
-use trm_runtime::{Answer, Effort, Error, PuzzleStep};
+use trm_runtime::{Answer, Error, MultiStart, PuzzleStep};
 
 use crate::args::{Shared, SolveArgs};
 use crate::input::{Body, Intake, Item, located};
@@ -26,14 +26,12 @@ const UNTIL_VALID: u64 = 60;
 
 /// Runs the command.
 pub(crate) fn run(shared: &Shared, args: SolveArgs, interrupt: &Interrupt) -> Result<Done, Failure> {
-    let effort = Effort {
-        starts: args.effort,
-        seed: shared.seed,
-        until_valid: args
-            .until_valid
-            .then(|| Duration::from_secs(args.timeout.unwrap_or(UNTIL_VALID))),
-    };
-    let models = Models::new(shared, effort, interrupt.now.clone())?;
+    let mut multi_start = MultiStart::new(args.effort).with_seed(shared.seed);
+    if args.until_valid {
+        let seconds = args.timeout.unwrap_or(UNTIL_VALID);
+        multi_start = multi_start.with_until_valid(Duration::from_secs(seconds));
+    }
+    let models = Models::new(shared, multi_start, interrupt.now.clone())?;
     let mut intake = Intake::start(args.puzzles, None);
     let mut solve = Solve::new(shared, args.steps, args.unordered, models);
     let interrupted = stream::run(&mut solve, &mut intake, models::batch(shared), interrupt)?;
@@ -172,9 +170,9 @@ impl<'a> Solve<'a> {
         if self.shared.json {
             return Ok(print(report::answer(&place.id, answer))?);
         }
-        let tokens = render::Answer {
+        let tokens = render::Frame {
             tokens: &answer.tokens,
-            content: &answer.answer,
+            cells: &answer.cells,
             changed: &[],
         };
         let frame = place.scene.as_ref().map(|scene| scene.frame(tokens));
@@ -191,7 +189,7 @@ impl<'a> Solve<'a> {
                     print(printable(&place.id.to_string()))?;
                 }
                 print(frame.map_or_else(
-                    || render::plain(&answer.answer, place.cols),
+                    || render::plain(&answer.cells, place.cols),
                     |lines| lines.join("\n"),
                 ))?;
             }
@@ -228,7 +226,7 @@ impl<'a> Solve<'a> {
             duration(answer.time),
             answer.halt_probability,
         ));
-        if let (Some(false), Some(why)) = (answer.valid, &answer.why) {
+        if let (Some(false), Some(why)) = (answer.valid, &answer.reason) {
             say(format_args!("{name}{why}"));
         }
     }
@@ -321,9 +319,9 @@ impl<'a> Solve<'a> {
             return;
         };
         let Some(scene) = &place.scene else { return };
-        let answer = render::Answer {
+        let answer = render::Frame {
             tokens: &step.tokens,
-            content: &step.answer,
+            cells: &step.cells,
             changed: &step.changed,
         };
         let mut frame = scene.frame(answer);

@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trm_runtime::task::{Problem, Task};
-use trm_runtime::{Answer, ErrorKind, PuzzleStep, Race};
+use trm_runtime::task::{EncodedPuzzle, Task};
+use trm_runtime::{Answer, ErrorKind, PuzzleStep, Session};
 
 use crate::input::{Intake, Item, Next};
 use crate::interrupt::Interrupt;
@@ -20,7 +20,7 @@ const GATHER: Duration = Duration::from_millis(20);
 /// A puzzle that is ready to run.
 pub(crate) struct Work {
     pub(crate) model: Rc<Opened>,
-    pub(crate) problem: Problem,
+    pub(crate) problem: EncodedPuzzle,
     pub(crate) task: Arc<dyn Task>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn run(
         let mut ended = false;
         while !interrupt.asked.is_cancelled()
             && desk.has_room()
-            && at_work.as_ref().is_none_or(|w| w.session.free() > 0)
+            && at_work.as_ref().is_none_or(|w| w.session.free_slots() > 0)
         {
             let idle = at_work.as_ref().is_none_or(|w| w.session.unfinished() == 0);
             let work = match waiting.take() {
@@ -127,7 +127,7 @@ pub(crate) fn run(
 
 /// A session, and what its puzzles share.
 struct AtWork {
-    session: Race,
+    session: Session,
     model: Rc<Opened>,
     tokens: usize,
     /// Number of the session's first work.
@@ -137,7 +137,7 @@ struct AtWork {
 impl AtWork {
     fn begin(work: &Work, places: usize, first: usize) -> Result<AtWork, Failure> {
         let tokens = work.problem.tokens.len();
-        let session = work.model.solver.race(tokens, places)?;
+        let session = work.model.solver.empty_session(tokens, places)?;
         Ok(AtWork {
             session,
             model: work.model.clone(),
@@ -153,7 +153,7 @@ impl AtWork {
     /// Goes on by a step; the answers of the puzzles that it ended.
     fn refine(&mut self, desk: &mut dyn Desk) -> Result<Vec<Answer>, Failure> {
         if !desk.watches() {
-            return Ok(self.session.advance()?.unwrap_or_default());
+            return Ok(self.session.next_answers()?.unwrap_or_default());
         }
         let mut answers = Vec::new();
         for mut puzzle in self

@@ -10,31 +10,31 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::plan::{Buffer, Call, Dims, Plan};
 
 /// What a backend does with memory on the host.
-pub(crate) trait Kernels: Debug + Send {
+pub(crate) trait HostKernels: Debug + Send {
     /// Runs these calls, in order, for the live slots (rising).
-    fn run(&mut self, calls: &[Call], memory: &mut Slots, live: &[usize]) -> Result<()>;
+    fn run(&mut self, calls: &[Call], memory: &mut HostBuffers, live: &[usize]) -> Result<()>;
 }
 
 /// A plan, its memory on the host, and the kernels that run it.
 #[derive(Debug)]
-pub(crate) struct OnHost<K> {
+pub(crate) struct HostProgram<K> {
     plan: Arc<Plan>,
-    memory: Slots,
+    memory: HostBuffers,
     kernels: K,
 }
 
-impl<K: Kernels> OnHost<K> {
+impl<K: HostKernels> HostProgram<K> {
     /// Room for `slots` puzzles.
-    pub(crate) fn new(plan: Arc<Plan>, slots: usize, kernels: K) -> OnHost<K> {
-        OnHost {
-            memory: Slots::new(&plan, slots),
+    pub(crate) fn new(plan: Arc<Plan>, slots: usize, kernels: K) -> HostProgram<K> {
+        HostProgram {
+            memory: HostBuffers::new(&plan, slots),
             plan,
             kernels,
         }
     }
 }
 
-impl<K: Kernels> Program for OnHost<K> {
+impl<K: HostKernels> Program for HostProgram<K> {
     fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -62,7 +62,7 @@ impl<K: Kernels> Program for OnHost<K> {
 
 /// Buffers of a batch, addressed by name and slot.
 #[derive(Debug)]
-pub(crate) struct Slots {
+pub(crate) struct HostBuffers {
     /// The sizes that all kernels share.
     pub(crate) dims: Dims,
     slots: usize,
@@ -70,9 +70,9 @@ pub(crate) struct Slots {
     integers: BTreeMap<Buffer, Vec<u32>>,
 }
 
-impl Slots {
+impl HostBuffers {
     /// Zeroed memory for all buffers of `plan`.
-    pub(crate) fn new(plan: &Plan, slots: usize) -> Slots {
+    pub(crate) fn new(plan: &Plan, slots: usize) -> HostBuffers {
         let (mut floats, mut integers) = (BTreeMap::new(), BTreeMap::new());
         for buffer in plan.buffers() {
             let len = buffer.len(&plan.dims) * slots;
@@ -82,7 +82,7 @@ impl Slots {
                 floats.insert(buffer, vec![0.0; len]);
             }
         }
-        Slots {
+        HostBuffers {
             dims: plan.dims,
             slots,
             floats,
@@ -102,7 +102,7 @@ impl Slots {
         &self.integers[&buffer][slot * len..][..len]
     }
 
-    /// Takes a buffer out, so that others can be read while it is written; [`Slots::put`] brings it back.
+    /// Takes a buffer out, so that others can be read while it is written; [`HostBuffers::put`] brings it back.
     pub(crate) fn take(&mut self, buffer: Buffer) -> Vec<f32> {
         self.floats
             .get_mut(&buffer)
@@ -110,12 +110,12 @@ impl Slots {
             .unwrap_or_default()
     }
 
-    /// Brings back what [`Slots::take`] took.
+    /// Brings back what [`HostBuffers::take`] took.
     pub(crate) fn put(&mut self, buffer: Buffer, values: Vec<f32>) {
         self.floats.insert(buffer, values);
     }
 
-    /// [`Slots::take`] for whole numbers.
+    /// [`HostBuffers::take`] for whole numbers.
     pub(crate) fn take_integers(&mut self, buffer: Buffer) -> Vec<u32> {
         self.integers
             .get_mut(&buffer)
@@ -123,7 +123,7 @@ impl Slots {
             .unwrap_or_default()
     }
 
-    /// [`Slots::put`] for whole numbers.
+    /// [`HostBuffers::put`] for whole numbers.
     pub(crate) fn put_integers(&mut self, buffer: Buffer, values: Vec<u32>) {
         self.integers.insert(buffer, values);
     }

@@ -23,8 +23,8 @@ pub struct DeviceInfo {
     pub cooperative_matrix: bool,
     /// What it allows.
     pub limits: DeviceLimits,
-    /// Why it cannot run the kernels; `None` if it can.
-    pub missing: Option<String>,
+    /// Why the device cannot run the kernels. `None` if it can.
+    pub unsupported_reason: Option<String>,
 }
 
 /// What a device is made of, the preferred first.

@@ -1,33 +1,11 @@
-//! Two backends side by side, call by call: names the first kernel whose results differ.
+//! Runs two backends side by side, call by call, and names the first kernel whose results differ.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Case, Loaded, Program};
-use crate::backend::cpu::Instructions;
+use super::{DeviceWeights, Program, SlotInput};
 use crate::error::Result;
-use crate::model::dtype::Format;
 use crate::model::plan::{Buffer, Plan};
-
-/// Of a buffer's largest value: what the order of sums explains, with room, and no bug does.
-const TOLERANCE: f32 = 1e-4;
-/// The same where activations are rounded to bytes, which the reference does not do: what a wrong row of weights exceeds.
-const TOLERANCE_OF_BYTES: f32 = 0.05;
-
-/// The same where they are rounded to bf16.
-const TOLERANCE_OF_BF16: f32 = 0.01;
-
-/// How far a backend may be from the reference, which computes in f32 with the numbers of the weights' format: the `tolerance` of
-/// [`compare`]. Only the CPU rounds activations, in int8 and, where it has instructions for it, in bf16; everything else is f32.
-pub fn tolerance(backend: &str, format: Format) -> f32 {
-    match (backend, format) {
-        ("cpu", Format::Int8) => TOLERANCE_OF_BYTES,
-        ("cpu", Format::Bf16) if Instructions::chosen().is_ok_and(|i| i.bf16().is_some()) => {
-            TOLERANCE_OF_BF16
-        }
-        _ => TOLERANCE,
-    }
-}
 
 /// The first call after which two backends differ.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,21 +45,21 @@ impl fmt::Display for Difference {
 /// A difference counts above `tolerance` times the largest value of the buffer, or 1 where all are smaller. Answers may differ
 /// only where the logits of both tokens are as close as that.
 pub fn compare(
-    expected: &dyn Loaded,
-    actual: &dyn Loaded,
+    expected: &dyn DeviceWeights,
+    actual: &dyn DeviceWeights,
     plan: &Arc<Plan>,
-    cases: &[Case],
+    cases: &[SlotInput],
     tolerance: f32,
 ) -> Result<Option<Difference>> {
-    compare_each(expected, actual, plan, cases, tolerance, &mut |_| {})
+    compare_with(expected, actual, plan, cases, tolerance, &mut |_| {})
 }
 
 /// [`compare`], telling `observe` the difference after every call, small ones too.
-pub fn compare_each(
-    expected: &dyn Loaded,
-    actual: &dyn Loaded,
+pub fn compare_with(
+    expected: &dyn DeviceWeights,
+    actual: &dyn DeviceWeights,
     plan: &Arc<Plan>,
-    cases: &[Case],
+    cases: &[SlotInput],
     tolerance: f32,
     observe: &mut dyn FnMut(&Difference),
 ) -> Result<Option<Difference>> {

@@ -1,8 +1,9 @@
-//! Who runs a plan.
+//! Backends: what runs a plan.
 //!
-//! A [`Backend`] takes the weights once ([`Backend::load`]); what it makes of them runs any plan of the model for any
-//! number of slots ([`Loaded::program`]). [`mod@reference`] is the oracle, [`cpu`] the fast one; `gpu` runs on graphics
-//! cards; [`lockstep`] compares two.
+//! A [`Backend`] takes the weights once ([`Backend::load`]). The result runs any plan of the model
+//! for any number of slots ([`DeviceWeights::program`]). [`mod@reference`] is the scalar oracle for
+//! tests, [`cpu`] the fast CPU backend, `gpu` the GPU backend. [`lockstep`] compares two backends
+//! call by call.
 
 pub mod cpu;
 #[cfg(feature = "gpu")]
@@ -12,7 +13,7 @@ pub mod info;
 pub mod lockstep;
 #[cfg_attr(
     not(feature = "gpu"),
-    allow(dead_code, reason = "only what chooses and tunes a GPU measures")
+    allow(dead_code, reason = "only the choice and the tuning of a GPU measure")
 )]
 pub(crate) mod measurements;
 pub mod reference;
@@ -25,106 +26,151 @@ use crate::error::Result;
 use crate::model::plan::{Buffer, Plan};
 use crate::model::weights::Weights;
 
-/// A way to run plans on some device.
+/// Largest difference from the reference that the order of floating-point sums explains, relative
+/// to the largest value of a buffer. No bug stays below it.
+const F32_TOLERANCE: f32 = 1e-4;
+
+/// Runs plans on one kind of device.
 pub trait Backend: Debug + Send + Sync {
-    /// What `--device` calls it: `cpu`, `reference`, `gpu`.
+    /// Name of the device: `cpu`, `reference` or `gpu`.
     fn name(&self) -> &'static str;
 
-    /// Prepares the weights for the device, once, and keeps nothing else of them.
-    fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>>;
+    /// Copies the weights to the device, in the form that its kernels read.
+    ///
+    /// # Errors
+    /// The device failed, or cannot hold the weights.
+    fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>>;
+
+    /// Returns the tolerance for [`lockstep::compare`] with the reference, which computes in f32
+    /// with the same rounded weights. Only a backend that also rounds activations needs more than
+    /// the default.
+    fn tolerance(&self) -> f32 {
+        F32_TOLERANCE
+    }
 }
 
-/// A model's weights on a device.
-pub trait Loaded: Debug + Send + Sync {
-    /// Room for `slots` puzzles, and what it takes to run `plan` on them.
+/// The weights of a model on a device.
+pub trait DeviceWeights: Debug + Send + Sync {
+    /// Creates a program that runs `plan` for up to `slots` puzzles.
+    ///
+    /// # Errors
+    /// The device failed, or cannot hold the buffers.
     fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>>;
 }
 
-/// A plan over the memory of a batch.
+/// A plan with the memory of a batch.
 pub trait Program: Debug + Send {
-    /// The plan that it runs.
+    /// Returns the plan that the program runs.
     fn plan(&self) -> &Plan;
 
-    /// Runs these calls of the plan for the slots in `live` (rising), no others. What one slot gets depends on no other slot, nor
-    /// on how many there are, bit for bit.
+    /// Runs these calls of the plan for the slots in `live` (ascending). The result of a slot
+    /// depends on no other slot and not on the number of slots, bit for bit.
+    ///
+    /// # Errors
+    /// The device failed.
     fn run(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()>;
 
-    /// Writes a slot's share of a buffer of `f32`.
+    /// Writes one slot of a buffer of `f32`.
+    ///
+    /// # Errors
+    /// The buffer has another type or length, or the device failed.
     fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()>;
 
-    /// Reads a slot's share of a buffer of `f32`.
+    /// Reads one slot of a buffer of `f32`.
+    ///
+    /// # Errors
+    /// As [`Program::write`].
     fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> Result<()>;
 
-    /// Writes a slot's share of a buffer of whole numbers.
+    /// Writes one slot of a buffer of integers.
+    ///
+    /// # Errors
+    /// As [`Program::write`].
     fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> Result<()>;
 
-    /// Reads a slot's share of a buffer of whole numbers.
+    /// Reads one slot of a buffer of integers.
+    ///
+    /// # Errors
+    /// As [`Program::write`].
     fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()>;
 
-    /// The program as one that keeps the list of live slots by itself, if it can.
-    fn ahead(&mut self) -> Option<&mut dyn Ahead> {
+    /// Returns the program as a pipelined one, if the device can apply the halting policy itself.
+    fn pipelined(&mut self) -> Option<&mut dyn PipelinedProgram> {
         None
     }
 }
 
-/// A program that ends slots by a [`Rule`] of its own, so that steps can be started before it is known who ended in those
-/// before.
-pub trait Ahead {
-    /// A slot takes part in all steps that are started from now on, until it ends; it has taken `steps` so far.
-    fn resume(&mut self, slot: usize, steps: u32) -> Result<()>;
+/// A program that ends slots by itself, as [`HaltParams`] say. So the host can submit steps before
+/// it knows which slots ended in the steps before.
+pub trait PipelinedProgram {
+    /// Lets a slot take part in all steps that are submitted from now on, until it ends. `steps` is
+    /// the number of steps that it has taken so far.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn activate(&mut self, slot: usize, steps: u32) -> Result<()>;
 
-    /// No slot takes part any more, until it is resumed.
-    fn stop(&mut self) -> Result<()>;
+    /// Lets no slot take part any more, until it is activated again.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn deactivate_all(&mut self) -> Result<()>;
 
-    /// Starts a step of all slots that take part, and does not wait for it.
-    fn start(&mut self, rule: &Rule) -> Result<()>;
+    /// Submits one step of all slots that take part, without waiting for it.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn submit_step(&mut self, params: &HaltParams) -> Result<()>;
 
-    /// Waits for the oldest step that was started and not finished; how the slots stood after it that took part. Until the next
-    /// call that changes something, [`Program::read`] and [`Program::read_integers`] give the halting logits and answers of that
-    /// moment.
-    fn finish(&mut self) -> Result<Vec<Record>>;
+    /// Waits for the oldest submitted step that was not collected, and returns the status of the
+    /// slots that took part in it. Until the next call that changes something, [`Program::read`] and
+    /// [`Program::read_integers`] return the halting logits and answers after that step.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn collect_step(&mut self) -> Result<Vec<SlotStatus>>;
 }
 
-/// When a slot ends by itself.
+/// The halting policy in the form that a device applies.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rule {
-    /// Once the logit of the halting probability is above this,
+pub struct HaltParams {
+    /// A slot ends when its halting logit is above this value.
     pub threshold: f32,
-    /// (which is halt - continue, or halt alone)
+    /// Whether the halting logit is `q_halt - q_continue`. `false`: it is `q_halt`.
     pub minus_continue: bool,
-    /// but not before this step,
+    /// No slot ends before this step.
     pub min_steps: u32,
-    /// and with this one in any case.
+    /// Every slot ends after this step.
     pub max_steps: u32,
 }
 
-/// How a slot stood after a step.
+/// The status of a slot after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
-    /// Its number.
+pub struct SlotStatus {
+    /// Index of the slot.
     pub slot: usize,
     /// Steps that it has taken.
     pub steps: u32,
-    /// Whether it takes part in the next one.
-    pub goes_on: bool,
+    /// Whether it takes part in the next step.
+    pub is_active: bool,
 }
 
-/// A puzzle as it starts: tokens, the padded row of the puzzle embedding, and the state before the first step.
+/// The input of one slot: tokens, the padded row of the puzzle embedding, and the initial states.
 #[derive(Debug, Clone)]
-pub struct Case {
+pub struct SlotInput {
     /// `[S]`.
     pub tokens: Vec<u32>,
     /// `[P, D]`.
     pub prefix: Vec<f32>,
-    /// The carried states, `[L, D]` each.
+    /// The carried states before the first step, `[L, D]` each.
     pub states: Vec<(Buffer, Vec<f32>)>,
 }
 
-impl Case {
-    /// Puts the puzzle into a place of a program.
+impl SlotInput {
+    /// Writes the input into a slot of a program.
     ///
     /// # Errors
-    /// A length is not that of the plan.
+    /// A length differs from that of the plan, or the device failed.
     pub fn write(&self, program: &mut dyn Program, slot: usize) -> Result<()> {
         program.write_integers(Buffer::Tokens, slot, &self.tokens)?;
         program.write(Buffer::Prefix, slot, &self.prefix)?;

@@ -186,7 +186,7 @@ pub unsafe extern "C" fn trm_solver_device(solver: trm_solver, device: *mut *con
         // As trm_solver_solve has it, one puzzle at a time.
         let solver = SOLVERS.get(solver)?.solver.clone().batch(1);
         let name = solver.device_name()?;
-        let said = match solver.device_reason() {
+        let said = match solver.device_choice_reason() {
             Some(why) => format!("{name}: {why}"),
             None => name.to_string(),
         };

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char};
 
 use super::guard::c_string;
 use crate::session::{Answer, PuzzleStep};
-use crate::task::Content;
+use crate::task::Cells;
 
 /// Yes, no, or nobody can tell.
 #[repr(C)]
@@ -169,9 +169,9 @@ impl AnswerRecord {
 }
 
 /// An answer in the form of its puzzle.
-fn form(content: &Content) -> CString {
+fn form(content: &Cells) -> CString {
     match content {
-        Content::Text(text) => c_string(text.as_str()),
+        Cells::Text(text) => c_string(text.as_str()),
         other => c_string(other.to_json().to_string()),
     }
 }

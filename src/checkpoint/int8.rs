@@ -4,26 +4,30 @@ use super::names::{Names, SCALE, missing};
 use super::{Checkpoint, Dtype, TensorInfo};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::dtype::{Format, takes_format};
+use crate::model::dtype::{WeightDtype, takes_format};
 use crate::model::weights::{Tensor, Weight, check_finite};
 
-/// Checks that the bytes of every matrix have their scales, in the shape that its rows demand: [`Format::Int8`] if all matrices of the
-/// blocks are bytes, [`Format::F32`] if none is.
-pub(crate) fn check(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Result<Format> {
+/// Checks that the bytes of every matrix have their scales, in the shape that its rows demand: [`WeightDtype::Int8`] if all matrices of the
+/// blocks are bytes, [`WeightDtype::F32`] if none is.
+pub(crate) fn check(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Result<WeightDtype> {
     let mut found = None;
     for weight in config.weights().into_iter().filter(|w| takes_format(*w)) {
         let name = names.weights.get(&weight).ok_or_else(|| missing(weight))?;
         let format = format_of(checkpoint, names, weight, name)?;
         if *found.get_or_insert(format) != format {
             let message = "in int8 must be all matrices of the blocks or none; here some are, and this one";
-            let is = if format == Format::Int8 { "is" } else { "is not" };
+            let is = if format == WeightDtype::Int8 {
+                "is"
+            } else {
+                "is not"
+            };
             return Err(Error::checkpoint(format!("{message} {is}")).at(format!("tensor \"{name}\"")));
         }
     }
     Ok(found.unwrap_or_default())
 }
 
-fn format_of(checkpoint: &Checkpoint, names: &Names, weight: Weight, name: &str) -> Result<Format> {
+fn format_of(checkpoint: &Checkpoint, names: &Names, weight: Weight, name: &str) -> Result<WeightDtype> {
     let info = |name: &str| checkpoint.tensors().get(name);
     let dtype = info(name).map(|info| info.dtype);
     let at = |message: String| Err(Error::checkpoint(message).at(format!("tensor \"{name}\"")));
@@ -34,12 +38,12 @@ fn format_of(checkpoint: &Checkpoint, names: &Names, weight: Weight, name: &str)
         (Some(Dtype::I8), Some(scale)) => {
             let rows = info(name).and_then(|info| info.shape.first().copied());
             check_scales(info(scale), rows.unwrap_or(0)).map_err(|e| e.at(format!("tensor \"{scale}\"")))?;
-            Ok(Format::Int8)
+            Ok(WeightDtype::Int8)
         }
         (Some(other), Some(scale)) => at(format!(
             "has scales (\"{scale}\"), which only int8 has, but is {other}"
         )),
-        (_, None) | (None, _) => Ok(Format::F32),
+        (_, None) | (None, _) => Ok(WeightDtype::F32),
     }
 }
 

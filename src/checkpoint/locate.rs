@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::Format;
+use super::FileFormat;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 
@@ -109,11 +109,11 @@ fn none(names: &[String]) -> Error {
 
 /// Adds the configuration beside a file of tensors. Where both kinds lie there, the one that was written with the file
 /// counts: `config.json` for safetensors, `all_config.yaml` for `torch.save`; the other is not read.
-pub(crate) fn beside(file: &Path, format: Format, settings: &mut Settings) -> Result<bool> {
+pub(crate) fn beside(file: &Path, format: FileFormat, settings: &mut Settings) -> Result<bool> {
     let dir = parent(file);
     let order = match format {
-        Format::Safetensors => [CONFIG, TRAINING],
-        Format::Torch => [TRAINING, CONFIG],
+        FileFormat::Safetensors => [CONFIG, TRAINING],
+        FileFormat::Torch => [TRAINING, CONFIG],
     };
     for name in order {
         if let Some(text) = read_if_there(&dir.join(name))? {
@@ -139,7 +139,7 @@ pub(crate) fn dataset(file: &Path, settings: &mut Settings) -> Result<()> {
 #[cfg(feature = "onnx")]
 pub(crate) fn settings_beside(file: &Path, configuration: bool, settings: &mut Settings) -> Result<()> {
     if configuration {
-        beside(file, Format::Safetensors, settings)?;
+        beside(file, FileFormat::Safetensors, settings)?;
     }
     dataset(file, settings)
 }

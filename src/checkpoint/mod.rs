@@ -39,13 +39,13 @@ const HASH_CHUNK_BYTES: usize = 1 << 20;
 pub struct Checkpoint {
     source: Source,
     index: Index,
-    format: Format,
+    format: FileFormat,
 }
 
 /// How a file stores its tensors; told from its bytes, never from its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Format {
+pub enum FileFormat {
     /// `torch.save`: a zip archive with a pickle.
     Torch,
     /// safetensors.
@@ -81,7 +81,7 @@ impl Checkpoint {
     }
 
     /// How the file stores its tensors.
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> FileFormat {
         self.format
     }
 
@@ -125,16 +125,16 @@ pub(crate) fn is_onnx(source: &Source) -> Result<bool> {
     Ok(begins && !safetensors::recognises(&start))
 }
 
-fn index(source: &Source) -> Result<(Format, Index)> {
+fn index(source: &Source) -> Result<(FileFormat, Index)> {
     let start = source.read_vec(0, source.len().min(512))?;
     if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
-        return Ok((Format::Torch, torch::index(source)?));
+        return Ok((FileFormat::Torch, torch::index(source)?));
     }
     if let Some(message) = unsupported(&start) {
         return Err(Error::checkpoint(message));
     }
     if safetensors::recognises(&start) {
-        return Ok((Format::Safetensors, safetensors::index(source)?));
+        return Ok((FileFormat::Safetensors, safetensors::index(source)?));
     }
     Err(Error::checkpoint(
         "is neither a file of torch.save nor a .safetensors file, or its beginning is damaged",

@@ -198,7 +198,7 @@ fn only(groups: Vec<(String, Group)>) -> Result<Option<(String, Group)>> {
 /// Training publishes the averaged weights. They have no buffers where only parameters were averaged: those
 /// (the initial states and the puzzle embedding) are then the model's own.
 fn prefer_averaged(ema_at: &str, mut ema: Names, plain_at: &str, plain: Names) -> Names {
-    let is_buffer = |w: &Weight| matches!(w, Weight::Init(State::H | State::L | State::Low(_)));
+    let is_buffer = |w: &Weight| matches!(w, Weight::Init(State::H | State::L | State::LowLevel(_)));
     let lacking: Vec<_> = plain
         .weights
         .keys()

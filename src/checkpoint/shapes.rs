@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Checkpoint;
 use super::names::{Names, missing};
-use crate::config::{Net, Shapes, State, Variant};
+use crate::config::{Architecture, Level, Shapes, State};
 use crate::error::{Error, Result};
 use crate::model::weights::Weight;
 
@@ -13,8 +13,8 @@ pub(crate) fn shapes(checkpoint: &Checkpoint, names: &Names) -> Result<Shapes> {
     let look = Look { checkpoint, names };
     let [vocab_size, hidden_size] = look.matrix(Weight::EmbedTokens)?;
     let variant = look.variant()?;
-    let (h_layers, l_layers) = (look.layers(Net::H)?, look.layers(Net::L)?);
-    let net = if l_layers > 0 { Net::L } else { Net::H };
+    let (h_layers, l_layers) = (look.layers(Level::H)?, look.layers(Level::L)?);
+    let net = if l_layers > 0 { Level::L } else { Level::H };
     let [_, inner] = look.matrix(Weight::Down(net, 0))?;
     let token_down = Weight::TokenDown(net, 0);
     let (mlp_t, attention) = (look.has(token_down), look.has(Weight::Qkv(net, 0)));
@@ -87,15 +87,15 @@ impl Look<'_> {
     }
 
     /// The tell-tale tensors of each published model.
-    fn variant(&self) -> Result<Variant> {
+    fn variant(&self) -> Result<Architecture> {
         let init = |state| self.has(Weight::Init(state));
         let level = |net| self.blocks(net).next().is_some();
-        match (level(Net::H), level(Net::L)) {
-            (true, true) => Ok(Variant::Hrm),
-            (true, false) => Ok(Variant::Baseline),
-            (false, true) if init(State::Low(0)) => Ok(Variant::Hier6),
-            (false, true) if init(State::H) => Ok(Variant::Trm),
-            (false, true) => Ok(Variant::SingleZ),
+        match (level(Level::H), level(Level::L)) {
+            (true, true) => Ok(Architecture::Hrm),
+            (true, false) => Ok(Architecture::Baseline),
+            (false, true) if init(State::LowLevel(0)) => Ok(Architecture::Hier6),
+            (false, true) if init(State::H) => Ok(Architecture::Trm),
+            (false, true) => Ok(Architecture::SingleZ),
             (false, false) => Err(Error::checkpoint(
                 "has no blocks: no tensor L_level.layers.0 or H_level.layers.0",
             )),
@@ -103,7 +103,7 @@ impl Look<'_> {
     }
 
     /// The numbers of a network's blocks.
-    fn blocks(&self, net: Net) -> impl Iterator<Item = usize> {
+    fn blocks(&self, net: Level) -> impl Iterator<Item = usize> {
         self.names.weights.keys().filter_map(move |weight| match weight {
             Weight::Qkv(n, i)
             | Weight::OProj(n, i)
@@ -119,7 +119,7 @@ impl Look<'_> {
         })
     }
 
-    fn layers(&self, net: Net) -> Result<usize> {
+    fn layers(&self, net: Level) -> Result<usize> {
         let found: BTreeSet<usize> = self.blocks(net).collect();
         match found.iter().enumerate().find(|(expected, i)| expected != *i) {
             Some((expected, _)) => Err(missing(Weight::Down(net, expected))),

@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use super::limits::{MAX_IDENTIFIERS, MAX_SIZE, MAX_STEPS};
 use super::resolve::{Resolved, Resolver};
-use super::{Config, PosEncodings, Settings, Shapes, Variant};
+use super::{Architecture, Config, PosEncodings, Settings, Shapes};
 use crate::error::{Error, Result};
 
 /// What the inputs and outputs of a graph tell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct GraphShapes {
     /// The variant with these states.
-    pub(crate) variant: Variant,
+    pub(crate) variant: Architecture,
     /// S.
     pub(crate) seq_len: usize,
     /// L.

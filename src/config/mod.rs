@@ -20,7 +20,7 @@ pub(crate) use settings::{MAX_FILE, Settings};
 
 /// Which published model it is; told by the names of its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Variant {
+pub enum Architecture {
     /// Tiny Recursive Model: z_H and z_L, one network.
     Trm,
     /// TRM with a single state z_L.
@@ -33,15 +33,15 @@ pub enum Variant {
     Baseline,
 }
 
-impl Variant {
+impl Architecture {
     /// Its name in messages and in the output of `inspect`.
     pub fn name(self) -> &'static str {
         match self {
-            Variant::Trm => "TRM",
-            Variant::SingleZ => "TRM single-z",
-            Variant::Hier6 => "TRM hier6",
-            Variant::Hrm => "HRM",
-            Variant::Baseline => "transformer baseline",
+            Architecture::Trm => "TRM",
+            Architecture::SingleZ => "TRM single-z",
+            Architecture::Hier6 => "TRM hier6",
+            Architecture::Hrm => "HRM",
+            Architecture::Baseline => "transformer baseline",
         }
     }
 }
@@ -70,19 +70,19 @@ impl PosEncodings {
 
 /// One of the two networks of a model; all variants but HRM have one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Net {
+pub enum Level {
     /// `H_level`.
     H,
     /// `L_level`.
     L,
 }
 
-impl Net {
+impl Level {
     /// Its name in checkpoints.
     pub fn name(self) -> &'static str {
         match self {
-            Net::H => "H_level",
-            Net::L => "L_level",
+            Level::H => "H_level",
+            Level::L => "L_level",
         }
     }
 }
@@ -95,7 +95,7 @@ pub enum State {
     /// The reasoning state, `z_L`.
     L,
     /// One of the six lower states of hier6, `z_L1` .. `z_L6`, counted from 0.
-    Low(u8),
+    LowLevel(u8),
 }
 
 impl State {
@@ -104,7 +104,7 @@ impl State {
         match self {
             State::H => "z_H".into(),
             State::L => "z_L".into(),
-            State::Low(i) => format!("z_L{}", i + 1),
+            State::LowLevel(i) => format!("z_L{}", i + 1),
         }
     }
 }
@@ -114,7 +114,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Which published model it is.
-    pub variant: Variant,
+    pub variant: Architecture,
     /// Outer cycles of a refinement step.
     pub h_cycles: usize,
     /// Inner cycles in each outer cycle.
@@ -163,7 +163,24 @@ pub struct Config {
     pub box_shape: Option<[usize; 2]>,
 }
 
+/// Which logit gives the halting probability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HaltingLogit {
+    /// `q_halt`: the model was trained without the continue loss (`no_ACT_continue`).
+    Halt,
+    /// `q_halt - q_continue`.
+    HaltMinusContinue,
+}
+
 impl Config {
+    /// Returns the logit that gives the halting probability.
+    pub fn halting_logit(&self) -> HaltingLogit {
+        match self.no_act_continue {
+            true => HaltingLogit::Halt,
+            false => HaltingLogit::HaltMinusContinue,
+        }
+    }
+
     /// P: the positions that the puzzle embedding takes.
     pub fn prefix_len(&self) -> usize {
         match (self.puzzle_emb_ndim, self.puzzle_emb_len) {
@@ -176,16 +193,18 @@ impl Config {
     /// The carried states, in the order of the checkpoint.
     pub fn states(&self) -> Vec<State> {
         match self.variant {
-            Variant::Trm | Variant::Hrm => vec![State::H, State::L],
-            Variant::SingleZ => vec![State::L],
-            Variant::Hier6 => std::iter::once(State::H).chain((0..6).map(State::Low)).collect(),
-            Variant::Baseline => vec![State::H],
+            Architecture::Trm | Architecture::Hrm => vec![State::H, State::L],
+            Architecture::SingleZ => vec![State::L],
+            Architecture::Hier6 => std::iter::once(State::H)
+                .chain((0..6).map(State::LowLevel))
+                .collect(),
+            Architecture::Baseline => vec![State::H],
         }
     }
 
     /// The state that the heads read.
     pub fn answer_state(&self) -> State {
-        if self.variant == Variant::SingleZ {
+        if self.variant == Architecture::SingleZ {
             State::L
         } else {
             State::H
@@ -193,8 +212,8 @@ impl Config {
     }
 
     /// The networks that the model has, with their number of blocks.
-    pub fn nets(&self) -> Vec<(Net, usize)> {
-        [(Net::H, self.h_layers), (Net::L, self.l_layers)]
+    pub fn nets(&self) -> Vec<(Level, usize)> {
+        [(Level::H, self.h_layers), (Level::L, self.l_layers)]
             .into_iter()
             .filter(|n| n.1 > 0)
             .collect()

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::check::check;
 use super::limits::{MAX_CYCLES, MAX_IDENTIFIERS, MAX_LAYERS, MAX_SIZE, MAX_STEPS};
-use super::{Config, PosEncodings, Settings, Variant};
+use super::{Architecture, Config, PosEncodings, Settings};
 use crate::error::{Error, Result};
 
 /// A hyper-parameter, its value, and where it comes from.
@@ -24,7 +24,7 @@ pub struct Provenance {
 /// What the shapes of the tensors tell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Shapes {
-    pub(crate) variant: Variant,
+    pub(crate) variant: Architecture,
     pub(crate) hidden_size: usize,
     pub(crate) vocab_size: usize,
     pub(crate) h_layers: usize,
@@ -254,8 +254,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn cycles(&mut self) -> Result<(usize, usize)> {
-        let default = (self.shapes.variant == Variant::Baseline).then_some(1);
-        let max_low = if self.shapes.variant == Variant::Hier6 {
+        let default = (self.shapes.variant == Architecture::Baseline).then_some(1);
+        let max_low = if self.shapes.variant == Architecture::Hier6 {
             6
         } else {
             MAX_CYCLES
@@ -437,7 +437,7 @@ impl<'a> Resolver<'a> {
     /// The published code derives it where it is absent; without any file it may just not have been said.
     fn absent_puzzle_emb_len(&mut self, derived: usize) -> Result<usize> {
         const KEY: &str = "puzzle_emb_len";
-        let always = matches!(self.shapes.variant, Variant::Hrm | Variant::Baseline);
+        let always = matches!(self.shapes.variant, Architecture::Hrm | Architecture::Baseline);
         if always || self.settings.configured().is_some() {
             self.note_source(
                 KEY,
@@ -467,7 +467,7 @@ impl<'a> Resolver<'a> {
     fn no_act_continue(&mut self) -> Result<bool> {
         const KEY: &str = "no_ACT_continue";
         let given = self.given_bool(KEY)?;
-        let published = matches!(self.shapes.variant, Variant::Hrm | Variant::Baseline);
+        let published = matches!(self.shapes.variant, Architecture::Hrm | Architecture::Baseline);
         let (value, from) = match given {
             _ if published => {
                 if let Some((true, from)) = given {

@@ -1,4 +1,5 @@
-//! `--device auto`: whether a real GPU is faster than the CPU for a model and a batch.
+//! [`Device::Auto`](super::Device::Auto): whether a hardware GPU is faster than the CPU for a model
+//! and a batch size.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,108 +7,125 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::request::{Loads, Wish, load, open_gpu};
+use super::request::{DeviceRequest, LoadedModel, load, open_gpu};
 use crate::backend::info::{DeviceInfo, DeviceKind};
 use crate::error::Result;
 use crate::import::Model;
-use crate::model::dtype::Format;
+use crate::model::dtype::WeightDtype;
 use crate::model::plan::{Buffer, Plan};
 
-/// Billions of operations of a step below which no GPU is looked for: a CPU takes some ten milliseconds for them, and the look
-/// alone costs more, in time and in the memory of the drivers.
-const SMALL: f64 = 4.0;
+/// Work of a step in GFLOP below which no GPU is searched for. A CPU needs some ten milliseconds for
+/// it. Loading the GPU drivers alone costs more, in time and in memory.
+const MIN_GFLOP_PER_STEP: f64 = 4.0;
 
-/// What was chosen, and why.
+/// S of the measured plan if the model takes puzzles of any size.
+const DEFAULT_TOKENS: usize = 81;
+
+/// The choice between the CPU and a GPU.
 #[derive(Debug)]
-pub(crate) struct Choice {
-    /// The GPU, if it is faster.
-    pub(crate) gpu: Option<Loads>,
+pub(crate) struct AutoDecision {
+    /// The model on the GPU, if that is faster.
+    pub(crate) gpu: Option<LoadedModel>,
     /// The reason, for people.
-    pub(crate) why: String,
+    pub(crate) reason: String,
 }
 
-impl Choice {
-    fn cpu(why: impl Into<String>) -> Choice {
-        Choice {
+impl AutoDecision {
+    fn cpu(reason: impl Into<String>) -> AutoDecision {
+        AutoDecision {
             gpu: None,
-            why: why.into(),
+            reason: reason.into(),
         }
     }
 }
 
-/// A GPU on which steps of `slots` puzzles are faster than on the CPU. One that fails is none.
-pub(crate) fn faster_gpu(model: &Model, cpu: &Loads, slots: usize, wish: &Wish) -> Choice {
-    sought(model, cpu, slots, wish).unwrap_or_else(|e| Choice::cpu(format!("the GPU failed: {e}")))
+/// Returns a GPU that runs steps of `slots` puzzles faster than the CPU, if there is one. A GPU that
+/// fails counts as absent.
+pub(crate) fn decide(
+    model: &Model,
+    cpu: &LoadedModel,
+    slots: usize,
+    request: &DeviceRequest,
+) -> AutoDecision {
+    choose_gpu(model, cpu, slots, request)
+        .unwrap_or_else(|e| AutoDecision::cpu(format!("the GPU failed: {e}")))
 }
 
-fn sought(model: &Model, cpu: &Loads, slots: usize, wish: &Wish) -> Result<Choice> {
-    let plan = Arc::new(model.plan(model.config.seq_len.unwrap_or(81))?);
-    if plan.gflop_per_step() * (slots as f64) < SMALL {
-        return Ok(Choice::cpu("a step of this model and batch is small"));
+fn choose_gpu(
+    model: &Model,
+    cpu: &LoadedModel,
+    slots: usize,
+    request: &DeviceRequest,
+) -> Result<AutoDecision> {
+    let plan = Arc::new(model.plan(model.config.seq_len.unwrap_or(DEFAULT_TOKENS))?);
+    if plan.gflop_per_step() * (slots as f64) < MIN_GFLOP_PER_STEP {
+        return Ok(AutoDecision::cpu("a step of this model and batch is small"));
     }
-    if !may_have_gpu() {
-        return Ok(Choice::cpu("there is no GPU"));
+    if !gpu_node_exists() {
+        return Ok(AutoDecision::cpu("there is no GPU"));
     }
-    let usable = |d: &DeviceInfo| d.missing.is_none() && d.kind != DeviceKind::Software;
-    let Some(info) = crate::device::devices().into_iter().find(usable) else {
-        return Ok(Choice::cpu("there is no GPU that can run the kernels"));
+    let usable = |d: &DeviceInfo| d.unsupported_reason.is_none() && d.kind != DeviceKind::Software;
+    let Some(info) = super::devices().into_iter().find(usable) else {
+        return Ok(AutoDecision::cpu("there is no GPU that can run the kernels"));
     };
-    let threads = wish.threads;
-    let name = figures_name(&info, &plan, slots, wish.format);
-    let open = || load(&*open_gpu(Some(info.number), wish)?, model);
-    if let Some(figures) = wish.cache.get(&name).and_then(|v| Figures::kept(&v, threads)) {
-        let gpu = if figures.gpu_is_faster() {
+    let threads = request.threads;
+    let key = measurement_key(&info, &plan, slots, request.dtype);
+    let open = || load(&*open_gpu(Some(info.number), request)?, model);
+    let stored = request.measurements.get(&key);
+    if let Some(times) = stored.and_then(|v| StepTimes::from_json(&v, threads)) {
+        let gpu = if times.gpu_is_faster() {
             Some(open()?)
         } else {
             None
         };
-        let why = format!("{figures} on {info}, as measured before");
-        return Ok(Choice { gpu, why });
+        let reason = format!("{times} on {info}, as measured before");
+        return Ok(AutoDecision { gpu, reason });
     }
     let gpu = open()?;
-    let figures = Figures::measure(cpu, &gpu, &plan, slots)?;
-    wish.cache.keep(&name, figures.to_keep(threads));
-    Ok(Choice {
-        gpu: figures.gpu_is_faster().then_some(gpu),
-        why: format!("{figures} on {info}"),
+    let times = StepTimes::measure(cpu, &gpu, &plan, slots)?;
+    request.measurements.put(&key, times.to_json(threads));
+    Ok(AutoDecision {
+        gpu: times.gpu_is_faster().then_some(gpu),
+        reason: format!("{times} on {info}"),
     })
 }
 
-/// The name under which a measurement is kept: everything that it depends on but the CPU.
-fn figures_name(info: &DeviceInfo, plan: &Plan, slots: usize, format: Format) -> String {
+/// Returns the name under which a measurement is stored: everything that it depends on, except the
+/// CPU.
+fn measurement_key(info: &DeviceInfo, plan: &Plan, slots: usize, dtype: WeightDtype) -> String {
     let work = plan.gflop_per_step();
     format!(
-        "auto: {} ({}, {}), {work:.4} GFLOP x {slots} in {format}",
+        "auto: {} ({}, {}), {work:.4} GFLOP x {slots} in {dtype}",
         info.name, info.backend, info.driver
     )
 }
 
-/// What the first part of a step takes on both devices.
+/// Times of the first part of a step on both devices.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Figures {
+struct StepTimes {
     cpu: Duration,
     gpu: Duration,
 }
 
-impl Figures {
-    fn measure(cpu: &Loads, gpu: &Loads, plan: &Arc<Plan>, slots: usize) -> Result<Figures> {
-        Ok(Figures {
+impl StepTimes {
+    fn measure(cpu: &LoadedModel, gpu: &LoadedModel, plan: &Arc<Plan>, slots: usize) -> Result<StepTimes> {
+        Ok(StepTimes {
             cpu: time(cpu, plan, slots)?,
             gpu: time(gpu, plan, slots)?,
         })
     }
 
-    /// From the cache, if the CPU ran on as many threads.
-    fn kept(value: &serde_json::Value, threads: Option<usize>) -> Option<Figures> {
+    /// Reads a stored measurement. `None` if the CPU used another number of threads.
+    fn from_json(value: &serde_json::Value, threads: Option<usize>) -> Option<StepTimes> {
         let seconds = |name| Duration::try_from_secs_f64(value.get(name)?.as_f64()?).ok();
         let same = value.get("threads")?.as_u64() == threads.map(|n| n as u64);
-        same.then_some(Figures {
+        same.then_some(StepTimes {
             cpu: seconds("cpu")?,
             gpu: seconds("gpu")?,
         })
     }
 
-    fn to_keep(self, threads: Option<usize>) -> serde_json::Value {
+    fn to_json(self, threads: Option<usize>) -> serde_json::Value {
         let [cpu, gpu] = [self.cpu, self.gpu].map(|time| time.as_secs_f64());
         json!({ "cpu": cpu, "gpu": gpu, "threads": threads })
     }
@@ -117,23 +135,23 @@ impl Figures {
     }
 }
 
-impl fmt::Display for Figures {
+impl fmt::Display for StepTimes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [cpu, gpu] = [self.cpu, self.gpu].map(|time| time.as_secs_f64() * 1e3);
         write!(f, "a part of a step takes {cpu:.1} ms on the CPU, {gpu:.1} ms")
     }
 }
 
-/// Time that the first part of a step takes for `slots` puzzles, once everything is warm.
-fn time(on: &Loads, plan: &Arc<Plan>, slots: usize) -> Result<Duration> {
-    /// Billions of operations that tell enough: a tenth of a second on a slow CPU.
-    const ENOUGH: f64 = 1.0;
-    let mut program = on.loaded.program(plan.clone(), slots)?;
+/// Returns the time of the first part of a step for `slots` puzzles, after one warm-up run.
+fn time(on: &LoadedModel, plan: &Arc<Plan>, slots: usize) -> Result<Duration> {
+    /// Work to measure. A slow CPU needs a tenth of a second for it.
+    const MEASURED_GFLOP: f64 = 1.0;
+    let mut program = on.weights.program(plan.clone(), slots)?;
     let mut part = plan.step();
     let mut work = 0.0;
     for (number, call) in plan.calls.iter().enumerate().skip(part.start) {
         work += call.flops(&plan.dims) as f64 * slots as f64 / 1e9;
-        if work > ENOUGH {
+        if work > MEASURED_GFLOP {
             part.end = number + 1;
             break;
         }
@@ -144,16 +162,16 @@ fn time(on: &Loads, plan: &Arc<Plan>, slots: usize) -> Result<Duration> {
     let mut run = || {
         let start = Instant::now();
         program.run(part.clone(), &live)?;
-        // A GPU has finished when something can be read.
+        // A readback waits for the GPU.
         program.read(Buffer::Input, 0, &mut input)?;
         Ok(start.elapsed())
     };
     run().and_then(|_| run())
 }
 
-/// Whether it is worth to load the drivers, which takes tens of megabytes. On Linux a real GPU has a node below `/dev`; where
-/// there is none, drivers can only offer software.
-fn may_have_gpu() -> bool {
+/// Whether the machine may have a hardware GPU. If not, its drivers, which take tens of megabytes,
+/// are not loaded. On Linux a hardware GPU has a node below `/dev`.
+fn gpu_node_exists() -> bool {
     if !cfg!(target_os = "linux") {
         return true;
     }
@@ -174,19 +192,19 @@ mod tests {
     use super::*;
     use crate::backend::cpu::Cpu;
 
-    /// The measurement behind `auto`, on whatever there is: `auto` itself never asks software.
+    /// Measures on any adapter. `auto` itself never measures a software GPU.
     #[test]
     fn both_devices_can_be_timed() {
         let solver = crate::Solver::bundled("sudoku-4x4").unwrap();
         let plan = Arc::new(solver.plan(16).unwrap());
         let cpu = load(&Cpu::new(Some(1)).unwrap(), solver.model()).unwrap();
         assert!(time(&cpu, &plan, 1).unwrap() > Duration::ZERO);
-        match open_gpu(None, &Wish::default()) {
+        match open_gpu(None, &DeviceRequest::default()) {
             Ok(gpu) => {
                 let gpu = load(&*gpu, solver.model()).unwrap();
                 assert!(gpu.is_replaceable() && !cpu.is_replaceable());
-                let figures = Figures::measure(&cpu, &gpu, &plan, 3).unwrap();
-                assert!(figures.cpu > Duration::ZERO && figures.gpu > Duration::ZERO);
+                let times = StepTimes::measure(&cpu, &gpu, &plan, 3).unwrap();
+                assert!(times.cpu > Duration::ZERO && times.gpu > Duration::ZERO);
             }
             Err(e) if std::env::var("TRM_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{e}"),
             Err(e) => eprintln!("skipped: no adapter: {e}"),
@@ -194,21 +212,21 @@ mod tests {
     }
 
     #[test]
-    fn figures_come_back_for_as_many_threads() {
-        let figures = Figures {
+    fn stored_times_are_valid_for_the_same_number_of_threads() {
+        let times = StepTimes {
             cpu: Duration::from_micros(1500),
             gpu: Duration::from_micros(20_250),
         };
-        assert!(!figures.gpu_is_faster());
+        assert!(!times.gpu_is_faster());
         assert_eq!(
-            figures.to_string(),
+            times.to_string(),
             "a part of a step takes 1.5 ms on the CPU, 20.2 ms"
         );
-        let kept = figures.to_keep(Some(2));
-        assert_eq!(Figures::kept(&kept, Some(2)), Some(figures));
-        assert_eq!(Figures::kept(&kept, None), None);
+        let json = times.to_json(Some(2));
+        assert_eq!(StepTimes::from_json(&json, Some(2)), Some(times));
+        assert_eq!(StepTimes::from_json(&json, None), None);
         assert_eq!(
-            Figures::kept(&json!({ "cpu": -1, "gpu": 1, "threads": null }), None),
+            StepTimes::from_json(&json!({ "cpu": -1, "gpu": 1, "threads": null }), None),
             None
         );
     }

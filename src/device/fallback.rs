@@ -1,49 +1,51 @@
-//! A stepper that outlives its device.
+//! A stepper that moves to the CPU if its device fails.
 
 use std::sync::Arc;
 
-use super::placement::Place;
-use super::request::{Loads, Wish};
-use crate::backend::{Ahead, Rule};
+use super::cache::DeviceCache;
+use super::request::{DeviceRequest, LoadedModel};
+use crate::backend::{HaltParams, PipelinedProgram};
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::Model;
-use crate::session::{HaltPolicy, Halting, NativeStepper, Stepper};
+use crate::session::{HaltPolicy, Halting, PlanStepper, Stepper};
 
-/// A [`NativeStepper`] that the CPU takes over when its device fails.
+/// A [`PlanStepper`] that the CPU takes over if its device fails.
 #[derive(Debug)]
 pub(crate) struct FallbackStepper {
-    stepper: NativeStepper,
-    on: Loads,
+    stepper: PlanStepper,
+    loaded: LoadedModel,
     model: Arc<Model>,
-    place: Arc<Place>,
-    wish: Wish,
+    cache: Arc<DeviceCache>,
+    request: DeviceRequest,
+    /// S of the puzzles.
     tokens: usize,
 }
 
 impl FallbackStepper {
-    /// Room for `slots` puzzles of S = `tokens` tokens, on the CPU if the device cannot hold or run them.
+    /// Creates a stepper with `slots` slots for puzzles of S = `tokens` tokens. Uses the CPU if the
+    /// device cannot hold them.
     pub(crate) fn new(
         model: Arc<Model>,
-        place: Arc<Place>,
-        wish: Wish,
+        cache: Arc<DeviceCache>,
+        request: DeviceRequest,
         tokens: usize,
         slots: usize,
     ) -> Result<FallbackStepper> {
-        let mut on = place.loads(&model, &wish, slots)?;
-        let make = |on: &Loads| NativeStepper::new(model.clone(), &*on.loaded, tokens, slots);
-        let stepper = match make(&on) {
-            Err(e) if e.kind() == ErrorKind::Device && on.is_replaceable() => {
-                on = place.replace(&on, &e, &model, &wish)?;
-                make(&on)?
+        let mut loaded = cache.get(&model, &request, slots)?;
+        let make = |loaded: &LoadedModel| PlanStepper::new(model.clone(), &*loaded.weights, tokens, slots);
+        let stepper = match make(&loaded) {
+            Err(e) if e.kind() == ErrorKind::Device && loaded.is_replaceable() => {
+                loaded = cache.replace(&loaded, &e, &model, &request)?;
+                make(&loaded)?
             }
             made => made?,
         };
         Ok(FallbackStepper {
             stepper,
-            on,
+            loaded,
             model,
-            place,
-            wish,
+            cache,
+            request,
             tokens,
         })
     }
@@ -74,21 +76,23 @@ impl Stepper for FallbackStepper {
         self.stepper.answer(slot)
     }
 
-    fn ahead(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn Ahead, Rule)> {
-        self.stepper.ahead(policy)
+    fn pipelined(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn PipelinedProgram, HaltParams)> {
+        self.stepper.pipelined(policy)
     }
 
     fn device(&self) -> &'static str {
-        self.on.name
+        self.loaded.device
     }
 
     fn recover(&mut self, error: &Error) -> Result<bool> {
-        if error.kind() != ErrorKind::Device || !self.on.is_replaceable() {
+        if error.kind() != ErrorKind::Device || !self.loaded.is_replaceable() {
             return Ok(false);
         }
-        self.on = self.place.replace(&self.on, error, &self.model, &self.wish)?;
-        let slots = self.stepper.slots();
-        self.stepper = NativeStepper::new(self.model.clone(), &*self.on.loaded, self.tokens, slots)?;
+        self.loaded = self
+            .cache
+            .replace(&self.loaded, error, &self.model, &self.request)?;
+        let (model, slots) = (self.model.clone(), self.stepper.slots());
+        self.stepper = PlanStepper::new(model, &*self.loaded.weights, self.tokens, slots)?;
         Ok(true)
     }
 }

@@ -3,21 +3,21 @@
 use std::fmt;
 use std::num::NonZero;
 
-use crate::backend::cpu::{Cpu, Instructions, features, physical_cores};
+use crate::backend::cpu::{Cpu, InstructionSet, features, physical_cores};
 use crate::backend::info::DeviceInfo;
 use crate::error::Result;
 
 /// The processor of this machine, and how the [CPU backend](crate::backend::cpu) uses it.
 ///
 /// # Errors
-/// Those of [`Instructions::chosen`].
+/// Those of [`InstructionSet::chosen`].
 pub fn cpu() -> Result<CpuInfo> {
-    let instructions = Instructions::chosen()?;
+    let instructions = InstructionSet::chosen()?;
     Ok(CpuInfo {
         architecture: std::env::consts::ARCH,
         instructions,
-        best: Instructions::best(),
-        forced: Instructions::forced().is_some(),
+        best: InstructionSet::best(),
+        forced: InstructionSet::forced().is_some(),
         features: features(),
         int8: instructions.int8(),
         bf16: instructions.bf16(),
@@ -34,16 +34,16 @@ pub struct CpuInfo {
     /// Its kind: `x86_64`, `aarch64`.
     pub architecture: &'static str,
     /// The instruction set that the loops use.
-    pub instructions: Instructions,
+    pub instructions: InstructionSet,
     /// The best that the machine has.
-    pub best: Instructions,
+    pub best: InstructionSet,
     /// Whether the environment variable `TRM_CPU` chose.
     pub forced: bool,
     /// What the machine has of the instruction sets that concern the loops; see [`features`].
     pub features: Vec<(&'static str, bool)>,
-    /// The extension that multiplies bytes in int8, if there is one; see [`Instructions::int8`].
+    /// The extension that multiplies bytes in int8, if there is one; see [`InstructionSet::int8`].
     pub int8: Option<&'static str>,
-    /// The extension that multiplies bf16, if there is one; see [`Instructions::bf16`].
+    /// The extension that multiplies bf16, if there is one; see [`InstructionSet::bf16`].
     pub bf16: Option<&'static str>,
     /// Cores that this process may use, each counted once.
     pub physical_cores: usize,

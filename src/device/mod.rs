@@ -1,15 +1,15 @@
-//! Which device runs a model: as asked for, or chosen by measuring; and what takes over when it
+//! The device that runs a model: as requested, or chosen by measuring, and what takes over if it
 //! fails.
 
 #[cfg(feature = "gpu")]
 mod auto;
+mod cache;
 mod fallback;
 mod list;
-mod placement;
 mod request;
 
+pub(crate) use cache::DeviceCache;
 pub(crate) use fallback::FallbackStepper;
 pub use list::{CpuInfo, cpu, devices};
-pub(crate) use placement::Place;
 pub use request::Device;
-pub(crate) use request::Wish;
+pub(crate) use request::DeviceRequest;

@@ -1,34 +1,37 @@
-//! Which device is asked for, and a model's weights on one.
+//! The device that a solver asks for, and a model's weights on it.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::backend::measurements::Cache;
-use crate::backend::{Backend, Loaded};
+use crate::backend::measurements::MeasurementCache;
+use crate::backend::{Backend, DeviceWeights};
 #[cfg(not(feature = "gpu"))]
 use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::import::Model;
-use crate::model::dtype::Format;
+use crate::model::dtype::WeightDtype;
 
 /// Where a model runs.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
-    /// The CPU, or a real GPU where a short measurement finds it faster for the model.
+    /// The CPU, or a hardware GPU if a short measurement finds it faster for the model and batch.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// The oracle: slow, plain loops.
+    /// The scalar reference: slow, plain loops.
     Reference,
-    /// A GPU: the best there is, software that imitates one included, or one by its number in [`devices`](crate::device::devices()).
+    /// A GPU: the one with this number in [`devices`](crate::devices), or the best one. The best one
+    /// may be a software GPU if there is no other.
     Gpu(Option<usize>),
 }
 
 impl FromStr for Device {
     type Err = Error;
 
-    /// `auto`, `cpu`, `reference`, `gpu`, `gpu:N`.
+    /// Parses `auto`, `cpu`, `reference`, `gpu` or `gpu:N`.
     fn from_str(name: &str) -> Result<Device> {
         Ok(match name {
             "auto" => Device::Auto,
@@ -47,67 +50,86 @@ impl FromStr for Device {
     }
 }
 
+impl fmt::Display for Device {
+    /// Writes the form that [`Device::from_str`] parses.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Auto => f.write_str("auto"),
+            Device::Cpu => f.write_str("cpu"),
+            Device::Reference => f.write_str("reference"),
+            Device::Gpu(None) => f.write_str("gpu"),
+            Device::Gpu(Some(number)) => write!(f, "gpu:{number}"),
+        }
+    }
+}
+
 impl Device {
-    /// An error if the device is not there.
+    /// Checks that the device is available.
     ///
     /// # Errors
-    /// [`ErrorKind::Device`] for a GPU that does not exist or cannot run the kernels.
+    /// [`ErrorKind::Device`](crate::ErrorKind::Device) for a GPU that does not exist or cannot run
+    /// the kernels.
     pub fn check(self) -> Result<()> {
         match self {
-            Device::Gpu(number) => open_gpu(number, &Wish::default()).map(drop),
+            Device::Gpu(number) => open_gpu(number, &DeviceRequest::default()).map(drop),
             _ => Ok(()),
         }
     }
 }
 
-/// What a solver was told about its device.
+/// The device settings of a solver.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wish {
-    /// The device.
+pub(crate) struct DeviceRequest {
     pub(crate) device: Device,
-    /// A backend of the app's own, instead.
+    /// A backend that the app created, which replaces `device`.
     pub(crate) backend: Option<Arc<dyn Backend>>,
-    /// Threads of the CPU.
+    /// CPU threads. `None`: one per core.
     pub(crate) threads: Option<usize>,
     /// How the weights are stored.
-    pub(crate) format: Format,
-    /// Where measurements are kept.
-    pub(crate) cache: Cache,
+    pub(crate) dtype: WeightDtype,
+    /// Where measurements are stored.
+    pub(crate) measurements: MeasurementCache,
 }
 
-/// The weights on a device.
+/// The weights of a model on a device.
 #[derive(Debug, Clone)]
-pub(crate) struct Loads {
-    /// The device's name.
-    pub(crate) name: &'static str,
-    /// The weights.
-    pub(crate) loaded: Arc<dyn Loaded>,
+pub(crate) struct LoadedModel {
+    /// Name of the device.
+    pub(crate) device: &'static str,
+    pub(crate) weights: Arc<dyn DeviceWeights>,
+    /// Largest allowed difference from the reference.
+    pub(crate) tolerance: f32,
 }
 
-impl Loads {
-    /// Whether the CPU can stand in for the device.
+impl LoadedModel {
+    /// Whether the CPU can take over from the device.
     pub(crate) fn is_replaceable(&self) -> bool {
-        !matches!(self.name, "cpu" | "reference")
+        !matches!(self.device, "cpu" | "reference")
     }
 }
 
-pub(crate) fn load(backend: &dyn Backend, model: &Model) -> Result<Loads> {
-    Ok(Loads {
-        name: backend.name(),
-        loaded: backend.load(model.weights()?)?,
+/// Loads a model's weights on a backend.
+pub(crate) fn load(backend: &dyn Backend, model: &Model) -> Result<LoadedModel> {
+    Ok(LoadedModel {
+        device: backend.name(),
+        weights: backend.load(model.take_weights()?)?,
+        tolerance: backend.tolerance(),
     })
 }
 
+/// Opens GPU `number`, or the best one.
 #[cfg(feature = "gpu")]
-pub(crate) fn open_gpu(number: Option<usize>, wish: &Wish) -> Result<Arc<dyn Backend>> {
+pub(crate) fn open_gpu(number: Option<usize>, request: &DeviceRequest) -> Result<Arc<dyn Backend>> {
     let gpu = crate::backend::gpu::Gpu::open(number)?;
     Ok(Arc::new(
-        gpu.with_format(wish.format).with_cache(wish.cache.clone()),
+        gpu.with_format(request.dtype)
+            .with_cache(request.measurements.clone()),
     ))
 }
 
+/// Always fails: this build has no GPU backend.
 #[cfg(not(feature = "gpu"))]
-pub(crate) fn open_gpu(_: Option<usize>, _: &Wish) -> Result<Arc<dyn Backend>> {
-    let message = "no GPU can be used: this build runs on the CPU only (--device cpu)";
+pub(crate) fn open_gpu(_: Option<usize>, _: &DeviceRequest) -> Result<Arc<dyn Backend>> {
+    let message = "no GPU is available: this build runs on the CPU only";
     Err(Error::new(ErrorKind::Device, message))
 }

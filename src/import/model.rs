@@ -11,7 +11,7 @@ use crate::checkpoint::{Checkpoint, Dtype, PuzzleRows, Source, int8, is_onnx, lo
 use crate::config::{Config, Provenance, Settings, State};
 use crate::error::{Error, Result};
 use crate::model::build::build_plan;
-use crate::model::dtype::Format;
+use crate::model::dtype::WeightDtype;
 use crate::model::plan::Plan;
 use crate::model::weights::{Weight, Weights};
 use crate::onnx::Graph;
@@ -59,7 +59,7 @@ pub struct Model {
     /// What was chosen or left aside while loading; also logged as warnings.
     pub notes: Vec<String>,
     /// How the matrices of the blocks stand in the file.
-    format: Format,
+    dtype: WeightDtype,
     /// What each state starts from.
     initial: Vec<(State, Vec<f32>)>,
     body: Body,
@@ -85,7 +85,7 @@ pub(super) struct Tensors {
 }
 
 impl Model {
-    /// Loads a model from a file of tensors or a directory.
+    /// LoadedModel a model from a file of tensors or a directory.
     ///
     /// A directory holds `config.json` and `model.safetensors`, or what training left: `step_N` (the largest N is
     /// taken) and `all_config.yaml`, or one file of tensors. `dataset.json` is used where it lies in the directory or
@@ -111,7 +111,7 @@ impl Model {
         Model::load(checkpoint, &settings, Some(file))
     }
 
-    /// Loads a model from the bytes of its file of tensors. A file that [`Model::save`] wrote carries its configuration;
+    /// LoadedModel a model from the bytes of its file of tensors. A file that [`Model::save`] wrote carries its configuration;
     /// for another, `options` must give what the tensors cannot tell. The bytes are kept and not copied.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl Model {
         if !unused.is_empty() {
             notes.push(format!("not used by this variant: {}", unused.join(", ")));
         }
-        let format = int8::check(&checkpoint, &names, &config).map_err(locate)?;
+        let dtype = int8::check(&checkpoint, &names, &config).map_err(locate)?;
         let weights = read(&checkpoint, &names, &config)?;
         for note in &notes {
             log::warn!("{note}");
@@ -171,7 +171,7 @@ impl Model {
                 .map(|s| (s, weights.get(Weight::Init(s)).data.clone()))
                 .collect(),
             config,
-            format,
+            dtype,
             provenance: resolved.provenance,
             puzzle_rows,
             path,
@@ -196,7 +196,7 @@ impl Model {
             tensors: Vec::new(),
             path,
             notes: read.notes,
-            format: Format::F32,
+            dtype: WeightDtype::F32,
             initial: read.initial,
             body: Body::Graph(Arc::new(read.graph)),
         })
@@ -212,17 +212,17 @@ impl Model {
     ///
     /// # Errors
     /// The file cannot be read again, or is an ONNX graph.
-    pub fn weights(&self) -> Result<Weights> {
+    pub fn take_weights(&self) -> Result<Weights> {
         let tensors = self.stored()?;
         // A poisoned lock guards nothing half-made: the weights are there or not.
         let kept = tensors.weights.lock().unwrap_or_else(|e| e.into_inner()).take();
         kept.map_or_else(|| read(&tensors.checkpoint, &tensors.names, &self.config), Ok)
     }
 
-    /// The format that a solver takes unless told: [`Format::Int8`] if the matrices of the blocks stand in the file so, else
-    /// [`Format::F32`], which holds whatever other numbers a file has.
-    pub fn format(&self) -> Format {
-        self.format
+    /// The format that a solver takes unless told: [`WeightDtype::Int8`] if the matrices of the blocks stand in the file so, else
+    /// [`WeightDtype::F32`], which holds whatever other numbers a file has.
+    pub fn dtype(&self) -> WeightDtype {
+        self.dtype
     }
 
     /// What a carried state starts from: a row for every position, `[D]`, or `[L, D]` in some ONNX graphs; empty if an ONNX file does not tell.

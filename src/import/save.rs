@@ -12,7 +12,7 @@ use crate::checkpoint::names::{PUZZLE_EMB, SCALE};
 use crate::checkpoint::{Dtype, PuzzleRows, int8};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::dtype::{Format, Int8Rows, bf16_bits, int8_rows, takes_format};
+use crate::model::dtype::{Int8Rows, WeightDtype, bf16_bits, int8_rows, takes_format};
 use crate::model::weights::Weight;
 
 const TENSORS: &str = "model.safetensors";
@@ -25,7 +25,7 @@ const CHUNK: usize = 1 << 20;
 pub struct SaveOptions {
     /// How the matrices of the blocks are written. All other tensors stay f32, but for a puzzle embedding, which takes 16 bits with them: it
     /// can be most of a file. In int8 a tensor `NAME.scale` of f32, one a row, stands beside each matrix `NAME`.
-    pub dtype: Format,
+    pub dtype: WeightDtype,
     /// The puzzle identifiers whose rows are kept, in this order; all where none are named.
     pub puzzle_ids: Option<Vec<u32>>,
     /// Name of the task that the model was trained for; that of the model where none is named.
@@ -129,12 +129,12 @@ impl Model {
         }
     }
 
-    fn saved_tensors<'a>(&'a self, rows: Option<&'a Rows<'a>>, format: Format) -> Vec<Saved<'a>> {
+    fn saved_tensors<'a>(&'a self, rows: Option<&'a Rows<'a>>, format: WeightDtype) -> Vec<Saved<'a>> {
         let (of_matrices, of_rows) = match format {
-            Format::F32 => (Dtype::F32, Dtype::F32),
-            Format::F16 => (Dtype::F16, Dtype::F16),
-            Format::Bf16 => (Dtype::BF16, Dtype::BF16),
-            Format::Int8 => (Dtype::I8, Dtype::F32),
+            WeightDtype::F32 => (Dtype::F32, Dtype::F32),
+            WeightDtype::F16 => (Dtype::F16, Dtype::F16),
+            WeightDtype::Bf16 => (Dtype::BF16, Dtype::BF16),
+            WeightDtype::Int8 => (Dtype::I8, Dtype::F32),
         };
         let weights = self.config.weights().into_iter().flat_map(|weight| {
             let takes = takes_format(weight);

@@ -13,7 +13,7 @@ use crate::model::weights::{Tensor, Weight, Weights};
 
 /// How the weights of the blocks are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum Format {
+pub enum WeightDtype {
     /// 32 bits, as the checkpoint is read.
     #[default]
     F32,
@@ -25,32 +25,37 @@ pub enum Format {
     Int8,
 }
 
-impl Format {
+impl WeightDtype {
     /// All formats, the exact one first.
-    pub const ALL: [Format; 4] = [Format::F32, Format::F16, Format::Bf16, Format::Int8];
+    pub const ALL: [WeightDtype; 4] = [
+        WeightDtype::F32,
+        WeightDtype::F16,
+        WeightDtype::Bf16,
+        WeightDtype::Int8,
+    ];
 
     /// Its name: `f32`, `f16`, `bf16`, `int8`.
     pub fn name(self) -> &'static str {
         match self {
-            Format::F32 => "f32",
-            Format::F16 => "f16",
-            Format::Bf16 => "bf16",
-            Format::Int8 => "int8",
+            WeightDtype::F32 => "f32",
+            WeightDtype::F16 => "f16",
+            WeightDtype::Bf16 => "bf16",
+            WeightDtype::Int8 => "int8",
         }
     }
 }
 
-impl fmt::Display for Format {
+impl fmt::Display for WeightDtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl FromStr for Format {
+impl FromStr for WeightDtype {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<Format> {
-        let found = Format::ALL.into_iter().find(|format| format.name() == name);
+    fn from_str(name: &str) -> Result<WeightDtype> {
+        let found = WeightDtype::ALL.into_iter().find(|format| format.name() == name);
         found.ok_or_else(|| {
             Error::argument(format!(
                 "number format {name:?}: there are f32, f16, bf16 and int8"
@@ -59,7 +64,7 @@ impl FromStr for Format {
     }
 }
 
-/// Whether a tensor is one of the matrices that take a [`Format`]; all others stay f32.
+/// Whether a tensor is one of the matrices that take a [`WeightDtype`]; all others stay f32.
 pub fn takes_format(weight: Weight) -> bool {
     matches!(
         weight,
@@ -164,7 +169,7 @@ impl Int8Rows {
 impl Weights {
     /// The f32 weights that these stand for once they are stored in a format: what the oracle computes with to judge a backend that
     /// stores them so.
-    pub fn rounded(self, format: Format) -> Weights {
+    pub fn rounded(self, format: WeightDtype) -> Weights {
         let rounded = |(weight, tensor): (Weight, Tensor)| {
             let tensor = if takes_format(weight) {
                 rounded(tensor, format)
@@ -177,13 +182,13 @@ impl Weights {
     }
 }
 
-fn rounded(mut tensor: Tensor, format: Format) -> Tensor {
+fn rounded(mut tensor: Tensor, format: WeightDtype) -> Tensor {
     let each = |data: &mut [f32], round: fn(f32) -> f32| data.iter_mut().for_each(|v| *v = round(*v));
     match format {
-        Format::F32 => {}
-        Format::F16 => each(&mut tensor.data, |v| from_f16_bits(f16_bits(v))),
-        Format::Bf16 => each(&mut tensor.data, |v| from_bf16_bits(bf16_bits(v))),
-        Format::Int8 => {
+        WeightDtype::F32 => {}
+        WeightDtype::F16 => each(&mut tensor.data, |v| from_f16_bits(f16_bits(v))),
+        WeightDtype::Bf16 => each(&mut tensor.data, |v| from_bf16_bits(bf16_bits(v))),
+        WeightDtype::Int8 => {
             let width = tensor.shape.last().copied().unwrap_or(1);
             tensor.data = int8_rows(&tensor.data, width).values();
         }
@@ -194,14 +199,14 @@ fn rounded(mut tensor: Tensor, format: Format) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Net;
+    use crate::config::Level;
 
     #[test]
     fn names_are_read_back() {
-        for format in Format::ALL {
-            assert_eq!(format.name().parse::<Format>().unwrap(), format);
+        for format in WeightDtype::ALL {
+            assert_eq!(format.name().parse::<WeightDtype>().unwrap(), format);
         }
-        assert!("F32".parse::<Format>().is_err());
+        assert!("F32".parse::<WeightDtype>().is_err());
     }
 
     #[test]
@@ -281,17 +286,17 @@ mod tests {
                 data: vec![0.1; len],
             }
         };
-        let block = Weight::Down(Net::L, 1);
+        let block = Weight::Down(Level::L, 1);
         let tensors = [(Weight::LmHead, tensor(vec![2, 3])), (block, tensor(vec![3, 2]))];
         let weights = Weights::from_tensors(tensors.into_iter().collect());
-        for format in [Format::F16, Format::Bf16] {
+        for format in [WeightDtype::F16, WeightDtype::Bf16] {
             let rounded = weights.clone().rounded(format);
             assert_eq!(rounded.get(Weight::LmHead).data, [0.1; 6]);
             assert_ne!(rounded.get(block).data, [0.1; 6]);
         }
-        let exact = weights.clone().rounded(Format::F32);
+        let exact = weights.clone().rounded(WeightDtype::F32);
         assert_eq!(exact.get(block).data, [0.1; 6]);
-        let rounded = weights.rounded(Format::Int8);
+        let rounded = weights.rounded(WeightDtype::Int8);
         assert!(rounded.get(block).data.iter().all(|v| (v - 0.1).abs() < 1e-7));
     }
 }

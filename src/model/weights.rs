@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::config::{Config, Net, PosEncodings, State};
+use crate::config::{Config, Level, PosEncodings, State};
 use crate::error::{Error, Result};
 
 /// The name of a tensor: which part of the network it is.
@@ -22,17 +22,17 @@ pub enum Weight {
     /// The row that a state starts from, `[D]`.
     Init(State),
     /// Query, key and value projections of block `1` of a network, `[3D, D]`.
-    Qkv(Net, usize),
+    Qkv(Level, usize),
     /// Output projection of attention, `[D, D]`.
-    OProj(Net, usize),
+    OProj(Level, usize),
     /// Gate and up projections across positions, `[2T, L]`.
-    TokenGateUp(Net, usize),
+    TokenGateUp(Level, usize),
     /// Down projection across positions, `[L, T]`.
-    TokenDown(Net, usize),
+    TokenDown(Level, usize),
     /// Gate and up projections, `[2I, D]`.
-    GateUp(Net, usize),
+    GateUp(Level, usize),
     /// Down projection, `[D, I]`.
-    Down(Net, usize),
+    Down(Level, usize),
 }
 
 impl Weight {
@@ -72,13 +72,13 @@ impl Weight {
     fn parse_low(name: &str) -> Option<Weight> {
         let digit = name.strip_prefix('L')?.strip_suffix("_init")?;
         let low = (0..6u8).find(|i| digit == (i + 1).to_string())?;
-        Some(Weight::Init(State::Low(low)))
+        Some(Weight::Init(State::LowLevel(low)))
     }
 
     /// `H_level.layers.0.mlp.down_proj.weight`
     fn parse_block(name: &str) -> Option<Weight> {
         let (net, rest) = name.split_once(".layers.")?;
-        let net = [Net::H, Net::L].into_iter().find(|n| n.name() == net)?;
+        let net = [Level::H, Level::L].into_iter().find(|n| n.name() == net)?;
         let (digits, rest) = rest.split_once('.')?;
         let block: usize = digits.parse().ok()?;
         // "01" and "+1" are not how a number is written in a name.

@@ -11,7 +11,7 @@ use super::Read;
 use super::initial::{Size, initial};
 use crate::checkpoint::Source;
 use crate::checkpoint::locate::settings_beside;
-use crate::config::{Config, GraphShapes, Settings, State, Variant};
+use crate::config::{Architecture, Config, GraphShapes, Settings, State};
 use crate::error::{Error, Result};
 
 /// The format itself ends here.
@@ -408,12 +408,12 @@ fn states(names: &[&str]) -> Result<Vec<State>> {
 }
 
 /// The variant with these states.
-fn variant(states: &[State]) -> Variant {
+fn variant(states: &[State]) -> Architecture {
     match states {
-        [State::L] => Variant::SingleZ,
-        [State::H] => Variant::Baseline,
-        [State::H, State::L] => Variant::Trm,
-        _ => Variant::Hier6,
+        [State::L] => Architecture::SingleZ,
+        [State::H] => Architecture::Baseline,
+        [State::H, State::L] => Architecture::Trm,
+        _ => Architecture::Hier6,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Stopping from another thread.
+//! Stops sessions from another thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,34 +10,34 @@ pub struct CancelToken(Arc<CancelState>);
 #[derive(Debug, Default)]
 struct CancelState {
     cancelled: AtomicBool,
-    /// Cancelled with any of these.
+    /// Tokens that also cancel this one.
     parents: Vec<CancelToken>,
 }
 
 impl CancelToken {
-    /// A token that has not been used.
+    /// Creates a token that is not cancelled.
     pub fn new() -> CancelToken {
         CancelToken::default()
     }
 
-    /// A token of its own that is cancelled with this one too.
+    /// Returns a new token that this one cancels too.
     pub fn child(&self) -> CancelToken {
-        CancelToken::under(vec![self.clone()])
+        CancelToken::with_parents(vec![self.clone()])
     }
 
-    /// A token of its own that is cancelled with this one and with `other`.
+    /// Returns a new token that this one and `other` cancel too.
     pub fn or(&self, other: &CancelToken) -> CancelToken {
-        CancelToken::under(vec![self.clone(), other.clone()])
+        CancelToken::with_parents(vec![self.clone(), other.clone()])
     }
 
-    fn under(parents: Vec<CancelToken>) -> CancelToken {
+    fn with_parents(parents: Vec<CancelToken>) -> CancelToken {
         CancelToken(Arc::new(CancelState {
             cancelled: AtomicBool::new(false),
             parents,
         }))
     }
 
-    /// Lets the step in flight end and takes no further one.
+    /// Stops the sessions of this token before their next step.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }

@@ -1,32 +1,33 @@
-//! What the halting head predicts.
+//! The prediction of the halting head.
 
-/// What the halting head says after a step.
+use crate::config::HaltingLogit;
+
+/// The halting head's prediction after a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Halting {
-    /// The logit to halt.
+    /// Logit for halting.
     pub q_halt: f32,
-    /// The logit to go on.
+    /// Logit for another step.
     pub q_continue: f32,
-    /// The logit of the halting probability: `q_halt` for a model trained without the continue loss (`no_ACT_continue`),
-    /// `q_halt - q_continue` for others.
+    /// Logit of the halting probability: `q_halt` for a model that was trained without the continue
+    /// loss (`no_ACT_continue`), `q_halt - q_continue` for the others.
     pub logit: f32,
 }
 
 impl Halting {
-    /// From both logits, `[2]`, of a model whose halting probability does (`no_act_continue`) or does not follow from the first alone.
-    pub(crate) fn new([q_halt, q_continue]: [f32; 2], no_act_continue: bool) -> Halting {
+    pub(crate) fn new([q_halt, q_continue]: [f32; 2], logit: HaltingLogit) -> Halting {
         Halting {
             q_halt,
             q_continue,
-            logit: if no_act_continue {
-                q_halt
-            } else {
-                q_halt - q_continue
+            logit: match logit {
+                HaltingLogit::Halt => q_halt,
+                HaltingLogit::HaltMinusContinue => q_halt - q_continue,
             },
         }
     }
 
-    /// The halting probability, `sigmoid(logit)`.
+    /// Returns the halting probability, `sigmoid(logit)`.
     pub fn probability(&self) -> f32 {
         1.0 / (1.0 + (-self.logit).exp())
     }

@@ -1,28 +1,41 @@
-//! Better answers for more time: several starts for each puzzle, and the best of what they come to.
+//! Multi-start: several starts for each puzzle, and the best of their answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Answer, PuzzleStep, Session, Step};
+use super::halting_loop::{HaltingLoop, changed_cells};
+use super::step::{Answer, PuzzleStep, Step};
 use crate::error::{Error, Result};
 use crate::random::Random;
-use crate::task::{Problem, Relabelling, Task};
+use crate::task::{EncodedPuzzle, Symmetry, Task};
 
-/// How much is done for a puzzle.
+/// How many starts each puzzle of a session gets.
+///
+/// The first start is the puzzle as it is. The others are the same puzzle under a random symmetry of
+/// its task ([`Task::random_symmetry`]), or, if the task has no symmetry, the puzzle with noise on
+/// its initial states. All starts share the slots of one batch.
+///
+/// If the rules of the task can tell, the session takes the valid answer with the fewest steps.
+/// Otherwise it takes the answer of the start that halts first. If no start qualifies, it takes the
+/// answer with the highest halting probability. So the answer depends neither on the batch size nor
+/// on the other puzzles of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Effort {
-    /// Starts at the same time, from 1, which is the puzzle as it is.
+#[non_exhaustive]
+pub struct MultiStart {
+    /// Simultaneous starts of each puzzle, from 1 to [`MultiStart::MAX_STARTS`]. Default: 1.
     pub starts: usize,
-    /// Seed of the other starts. A puzzle gets the same starts whatever is solved beside it.
+    /// Seed of the further starts. A puzzle gets the same starts whatever is solved beside it.
+    /// Default: 0.
     pub seed: u64,
-    /// Goes on with new starts for so long, until an answer keeps the puzzle's rules; where these alone cannot tell, it does not.
+    /// How long to add new starts until an answer is valid. Without effect if the rules of the task
+    /// cannot tell. Default: `None`, which adds no starts.
     pub until_valid: Option<Duration>,
 }
 
-impl Default for Effort {
-    fn default() -> Effort {
-        Effort {
+impl Default for MultiStart {
+    fn default() -> MultiStart {
+        MultiStart {
             starts: 1,
             seed: 0,
             until_valid: None,
@@ -30,100 +43,117 @@ impl Default for Effort {
     }
 }
 
-impl Effort {
-    /// The most starts at a time.
-    pub const MOST: usize = 1024;
+impl MultiStart {
+    /// Most simultaneous starts of a puzzle.
+    pub const MAX_STARTS: usize = 1024;
+
+    /// Returns the settings for `starts` simultaneous starts, with the defaults for the rest.
+    pub fn new(starts: usize) -> MultiStart {
+        MultiStart {
+            starts,
+            ..MultiStart::default()
+        }
+    }
+
+    /// Sets the seed of the further starts.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> MultiStart {
+        MultiStart { seed, ..self }
+    }
+
+    /// Sets how long to add new starts until an answer is valid.
+    #[must_use]
+    pub fn with_until_valid(self, limit: Duration) -> MultiStart {
+        MultiStart {
+            until_valid: Some(limit),
+            ..self
+        }
+    }
 
     fn is_single(&self) -> bool {
         self.starts == 1 && self.until_valid.is_none()
     }
 
-    pub(crate) fn checked(self) -> Result<Effort> {
+    pub(crate) fn checked(self) -> Result<MultiStart> {
         match self.starts {
-            1..=Effort::MOST => Ok(self),
+            1..=MultiStart::MAX_STARTS => Ok(self),
             starts => Err(Error::argument(format!(
-                "{starts} starts: 1 to {} are raced",
-                Effort::MOST
+                "{starts} starts: 1 to {} are possible",
+                MultiStart::MAX_STARTS
             ))),
         }
     }
 }
 
-/// From this start on noise comes on top of a symmetry: a maze has only eight.
-const SYMMETRIES: usize = 8;
+/// The first start that gets noise in addition to a symmetry. A maze has only eight symmetries.
+const FIRST_NOISY_START: usize = 8;
 
-/// A session in which each puzzle has several starts, raced in the places of one batch.
-///
-/// The first start is the puzzle as it is, so that an effort of 1 is a [`Session`]. The others are the same puzzle under a symmetry of its task
-/// ([`Task::relabelling`]), or, where there is none, from an initial state with noise on it. Where rules can tell, the answer that keeps them after the
-/// fewest steps is taken; elsewhere that of the start whose halting head says so first. If none does, it is the answer with the highest halting
-/// probability; never that of a majority. So it depends neither on the size of the batch nor on what is solved beside it.
+/// The starts of all puzzles of a session.
 #[derive(Debug)]
-pub struct Race {
-    session: Session,
-    effort: Effort,
-    puzzles: BTreeMap<usize, Heat>,
-    /// Number of a start in the session: its puzzle, and how it was relabelled.
-    starts: BTreeMap<usize, (usize, Option<Relabelling>)>,
+pub(super) struct Starts {
+    settings: MultiStart,
+    /// By the index of the puzzle.
+    puzzles: BTreeMap<usize, PuzzleStarts>,
+    /// For the index of a start in the halting loop: the index of its puzzle, and its symmetry.
+    owners: BTreeMap<usize, (usize, Option<Symmetry>)>,
     pushed: usize,
 }
 
-/// A puzzle, and what its starts have come to.
+/// A puzzle with its starts.
 #[derive(Debug)]
-struct Heat {
-    problem: Problem,
+struct PuzzleStarts {
+    puzzle: EncodedPuzzle,
     task: Arc<dyn Task>,
+    /// Starts begun so far.
     begun: usize,
     /// Starts that have not ended.
-    open: Vec<Start>,
+    open: Vec<OpenStart>,
     /// The best answer so far, and the number of its start.
     best: Option<(usize, Answer)>,
-    /// Steps in which it took part.
+    /// Steps in which the puzzle took part.
     steps: usize,
-    /// What was shown of it last.
-    shown: Vec<u32>,
-    /// When its first step began.
+    /// The answer that was reported last, `[S]`.
+    reported: Vec<u32>,
+    /// When the first step began.
     started: Option<Instant>,
 }
 
 /// A start that has not ended.
 #[derive(Debug, Clone, Copy)]
-struct Start {
-    /// Number among the starts of its puzzle.
+struct OpenStart {
+    /// Number among the starts of the puzzle, from 0.
     number: usize,
-    /// Number in the session.
+    /// Index in the halting loop.
     index: usize,
-    /// Steps that it has taken.
+    /// Steps taken.
     steps: usize,
 }
 
-impl Race {
-    /// Races the starts of puzzles in the places of `session`, which is empty.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) for no starts, or too many.
-    pub fn new(session: Session, effort: Effort) -> Result<Race> {
-        Ok(Race {
-            session,
-            effort: effort.checked()?,
+impl Starts {
+    /// Returns `None` if every puzzle has a single start.
+    pub(super) fn new(settings: MultiStart) -> Option<Starts> {
+        (!settings.is_single()).then(|| Starts {
+            settings,
             puzzles: BTreeMap::new(),
-            starts: BTreeMap::new(),
+            owners: BTreeMap::new(),
             pushed: 0,
         })
     }
 
-    /// As [`Session::push`].
-    ///
-    /// # Errors
-    /// As [`Session::push`].
-    pub fn push(&mut self, problem: Problem, task: Arc<dyn Task>) -> Result<usize> {
-        if self.effort.is_single() {
-            return self.session.push(problem, task);
-        }
-        let number = self.pushed;
-        let mut heat = Heat {
-            shown: problem.tokens.clone(),
-            problem,
+    pub(super) fn unfinished(&self) -> usize {
+        self.puzzles.len()
+    }
+
+    pub(super) fn push(
+        &mut self,
+        halting_loop: &mut HaltingLoop,
+        puzzle: EncodedPuzzle,
+        task: Arc<dyn Task>,
+    ) -> Result<usize> {
+        let index = self.pushed;
+        let mut starts = PuzzleStarts {
+            reported: puzzle.tokens.clone(),
+            puzzle,
             task,
             begun: 0,
             open: Vec::new(),
@@ -131,123 +161,98 @@ impl Race {
             steps: 0,
             started: None,
         };
-        for _ in 0..self.effort.starts {
-            self.begin(number, &mut heat)?;
+        for _ in 0..self.settings.starts {
+            self.begin(halting_loop, index, &mut starts)?;
         }
-        self.puzzles.insert(number, heat);
+        self.puzzles.insert(index, starts);
         self.pushed += 1;
-        Ok(number)
+        Ok(index)
     }
 
-    /// Adds the next start of a puzzle to the session.
-    fn begin(&mut self, number: usize, heat: &mut Heat) -> Result<()> {
-        let start = heat.begun;
-        let mut random = Random::new(self.effort.seed ^ (start as u64) << 32);
-        let relabelling = match start {
+    /// Adds the next start of a puzzle to the halting loop.
+    fn begin(
+        &mut self,
+        halting_loop: &mut HaltingLoop,
+        owner: usize,
+        starts: &mut PuzzleStarts,
+    ) -> Result<()> {
+        let number = starts.begun;
+        let mut random = Random::new(self.settings.seed ^ (number as u64) << 32);
+        let symmetry = match number {
             0 => None,
-            _ => heat.task.relabelling(&heat.problem, &mut random),
+            _ => starts.task.random_symmetry(&starts.puzzle, &mut random),
         };
-        let disturbed = start > 0 && (relabelling.is_none() || start >= SYMMETRIES);
-        let problem = match &relabelling {
-            Some(relabelling) => relabelling.apply(&heat.problem),
-            None => heat.problem.clone(),
+        let is_noisy = number > 0 && (symmetry.is_none() || number >= FIRST_NOISY_START);
+        let puzzle = match &symmetry {
+            Some(symmetry) => symmetry.apply(&starts.puzzle),
+            None => starts.puzzle.clone(),
         };
-        let noise = disturbed.then(|| random.bits());
-        let index = self.session.push_from(problem, heat.task.clone(), noise)?;
-        self.starts.insert(index, (number, relabelling));
-        heat.open.push(Start {
-            number: start,
+        let noise = is_noisy.then(|| random.bits());
+        let index = halting_loop.push(puzzle, starts.task.clone(), noise)?;
+        self.owners.insert(index, (owner, symmetry));
+        starts.open.push(OpenStart {
+            number,
             index,
             steps: 0,
         });
-        heat.begun += 1;
+        starts.begun += 1;
         Ok(())
     }
 
-    /// Places of the batch that neither work nor have a start waiting for them.
-    pub fn free(&self) -> usize {
-        self.session.free()
-    }
-
-    /// Puzzles that have not ended.
-    pub fn unfinished(&self) -> usize {
-        match self.effort.is_single() {
-            true => self.session.unfinished(),
-            false => self.puzzles.len(),
-        }
-    }
-
-    /// As [`Session::next_step`]: of each puzzle the start that believes most in its answer.
-    ///
-    /// # Errors
-    /// As [`Session::next_step`].
-    pub fn next_step(&mut self) -> Result<Option<Step>> {
-        if self.effort.is_single() {
-            return self.session.next_step();
-        }
+    pub(super) fn next_step(&mut self, halting_loop: &mut HaltingLoop) -> Result<Option<Step>> {
         let now = Instant::now();
-        let Some(step) = self.session.next_step()? else {
+        let Some(step) = halting_loop.next_step()? else {
             return Ok(None);
         };
+        // Of each puzzle the start with the highest halting probability.
         let mut leaders: BTreeMap<usize, PuzzleStep> = BTreeMap::new();
         for mut start in step.puzzles {
-            let Some((number, relabelling)) = self.starts.get(&start.index) else {
+            let Some((owner, symmetry)) = self.owners.get(&start.index) else {
                 continue;
             };
-            let Some(heat) = self.puzzles.get_mut(number) else {
+            let Some(starts) = self.puzzles.get_mut(owner) else {
                 continue;
             };
-            heat.started.get_or_insert(now);
-            if let Some(relabelling) = relabelling {
-                start.tokens = relabelling.undo(&start.tokens);
+            starts.started.get_or_insert(now);
+            if let Some(symmetry) = symmetry {
+                start.tokens = symmetry.undo(&start.tokens);
             }
-            if let Some(open) = heat.open.iter_mut().find(|open| open.index == start.index) {
+            if let Some(open) = starts.open.iter_mut().find(|open| open.index == start.index) {
                 open.steps = start.step;
             }
             if let Some(answer) = start.outcome.take() {
-                heat.judge(*number, start.index, answer, &start.tokens);
+                starts.judge(*owner, start.index, answer, &start.tokens);
             }
-            let leader = leaders.entry(*number).or_insert_with(|| start.clone());
+            let leader = leaders.entry(*owner).or_insert_with(|| start.clone());
             if start.halt_probability > leader.halt_probability {
                 *leader = start;
             }
         }
         let puzzles = leaders
             .into_iter()
-            .map(|(number, leader)| self.show(number, leader));
+            .map(|(owner, leader)| self.report(halting_loop, owner, leader));
         Ok(Some(Step {
             puzzles: puzzles.collect::<Result<_>>()?,
         }))
     }
 
-    /// As [`Session::advance`]. Steps are taken one by one on a GPU too, since a start may end those beside it.
-    ///
-    /// # Errors
-    /// As [`Session::advance`].
-    pub fn advance(&mut self) -> Result<Option<Vec<Answer>>> {
-        if self.effort.is_single() {
-            return self.session.advance();
-        }
-        let step = self.next_step()?;
-        Ok(step.map(|step| {
-            step.puzzles
-                .into_iter()
-                .filter_map(|puzzle| puzzle.outcome)
-                .collect()
-        }))
-    }
-
-    /// What a step did to a puzzle, of which `leader` is the start that believes most in its answer; ends it if that is time.
-    fn show(&mut self, number: usize, mut leader: PuzzleStep) -> Result<PuzzleStep> {
-        let Some(mut heat) = self.puzzles.remove(&number) else {
+    /// Turns the leading start of a puzzle into the report of the puzzle, and ends the puzzle if it
+    /// has its answer.
+    fn report(
+        &mut self,
+        halting_loop: &mut HaltingLoop,
+        owner: usize,
+        mut leader: PuzzleStep,
+    ) -> Result<PuzzleStep> {
+        let Some(mut starts) = self.puzzles.remove(&owner) else {
             return Ok(leader);
         };
-        leader.index = number;
-        heat.steps += 1;
-        leader.step = heat.steps;
-        if self.ends(number, &mut heat)? {
-            leader.outcome = heat.best.take().map(|(_, answer)| Answer {
-                time: heat.started.map_or(answer.time, |started| started.elapsed()),
+        leader.index = owner;
+        starts.steps += 1;
+        leader.step = starts.steps;
+        if self.update_starts(halting_loop, owner, &mut starts)? {
+            leader.outcome = starts.best.take().map(|(_, answer)| Answer {
+                time: starts.started.map_or(answer.time, |started| started.elapsed()),
                 ..answer
             });
         }
@@ -256,88 +261,90 @@ impl Race {
             leader.halting = answer.halting;
             leader.halt_probability = answer.halt_probability;
         }
-        leader.answer = heat.task.decode(&heat.problem, &leader.tokens);
-        let cells = leader.tokens.iter().zip(&heat.shown).enumerate();
-        leader.changed = cells
-            .filter(|(_, (now, before))| now != before)
-            .map(|(cell, _)| cell)
-            .collect();
+        leader.cells = starts.task.decode(&starts.puzzle, &leader.tokens);
+        leader.changed = changed_cells(&leader.tokens, &starts.reported);
         if leader.outcome.is_none() {
-            heat.shown.clone_from(&leader.tokens);
-            self.puzzles.insert(number, heat);
+            starts.reported.clone_from(&leader.tokens);
+            self.puzzles.insert(owner, starts);
         }
         Ok(leader)
     }
 
-    /// Whether a puzzle has its answer. Starts that cannot change it are given up; those that it may still have are added.
-    fn ends(&mut self, number: usize, heat: &mut Heat) -> Result<bool> {
-        let Some((_, best)) = &heat.best else {
+    /// Abandons the starts of a puzzle that can no longer change its answer, and adds new ones where
+    /// the settings ask for them. Returns whether the puzzle has its answer.
+    fn update_starts(
+        &mut self,
+        halting_loop: &mut HaltingLoop,
+        owner: usize,
+        starts: &mut PuzzleStarts,
+    ) -> Result<bool> {
+        let Some((_, best)) = &starts.best else {
             return Ok(false);
         };
-        let (sure, steps) = (heat.is_sure(best), best.steps);
-        let time_left = match (self.effort.until_valid, heat.started) {
-            (Some(limit), Some(started)) if heat.task.verifies_by_rules() => Some(started.elapsed() < limit),
+        let (is_final, best_steps) = (starts.is_final(best), best.steps);
+        let time_left = match (self.settings.until_valid, starts.started) {
+            (Some(limit), Some(started)) if starts.task.verifies_by_rules() => {
+                Some(started.elapsed() < limit)
+            }
             _ => None,
         };
-        let late = time_left == Some(false);
-        let (beaten, open): (Vec<Start>, Vec<Start>) = std::mem::take(&mut heat.open)
+        let is_late = time_left == Some(false);
+        let (beaten, open): (Vec<OpenStart>, Vec<OpenStart>) = std::mem::take(&mut starts.open)
             .into_iter()
-            .partition(|start| late || (sure && start.steps >= steps));
-        beaten.iter().for_each(|start| self.session.give_up(start.index));
-        heat.open = open;
-        if !sure && time_left == Some(true) {
-            while heat.open.len() < self.effort.starts {
-                self.begin(number, heat)?;
+            .partition(|start| is_late || (is_final && start.steps >= best_steps));
+        for start in &beaten {
+            halting_loop.abandon(start.index);
+        }
+        starts.open = open;
+        if !is_final && time_left == Some(true) {
+            while starts.open.len() < self.settings.starts {
+                self.begin(halting_loop, owner, starts)?;
             }
         }
-        self.forget(number, heat);
-        Ok(heat.open.is_empty())
-    }
-
-    /// Keeps only starts of a puzzle that are open.
-    fn forget(&mut self, number: usize, heat: &Heat) {
-        let is_open = |index: &usize| heat.open.iter().any(|start| start.index == *index);
-        self.starts
-            .retain(|index, (puzzle, _)| *puzzle != number || is_open(index));
+        let is_open = |index: &usize| starts.open.iter().any(|start| start.index == *index);
+        self.owners
+            .retain(|index, (puzzle, _)| *puzzle != owner || is_open(index));
+        Ok(starts.open.is_empty())
     }
 }
 
-impl Heat {
-    /// Takes the answer of a start that has ended, `tokens` in the puzzle's own arrangement, and keeps the better one.
-    fn judge(&mut self, number: usize, index: usize, answer: Answer, tokens: &[u32]) {
-        let Some(place) = self.open.iter().position(|start| start.index == index) else {
+impl PuzzleStarts {
+    /// Takes the answer of a start that has ended and keeps it if it is the best so far. `tokens` is
+    /// the answer in the puzzle's own arrangement.
+    fn judge(&mut self, owner: usize, index: usize, answer: Answer, tokens: &[u32]) {
+        let Some(ended) = self.open.iter().position(|start| start.index == index) else {
             return;
         };
-        let start = self.open.swap_remove(place).number;
-        let verdict = self.task.verify(&self.problem, tokens);
+        let start = self.open.swap_remove(ended).number;
+        let verdict = self.task.verify(&self.puzzle, tokens);
         let answer = Answer {
-            index: number,
-            answer: self.task.decode(&self.problem, tokens),
+            index: owner,
+            cells: self.task.decode(&self.puzzle, tokens),
             tokens: tokens.to_vec(),
             valid: verdict.valid,
             shortest: verdict.shortest,
-            why: verdict.why,
-            correct: self.problem.is_solved_by(tokens),
+            reason: verdict.reason,
+            correct: self.puzzle.is_solved_by(tokens),
             ..answer
         };
-        let better = self.best.as_ref().is_none_or(|(number, best)| {
+        let is_better = self.best.as_ref().is_none_or(|(number, best)| {
             let by_start = number.cmp(&start);
-            match (self.is_sure(&answer), self.is_sure(best)) {
+            match (self.is_final(&answer), self.is_final(best)) {
                 (true, true) => best.steps.cmp(&answer.steps).then(by_start).is_gt(),
                 (false, false) => {
                     let probability = answer.halt_probability.total_cmp(&best.halt_probability);
                     probability.then(by_start).is_gt()
                 }
-                (sure, _) => sure,
+                (is_final, _) => is_final,
             }
         });
-        if better {
+        if is_better {
             self.best = Some((start, answer));
         }
     }
 
     /// Whether no other start is needed.
-    fn is_sure(&self, answer: &Answer) -> bool {
+    fn is_final(&self, answer: &Answer) -> bool {
         match self.task.verifies_by_rules() {
             true => answer.valid == Some(true),
             false => answer.halted,

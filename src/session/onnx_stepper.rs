@@ -1,4 +1,4 @@
-//! A refinement step of a graph: each place of a batch keeps its tokens and states on the host.
+//! A refinement step of a graph: each slot_state of a batch keeps its tokens and states on the host.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tract_onnx::prelude::*;
 
 use super::{HaltPolicy, Halting, Inspect, Stepper, stepper};
 use crate::backend::cpu::physical_cores;
-use crate::backend::{Ahead, Rule};
+use crate::backend::{HaltParams, PipelinedProgram};
 use crate::config::State;
 use crate::error::{Error, Result};
 use crate::import::Model;
@@ -19,12 +19,12 @@ pub(super) struct OnnxStepper {
     graph: Arc<Graph>,
     model: Arc<Model>,
     threads: usize,
-    places: Vec<Place>,
+    slots: Vec<Slot>,
 }
 
 /// A puzzle, and what its last step has made.
 #[derive(Debug, Clone, Default)]
-struct Place {
+struct Slot {
     /// `[S]`.
     tokens: Vec<u32>,
     puzzle_id: u32,
@@ -44,19 +44,19 @@ pub(crate) fn graph_stepper(
     threads: Option<usize>,
 ) -> Result<Box<dyn Inspect>> {
     if slots == 0 {
-        return Err(Error::argument("a batch has at least one place"));
+        return Err(Error::argument("a batch has at least one slot_state"));
     }
     Ok(Box::new(OnnxStepper {
         threads: threads.unwrap_or_else(physical_cores).max(1),
-        places: vec![Place::default(); slots],
+        slots: vec![Slot::default(); slots],
         graph: graph.clone(),
         model,
     }))
 }
 
 impl OnnxStepper {
-    fn place(&self, slot: usize) -> Result<&Place> {
-        self.places.get(slot).ok_or_else(|| no_place(slot))
+    fn slot_state(&self, slot: usize) -> Result<&Slot> {
+        self.slots.get(slot).ok_or_else(|| no_slot(slot))
     }
 
     fn index(&self, state: State) -> Result<usize> {
@@ -67,7 +67,7 @@ impl OnnxStepper {
 
 impl Stepper for OnnxStepper {
     fn slots(&self) -> usize {
-        self.places.len()
+        self.slots.len()
     }
 
     fn load(&mut self, slot: usize, tokens: &[u32], puzzle_id: u32) -> Result<()> {
@@ -83,12 +83,12 @@ impl Stepper for OnnxStepper {
             }
         };
         let states = graph.states.iter().map(start).collect();
-        let place = self.places.get_mut(slot).ok_or_else(|| no_place(slot))?;
-        *place = Place {
+        let slot_state = self.slots.get_mut(slot).ok_or_else(|| no_slot(slot))?;
+        *slot_state = Slot {
             tokens: tokens.to_vec(),
             puzzle_id,
             states,
-            ..Place::default()
+            ..Slot::default()
         };
         Ok(())
     }
@@ -100,11 +100,11 @@ impl Stepper for OnnxStepper {
 
     fn step(&mut self, live: &[usize]) -> Result<()> {
         for &slot in live {
-            let place = self.place(slot)?;
-            if place.tokens.is_empty() {
-                return Err(Error::argument(format!("no puzzle was put in place {slot}")));
+            let slot_state = self.slot_state(slot)?;
+            if slot_state.tokens.is_empty() {
+                return Err(Error::argument(format!("no puzzle was put in slot_state {slot}")));
             }
-            if let Some(state) = place.states.iter().position(Vec::is_empty) {
+            if let Some(state) = slot_state.states.iter().position(Vec::is_empty) {
                 let name = crate::model::weights::Weight::Init(self.graph.states[state]).name();
                 return Err(Error::checkpoint(format!(
                     "the ONNX file does not tell what its states start from: metadata \"{name}\", or a tensor of that name in a file beside it"
@@ -112,22 +112,22 @@ impl Stepper for OnnxStepper {
             }
         }
         let graph = &*self.graph;
-        let chosen = self.places.iter_mut().enumerate();
-        let mut chosen: Vec<&mut Place> = chosen
+        let chosen = self.slots.iter_mut().enumerate();
+        let mut chosen: Vec<&mut Slot> = chosen
             .filter(|(slot, _)| live.contains(slot))
             .map(|(_, p)| p)
             .collect();
-        let runs: Vec<&mut [&mut Place]> = chosen.chunks_mut(graph.batch).collect();
+        let runs: Vec<&mut [&mut Slot]> = chosen.chunks_mut(graph.batch).collect();
         let threads = self.threads.min(runs.len()).max(1);
         if threads == 1 {
             return runs.into_iter().try_for_each(|run| graph.step(run));
         }
-        let mut shares: Vec<Vec<&mut [&mut Place]>> = (0..threads).map(|_| Vec::new()).collect();
+        let mut shares: Vec<Vec<&mut [&mut Slot]>> = (0..threads).map(|_| Vec::new()).collect();
         for (i, run) in runs.into_iter().enumerate() {
             shares[i % threads].push(run);
         }
         std::thread::scope(|scope| {
-            let work = |share: Vec<&mut [&mut Place]>| share.into_iter().try_for_each(|run| graph.step(run));
+            let work = |share: Vec<&mut [&mut Slot]>| share.into_iter().try_for_each(|run| graph.step(run));
             let others: Vec<_> = shares
                 .drain(1..)
                 .map(|share| scope.spawn(move || work(share)))
@@ -143,8 +143,8 @@ impl Stepper for OnnxStepper {
 
     fn halting(&self, slot: usize) -> Result<Halting> {
         Ok(Halting::new(
-            self.place(slot)?.q,
-            self.model.config.no_act_continue,
+            self.slot_state(slot)?.q,
+            self.model.config.halting_logit(),
         ))
     }
 
@@ -160,10 +160,15 @@ impl Stepper for OnnxStepper {
             }
             best as u32
         };
-        Ok(self.place(slot)?.logits.chunks_exact(vocab).map(best).collect())
+        Ok(self
+            .slot_state(slot)?
+            .logits
+            .chunks_exact(vocab)
+            .map(best)
+            .collect())
     }
 
-    fn ahead(&mut self, _: &HaltPolicy) -> Option<(&mut dyn Ahead, Rule)> {
+    fn pipelined(&mut self, _: &HaltPolicy) -> Option<(&mut dyn PipelinedProgram, HaltParams)> {
         None
     }
 
@@ -179,7 +184,7 @@ impl Stepper for OnnxStepper {
 impl Inspect for OnnxStepper {
     fn state(&self, slot: usize, state: State) -> Result<Vec<f32>> {
         Ok(self
-            .place(slot)?
+            .slot_state(slot)?
             .states
             .get(self.index(state)?)
             .cloned()
@@ -195,15 +200,15 @@ impl Inspect for OnnxStepper {
                 values.len()
             )));
         }
-        let place = self.places.get_mut(slot).ok_or_else(|| no_place(slot))?;
-        if let Some(state) = place.states.get_mut(index) {
+        let slot_state = self.slots.get_mut(slot).ok_or_else(|| no_slot(slot))?;
+        if let Some(state) = slot_state.states.get_mut(index) {
             *state = values.to_vec();
         }
         Ok(())
     }
 
     fn logits(&self, slot: usize) -> Result<Vec<f32>> {
-        Ok(self.place(slot)?.logits.clone())
+        Ok(self.slot_state(slot)?.logits.clone())
     }
 
     fn input_embedding(&self, _: usize) -> Result<Vec<f32>> {
@@ -214,8 +219,8 @@ impl Inspect for OnnxStepper {
 }
 
 impl Graph {
-    /// Refines these puzzles, as many as a run takes or fewer; the places that are left over repeat the first.
-    fn step(&self, puzzles: &mut [&mut Place]) -> Result<()> {
+    /// Refines these puzzles, as many as a run takes or fewer; the slots that are left over repeat the first.
+    fn step(&self, puzzles: &mut [&mut Slot]) -> Result<()> {
         let outputs = guarded("run the graph", || {
             let inputs = self.inputs.iter();
             let inputs: TractResult<TVec<TValue>> = inputs
@@ -242,21 +247,21 @@ impl Graph {
             ));
         }
         let states = self.states.len();
-        for (i, place) in puzzles.iter_mut().enumerate() {
+        for (i, slot_state) in puzzles.iter_mut().enumerate() {
             for (output, values) in outputs.iter().enumerate() {
                 let len = self.lens[output];
                 let own = &values[i * len..][..len];
                 match output.checked_sub(states) {
-                    None => place.states[output].copy_from_slice(own),
-                    Some(0) => place.logits = own.to_vec(),
-                    Some(q) => place.q[q - 1] = own[0],
+                    None => slot_state.states[output].copy_from_slice(own),
+                    Some(0) => slot_state.logits = own.to_vec(),
+                    Some(q) => slot_state.q[q - 1] = own[0],
                 }
             }
         }
         Ok(())
     }
 
-    fn input(&self, role: Role, puzzles: &[&mut Place]) -> TractResult<Tensor> {
+    fn input(&self, role: Role, puzzles: &[&mut Slot]) -> TractResult<Tensor> {
         let each = (0..self.batch).filter_map(|i| puzzles.get(i).or(puzzles.first()));
         match role {
             Role::Tokens => {
@@ -277,6 +282,6 @@ impl Graph {
     }
 }
 
-fn no_place(slot: usize) -> Error {
-    Error::argument(format!("the batch has no place {slot}"))
+fn no_slot(slot: usize) -> Error {
+    Error::argument(format!("the batch has no slot_state {slot}"))
 }

@@ -1,54 +1,60 @@
-//! A refinement step of this library's own models: a plan on a backend.
+//! Refinement steps of this library's own models: a plan on a backend.
 
 use std::sync::Arc;
 
-use super::policy::HaltPolicy;
-use super::{Halting, Inspect, Stepper, stepper};
-use crate::backend::{Ahead, Case, Loaded, Program, Rule};
+use super::{HaltPolicy, Halting, Inspect, Stepper, stepper};
+use crate::backend::{DeviceWeights, HaltParams, PipelinedProgram, Program, SlotInput};
 use crate::config::State;
 use crate::error::{Error, Result};
 use crate::import::Model;
 use crate::model::plan::{Buffer, Dims, Plan};
 
-/// A batch of puzzles on a backend, refined by a model's plan.
+/// Steps a batch of puzzles by running the model's plan on a backend.
 #[derive(Debug)]
-pub struct NativeStepper {
+pub struct PlanStepper {
     model: Arc<Model>,
     program: Box<dyn Program>,
     slots: usize,
 }
 
-impl NativeStepper {
-    /// Room for `slots` puzzles of S = `tokens` tokens.
+impl PlanStepper {
+    /// Creates a stepper with `slots` slots for puzzles of S = `tokens` tokens.
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the model fixes another S, or for no slots; the backend's own.
-    pub fn new(model: Arc<Model>, loaded: &dyn Loaded, tokens: usize, slots: usize) -> Result<NativeStepper> {
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the model fixes another S or `slots`
+    /// is 0; the errors of the backend.
+    pub fn new(
+        model: Arc<Model>,
+        weights: &dyn DeviceWeights,
+        tokens: usize,
+        slots: usize,
+    ) -> Result<PlanStepper> {
         let plan = model.plan(tokens)?;
         if slots == 0 {
-            return Err(Error::argument("a batch has at least one place"));
+            return Err(Error::argument("a batch has at least one slot"));
         }
-        Ok(NativeStepper {
-            program: loaded.program(Arc::new(plan), slots)?,
+        Ok(PlanStepper {
+            program: weights.program(Arc::new(plan), slots)?,
             model,
             slots,
         })
     }
 
-    /// The plan that runs.
+    /// Returns the plan that runs.
     pub fn plan(&self) -> &Plan {
         self.program.plan()
     }
 
-    fn floats(&self, buffer: Buffer, slot: usize) -> Result<Vec<f32>> {
+    fn read(&self, buffer: Buffer, slot: usize) -> Result<Vec<f32>> {
         let mut values = vec![0.0; buffer.len(&self.plan().dims)];
         self.program.read(buffer, slot, &mut values)?;
         Ok(values)
     }
 }
 
-/// What a puzzle brings to a backend: its tokens, its row of the puzzle embedding padded with zeros, and the initial states.
-pub(crate) fn case(model: &Model, d: &Dims, tokens: &[u32], puzzle_id: u32) -> Result<Case> {
+/// Returns the input of a slot: the tokens of a puzzle, its row of the puzzle embedding padded with
+/// zeros, and the initial states.
+pub(crate) fn slot_input(model: &Model, d: &Dims, tokens: &[u32], puzzle_id: u32) -> Result<SlotInput> {
     model.check_vocabulary(tokens)?;
     let mut prefix = match &model.puzzle_rows {
         Some(rows) => rows.row(puzzle_id)?,
@@ -56,21 +62,21 @@ pub(crate) fn case(model: &Model, d: &Dims, tokens: &[u32], puzzle_id: u32) -> R
     };
     prefix.resize(Buffer::Prefix.len(d), 0.0);
     let initial = |state| (Buffer::State(state), model.initial(state).repeat(d.positions));
-    Ok(Case {
+    Ok(SlotInput {
         tokens: tokens.to_vec(),
         prefix,
         states: model.config.states().into_iter().map(initial).collect(),
     })
 }
 
-impl Stepper for NativeStepper {
+impl Stepper for PlanStepper {
     fn slots(&self) -> usize {
         self.slots
     }
 
     fn load(&mut self, slot: usize, tokens: &[u32], puzzle_id: u32) -> Result<()> {
-        let case = case(&self.model, &self.plan().dims, tokens, puzzle_id)?;
-        case.write(&mut *self.program, slot)?;
+        let input = slot_input(&self.model, &self.plan().dims, tokens, puzzle_id)?;
+        input.write(&mut *self.program, slot)?;
         self.program.run(self.plan().embed(), &[slot])
     }
 
@@ -86,18 +92,18 @@ impl Stepper for NativeStepper {
     fn halting(&self, slot: usize) -> Result<Halting> {
         let mut q = [0.0; 2];
         self.program.read(Buffer::Halting, slot, &mut q)?;
-        Ok(Halting::new(q, self.model.config.no_act_continue))
-    }
-
-    fn ahead(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn Ahead, Rule)> {
-        let rule = policy.rule(!self.model.config.no_act_continue);
-        Some((self.program.ahead()?, rule))
+        Ok(Halting::new(q, self.model.config.halting_logit()))
     }
 
     fn answer(&self, slot: usize) -> Result<Vec<u32>> {
         let mut answer = vec![0; self.plan().dims.tokens];
         self.program.read_integers(Buffer::Answer, slot, &mut answer)?;
         Ok(answer)
+    }
+
+    fn pipelined(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn PipelinedProgram, HaltParams)> {
+        let params = policy.device_params(self.model.config.halting_logit());
+        Some((self.program.pipelined()?, params))
     }
 
     fn device(&self) -> &'static str {
@@ -109,9 +115,9 @@ impl Stepper for NativeStepper {
     }
 }
 
-impl Inspect for NativeStepper {
+impl Inspect for PlanStepper {
     fn state(&self, slot: usize, state: State) -> Result<Vec<f32>> {
-        self.floats(Buffer::State(state), slot)
+        self.read(Buffer::State(state), slot)
     }
 
     fn set_state(&mut self, slot: usize, state: State, values: &[f32]) -> Result<()> {
@@ -119,10 +125,10 @@ impl Inspect for NativeStepper {
     }
 
     fn input_embedding(&self, slot: usize) -> Result<Vec<f32>> {
-        self.floats(Buffer::Input, slot)
+        self.read(Buffer::Input, slot)
     }
 
     fn logits(&self, slot: usize) -> Result<Vec<f32>> {
-        self.floats(Buffer::Logits, slot)
+        self.read(Buffer::Logits, slot)
     }
 }

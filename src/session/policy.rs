@@ -1,24 +1,31 @@
-//! When a puzzle halts, as data.
+//! The halting policy: when a puzzle halts, as data.
 
+use std::fmt;
 use std::str::FromStr;
 
 use super::halting::Halting;
-use crate::backend::Rule;
+use crate::backend::HaltParams;
+use crate::config::HaltingLogit;
 use crate::error::{Error, Result};
 
-/// Who decides that a puzzle halts.
+/// Which condition halts a puzzle before its last step.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HaltRule {
     /// The halting head.
     Head,
-    /// The halting head, but only if the answer keeps the puzzle's rules; where rules alone cannot tell, the head.
+    /// The halting head, if the answer is also valid. As [`HaltRule::Head`] for a task whose rules
+    /// cannot tell.
     Verified,
-    /// Nobody: always all steps, as in the published evaluation.
+    /// No condition: every puzzle takes all steps, as in the published evaluation.
     Never,
 }
 
 impl HaltRule {
-    /// Its name: `head`, `verified`, `never`.
+    /// All rules.
+    pub const ALL: [HaltRule; 3] = [HaltRule::Head, HaltRule::Verified, HaltRule::Never];
+
+    /// Returns the name: `head`, `verified` or `never`.
     pub fn name(self) -> &'static str {
         match self {
             HaltRule::Head => "head",
@@ -32,28 +39,35 @@ impl FromStr for HaltRule {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<HaltRule> {
-        [HaltRule::Head, HaltRule::Verified, HaltRule::Never]
-            .into_iter()
-            .find(|rule| rule.name() == name)
-            .ok_or_else(|| Error::argument(format!("no halting rule {name:?}: head, verified or never")))
+        let found = HaltRule::ALL.into_iter().find(|rule| rule.name() == name);
+        found.ok_or_else(|| Error::argument(format!("no halting rule {name:?}: head, verified or never")))
+    }
+}
+
+impl fmt::Display for HaltRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
 /// When a puzzle halts.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct HaltPolicy {
-    /// Who decides.
+    /// The condition.
     pub rule: HaltRule,
-    /// The head says "halt" above this probability. The published rule is 0.5.
+    /// The halting probability above which the head halts a puzzle, from 0 to 1. The published rule
+    /// is 0.5.
     pub threshold: f32,
     /// No puzzle halts before this many steps.
     pub min_steps: usize,
-    /// Every puzzle ends after this many; more than the model was trained for is allowed, and often helps.
+    /// Every puzzle ends after this many steps. More steps than in training are allowed, and often
+    /// help.
     pub max_steps: usize,
 }
 
 impl HaltPolicy {
-    /// The rule with the published threshold, at most `max_steps`.
+    /// Returns a policy with the published threshold of 0.5 and at least one step.
     pub fn new(rule: HaltRule, max_steps: usize) -> HaltPolicy {
         HaltPolicy {
             rule,
@@ -63,21 +77,23 @@ impl HaltPolicy {
         }
     }
 
-    /// The policy, if its numbers make sense.
+    /// Returns the policy if its numbers are in range.
     pub(crate) fn checked(self) -> Result<HaltPolicy> {
-        if !(0.0..=1.0).contains(&self.threshold) {
+        let HaltPolicy {
+            threshold,
+            min_steps,
+            max_steps,
+            ..
+        } = self;
+        if !(0.0..=1.0).contains(&threshold) {
             return Err(Error::argument(format!(
-                "halt threshold {}: give a probability",
-                self.threshold
+                "halt threshold {threshold}: a probability is from 0 to 1"
             )));
         }
-        if self.max_steps == 0 {
+        if max_steps == 0 {
             return Err(Error::argument("max steps 0: a puzzle takes at least one step"));
         }
-        if self.min_steps > self.max_steps {
-            let HaltPolicy {
-                min_steps, max_steps, ..
-            } = self;
+        if min_steps > max_steps {
             return Err(Error::argument(format!(
                 "min steps {min_steps} above max steps {max_steps}"
             )));
@@ -85,22 +101,24 @@ impl HaltPolicy {
         Ok(self)
     }
 
-    /// Whether the head says halt after this many steps. Under [`HaltRule::Verified`] the answer must keep the rules besides.
-    pub fn head_says_halt(&self, halting: &Halting, step: usize) -> bool {
+    /// Whether the head halts a puzzle after `step` steps. Under [`HaltRule::Verified`] the answer
+    /// must also be valid.
+    pub fn should_halt(&self, halting: &Halting, step: usize) -> bool {
         self.rule != HaltRule::Never && step >= self.min_steps && halting.logit > self.threshold_logit()
     }
 
-    /// The threshold in logits, so that a probability next to one half is not rounded to it.
+    /// The threshold as a logit, so that a probability next to 0.5 is not rounded to 0.5.
     fn threshold_logit(&self) -> f32 {
         (self.threshold / (1.0 - self.threshold)).ln()
     }
 
-    /// What a device can follow by itself; whether answers keep their puzzles' rules is for the host to say.
-    pub(crate) fn rule(&self, minus_continue: bool) -> Rule {
+    /// Returns the part of the policy that a device applies. Only the host can tell whether an
+    /// answer is valid.
+    pub(crate) fn device_params(&self, logit: HaltingLogit) -> HaltParams {
         let steps = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Rule {
+        HaltParams {
             threshold: self.threshold_logit(),
-            minus_continue,
+            minus_continue: logit == HaltingLogit::HaltMinusContinue,
             min_steps: match self.rule {
                 HaltRule::Never => u32::MAX,
                 HaltRule::Head | HaltRule::Verified => steps(self.min_steps),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::halting::Halting;
 use super::policy::HaltPolicy;
-use crate::backend::{Ahead, Rule};
+use crate::backend::{HaltParams, PipelinedProgram};
 use crate::config::State;
 use crate::error::{Error, Result};
 use crate::random::Random;
@@ -12,7 +12,7 @@ use crate::random::Random;
 /// Refines the answers of a batch of puzzles by one step at a time.
 ///
 /// Every method is required: a stepper that wraps another one must forward each of them.
-/// [`NativeStepper`](super::NativeStepper) runs this library's own models.
+/// [`PlanStepper`](super::PlanStepper) runs this library's own models.
 pub trait Stepper: fmt::Debug + Send {
     /// Number of slots: puzzles that fit at the same time.
     fn slots(&self) -> usize;
@@ -51,7 +51,7 @@ pub trait Stepper: fmt::Debug + Send {
 
     /// Returns the stepper as a pipelined program, and `policy` as that program takes it. `None` if
     /// the stepper must be asked after every step.
-    fn ahead(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn Ahead, Rule)>;
+    fn pipelined(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn PipelinedProgram, HaltParams)>;
 
     /// Name of the device as answers show it, such as `cpu`; empty if unknown.
     fn device(&self) -> &'static str;

@@ -1,266 +1,167 @@
-//! The front door: a model, a device, and puzzles.
+//! The entry point of the library: a model, a device, and puzzles.
 
-use std::path::{Path, PathBuf};
+mod builder;
+mod solve_many;
+
+pub use builder::SolverBuilder;
+pub use solve_many::SolveMany;
+
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::backend::lockstep::{Difference, compare_each};
-use crate::backend::measurements::Cache;
+use crate::backend::lockstep::{Difference, compare_with};
 use crate::backend::reference::Reference;
-use crate::backend::{Backend, Case};
-use crate::device::{Device, FallbackStepper, Place, Wish};
+use crate::backend::{Backend, SlotInput};
+use crate::device::{Device, DeviceCache, FallbackStepper};
 use crate::error::{Error, ErrorKind, Result};
-use crate::import::{LoadOptions, Model};
-use crate::model::dtype::Format;
+use crate::import::Model;
+use crate::model::dtype::WeightDtype;
 use crate::model::plan::{Dims, Plan};
 use crate::onnx::{self, Graph};
 use crate::session::{
-    Answer, CancelToken, Effort, HaltPolicy, HaltRule, Inspect, NativeStepper, Race, Session, Stepper, case,
-    graph_stepper,
+    Answer, HaltPolicy, Inspect, MultiStart, PlanStepper, Session, Stepper, graph_stepper, slot_input,
 };
 use crate::task::{
-    self, ArcGrid, Id, Identifiers, Maze, Problem, Puzzle, Space, Sudoku, Task, TaskKind, Tokens,
+    self, ArcGrid, EncodedPuzzle, Id, Identifiers, Maze, Puzzle, Sudoku, Task, TaskKind, TokenSpec, Tokens,
 };
 
-/// A model on a device, ready to solve puzzles. Cheap to clone and to share between threads.
+/// A model on a device, ready to solve puzzles. Cheap to clone, and shared between threads.
 ///
 /// ```no_run
 /// let solver = trm_runtime::Solver::open("models/sudoku-9x9")?;
-/// let answer = solver.solve(&"53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79".parse()?)?;
+/// let puzzle = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+/// let answer = solver.solve(&puzzle.parse()?)?;
 /// assert_eq!(answer.valid, Some(true));
 /// # Ok::<(), trm_runtime::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Solver {
     model: Arc<Model>,
-    wish: Wish,
-    batch: usize,
-    kind: Option<TaskKind>,
-    task: Option<Arc<dyn Task>>,
-    identifiers: Option<Identifiers>,
-    rule: Option<HaltRule>,
-    threshold: f32,
-    min_steps: usize,
-    max_steps: Option<usize>,
-    time_limit: Option<Duration>,
-    effort: Effort,
-    cancel: CancelToken,
-    /// The weights on the device, made at the first use.
-    place: Arc<Place>,
+    /// The settings that `to_builder` hands out again.
+    settings: SolverBuilder,
+    policy: HaltPolicy,
+    multi_start: MultiStart,
+    /// The weights on the device, loaded at the first use.
+    cache: Arc<DeviceCache>,
 }
 
 impl Solver {
-    /// Opens a model: a file that training wrote, a safetensors file, or a directory with one of them.
+    /// Returns a builder for a solver with other settings than the defaults.
+    pub fn builder() -> SolverBuilder {
+        SolverBuilder::default()
+    }
+
+    /// Opens a model with the default settings: a file that training wrote, a safetensors file, an
+    /// ONNX file, or a folder that holds one of them.
     ///
     /// # Errors
-    /// What is wrong with the file, the tensor or the hyper-parameter.
+    /// As [`Model::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Solver> {
-        Ok(Solver::new(Model::open(path, &LoadOptions::default())?))
+        Solver::builder().open(path)
     }
 
-    /// A model from the bytes of a file that `trm-run convert` wrote. They are kept and not copied: an app can hand in a mapped file.
+    /// Opens a model with the default settings from the bytes of a file that `trm-run convert`
+    /// wrote. The bytes are kept and not copied: an app can pass a mapped file.
     ///
     /// # Errors
-    /// As [`Solver::open`].
+    /// As [`Model::from_bytes`].
     pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Solver> {
-        Ok(Solver::new(Model::from_bytes(bytes, &LoadOptions::default())?))
+        Solver::builder().from_bytes(bytes)
     }
 
-    /// One of the models that the library carries: see [`bundled`](crate::bundled).
+    /// Opens one of the [bundled models](crate::bundled) with the default settings.
+    ///
+    /// ```
+    /// # #[cfg(feature = "bundled")] {
+    /// let solver = trm_runtime::Solver::bundled("sudoku-4x4")?;
+    /// let answer = solver.solve(&"0000020440102103".parse()?)?;
+    /// assert_eq!(answer.cells.to_string(), "3421123443122143");
+    /// # }
+    /// # Ok::<(), trm_runtime::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if there is none of that name.
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if no bundled model has this name.
     pub fn bundled(name: &str) -> Result<Solver> {
-        let bytes = crate::bundled::bytes(name).ok_or_else(|| {
-            Error::argument(format!(
-                "no bundled model {name:?}: {}",
-                crate::bundled::NAMES.join(", ")
-            ))
-        })?;
-        Solver::from_bytes(bytes).map_err(|e| e.at(name))
+        Solver::builder().bundled(name)
     }
 
-    /// A solver over a model that was opened with options.
-    pub fn new(model: impl Into<Arc<Model>>) -> Solver {
-        let model = model.into();
-        Solver {
-            wish: Wish {
-                format: model.format(),
-                ..Wish::default()
-            },
-            model,
-            batch: 16,
-            kind: None,
-            task: None,
-            identifiers: None,
-            rule: None,
-            threshold: 0.5,
-            min_steps: 1,
-            max_steps: None,
-            time_limit: None,
-            effort: Effort::default(),
-            cancel: CancelToken::new(),
-            place: Arc::default(),
+    /// Returns a builder with the settings of this solver. A solver that is built from it over the
+    /// same model shares the loaded weights, unless the device, backend, dtype or number of threads
+    /// changed.
+    ///
+    /// ```
+    /// # #[cfg(feature = "bundled")] {
+    /// let solver = trm_runtime::Solver::bundled("sudoku-4x4")?;
+    /// let patient = solver.to_builder().max_steps(64).build(solver.model().clone())?;
+    /// assert_eq!(patient.policy().max_steps, 64);
+    /// # }
+    /// # Ok::<(), trm_runtime::Error>(())
+    /// ```
+    pub fn to_builder(&self) -> SolverBuilder {
+        SolverBuilder {
+            loaded: Some((self.model.clone(), self.cache.clone())),
+            ..self.settings.clone()
         }
     }
 
-    /// Runs on another device.
-    pub fn device(mut self, device: Device) -> Solver {
-        self.wish.device = device;
-        self.wish.backend = None;
-        self.place = Arc::default();
-        self
-    }
-
-    /// Runs on a backend that the app has made, such as a GPU that it has opened. If it fails, the CPU takes over.
-    pub fn backend(mut self, backend: Arc<dyn Backend>) -> Solver {
-        self.wish.backend = Some(backend);
-        self.place = Arc::default();
-        self
-    }
-
-    /// Stores the weights of the model's blocks in this format; [`Model::format`] unless told: int8 if the file has them so, else
-    /// [`Format::F32`], which is what 16 bits are read as. A backend given with [`Solver::backend`] has its own.
-    pub fn format(mut self, format: Format) -> Solver {
-        self.wish.format = format;
-        self.place = Arc::default();
-        self
-    }
-
-    /// The format in which the weights of the model's blocks are stored.
-    pub fn weight_format(&self) -> Format {
-        self.wish.format
-    }
-
-    /// Runs on this many threads instead of all that the machine has.
-    pub fn threads(mut self, threads: usize) -> Solver {
-        self.wish.threads = Some(threads);
-        self.place = Arc::default();
-        self
-    }
-
-    /// Keeps in this folder what is measured to choose a device, so that it is measured once; nowhere unless told.
-    pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Solver {
-        self.wish.cache = Cache::new(Some(folder.into()));
-        self
-    }
-
-    /// Works on this many puzzles at once; 16 unless told.
-    pub fn batch(mut self, puzzles: usize) -> Solver {
-        self.batch = puzzles;
-        self
-    }
-
-    /// Takes puzzles for this kind, whatever they look like.
-    pub fn kind(mut self, kind: TaskKind) -> Solver {
-        self.kind = Some(kind);
-        self
-    }
-
-    /// Solves an app's own kind of puzzle.
-    pub fn task(mut self, task: Arc<dyn Task>) -> Solver {
-        self.task = Some(task);
-        self
-    }
-
-    /// The names of an ARC checkpoint's puzzles, where they do not lie beside the model.
-    pub fn identifiers(mut self, identifiers: Identifiers) -> Solver {
-        self.identifiers = Some(identifiers);
-        self
-    }
-
-    /// Who decides that a puzzle halts; unless told, the head, checked by the puzzle's rules where it has any.
-    pub fn halt(mut self, rule: HaltRule) -> Solver {
-        self.rule = Some(rule);
-        self
-    }
-
-    /// The head says "halt" above this probability; 0.5 unless told.
-    pub fn halt_threshold(mut self, probability: f32) -> Solver {
-        self.threshold = probability;
-        self
-    }
-
-    /// No puzzle halts before this many steps; 1 unless told.
-    pub fn min_steps(mut self, steps: usize) -> Solver {
-        self.min_steps = steps;
-        self
-    }
-
-    /// Every puzzle ends after this many steps; as many as the model was trained for unless told.
-    pub fn max_steps(mut self, steps: usize) -> Solver {
-        self.max_steps = Some(steps);
-        self
-    }
-
-    /// Gives every session this long from its start.
-    pub fn time_limit(mut self, limit: Duration) -> Solver {
-        self.time_limit = Some(limit);
-        self
-    }
-
-    /// How many starts [`Solver::solve`] and [`Solver::race`] give a puzzle; one unless told.
-    pub fn effort(mut self, effort: Effort) -> Solver {
-        self.effort = effort;
-        self
-    }
-
-    /// What [`Solver::effort`] was told.
-    pub fn known_effort(&self) -> Effort {
-        self.effort
-    }
-
-    /// Lets `token` stop every session of this solver; each has a token of its own besides.
-    pub fn cancel_token(mut self, token: CancelToken) -> Solver {
-        self.cancel = token;
-        self
-    }
-
-    /// The model.
+    /// Returns the model.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
 
-    /// What the sessions' halting follows.
+    /// Returns the halting policy of the sessions.
     pub fn policy(&self) -> HaltPolicy {
-        HaltPolicy {
-            rule: self.rule.unwrap_or(HaltRule::Verified),
-            threshold: self.threshold,
-            min_steps: self.min_steps,
-            max_steps: self.max_steps.unwrap_or(self.model.config.halt_max_steps),
-        }
+        self.policy
     }
 
-    /// The device that runs, as the output names it: `cpu`, `reference`, `gpu`.
+    /// Returns how the weights of the model's blocks are stored.
+    pub fn dtype(&self) -> WeightDtype {
+        self.settings.request.dtype
+    }
+
+    /// Returns how many starts each puzzle gets.
+    pub fn multi_start(&self) -> MultiStart {
+        self.multi_start
+    }
+
+    /// Returns the name of the device that runs: `cpu`, `reference` or `gpu`. Opens the device and
+    /// loads the weights if no call did so before.
     ///
     /// # Errors
-    /// [`ErrorKind::Device`](crate::ErrorKind::Device) if it is not available.
+    /// [`ErrorKind::Device`](crate::ErrorKind::Device) if the device is not available.
     pub fn device_name(&self) -> Result<&'static str> {
         if self.graph()?.is_some() {
             return Ok(onnx::DEVICE);
         }
-        Ok(self.place.loads(&self.model, &self.wish, self.batch)?.name)
+        let slots = self.settings.batch;
+        Ok(self.cache.get(&self.model, &self.settings.request, slots)?.device)
     }
 
-    /// Why [`Device::Auto`] runs where it runs, for people, once it has been decided.
-    pub fn device_reason(&self) -> Option<String> {
-        match self.wish.device {
-            Device::Auto if self.model.is_onnx() => Some("an ONNX graph is run there, by tract".into()),
-            _ => self.place.why(),
+    /// Returns why [`Device::Auto`] chose its device, in plain words. `None` before the choice.
+    pub fn device_choice_reason(&self) -> Option<String> {
+        match self.settings.request.device {
+            Device::Auto if self.model.graph().is_some() => {
+                Some("an ONNX graph is run there, by tract".into())
+            }
+            _ => self.cache.choice_reason(),
         }
     }
 
     /// Solves one puzzle.
     ///
     /// # Errors
-    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if it is impossible, [`ErrorKind::Deadline`](crate::ErrorKind::Deadline) or [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) if it was stopped.
+    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if the puzzle is impossible,
+    /// [`ErrorKind::Deadline`](crate::ErrorKind::Deadline) or
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) if it was stopped.
     pub fn solve(&self, puzzle: &Puzzle) -> Result<Answer> {
-        let (problem, task) = self.encode(puzzle)?;
-        let mut race = self.race(problem.tokens.len(), self.effort.starts)?;
-        race.push(problem, task)?;
+        let (puzzle, task) = self.encode(puzzle)?;
+        let mut session = self.empty_session(puzzle.tokens.len(), self.multi_start.starts)?;
+        session.push(puzzle, task)?;
         loop {
-            let answers = race
-                .advance()?
+            let answers = session
+                .next_answers()?
                 .ok_or_else(|| Error::argument("the puzzle ended without an answer"))?;
             if let Some(answer) = answers.into_iter().next() {
                 return Ok(answer);
@@ -268,93 +169,129 @@ impl Solver {
         }
     }
 
-    /// A session over these puzzles: each halts on its own.
+    /// Solves any number of puzzles and yields their answers in the order of the puzzles.
+    ///
+    /// Puzzles are taken from the iterator as slots become free, so that memory stays bounded. A
+    /// puzzle that cannot be encoded yields an error in its place, and the others go on.
+    /// [`Answer::index`] counts the puzzles from 0.
+    ///
+    /// ```
+    /// # #[cfg(feature = "bundled")] {
+    /// let solver = trm_runtime::Solver::bundled("sudoku-4x4")?;
+    /// let puzzles = ["0000020440102103", "1000000400310002"];
+    /// let puzzles = puzzles.map(|puzzle| puzzle.parse().expect("a puzzle"));
+    /// for answer in solver.solve_many(puzzles) {
+    ///     let answer = answer?;
+    ///     println!("{}: {}", answer.index, answer.cells);
+    /// }
+    /// # }
+    /// # Ok::<(), trm_runtime::Error>(())
+    /// ```
+    pub fn solve_many<I>(&self, puzzles: I) -> SolveMany<I::IntoIter>
+    where
+        I: IntoIterator<Item = Puzzle>,
+    {
+        SolveMany::new(self.clone(), puzzles.into_iter())
+    }
+
+    /// Creates a session over these puzzles. Each of them halts on its own.
+    ///
+    /// ```
+    /// # #[cfg(feature = "bundled")] {
+    /// let solver = trm_runtime::Solver::bundled("sudoku-4x4")?;
+    /// let mut session = solver.session(&["0000020440102103".parse()?])?;
+    /// while let Some(step) = session.next_step()? {
+    ///     for puzzle in &step.puzzles {
+    ///         println!("{} {:.2} {}", puzzle.id, puzzle.halt_probability, puzzle.cells);
+    ///     }
+    /// }
+    /// # }
+    /// # Ok::<(), trm_runtime::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if one is impossible, or if their sizes differ.
+    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if a puzzle is impossible, or if the sizes of
+    /// the puzzles differ.
     pub fn session(&self, puzzles: &[Puzzle]) -> Result<Session> {
         let mut encoded = Vec::with_capacity(puzzles.len());
         for (index, puzzle) in puzzles.iter().enumerate() {
-            let (mut problem, task) = self.encode(puzzle).map_err(|e| e.at(format!("puzzle {index}")))?;
-            if puzzle.id.is_none() {
-                problem.id = Id::Number(index as u64);
-            }
-            encoded.push((problem, task));
+            encoded.push(self.encode_numbered(puzzle, index)?);
         }
         let tokens = encoded
             .first()
             .map_or(self.model.config.seq_len.unwrap_or(1), |(p, _)| p.tokens.len());
-        let mut session = self.empty_session(tokens, self.batch.min(puzzles.len().max(1)))?;
-        for (problem, task) in encoded {
-            session.push(problem, task)?;
+        let starts = puzzles.len().max(1).saturating_mul(self.multi_start.starts);
+        let mut session = self.empty_session(tokens, self.settings.batch.min(starts))?;
+        for (puzzle, task) in encoded {
+            session.push(puzzle, task)?;
         }
         Ok(session)
     }
 
-    /// A session of `slots` places for puzzles of S = `tokens` tokens, to be filled with [`Session::push`].
+    /// Creates an empty session with `slots` slots for puzzles of S = `tokens` tokens, to be filled
+    /// with [`Session::push`].
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the model fixes another S, [`ErrorKind::Device`](crate::ErrorKind::Device) if the device is not available.
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the model fixes another S,
+    /// [`ErrorKind::Device`](crate::ErrorKind::Device) if the device is not available.
     pub fn empty_session(&self, tokens: usize, slots: usize) -> Result<Session> {
-        let (model, place, wish) = (self.model.clone(), self.place.clone(), self.wish.clone());
         let stepper: Box<dyn Stepper> = match self.graph()? {
             Some(_) => self.stepper(tokens, slots)?,
-            None => Box::new(FallbackStepper::new(model, place, wish, tokens, slots)?),
+            None => Box::new(FallbackStepper::new(
+                self.model.clone(),
+                self.cache.clone(),
+                self.settings.request.clone(),
+                tokens,
+                slots,
+            )?),
         };
-        let mut session = Session::new(stepper, self.policy())?;
-        session.set_cancel_token(self.cancel.child());
-        session.set_deadline(self.time_limit.map(|limit| Instant::now() + limit));
+        let mut session = Session::with_multi_start(stepper, self.policy, self.multi_start)?;
+        session.set_cancel_token(self.settings.cancel.child());
+        session.set_deadline(self.settings.time_limit.map(|limit| Instant::now() + limit));
         Ok(session)
     }
 
-    /// As [`Solver::empty_session`], for puzzles that have several starts each: see [`Solver::effort`].
-    ///
-    /// # Errors
-    /// As [`Solver::empty_session`]; [`ErrorKind::Argument`](crate::ErrorKind::Argument) for no starts, or too many.
-    pub fn race(&self, tokens: usize, slots: usize) -> Result<Race> {
-        let effort = self.effort.checked()?;
-        Race::new(self.empty_session(tokens, slots)?, effort)
-    }
-
-    /// Raw access: `slots` places for puzzles of S = `tokens` tokens, with their states and logits, and no halting. Nothing stands in
-    /// for a device that fails.
+    /// Creates a stepper with `slots` slots for puzzles of S = `tokens` tokens, whose states and
+    /// logits can be read. It has no halting, and nothing takes over from a device that fails.
     ///
     /// # Errors
     /// As [`Solver::empty_session`].
     pub fn stepper(&self, tokens: usize, slots: usize) -> Result<Box<dyn Inspect>> {
+        let request = &self.settings.request;
         if let Some(graph) = self.graph()? {
             self.model.check_token_count(tokens)?;
-            return graph_stepper(graph, self.model.clone(), slots, self.wish.threads);
+            return graph_stepper(graph, self.model.clone(), slots, request.threads);
         }
-        let on = self.place.loads(&self.model, &self.wish, slots)?;
-        Ok(Box::new(NativeStepper::new(
-            self.model.clone(),
-            &*on.loaded,
+        let loaded = self.cache.get(&self.model, request, slots)?;
+        let model = self.model.clone();
+        Ok(Box::new(PlanStepper::new(
+            model,
+            &*loaded.weights,
             tokens,
             slots,
         )?))
     }
 
-    /// The model's graph, if it is one. That runs on the CPU, and in its own numbers.
+    /// Returns the model's graph if it is an ONNX graph, which runs on the CPU and in its own dtype.
     fn graph(&self) -> Result<Option<&Arc<Graph>>> {
         let Some(graph) = self.model.graph() else {
             return Ok(None);
         };
-        let device = self.wish.device;
-        if self.wish.backend.is_some() || !matches!(device, Device::Auto | Device::Cpu) {
+        let request = &self.settings.request;
+        if request.backend.is_some() || !matches!(request.device, Device::Auto | Device::Cpu) {
             let message = "an ONNX graph runs on the CPU alone; the checkpoint runs on any device";
             return Err(Error::new(ErrorKind::Device, message));
         }
-        if self.wish.format != Format::F32 {
+        if request.dtype != WeightDtype::F32 {
             return Err(Error::argument(format!(
                 "an ONNX graph has its own number format; the checkpoint runs in {}",
-                self.wish.format
+                request.dtype
             )));
         }
         Ok(Some(graph))
     }
 
-    /// The sizes of the model for puzzles of S = `tokens` tokens.
+    /// Returns the sizes of the model for puzzles of S = `tokens` tokens.
     ///
     /// # Errors
     /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the model fixes another S.
@@ -363,70 +300,107 @@ impl Solver {
         Ok(Dims::new(&self.model.config, tokens))
     }
 
-    /// The calls of a refinement step for puzzles of S = `tokens` tokens.
+    /// Returns the plan of a refinement step for puzzles of S = `tokens` tokens.
     ///
     /// # Errors
-    /// As [`Solver::dims`]; the model is an ONNX graph.
+    /// As [`Model::plan`].
     pub fn plan(&self, tokens: usize) -> Result<Plan> {
         self.model.plan(tokens)
     }
 
-    /// Runs one step of these puzzles, `[S]` tokens each, in lockstep on this device and on the scalar reference, call by call;
-    /// the first kernel whose results differ by more than `tolerance`. `observe` is told the difference after every call.
+    /// Returns the largest difference from the reference that [`Solver::check`] should allow on this
+    /// device.
     ///
     /// # Errors
-    /// As [`Solver::empty_session`]; a token outside the vocabulary.
+    /// [`ErrorKind::Device`](crate::ErrorKind::Device) if the device is not available.
+    pub fn check_tolerance(&self) -> Result<f32> {
+        let slots = self.settings.batch;
+        Ok(self
+            .cache
+            .get(&self.model, &self.settings.request, slots)?
+            .tolerance)
+    }
+
+    /// Runs one step of these puzzles, `[S]` tokens each, on this device and on the scalar
+    /// reference, and compares them after every call. Returns the first call whose results differ by
+    /// more than `tolerance`. `on_call` receives the difference after every call.
+    ///
+    /// # Errors
+    /// As [`Solver::empty_session`]; a token is outside the vocabulary.
     pub fn check(
         &self,
         puzzles: &[Vec<u32>],
         tolerance: f32,
-        observe: &mut dyn FnMut(&Difference),
+        on_call: &mut dyn FnMut(&Difference),
     ) -> Result<Option<Difference>> {
         let tokens = puzzles.first().map_or(0, Vec::len);
         let plan = Arc::new(self.plan(tokens)?);
-        let cases: Result<Vec<Case>> = puzzles
+        let inputs: Result<Vec<SlotInput>> = puzzles
             .iter()
-            .map(|tokens| case(&self.model, &plan.dims, tokens, 0))
+            .map(|tokens| slot_input(&self.model, &plan.dims, tokens, 0))
             .collect();
-        let device = self.place.loads(&self.model, &self.wish, puzzles.len())?.loaded;
-        let weights = self.model.weights()?.rounded(self.wish.format);
+        let request = &self.settings.request;
+        let device = self.cache.get(&self.model, request, puzzles.len())?.weights;
+        let weights = self.model.take_weights()?.rounded(request.dtype);
         let reference = Reference.load(weights)?;
-        compare_each(&*reference, &*device, &plan, &cases?, tolerance, observe)
+        compare_with(&*reference, &*device, &plan, &inputs?, tolerance, on_call)
     }
 
-    /// A puzzle as this model sees it, and the task that it belongs to.
+    /// Encodes a puzzle for this model, and returns the task that it belongs to.
     ///
     /// # Errors
-    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) in words that a puzzle player understands.
-    pub fn encode(&self, puzzle: &Puzzle) -> Result<(Problem, Arc<dyn Task>)> {
-        let space = self.space();
-        let task = match &self.task {
-            Some(task) => task.clone(),
-            None => self.known_task(task::detect(
-                puzzle,
-                Some(&space),
-                self.kind,
-                self.model.config.task.as_deref(),
-            )?)?,
-        };
-        let problem = task.encode(puzzle, &space)?;
-        // What the model itself does not take is an error of this puzzle, not of the session that it would join.
-        self.model.check_token_count(problem.tokens.len())?;
-        self.model.check_puzzle_id(problem.puzzle_id)?;
-        Ok((problem, task))
+    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if the puzzle is impossible, in words that a
+    /// player understands.
+    pub fn encode(&self, puzzle: &Puzzle) -> Result<(EncodedPuzzle, Arc<dyn Task>)> {
+        self.encode_as(puzzle, self.settings.kind)
     }
 
-    /// What a task must know of the model.
-    pub fn space(&self) -> Space {
+    /// As [`Solver::encode`], for a puzzle of this kind. `None`: told by the puzzle and the model.
+    ///
+    /// # Errors
+    /// As [`Solver::encode`].
+    pub fn encode_as(
+        &self,
+        puzzle: &Puzzle,
+        kind: Option<TaskKind>,
+    ) -> Result<(EncodedPuzzle, Arc<dyn Task>)> {
+        let spec = self.token_spec();
+        let task = match &self.settings.task {
+            Some(task) => task.clone(),
+            None => {
+                let trained_for = self.model.config.task.as_deref();
+                let kind = task::detect(puzzle, Some(&spec), kind, trained_for)?;
+                self.built_in_task(kind)?
+            }
+        };
+        let puzzle = task.encode(puzzle, &spec)?;
+        // Checked here, so that it is an error of this puzzle and not of its session.
+        self.model.check_token_count(puzzle.tokens.len())?;
+        self.model.check_puzzle_id(puzzle.puzzle_id)?;
+        Ok((puzzle, task))
+    }
+
+    /// As [`Solver::encode`]. A puzzle without an identifier gets its index.
+    fn encode_numbered(&self, puzzle: &Puzzle, index: usize) -> Result<(EncodedPuzzle, Arc<dyn Task>)> {
+        let encoded = self.encode(puzzle).map_err(|e| e.at(format!("puzzle {index}")));
+        let (mut encoded, task) = encoded?;
+        if puzzle.id.is_none() {
+            encoded.id = Id::Number(index as u64);
+        }
+        Ok((encoded, task))
+    }
+
+    /// Returns what a task must know of the model.
+    pub fn token_spec(&self) -> TokenSpec {
         let config = &self.model.config;
-        Space {
+        TokenSpec {
             vocab_size: config.vocab_size,
             seq_len: config.seq_len,
             num_puzzle_identifiers: config.num_puzzle_identifiers,
         }
     }
 
-    fn known_task(&self, kind: TaskKind) -> Result<Arc<dyn Task>> {
+    fn built_in_task(&self, kind: TaskKind) -> Result<Arc<dyn Task>> {
         Ok(match kind {
             TaskKind::Sudoku => Arc::new(Sudoku {
                 box_shape: self.model.config.box_shape,
@@ -434,24 +408,25 @@ impl Solver {
             TaskKind::Maze => Arc::new(Maze),
             TaskKind::Tokens => Arc::new(Tokens),
             TaskKind::Arc => Arc::new(ArcGrid {
-                identifiers: self.known_identifiers()?,
+                identifiers: self.identifiers()?,
             }),
         })
     }
 
-    /// The names of an ARC checkpoint's puzzles: those given, or `identifiers.json` beside the model, if there is one.
+    /// Returns the names of an ARC checkpoint's puzzles: those given, or `identifiers.json` beside
+    /// the model, if it exists.
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub fn known_identifiers(&self) -> Result<Option<Identifiers>> {
-        if self.identifiers.is_some() {
-            return Ok(self.identifiers.clone());
+    pub fn identifiers(&self) -> Result<Option<Identifiers>> {
+        if self.settings.identifiers.is_some() {
+            return Ok(self.settings.identifiers.clone());
         }
         let beside = self
             .model
             .directory()
-            .map(|d| d.join("identifiers.json"))
-            .filter(|p| p.exists());
+            .map(|directory| directory.join("identifiers.json"))
+            .filter(|path| path.exists());
         beside.map(Identifiers::open).transpose()
     }
 }

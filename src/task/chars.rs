@@ -1,10 +1,10 @@
 //! Puzzles whose cells are characters: reading and writing for a task of one's own.
 
 use super::common::puzzle_row;
-use super::{Content, Problem, Puzzle, Space};
+use super::{Cells, EncodedPuzzle, Puzzle, TokenSpec};
 use crate::error::{Error, Result};
 
-impl Problem {
+impl EncodedPuzzle {
     /// A puzzle of `rows` x `cols` cells, each a character: token t is the t-th of `chars`, counted from 0. The first is padding, which no puzzle
     /// has. White space that is not in `chars` is left out. A given solution is read alike.
     ///
@@ -12,12 +12,12 @@ impl Problem {
     /// Of kind [`Puzzle`](crate::ErrorKind::Puzzle) if there are more or fewer cells, or others, or if the model has no such `puzzle_id`.
     pub fn from_chars(
         puzzle: &Puzzle,
-        space: &Space,
+        space: &TokenSpec,
         chars: &str,
         rows: usize,
         cols: usize,
-    ) -> Result<Problem> {
-        let read = |content: &Content| {
+    ) -> Result<EncodedPuzzle> {
+        let read = |content: &Cells| {
             let text = content.to_string();
             let cells = text.chars().filter(|c| chars.contains(*c) || !c.is_whitespace());
             let token = |cell| (0..).zip(chars.chars()).skip(1).find(|(_, c)| *c == cell);
@@ -32,18 +32,18 @@ impl Problem {
                     ))
                 })
         };
-        Ok(Problem {
+        Ok(EncodedPuzzle {
             solution: puzzle.solution.as_ref().map(read).transpose()?,
             puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
-            ..Problem::new(puzzle, read(&puzzle.content)?, rows, cols)
+            ..EncodedPuzzle::new(puzzle, read(&puzzle.cells)?, rows, cols)
         })
     }
 
-    /// An answer in the characters of [`Problem::from_chars`], a string for each row; `?` for a token that has none.
-    pub fn to_chars(&self, answer: &[u32], chars: &str) -> Content {
+    /// An answer in the characters of [`EncodedPuzzle::from_chars`], a string for each row; `?` for a token that has none.
+    pub fn to_chars(&self, answer: &[u32], chars: &str) -> Cells {
         let char_of = |&token: &u32| chars.chars().nth(token as usize).unwrap_or('?');
         let row = |row: &[u32]| row.iter().map(char_of).collect();
-        Content::Rows(answer.chunks(self.cols.max(1)).map(row).collect())
+        Cells::Rows(answer.chunks(self.cols.max(1)).map(row).collect())
     }
 }
 
@@ -51,14 +51,14 @@ impl Problem {
 mod tests {
     use super::*;
 
-    const SPACE: Space = Space {
+    const SPACE: TokenSpec = TokenSpec {
         vocab_size: 4,
         seq_len: Some(6),
         num_puzzle_identifiers: 2,
     };
 
-    fn read(text: &str, chars: &str) -> Result<Problem> {
-        Problem::from_chars(&text.parse()?, &SPACE, chars, 2, 3)
+    fn read(text: &str, chars: &str) -> Result<EncodedPuzzle> {
+        EncodedPuzzle::from_chars(&text.parse()?, &SPACE, chars, 2, 3)
     }
 
     #[test]
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!((problem.rows, problem.cols), (2, 3));
         assert_eq!(problem.tokens, [2, 3, 1, 1, 3, 2]);
         let answer = problem.to_chars(&[2, 3, 0, 9, 3, 2], "?.ab");
-        assert_eq!(answer, Content::Rows(vec!["ab?".into(), "?ba".into()]));
+        assert_eq!(answer, Cells::Rows(vec!["ab?".into(), "?ba".into()]));
         // A blank that is a cell.
         assert_eq!(read("#  \n # ", "? #").unwrap().tokens, [2, 1, 1, 1, 2, 1]);
     }
@@ -75,9 +75,9 @@ mod tests {
     #[test]
     fn a_solution_and_a_row_of_the_embedding_are_read() {
         let mut puzzle: Puzzle = "ab..ba".parse().unwrap();
-        puzzle.solution = Some("abaaba".parse::<Puzzle>().unwrap().content);
+        puzzle.solution = Some("abaaba".parse::<Puzzle>().unwrap().cells);
         puzzle.puzzle_id = Some(1);
-        let read = |puzzle: &Puzzle| Problem::from_chars(puzzle, &SPACE, "?.ab", 2, 3);
+        let read = |puzzle: &Puzzle| EncodedPuzzle::from_chars(puzzle, &SPACE, "?.ab", 2, 3);
         let problem = read(&puzzle).unwrap();
         assert_eq!(problem.solution.as_deref(), Some(&[2, 3, 2, 2, 3, 2][..]));
         assert_eq!(problem.puzzle_id, 1);

@@ -1,7 +1,7 @@
 //! What the tasks share: bounds, places in words, and the row of the puzzle embedding.
 
-use super::puzzle::{Content, Id, Puzzle};
-use super::{Space, Verdict};
+use super::puzzle::{Cells, Id, Puzzle};
+use super::{TokenSpec, Verdict};
 use crate::error::{Error, Result};
 
 /// n where `cells` is n x n and n > 0.
@@ -27,14 +27,14 @@ pub(super) fn shown(name: &str) -> String {
 }
 
 /// The error about a puzzle whose form is not one of `wanted` ("a Sudoku").
-pub(super) fn wrong_form(content: &Content, wanted: &str) -> Error {
+pub(super) fn wrong_form(content: &Cells, wanted: &str) -> Error {
     let form = match content {
-        Content::Text(_) => "a string",
-        Content::Rows(_) => "a list of strings",
-        Content::Grid(_) => "a grid of numbers",
-        Content::List(_) => "a list of numbers",
-        Content::Arc(_) => "an ARC task",
-        Content::Tokens(_) => "a list of tokens",
+        Cells::Text(_) => "a string",
+        Cells::Rows(_) => "a list of strings",
+        Cells::Grid(_) => "a grid of numbers",
+        Cells::List(_) => "a list of numbers",
+        Cells::Arc(_) => "an ARC task",
+        Cells::Tokens(_) => "a list of tokens",
     };
     Error::puzzle(format!("this is {form}, not {wanted}"))
 }
@@ -45,7 +45,7 @@ pub(super) fn id_of(puzzle: &Puzzle) -> Id {
 }
 
 /// The `puzzle_id` of a document, which must be a row of the model's puzzle embedding where that is known.
-pub(super) fn puzzle_row(puzzle: &Puzzle, space: &Space) -> Result<Option<u32>> {
+pub(super) fn puzzle_row(puzzle: &Puzzle, space: &TokenSpec) -> Result<Option<u32>> {
     let rows = space.num_puzzle_identifiers;
     match puzzle.puzzle_id {
         Some(id) if rows > 0 && id as usize >= rows => Err(Error::puzzle(format!(
@@ -57,7 +57,7 @@ pub(super) fn puzzle_row(puzzle: &Puzzle, space: &Space) -> Result<Option<u32>> 
 }
 
 /// An error unless a puzzle of n x n cells has the model's number of cells, where that is known.
-pub(super) fn fits_model(n: usize, space: &Space, this: &str) -> Result<()> {
+pub(super) fn fits_model(n: usize, space: &TokenSpec, this: &str) -> Result<()> {
     let Some(cells) = space.seq_len.filter(|&cells| cells != n * n) else {
         return Ok(());
     };

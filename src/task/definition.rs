@@ -1,8 +1,8 @@
 //! What a kind of puzzle must provide.
 
-use super::encoded::{Problem, Space};
-use super::puzzle::{Content, Puzzle};
-use super::symmetry::Relabelling;
+use super::encoded::{EncodedPuzzle, TokenSpec};
+use super::puzzle::{Cells, Puzzle};
+use super::symmetry::Symmetry;
 use crate::error::Result;
 use crate::random::Random;
 
@@ -14,7 +14,7 @@ pub struct Verdict {
     /// Mazes: the path is a shortest one.
     pub shortest: Option<bool>,
     /// What is wrong, for people: "two 5s in row 3".
-    pub why: Option<String>,
+    pub reason: Option<String>,
 }
 
 impl Verdict {
@@ -27,10 +27,10 @@ impl Verdict {
     }
 
     /// A wrong answer, and what is wrong with it.
-    pub fn wrong(why: impl Into<String>) -> Verdict {
+    pub fn wrong(reason: impl Into<String>) -> Verdict {
         Verdict {
             valid: Some(false),
-            why: Some(why.into()),
+            reason: Some(reason.into()),
             ..Verdict::default()
         }
     }
@@ -42,16 +42,16 @@ pub trait Task: std::fmt::Debug + Send + Sync {
     fn name(&self) -> &str;
 
     /// The tokens of a puzzle, or why it is impossible in words that a puzzle player understands.
-    fn encode(&self, puzzle: &Puzzle, space: &Space) -> Result<Problem>;
+    fn encode(&self, puzzle: &Puzzle, space: &TokenSpec) -> Result<EncodedPuzzle>;
 
     /// An answer's tokens in the form in which the puzzle was written.
-    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content;
+    fn decode(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Cells;
 
     /// Whether an answer is right by the puzzle's own rules.
-    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict;
+    fn verify(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Verdict;
 
     /// A symmetry of this kind of puzzle, chosen at random; `None` where there is none.
-    fn relabelling(&self, problem: &Problem, random: &mut Random) -> Option<Relabelling> {
+    fn random_symmetry(&self, problem: &EncodedPuzzle, random: &mut Random) -> Option<Symmetry> {
         let _ = (problem, random);
         None
     }

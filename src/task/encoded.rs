@@ -1,10 +1,10 @@
 //! A puzzle as tokens.
 
-use super::puzzle::{Content, Id, Puzzle};
+use super::puzzle::{Cells, Id, Puzzle};
 
 /// What a task must know of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Space {
+pub struct TokenSpec {
     /// V: tokens are 0 .. V-1, 0 is padding.
     pub vocab_size: usize,
     /// S, where the model or its data set fixes it.
@@ -15,7 +15,7 @@ pub struct Space {
 
 /// A puzzle as a model sees it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Problem {
+pub struct EncodedPuzzle {
     /// As given by the user, else the number of the record.
     pub id: Id,
     /// S tokens.
@@ -29,20 +29,20 @@ pub struct Problem {
     /// Columns of that grid.
     pub cols: usize,
     /// The puzzle as it was written; an answer takes the same form.
-    pub content: Content,
+    pub cells: Cells,
 }
 
-impl Problem {
+impl EncodedPuzzle {
     /// A puzzle of `rows` x `cols` tokens without a solution; its id and `puzzle_id` are those of `puzzle`, else 0.
-    pub fn new(puzzle: &Puzzle, tokens: Vec<u32>, rows: usize, cols: usize) -> Problem {
-        Problem {
+    pub fn new(puzzle: &Puzzle, tokens: Vec<u32>, rows: usize, cols: usize) -> EncodedPuzzle {
+        EncodedPuzzle {
             id: puzzle.id.clone().unwrap_or(Id::Number(0)),
             tokens,
             solution: None,
             puzzle_id: puzzle.puzzle_id.unwrap_or(0),
             rows,
             cols,
-            content: puzzle.content.clone(),
+            cells: puzzle.cells.clone(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::common::shown;
-use super::{Content, Puzzle, Space, sudoku};
+use super::{Cells, Puzzle, TokenSpec, sudoku};
 use crate::error::{Error, Result};
 
 /// The kinds of puzzle that this library knows.
@@ -83,7 +83,7 @@ impl FromStr for TaskKind {
 /// Where the document contradicts the model, names an unknown task, or leaves a doubt; the message says what to do.
 pub fn detect(
     puzzle: &Puzzle,
-    space: Option<&Space>,
+    space: Option<&TokenSpec>,
     hint: Option<TaskKind>,
     model_task: Option<&str>,
 ) -> Result<TaskKind> {
@@ -94,9 +94,9 @@ pub fn detect(
     let model = model_task.and_then(|name| name.parse::<TaskKind>().ok());
     let kind = match &puzzle.task {
         Some(name) => name.parse()?,
-        None => match form(&puzzle.content)? {
+        None => match form(&puzzle.cells)? {
             Some(kind) => kind,
-            None => return numbers(&puzzle.content, space, model),
+            None => return numbers(&puzzle.cells, space, model),
         },
     };
     match (model, space) {
@@ -108,20 +108,20 @@ pub fn detect(
                 model.plural()
             )));
         }
-        (None, Some(space)) if puzzle.task.is_none() => fits_vocabulary(kind, &puzzle.content, space)?,
+        (None, Some(space)) if puzzle.task.is_none() => fits_vocabulary(kind, &puzzle.cells, space)?,
         _ => {}
     }
     Ok(kind)
 }
 
 /// What the form says alone; `None` for plain numbers, which may be anything.
-fn form(content: &Content) -> Result<Option<TaskKind>> {
+fn form(content: &Cells) -> Result<Option<TaskKind>> {
     match content {
-        Content::Arc(_) => Ok(Some(TaskKind::Arc)),
-        Content::Tokens(_) => Ok(Some(TaskKind::Tokens)),
-        Content::Grid(_) | Content::List(_) => Ok(None),
-        Content::Text(text) => characters(std::slice::from_ref(text)).map(Some),
-        Content::Rows(rows) => characters(rows).map(Some),
+        Cells::Arc(_) => Ok(Some(TaskKind::Arc)),
+        Cells::Tokens(_) => Ok(Some(TaskKind::Tokens)),
+        Cells::Grid(_) | Cells::List(_) => Ok(None),
+        Cells::Text(text) => characters(std::slice::from_ref(text)).map(Some),
+        Cells::Rows(rows) => characters(rows).map(Some),
     }
 }
 
@@ -143,7 +143,7 @@ fn characters(rows: &[String]) -> Result<TaskKind> {
 }
 
 /// Plain numbers: what the model solves, else what they can be.
-fn numbers(content: &Content, space: Option<&Space>, model: Option<TaskKind>) -> Result<TaskKind> {
+fn numbers(content: &Cells, space: Option<&TokenSpec>, model: Option<TaskKind>) -> Result<TaskKind> {
     if let Some(model) = model {
         return Ok(model);
     }
@@ -152,7 +152,7 @@ fn numbers(content: &Content, space: Option<&Space>, model: Option<TaskKind>) ->
         None => (n.is_some(), false),
         Some(space) => (
             n.is_some_and(|n| n + 2 == space.vocab_size && space.seq_len.is_none_or(|cells| cells == n * n)),
-            space.vocab_size == ARC_VOCABULARY && matches!(content, Content::Grid(_)),
+            space.vocab_size == ARC_VOCABULARY && matches!(content, Cells::Grid(_)),
         ),
     };
     match (sudoku, arc) {
@@ -168,7 +168,7 @@ const MAZE_VOCABULARY: usize = 6;
 const ARC_VOCABULARY: usize = 12;
 
 /// Where only the form of the puzzle speaks, the model must have the vocabulary of that kind.
-fn fits_vocabulary(kind: TaskKind, content: &Content, space: &Space) -> Result<()> {
+fn fits_vocabulary(kind: TaskKind, content: &Cells, space: &TokenSpec) -> Result<()> {
     let v = space.vocab_size;
     let usual = match kind {
         TaskKind::Maze => MAZE_VOCABULARY,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::common::{at, fits_model, side, wrong_length};
 use super::square::{self, Cell, Form};
-use super::{Content, Problem, Puzzle, Relabelling, Space, Task, Verdict};
+use super::{Cells, EncodedPuzzle, Puzzle, Symmetry, Task, TokenSpec, Verdict};
 use crate::error::{Error, Result};
 use crate::random::Random;
 
@@ -36,7 +36,7 @@ const FORM: Form = Form {
 
 impl Maze {
     /// Rows of a maze as it was written, without walls that a larger model needs around it; `None` if it is none.
-    pub fn side(content: &Content) -> Option<usize> {
+    pub fn side(content: &Cells) -> Option<usize> {
         read(content).ok().map(|(n, _)| n)
     }
 }
@@ -46,8 +46,8 @@ impl Task for Maze {
         "maze"
     }
 
-    fn encode(&self, puzzle: &Puzzle, space: &Space) -> Result<Problem> {
-        let (n, tokens) = read(&puzzle.content)?;
+    fn encode(&self, puzzle: &Puzzle, space: &TokenSpec) -> Result<EncodedPuzzle> {
+        let (n, tokens) = read(&puzzle.cells)?;
         let canvas = space
             .seq_len
             .and_then(side)
@@ -84,27 +84,27 @@ impl Task for Maze {
         )
     }
 
-    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+    fn decode(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Cells {
         let char_of = |token: u32| {
             CHARS
                 .get((token as usize).wrapping_sub(1))
                 .copied()
                 .unwrap_or('?')
         };
-        let n = Maze::side(&problem.content).unwrap_or(problem.cols);
+        let n = Maze::side(&problem.cells).unwrap_or(problem.cols);
         let answer = cut(answer, problem.cols, n, (0, 0));
-        FORM.write(&problem.content, &answer, char_of, i64::from)
+        FORM.write(&problem.cells, &answer, char_of, i64::from)
     }
 
     /// Valid: the answer is the maze but for free cells that became path, and path cells join start and goal. Path
     /// cells elsewhere are tolerated; they make a path that is not the shortest. Walls that were put around a maze do not
     /// count.
-    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+    fn verify(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Verdict {
         let (canvas, maze) = (problem.cols, &problem.tokens);
         if answer.len() != maze.len() || canvas.checked_mul(canvas) != Some(maze.len()) {
             return wrong(wrong_length(answer.len(), maze.len()));
         }
-        let n = Maze::side(&problem.content).map_or(canvas, |n| n.min(canvas));
+        let n = Maze::side(&problem.cells).map_or(canvas, |n| n.min(canvas));
         let corner = corner(maze, canvas, n);
         let (maze, answer) = (&cut(maze, canvas, n, corner), &cut(answer, canvas, n, corner));
         let kept = |(&m, &a): (&u32, &u32)| m == a || (m, a) == (FREE, PATH);
@@ -130,9 +130,9 @@ impl Task for Maze {
     }
 
     /// Turned or mirrored.
-    fn relabelling(&self, problem: &Problem, random: &mut Random) -> Option<Relabelling> {
+    fn random_symmetry(&self, problem: &EncodedPuzzle, random: &mut Random) -> Option<Symmetry> {
         let kind = 1 + random.below(7);
-        Relabelling::new(Relabelling::turned(problem.cols, kind), Vec::new())
+        Symmetry::new(Symmetry::turned(problem.cols, kind), Vec::new())
     }
 
     fn verifies_by_rules(&self) -> bool {
@@ -141,8 +141,8 @@ impl Task for Maze {
 }
 
 /// The side and the tokens of a maze in any form.
-fn read(content: &Content) -> Result<(usize, Vec<u32>)> {
-    if matches!(content, Content::Grid(_) | Content::List(_)) {
+fn read(content: &Cells) -> Result<(usize, Vec<u32>)> {
+    if matches!(content, Cells::Grid(_) | Cells::List(_)) {
         return Err(Error::puzzle(
             "a maze is written in characters: # for walls, blanks for free cells, S for the start, G for the goal",
         ));
@@ -159,7 +159,7 @@ fn read(content: &Content) -> Result<(usize, Vec<u32>)> {
     Ok((n, cells.iter().enumerate().map(token).collect::<Result<_>>()?))
 }
 
-fn read_solution(content: &Content, n: usize) -> Result<Vec<u32>> {
+fn read_solution(content: &Cells, n: usize) -> Result<Vec<u32>> {
     let (size, tokens) = read(content).map_err(|e| e.at("solution"))?;
     if size != n {
         return Err(Error::puzzle(format!("is {size} x {size}, but the maze {n} x {n}")).at("solution"));

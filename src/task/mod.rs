@@ -1,7 +1,7 @@
 //! Puzzles: what people write, the tokens that a model sees, and whether an answer is right.
 //!
 //! A [`Task`] is one kind of puzzle. [`Sudoku`], [`Maze`], [`Arc`](ArcGrid) and [`Tokens`] are four of it; an app can
-//! bring its own. Nothing here knows models or devices: what a task must know of a model is its [`Space`].
+//! bring its own. Nothing here knows models or devices: what a task must know of a model is its [`TokenSpec`].
 
 mod arc;
 mod chars;
@@ -19,13 +19,13 @@ mod tokens;
 
 pub use arc::{ArcGrid, Candidate, Form, Votes, crop};
 pub use definition::{Task, Verdict};
-pub use encoded::{Problem, Space};
+pub use encoded::{EncodedPuzzle, TokenSpec};
 pub use kind::{TaskKind, detect};
 pub use maze::Maze;
 #[cfg(feature = "capi")]
 pub(crate) use puzzle::MAX_DOCUMENT;
-pub use puzzle::{ArcPuzzle, Content, Demonstration, Id, Puzzle};
+pub use puzzle::{ArcPuzzle, Cells, Demonstration, Id, Puzzle};
 pub use read::{Identifiers, NpyRows, Record, RecordError, Records};
 pub use sudoku::Sudoku;
-pub use symmetry::Relabelling;
+pub use symmetry::Symmetry;
 pub use tokens::Tokens;

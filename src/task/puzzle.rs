@@ -20,7 +20,7 @@ pub enum Id {
 
 /// The body of a puzzle, of a solution or of an answer, in one of the forms that people write.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Content {
+pub enum Cells {
     /// One string: `"53..7...."`, n x n characters row by row.
     Text(String),
     /// A list of strings, a row each.
@@ -56,11 +56,11 @@ pub type Demonstration = (Vec<Vec<i64>>, Vec<Vec<i64>>);
 /// maze's rows are kept as they are, since a blank is a free cell.
 ///
 /// ```
-/// # use trm_runtime::task::{Content, Puzzle};
+/// # use trm_runtime::task::{Cells, Puzzle};
 /// let puzzle: Puzzle = "1..4 ..1. .1.. 4..1".parse()?;
-/// assert_eq!(puzzle.content, Content::Text("1..4..1..1..4..1".into()));
+/// assert_eq!(puzzle.cells, Cells::Text("1..4..1..1..4..1".into()));
 /// let puzzle: Puzzle = r#"{"id": 7, "puzzle": [[1, 0], [0, 1]]}"#.parse()?;
-/// assert_eq!(puzzle.content.to_string(), "1 0\n0 1");
+/// assert_eq!(puzzle.cells.to_string(), "1 0\n0 1");
 /// # Ok::<(), trm_runtime::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -68,9 +68,9 @@ pub struct Puzzle {
     /// `id`, where given.
     pub id: Option<Id>,
     /// The puzzle itself.
-    pub content: Content,
+    pub cells: Cells,
     /// `solution`, where given.
-    pub solution: Option<Content>,
+    pub solution: Option<Cells>,
     /// `task`, where given.
     pub task: Option<String>,
     /// `puzzle_id`: the row of the puzzle embedding, where given.
@@ -114,16 +114,14 @@ impl From<String> for Id {
     }
 }
 
-impl Content {
+impl Cells {
     /// How many cells it has: characters or numbers; of an ARC task, those of the test input.
-    pub fn cells(&self) -> usize {
+    pub fn count(&self) -> usize {
         match self {
-            Content::Text(text) => text.chars().count(),
-            Content::Rows(rows) => rows.iter().map(|row| row.chars().count()).sum(),
-            Content::Grid(grid) | Content::Arc(ArcPuzzle { test: grid, .. }) => {
-                grid.iter().map(Vec::len).sum()
-            }
-            Content::List(list) | Content::Tokens(list) => list.len(),
+            Cells::Text(text) => text.chars().count(),
+            Cells::Rows(rows) => rows.iter().map(|row| row.chars().count()).sum(),
+            Cells::Grid(grid) | Cells::Arc(ArcPuzzle { test: grid, .. }) => grid.iter().map(Vec::len).sum(),
+            Cells::List(list) | Cells::Tokens(list) => list.len(),
         }
     }
 
@@ -132,18 +130,18 @@ impl Content {
     /// Of an ARC task it is the grid of the test input, of raw tokens the flat list.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
-            Content::Text(text) => text.as_str().into(),
-            Content::Rows(rows) => rows.iter().map(String::as_str).collect(),
-            Content::Grid(grid) | Content::Arc(ArcPuzzle { test: grid, .. }) => {
+            Cells::Text(text) => text.as_str().into(),
+            Cells::Rows(rows) => rows.iter().map(String::as_str).collect(),
+            Cells::Grid(grid) | Cells::Arc(ArcPuzzle { test: grid, .. }) => {
                 grid.iter().map(Vec::as_slice).collect()
             }
-            Content::List(list) | Content::Tokens(list) => list.as_slice().into(),
+            Cells::List(list) | Cells::Tokens(list) => list.as_slice().into(),
         }
     }
 
     /// The content itself, if it has cells, and not more than any model takes.
-    pub(crate) fn bounded(self) -> Result<Content> {
-        match self.cells() {
+    pub(crate) fn bounded(self) -> Result<Cells> {
+        match self.count() {
             0 => Err(Error::puzzle("is empty")),
             n if n > MAX_CELLS => Err(Error::puzzle(format!(
                 "has {n} cells; at most {MAX_CELLS} are taken"
@@ -153,16 +151,16 @@ impl Content {
     }
 }
 
-impl fmt::Display for Content {
+impl fmt::Display for Cells {
     /// Text as it is; lists of rows with a row a line, numbers with a space between them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Content::Text(text) => text.fmt(f),
-            Content::Rows(rows) => lines(f, rows, |f, row| f.write_str(row)),
-            Content::Grid(grid) | Content::Arc(ArcPuzzle { test: grid, .. }) => {
+            Cells::Text(text) => text.fmt(f),
+            Cells::Rows(rows) => lines(f, rows, |f, row| f.write_str(row)),
+            Cells::Grid(grid) | Cells::Arc(ArcPuzzle { test: grid, .. }) => {
                 lines(f, grid, |f, row| numbers(f, row))
             }
-            Content::List(list) | Content::Tokens(list) => numbers(f, list),
+            Cells::List(list) | Cells::Tokens(list) => numbers(f, list),
         }
     }
 }
@@ -191,12 +189,12 @@ fn numbers(f: &mut fmt::Formatter<'_>, row: &[i64]) -> fmt::Result {
     Ok(())
 }
 
-impl From<Content> for Puzzle {
+impl From<Cells> for Puzzle {
     /// The puzzle that has nothing but its content.
-    fn from(content: Content) -> Puzzle {
+    fn from(cells: Cells) -> Puzzle {
         Puzzle {
             id: None,
-            content,
+            cells,
             solution: None,
             task: None,
             puzzle_id: None,

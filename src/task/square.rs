@@ -1,8 +1,8 @@
 //! Square grids in any form that people write: cells read out of it, answers written back into it.
 
 use super::common::{at, puzzle_row, side, wrong_form};
-use super::puzzle::{Content, MAX_CELLS};
-use super::{Problem, Puzzle, Space};
+use super::puzzle::{Cells, MAX_CELLS};
+use super::{EncodedPuzzle, Puzzle, TokenSpec};
 use crate::error::{Error, Result};
 
 /// A cell as it was written.
@@ -31,49 +31,49 @@ pub(super) struct Form {
 /// The problem of an n x n puzzle whose cells have been read.
 pub(super) fn problem(
     puzzle: &Puzzle,
-    space: &Space,
+    space: &TokenSpec,
     n: usize,
     tokens: Vec<u32>,
-    read_solution: impl Fn(&Content, usize) -> Result<Vec<u32>>,
-) -> Result<Problem> {
+    read_solution: impl Fn(&Cells, usize) -> Result<Vec<u32>>,
+) -> Result<EncodedPuzzle> {
     let solution = puzzle.solution.as_ref().map(|s| read_solution(s, n));
-    Ok(Problem {
+    Ok(EncodedPuzzle {
         solution: solution.transpose()?,
         puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
-        ..Problem::new(puzzle, tokens, n, n)
+        ..EncodedPuzzle::new(puzzle, tokens, n, n)
     })
 }
 
 impl Form {
     /// The side n and the n x n cells of `content`, or what is wrong with its shape.
-    pub(super) fn read(&self, content: &Content) -> Result<(usize, Vec<Cell>)> {
+    pub(super) fn read(&self, content: &Cells) -> Result<(usize, Vec<Cell>)> {
         match content {
-            Content::Text(text) => self.flat(self.chars(text).collect()),
-            Content::List(numbers) => self.flat(numbers.iter().copied().map(Cell::Number).collect()),
-            Content::Tokens(tokens) => self.flat(tokens.iter().copied().map(Cell::Token).collect()),
-            Content::Rows(rows) => {
+            Cells::Text(text) => self.flat(self.chars(text).collect()),
+            Cells::List(numbers) => self.flat(numbers.iter().copied().map(Cell::Number).collect()),
+            Cells::Tokens(tokens) => self.flat(tokens.iter().copied().map(Cell::Token).collect()),
+            Cells::Rows(rows) => {
                 let rows = rows.iter().filter(|row| !self.is_rule(row));
                 self.rows(rows.map(|row| self.chars(row).collect()).collect())
             }
-            Content::Grid(rows) => self.rows(
+            Cells::Grid(rows) => self.rows(
                 rows.iter()
                     .map(|row| row.iter().copied().map(Cell::Number).collect())
                     .collect(),
             ),
-            Content::Arc(_) => Err(wrong_form(content, self.noun)),
+            Cells::Arc(_) => Err(wrong_form(content, self.noun)),
         }
     }
 
     /// The same form with the cells of `answer` in the places of the puzzle's; `blank` where the answer is too short.
     pub(super) fn write(
         &self,
-        content: &Content,
+        cells: &Cells,
         answer: &[u32],
         char_of: impl Fn(u32) -> char,
         number_of: impl Fn(u32) -> i64,
-    ) -> Content {
-        let mut cells = answer.iter().copied();
-        let mut next = || cells.next().unwrap_or(0);
+    ) -> Cells {
+        let mut tokens = answer.iter().copied();
+        let mut next = || tokens.next().unwrap_or(0);
         let mut text = |text: &str| -> String {
             text.chars()
                 .map(|c| {
@@ -85,17 +85,15 @@ impl Form {
                 })
                 .collect()
         };
-        match content {
-            Content::Text(puzzle) => Content::Text(text(puzzle)),
-            Content::Rows(rows) => Content::Rows(rows.iter().map(|row| text(row)).collect()),
-            Content::Grid(rows) => {
+        match cells {
+            Cells::Text(puzzle) => Cells::Text(text(puzzle)),
+            Cells::Rows(rows) => Cells::Rows(rows.iter().map(|row| text(row)).collect()),
+            Cells::Grid(rows) => {
                 let mut row = |row: &Vec<i64>| row.iter().map(|_| number_of(next())).collect();
-                Content::Grid(rows.iter().map(&mut row).collect())
+                Cells::Grid(rows.iter().map(&mut row).collect())
             }
-            Content::List(puzzle) => Content::List(puzzle.iter().map(|_| number_of(next())).collect()),
-            Content::Tokens(_) | Content::Arc(_) => {
-                Content::Tokens(answer.iter().map(|&t| i64::from(t)).collect())
-            }
+            Cells::List(puzzle) => Cells::List(puzzle.iter().map(|_| number_of(next())).collect()),
+            Cells::Tokens(_) | Cells::Arc(_) => Cells::Tokens(answer.iter().map(|&t| i64::from(t)).collect()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::common::{at, fits_model, wrong_length};
 use super::square::{self, Cell, Form};
-use super::{Content, Problem, Puzzle, Relabelling, Space, Task, Verdict, symmetry};
+use super::{Cells, EncodedPuzzle, Puzzle, Symmetry, Task, TokenSpec, Verdict, symmetry};
 use crate::error::{Error, Result};
 use crate::random::Random;
 
@@ -36,8 +36,8 @@ impl Task for Sudoku {
         "sudoku"
     }
 
-    fn encode(&self, puzzle: &Puzzle, space: &Space) -> Result<Problem> {
-        let (n, tokens) = read(&puzzle.content)?;
+    fn encode(&self, puzzle: &Puzzle, space: &TokenSpec) -> Result<EncodedPuzzle> {
+        let (n, tokens) = read(&puzzle.cells)?;
         fits_model(n, space, "this Sudoku")?;
         if n + 2 > space.vocab_size {
             let (v, max) = (space.vocab_size, space.vocab_size.saturating_sub(2));
@@ -53,20 +53,20 @@ impl Task for Sudoku {
         square::problem(puzzle, space, n, tokens, read_solution)
     }
 
-    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+    fn decode(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Cells {
         let n = problem.rows;
-        let script = Script::of(&problem.content);
+        let script = Script::of(&problem.cells);
         let digit = |token: u32| token.checked_sub(BLANK).map_or(0, |d| d as usize);
         let digit = |token: u32| Some(digit(token)).filter(|&d| d <= n).unwrap_or(0);
         FORM.write(
-            &problem.content,
+            &problem.cells,
             answer,
             |t| script.char_of(digit(t)),
             |t| digit(t) as i64,
         )
     }
 
-    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+    fn verify(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Verdict {
         let (n, cells) = (problem.rows, problem.tokens.len());
         if answer.len() != cells || n.checked_mul(n) != Some(cells) {
             return wrong_length(answer.len(), cells);
@@ -75,7 +75,7 @@ impl Task for Sudoku {
             Ok(boxes) => boxes,
             Err(error) => {
                 return Verdict {
-                    why: Some(error.to_string()),
+                    reason: Some(error.to_string()),
                     ..Verdict::default()
                 };
             }
@@ -99,7 +99,7 @@ impl Task for Sudoku {
     }
 
     /// Other digits, bands and the rows in them in another order, stacks and columns too, and mirrored where boxes are square.
-    fn relabelling(&self, problem: &Problem, random: &mut Random) -> Option<Relabelling> {
+    fn random_symmetry(&self, problem: &EncodedPuzzle, random: &mut Random) -> Option<Symmetry> {
         let n = problem.rows;
         let [rows, cols] = self.boxes(n).ok()?;
         let (down, across) = (symmetry::lines(n, rows, random), symmetry::lines(n, cols, random));
@@ -110,7 +110,7 @@ impl Task for Sudoku {
             .flat_map(|row| across.iter().map(move |col| (row, col)));
         let mut digits: Vec<u32> = (ONE..ONE + n as u32).collect();
         random.shuffle(&mut digits);
-        Relabelling::new(cells.map(cell).collect(), [vec![0, BLANK], digits].concat())
+        Symmetry::new(cells.map(cell).collect(), [vec![0, BLANK], digits].concat())
     }
 
     fn verifies_by_rules(&self) -> bool {
@@ -139,19 +139,19 @@ impl Sudoku {
 }
 
 /// n where the content can be an n x n Sudoku by its shape.
-pub(super) fn side_of(content: &Content) -> Option<usize> {
+pub(super) fn side_of(content: &Cells) -> Option<usize> {
     FORM.read(content).ok().map(|(n, _)| n).filter(|&n| n > 1)
 }
 
 /// The side and the tokens of a Sudoku in any form.
-fn read(content: &Content) -> Result<(usize, Vec<u32>)> {
+fn read(content: &Cells) -> Result<(usize, Vec<u32>)> {
     let (n, cells) = FORM.read(content)?;
     if n < 2 {
         return Err(Error::puzzle(
             "a Sudoku has n x n cells (16, 36, 81, ...): this one has 1",
         ));
     }
-    if n > MAX_CHAR_DIGIT && matches!(content, Content::Text(_) | Content::Rows(_)) {
+    if n > MAX_CHAR_DIGIT && matches!(content, Cells::Text(_) | Cells::Rows(_)) {
         return Err(Error::puzzle(format!(
             "a {n} x {n} Sudoku needs digits above {MAX_CHAR_DIGIT}: write it as arrays of numbers"
         )));
@@ -161,7 +161,7 @@ fn read(content: &Content) -> Result<(usize, Vec<u32>)> {
 }
 
 /// A solution's tokens; a blank is a digit that is not known, and counts as padding.
-fn read_solution(content: &Content, n: usize) -> Result<Vec<u32>> {
+fn read_solution(content: &Cells, n: usize) -> Result<Vec<u32>> {
     let (size, mut tokens) = read(content).map_err(|e| e.at("solution"))?;
     if size != n {
         return Err(Error::puzzle(format!("is {size} x {size}, but the puzzle {n} x {n}")).at("solution"));
@@ -206,10 +206,10 @@ struct Script {
 }
 
 impl Script {
-    fn of(content: &Content) -> Script {
+    fn of(content: &Cells) -> Script {
         let rows = match content {
-            Content::Text(text) => std::slice::from_ref(text),
-            Content::Rows(rows) => rows.as_slice(),
+            Cells::Text(text) => std::slice::from_ref(text),
+            Cells::Rows(rows) => rows.as_slice(),
             _ => &[],
         };
         let mut chars = rows.iter().flat_map(|row| row.chars());

@@ -1,31 +1,31 @@
 //! Symmetries of a kind of puzzle: other puzzles that are solved when this one is.
 
-use super::encoded::Problem;
+use super::encoded::EncodedPuzzle;
 use crate::random::Random;
 
 /// Another arrangement of a puzzle's cells, and other tokens for its tokens, under which a right answer stays one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Relabelling {
+pub struct Symmetry {
     /// For each cell of the relabelled puzzle the cell of the puzzle that it is.
     cells: Vec<usize>,
     /// What each token becomes.
     tokens: Vec<u32>,
 }
 
-impl Relabelling {
+impl Symmetry {
     /// Cell i of the relabelled puzzle is cell `cells[i]` of the puzzle, token t becomes `tokens[t]`; tokens beyond stay. `None` if either is no
     /// permutation.
-    pub fn new(cells: Vec<usize>, tokens: Vec<u32>) -> Option<Relabelling> {
+    pub fn new(cells: Vec<usize>, tokens: Vec<u32>) -> Option<Symmetry> {
         let permutes = |list: &mut Vec<usize>| {
             list.sort_unstable();
             list.iter().copied().eq(0..list.len())
         };
         let permuted =
             permutes(&mut cells.clone()) && permutes(&mut tokens.iter().map(|&t| t as usize).collect());
-        permuted.then_some(Relabelling { cells, tokens })
+        permuted.then_some(Symmetry { cells, tokens })
     }
 
-    /// The cells of an n x n grid, turned or mirrored, for [`Relabelling::new`]: bit 0 of `kind` exchanges top and bottom, bit 1 left and right,
+    /// The cells of an n x n grid, turned or mirrored, for [`Symmetry::new`]: bit 0 of `kind` exchanges top and bottom, bit 1 left and right,
     /// bit 2 then rows and columns. 0 leaves all where they are; 1 to 7 are the other symmetries of a square.
     pub fn turned(n: usize, kind: usize) -> Vec<usize> {
         let flip = |i: usize, bit: usize| if kind & bit != 0 { n - 1 - i } else { i };
@@ -37,9 +37,9 @@ impl Relabelling {
     }
 
     /// The puzzle, of as many cells, in the other arrangement. It has neither a solution nor another text.
-    pub fn apply(&self, problem: &Problem) -> Problem {
+    pub fn apply(&self, problem: &EncodedPuzzle) -> EncodedPuzzle {
         let token = |&cell: &usize| map(&self.tokens, problem.tokens[cell]);
-        Problem {
+        EncodedPuzzle {
             tokens: self.cells.iter().map(token).collect(),
             solution: None,
             ..problem.clone()
@@ -75,26 +75,26 @@ pub(super) fn lines(n: usize, band: usize, random: &mut Random) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::{Maze, Puzzle, Space, Sudoku, Task};
+    use crate::task::{Maze, Puzzle, Sudoku, Task, TokenSpec};
 
     /// A solved puzzle stays solved, one with a wrong cell does not, and the answer comes back.
     fn check(task: &dyn Task, puzzle: &str, solution: &str, vocab_size: usize) {
-        let space = Space {
+        let space = TokenSpec {
             vocab_size,
             seq_len: None,
             num_puzzle_identifiers: 0,
         };
         let mut puzzle: Puzzle = puzzle.parse().unwrap();
-        puzzle.solution = Some(solution.parse::<Puzzle>().unwrap().content);
+        puzzle.solution = Some(solution.parse::<Puzzle>().unwrap().cells);
         let problem = task.encode(&puzzle, &space).unwrap();
         let answer = problem.solution.clone().unwrap();
-        let whole = |tokens: &[u32]| Problem {
+        let whole = |tokens: &[u32]| EncodedPuzzle {
             tokens: tokens.to_vec(),
             ..problem.clone()
         };
         let mut seen = std::collections::HashSet::new();
         for seed in 0..200 {
-            let symmetry = task.relabelling(&problem, &mut Random::new(seed)).unwrap();
+            let symmetry = task.random_symmetry(&problem, &mut Random::new(seed)).unwrap();
             let (relabelled, solved) = (symmetry.apply(&problem), symmetry.apply(&whole(&answer)).tokens);
             assert_eq!(task.verify(&relabelled, &solved).valid, Some(true), "seed {seed}");
             assert_eq!(symmetry.undo(&solved), answer);
@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn what_is_no_permutation_is_refused() {
-        assert!(Relabelling::new(vec![0, 2], vec![]).is_none());
-        assert!(Relabelling::new(vec![1, 0], vec![0, 1, 1]).is_none());
-        assert!(Relabelling::new(vec![1, 0], vec![1, 0]).is_some());
+        assert!(Symmetry::new(vec![0, 2], vec![]).is_none());
+        assert!(Symmetry::new(vec![1, 0], vec![0, 1, 1]).is_none());
+        assert!(Symmetry::new(vec![1, 0], vec![1, 0]).is_some());
     }
 }

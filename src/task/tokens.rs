@@ -2,7 +2,7 @@
 
 use super::common::{puzzle_row, side, wrong_form};
 use super::puzzle::MAX_CELLS;
-use super::{Content, Problem, Puzzle, Space, Task, Verdict};
+use super::{Cells, EncodedPuzzle, Puzzle, Task, TokenSpec, Verdict};
 use crate::error::{Error, Result};
 
 /// A model's own tokens, for data of one's own: `{"tokens": [...], "puzzle_id": 0, "solution": [...]}`.
@@ -16,8 +16,8 @@ impl Task for Tokens {
         "tokens"
     }
 
-    fn encode(&self, puzzle: &Puzzle, space: &Space) -> Result<Problem> {
-        let tokens = read(&puzzle.content, space)?;
+    fn encode(&self, puzzle: &Puzzle, space: &TokenSpec) -> Result<EncodedPuzzle> {
+        let tokens = read(&puzzle.cells, space)?;
         if let Some(s) = space.seq_len.filter(|&s| s != tokens.len()) {
             let count = tokens.len();
             return Err(Error::puzzle(format!(
@@ -33,27 +33,27 @@ impl Task for Tokens {
             Some(n) => (n, n),
             None => (1, tokens.len()),
         };
-        Ok(Problem {
+        Ok(EncodedPuzzle {
             solution,
             puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
-            ..Problem::new(puzzle, tokens, rows, cols)
+            ..EncodedPuzzle::new(puzzle, tokens, rows, cols)
         })
     }
 
-    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+    fn decode(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Cells {
         let mut numbers = answer.iter().map(|&t| i64::from(t));
-        match &problem.content {
-            Content::List(_) => Content::List(numbers.collect()),
-            Content::Grid(rows) => Content::Grid(
+        match &problem.cells {
+            Cells::List(_) => Cells::List(numbers.collect()),
+            Cells::Grid(rows) => Cells::Grid(
                 rows.iter()
                     .map(|row| numbers.by_ref().take(row.len()).collect())
                     .collect(),
             ),
-            _ => Content::Tokens(numbers.collect()),
+            _ => Cells::Tokens(numbers.collect()),
         }
     }
 
-    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+    fn verify(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Verdict {
         let Some(solution) = &problem.solution else {
             return Verdict::default();
         };
@@ -77,10 +77,10 @@ impl Task for Tokens {
     }
 }
 
-fn read(content: &Content, space: &Space) -> Result<Vec<u32>> {
+fn read(content: &Cells, space: &TokenSpec) -> Result<Vec<u32>> {
     let numbers: Vec<i64> = match content {
-        Content::Tokens(numbers) | Content::List(numbers) => numbers.clone(),
-        Content::Grid(rows) => rows.iter().flatten().copied().collect(),
+        Cells::Tokens(numbers) | Cells::List(numbers) => numbers.clone(),
+        Cells::Grid(rows) => rows.iter().flatten().copied().collect(),
         _ => return Err(wrong_form(content, "a list of tokens")),
     };
     if !(1..=MAX_CELLS).contains(&numbers.len()) {
@@ -104,7 +104,7 @@ fn read(content: &Content, space: &Space) -> Result<Vec<u32>> {
     numbers.iter().enumerate().map(token).collect()
 }
 
-fn read_solution(content: &Content, space: &Space, count: usize) -> Result<Vec<u32>> {
+fn read_solution(content: &Cells, space: &TokenSpec, count: usize) -> Result<Vec<u32>> {
     let solution = read(content, space).map_err(|e| e.at("solution"))?;
     if solution.len() != count {
         let found = solution.len();

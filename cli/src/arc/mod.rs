@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use trm_runtime::random::Random;
-use trm_runtime::task::{Content, Form, Identifiers, Puzzle, TaskKind};
+use trm_runtime::task::{Cells, Form, Identifiers, Puzzle, TaskKind};
 use trm_runtime::{Answer, Error, ErrorKind, HaltRule};
 
 use crate::args::{ArcArgs, Shared};
 use crate::input::{Intake, Item};
 use crate::interrupt::Interrupt;
-use crate::models::{self, Opened, open, shown, solver};
+use crate::models::{self, Opened, open, shown};
 use crate::output::{Done, Failure, StatusLine, print, say, write_file};
 use crate::report::{self, rounded};
 use crate::stream::{self, Desk, Work};
@@ -39,11 +39,11 @@ pub(crate) fn run(shared: &Shared, args: &ArcArgs, interrupt: &Interrupt) -> Res
     let model = match shared.model() {
         Some(path) if args.predictions.is_empty() => {
             let rule = models::rule(shared).unwrap_or(HaltRule::Never);
-            let solver = solver(open(path, shared)?, shared)?;
-            let solver = solver
+            let solver = models::builder(shared)?
                 .kind(TaskKind::Arc)
-                .halt(rule)
-                .cancel_token(interrupt.now.clone());
+                .halt_rule(rule)
+                .cancel_token(interrupt.now.clone())
+                .build(open(path, shared)?)?;
             Some(Rc::new(Opened::new(&shown(path), solver, shared)?))
         }
         None if args.predictions.is_empty() => {
@@ -122,7 +122,7 @@ pub(crate) fn run(shared: &Shared, args: &ArcArgs, interrupt: &Interrupt) -> Res
 fn forms(tasks: &Tasks, args: &ArcArgs, model: Option<&Opened>, seed: u64) -> trm_runtime::Result<Forms> {
     let identifiers = match (&args.identifiers, model) {
         (Some(file), _) => Some(Identifiers::open(file)?),
-        (None, Some(model)) => model.solver.known_identifiers()?,
+        (None, Some(model)) => model.solver.identifiers()?,
         (None, None) => {
             let message = "--predictions needs --identifiers: which row is which form of which task";
             return Err(Error::new(ErrorKind::Argument, message));
@@ -246,7 +246,7 @@ impl<'a> Answering<'a> {
             .into_iter()
             .map(move |(test, form, row)| Puzzle {
                 puzzle_id: Some(row),
-                ..Puzzle::from(Content::Grid(form.apply(&grids[test])))
+                ..Puzzle::from(Cells::Grid(form.apply(&grids[test])))
             })
     }
 
@@ -300,7 +300,7 @@ impl Desk for Answering<'_> {
             return Ok(());
         };
         let (test, form, _) = self.records[record];
-        if let Content::Grid(grid) = &answer.answer {
+        if let Cells::Grid(grid) = &answer.cells {
             self.tasks.tests[test]
                 .votes
                 .add(&form.undo(grid), answer.halt_probability.into());

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use trm_runtime::task::{Content, Id, Votes};
+use trm_runtime::task::{Cells, Id, Votes};
 use trm_runtime::{Error, ErrorKind};
 
 use crate::args::ArcArgs;
@@ -94,7 +94,7 @@ impl Tasks {
         let Body::Puzzle(puzzle) = item.body? else {
             return wrong("this is a row of tokens, not an ARC task");
         };
-        let Content::Arc(arc) = puzzle.content else {
+        let Cells::Arc(arc) = puzzle.cells else {
             return wrong("this is no ARC task");
         };
         let Some(name) = arc.task else {
@@ -109,7 +109,7 @@ impl Tasks {
             id,
             grid: arc.test,
             solution: match puzzle.solution {
-                Some(Content::Grid(grid)) => Some(grid),
+                Some(Cells::Grid(grid)) => Some(grid),
                 _ => None,
             },
             votes: Votes::default(),

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// An instruction set that the loops of the `cpu` backend are compiled for.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Instructions {
+pub enum InstructionSet {
     /// What every machine of the target has.
     Portable,
     /// AVX2 with FMA, on x86-64.
@@ -17,22 +17,22 @@ pub enum Instructions {
     Neon,
 }
 
-impl Instructions {
+impl InstructionSet {
     /// All of them, the preferred first.
-    pub const ALL: [Instructions; 4] = [
-        Instructions::Avx512,
-        Instructions::Avx2,
-        Instructions::Neon,
-        Instructions::Portable,
+    pub const ALL: [InstructionSet; 4] = [
+        InstructionSet::Avx512,
+        InstructionSet::Avx2,
+        InstructionSet::Neon,
+        InstructionSet::Portable,
     ];
 
     /// What `TRM_CPU` calls it: `portable`, `avx2`, `avx512`, `neon`.
     pub fn name(self) -> &'static str {
         match self {
-            Instructions::Portable => "portable",
-            Instructions::Avx2 => "avx2",
-            Instructions::Avx512 => "avx512",
-            Instructions::Neon => "neon",
+            InstructionSet::Portable => "portable",
+            InstructionSet::Avx2 => "avx2",
+            InstructionSet::Avx512 => "avx512",
+            InstructionSet::Neon => "neon",
         }
     }
 
@@ -56,10 +56,10 @@ impl Instructions {
     ///
     /// # Errors
     /// [`ErrorKind::Argument`] if the variable names none; [`ErrorKind::Device`] if the machine lacks it.
-    pub fn chosen() -> Result<Instructions> {
-        match Instructions::forced() {
-            Some(name) => Instructions::named(&name),
-            None => Ok(Instructions::best()),
+    pub fn chosen() -> Result<InstructionSet> {
+        match InstructionSet::forced() {
+            Some(name) => InstructionSet::named(&name),
+            None => Ok(InstructionSet::best()),
         }
     }
 
@@ -70,14 +70,14 @@ impl Instructions {
     }
 
     /// The best that this machine has.
-    pub fn best() -> Instructions {
-        let mut all = Instructions::ALL.into_iter();
-        all.find(|i| i.available()).unwrap_or(Instructions::Portable)
+    pub fn best() -> InstructionSet {
+        let mut all = InstructionSet::ALL.into_iter();
+        all.find(|i| i.available()).unwrap_or(InstructionSet::Portable)
     }
 
-    fn named(name: &str) -> Result<Instructions> {
-        let known = || Instructions::ALL.map(Instructions::name).join(", ");
-        let Some(found) = Instructions::ALL.into_iter().find(|i| i.name() == name) else {
+    fn named(name: &str) -> Result<InstructionSet> {
+        let known = || InstructionSet::ALL.map(InstructionSet::name).join(", ");
+        let Some(found) = InstructionSet::ALL.into_iter().find(|i| i.name() == name) else {
             let message = format!("TRM_CPU={name}: no such instruction set, there are {}", known());
             return Err(Error::argument(message));
         };
@@ -87,7 +87,7 @@ impl Instructions {
     /// The loops.
     pub(super) fn simd(self) -> Result<Simd> {
         Simd::of(self).ok_or_else(|| {
-            let best = Instructions::best().name();
+            let best = InstructionSet::best().name();
             let message = format!("this machine has no {}; its best is {best}", self.name());
             Error::new(ErrorKind::Device, message)
         })
@@ -100,19 +100,19 @@ mod tests {
 
     #[test]
     fn a_name_is_one_of_four_and_must_be_there() {
-        for i in Instructions::ALL {
-            match Instructions::named(i.name()) {
+        for i in InstructionSet::ALL {
+            match InstructionSet::named(i.name()) {
                 Ok(found) => assert!(found == i && i.available()),
                 Err(error) => assert!(!i.available() && error.kind() == ErrorKind::Device),
             }
         }
-        let error = Instructions::named("sse9").unwrap_err();
+        let error = InstructionSet::named("sse9").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Argument);
         assert!(
             error.to_string().contains("avx512, avx2, neon, portable"),
             "{error}"
         );
-        assert!(Instructions::Portable.available());
-        assert!(!(Instructions::Avx2.available() && Instructions::Neon.available()));
+        assert!(InstructionSet::Portable.available());
+        assert!(!(InstructionSet::Avx2.available() && InstructionSet::Neon.available()));
     }
 }

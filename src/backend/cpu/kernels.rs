@@ -11,7 +11,7 @@ use super::qkv_rope::{Rope, qkv_rope};
 use super::simd::{Finish, Grid, Marks, Place, Room, Scratch, Shift, Simd, Sum, Tile, for_each_tile};
 use super::swiglu::swiglu;
 use super::{attention, attention_pairs, decode, embed, halt, token_mix};
-use crate::backend::host::Slots;
+use crate::backend::host::HostBuffers;
 use crate::model::plan::{Buffer, Call, Dims, Plan};
 use crate::model::weights::Weight;
 
@@ -33,7 +33,7 @@ impl Model {
 /// A slot's memory: the buffers of the plan, and what the kernels have beside them.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) memory: Slots,
+    pub(super) memory: HostBuffers,
     /// Queries, keys and values, in a model with attention.
     heads: Option<Heads>,
     /// The rows that a product reads where they are no buffer's: the sum of some, or quantised.
@@ -94,7 +94,7 @@ impl Slot {
             0
         };
         Slot {
-            memory: Slots::new(plan, 1),
+            memory: HostBuffers::new(plan, 1),
             heads: attends.then(|| Heads::new(d, model.simd)),
             rows: vec![0.0; d.positions * row],
             keys_values: match attends && model.attends_in_pairs() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::aligned::Aligned;
 use super::simd::{Int8Group, Shift, Simd, for_each_chosen};
-use crate::model::dtype::{Format, int8, int8_scale, takes_format};
+use crate::model::dtype::{WeightDtype, int8, int8_scale, takes_format};
 use crate::model::weights::{Tensor, Weight, Weights};
 
 /// All weights of a model.
@@ -27,16 +27,16 @@ pub(super) enum Matrix<'a> {
 
 impl Prepared {
     /// Packs them, one after the other, so that never all are there twice.
-    pub(super) fn of(weights: Weights, simd: Simd, format: Format, shift: &mut Shift<'_>) -> Prepared {
+    pub(super) fn of(weights: Weights, simd: Simd, format: WeightDtype, shift: &mut Shift<'_>) -> Prepared {
         let mut prepared = Prepared::default();
         for (weight, tensor) in weights.into_tensors() {
             match (Order::of(weight, &tensor, simd), format) {
-                (Some(order), Format::Int8) if takes_format(weight) => {
+                (Some(order), WeightDtype::Int8) if takes_format(weight) => {
                     prepared
                         .int8
                         .insert(weight, Int8Packed::of(&order, &tensor, shift));
                 }
-                (Some(order), Format::Bf16) if takes_format(weight) && simd.bf16().is_some() => {
+                (Some(order), WeightDtype::Bf16) if takes_format(weight) && simd.bf16().is_some() => {
                     let packed = Packed::of_bf16(&order, &tensor, simd, shift);
                     prepared.bf16.insert(weight, packed);
                 }

@@ -9,7 +9,7 @@ use crate::backend::Program;
 use crate::error::{Error, Result};
 use crate::model::plan::{Buffer, Plan};
 
-/// Slots, each with memory of its own, and the team that runs the plan on them.
+/// HostBuffers, each with memory of its own, and the team that runs the plan on them.
 #[derive(Debug)]
 pub(super) struct CpuProgram {
     plan: Arc<Plan>,

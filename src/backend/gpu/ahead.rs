@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::memory::Bound;
 use super::program::GpuProgram;
 use super::readback::{Pending, Piece};
-use crate::backend::{Ahead, Record, Rule};
+use crate::backend::{HaltParams, PipelinedProgram, SlotStatus};
 use crate::error::{Error, Result};
 
 /// Steps on their way.
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 pub(super) struct Flight {
     gather: Bound,
     /// The rule that the device has.
-    rule: Option<Rule>,
+    rule: Option<HaltParams>,
     /// Started and not finished, the oldest first.
     pending: VecDeque<Pending>,
     /// Steps that were ever started.
@@ -40,7 +40,7 @@ impl Flight {
 }
 
 impl GpuProgram {
-    async fn start_async(&mut self, rule: &Rule) -> Result<()> {
+    async fn submit_step_async(&mut self, rule: &HaltParams) -> Result<()> {
         let context = &self.uploaded.context;
         context.check()?;
         if self.ahead.rule != Some(*rule) {
@@ -72,7 +72,7 @@ impl GpuProgram {
         Ok(())
     }
 
-    async fn finish_async(&mut self) -> Result<Vec<Record>> {
+    async fn collect_step_async(&mut self) -> Result<Vec<SlotStatus>> {
         let number = self.ahead.started - self.ahead.pending.len();
         let Some(pending) = self.ahead.pending.pop_front() else {
             return Err(Error::argument("no step was started"));
@@ -86,19 +86,23 @@ impl GpuProgram {
         let took_part = going
             .zip(records.as_chunks().0)
             .filter_map(|((slot, going), record)| {
-                let &[steps, goes_on] = record;
+                let &[steps, is_active] = record;
                 // A record is older than the slot's resumption where the step is.
                 going.take_if(|since| *since <= number)?;
-                let goes_on = goes_on == 1;
-                *going = goes_on.then_some(number);
-                Some(Record { slot, steps, goes_on })
+                let is_active = is_active == 1;
+                *going = is_active.then_some(number);
+                Some(SlotStatus {
+                    slot,
+                    steps,
+                    is_active,
+                })
             });
         Ok(took_part.collect())
     }
 }
 
-impl Ahead for GpuProgram {
-    fn resume(&mut self, slot: usize, steps: u32) -> Result<()> {
+impl PipelinedProgram for GpuProgram {
+    fn activate(&mut self, slot: usize, steps: u32) -> Result<()> {
         let context = &self.uploaded.context;
         context.check()?;
         let Some(going) = self.ahead.going.get_mut(slot) else {
@@ -117,7 +121,7 @@ impl Ahead for GpuProgram {
         context.check()
     }
 
-    fn stop(&mut self) -> Result<()> {
+    fn deactivate_all(&mut self) -> Result<()> {
         let context = &self.uploaded.context;
         context.check()?;
         self.ahead.going.fill(None);
@@ -128,11 +132,11 @@ impl Ahead for GpuProgram {
         context.check()
     }
 
-    fn start(&mut self, rule: &Rule) -> Result<()> {
-        pollster::block_on(self.start_async(rule))
+    fn submit_step(&mut self, params: &HaltParams) -> Result<()> {
+        pollster::block_on(self.submit_step_async(params))
     }
 
-    fn finish(&mut self) -> Result<Vec<Record>> {
-        pollster::block_on(self.finish_async())
+    fn collect_step(&mut self) -> Result<Vec<SlotStatus>> {
+        pollster::block_on(self.collect_step_async())
     }
 }

@@ -1,21 +1,21 @@
 //! A tensor's elements in the order and the number format in which its kernel reads them.
 
-use crate::model::dtype::{Format, bf16_bits, f16_bits, int8_rows, takes_format};
+use crate::model::dtype::{WeightDtype, bf16_bits, f16_bits, int8_rows, takes_format};
 use crate::model::weights::{Tensor, Weight};
 
 /// What the kernels' `FORMAT` calls a format.
-pub(super) fn number(format: Format) -> usize {
+pub(super) fn number(format: WeightDtype) -> usize {
     match format {
-        Format::F32 => 0,
-        Format::F16 => 1,
-        Format::Bf16 => 2,
-        Format::Int8 => 3,
+        WeightDtype::F32 => 0,
+        WeightDtype::F16 => 1,
+        WeightDtype::Bf16 => 2,
+        WeightDtype::Int8 => 3,
     }
 }
 
 /// The words of a tensor on the device. The matrices of a block take the format; they are stored `[K, parts, N]`, K padded with
 /// zeros to a multiple of 4 and N to one of 16, with int8 the scales `[parts, N]` behind.
-pub(super) fn arranged(weight: Weight, tensor: &Tensor, format: Format) -> Vec<u32> {
+pub(super) fn arranged(weight: Weight, tensor: &Tensor, format: WeightDtype) -> Vec<u32> {
     let width = tensor.shape.last().copied().unwrap_or(1).max(1);
     let data = &tensor.data;
     if !takes_format(weight) {
@@ -40,13 +40,13 @@ pub(super) fn arranged(weight: Weight, tensor: &Tensor, format: Format) -> Vec<u
             .collect()
     };
     match format {
-        Format::F32 => turned(data, width, parts, [4, 16])
+        WeightDtype::F32 => turned(data, width, parts, [4, 16])
             .iter()
             .map(|v| v.to_bits())
             .collect(),
-        Format::F16 => halves(f16_bits),
-        Format::Bf16 => halves(bf16_bits),
-        Format::Int8 => {
+        WeightDtype::F16 => halves(f16_bits),
+        WeightDtype::Bf16 => halves(bf16_bits),
+        WeightDtype::Int8 => {
             let rows = int8_rows(data, width);
             let bytes = turned(&rows.values, width, parts, [4, 16]);
             let word = |four: &[i8]| {
@@ -80,7 +80,7 @@ fn turned<T: Copy + Default>(data: &[T], k: usize, parts: usize, [deep, wide]: [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Net;
+    use crate::config::Level;
 
     fn tensor(rows: usize, width: usize) -> Tensor {
         Tensor {
@@ -101,23 +101,23 @@ mod tests {
 
     #[test]
     fn words_hold_what_the_shaders_unpack() {
-        let (weight, tensor) = (Weight::Down(Net::L, 0), tensor(3, 2));
+        let (weight, tensor) = (Weight::Down(Level::L, 0), tensor(3, 2));
         // Column 0 of rows 0, 1 and 2 is -3, -1, 1.
-        let f32s = arranged(weight, &tensor, Format::F32);
+        let f32s = arranged(weight, &tensor, WeightDtype::F32);
         assert_eq!(f32s.len(), 64);
         assert_eq!(
             f32s[..4],
             [(-3f32).to_bits(), (-1f32).to_bits(), 1f32.to_bits(), 0]
         );
         assert_eq!(
-            arranged(weight, &tensor, Format::F16)[..2],
+            arranged(weight, &tensor, WeightDtype::F16)[..2],
             [0xbc00_c200, 0x0000_3c00]
         );
         assert_eq!(
-            arranged(weight, &tensor, Format::Bf16)[..2],
+            arranged(weight, &tensor, WeightDtype::Bf16)[..2],
             [0xbf80_c040, 0x0000_3f80]
         );
-        let int8 = arranged(weight, &tensor, Format::Int8);
+        let int8 = arranged(weight, &tensor, WeightDtype::Int8);
         // Row 1 is -1, 0 and row 2 is 1, 2; 64 or 63 is 127 / 2 rounded.
         assert_eq!(int8.len(), 16 + 16);
         assert_eq!(int8[0] & 0xffff, 0x8181);
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn heads_stay_as_they_are() {
-        for format in Format::ALL {
+        for format in WeightDtype::ALL {
             let words = arranged(Weight::LmHead, &tensor(2, 3), format);
             assert_eq!(words, [-3f32, 0.0, -2.0, 1.0, -1.0, 2.0].map(f32::to_bits));
             assert_eq!(

@@ -59,7 +59,7 @@ fn describe(number: usize, adapter: &Adapter) -> DeviceInfo {
         cooperative_matrix: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
             && !adapter.cooperative_matrix_properties().is_empty(),
         limits: described(&limits),
-        missing: missing(adapter, &limits),
+        unsupported_reason: missing(adapter, &limits),
     }
 }
 
@@ -145,14 +145,14 @@ impl Context {
         let count = all.len();
         let position = match number {
             Some(number) => (number < count).then_some(number),
-            None => all.iter().position(|(_, info)| info.missing.is_none()),
+            None => all.iter().position(|(_, info)| info.unsupported_reason.is_none()),
         };
         let Some(position) = position else {
             let message = match (number, all.first()) {
                 (_, None) => "no GPU: no driver offers an adapter (--device cpu runs without)".to_string(),
                 (Some(n), _) => format!("no GPU {n}: there are {count} (trm-run devices lists them, from 0)"),
                 (None, Some((_, info))) => {
-                    let why = info.missing.as_deref().unwrap_or_default();
+                    let why = info.unsupported_reason.as_deref().unwrap_or_default();
                     format!("no GPU can run the kernels; {}: {why}", info.name)
                 }
             };
@@ -160,7 +160,7 @@ impl Context {
         };
         let (adapter, info) = all.swap_remove(position);
         let place = info.to_string();
-        if let Some(missing) = &info.missing {
+        if let Some(missing) = &info.unsupported_reason {
             return Err(
                 Error::new(ErrorKind::Device, format!("it cannot run the kernels: {missing}")).at(place),
             );
@@ -193,10 +193,10 @@ impl Context {
         let info = DeviceInfo {
             name: format!("{} of the app", adapter.get_info().name),
             limits: described(&limits),
-            missing: missing(adapter, &limits),
+            unsupported_reason: missing(adapter, &limits),
             ..describe(0, adapter)
         };
-        if let Some(missing) = &info.missing {
+        if let Some(missing) = &info.unsupported_reason {
             let message =
                 format!("it cannot run the kernels: {missing}; ask for more when the device is opened");
             return Err(Error::new(ErrorKind::Device, message).at(info));

@@ -7,7 +7,7 @@ use super::pipelines::{
     PROJECT_SPLIT, QKV_ROPE, SWIGLU, TOKEN_MIX,
 };
 use super::variant::{Shape, Variant};
-use crate::model::dtype::Format;
+use crate::model::dtype::WeightDtype;
 use crate::model::plan::{Buffer, Call, Dims};
 use crate::model::weights::Weight;
 
@@ -40,7 +40,7 @@ pub(super) enum Operand {
     /// Cosines and sines.
     Rope,
     /// When a slot ends by itself.
-    Rule,
+    HaltParams,
     /// Steps taken and whether it goes on, of every slot.
     Records,
     /// Workgroups of the dispatches of a step.
@@ -71,7 +71,7 @@ const SOURCES: usize = 4;
 const ADDED: usize = 5;
 
 /// The dispatches of a call.
-pub(super) fn dispatches(shape: &Shape<'_>, variant: Variant, format: Format) -> Vec<Dispatch> {
+pub(super) fn dispatches(shape: &Shape<'_>, variant: Variant, format: WeightDtype) -> Vec<Dispatch> {
     let mut encoder = Encoder {
         d: shape.dims,
         format: arrange::number(format),
@@ -328,7 +328,7 @@ impl Encoder<'_> {
                 The(weight),
                 The(bias),
                 Of(state),
-                Operand::Rule,
+                Operand::HaltParams,
                 Of(Buffer::Halting),
                 Operand::Records,
             ],

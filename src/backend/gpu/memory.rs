@@ -143,7 +143,7 @@ pub(super) async fn bind(
     let buffer = |operand: &Operand| match operand {
         Operand::Live => Some(&memory.live),
         Operand::Rope => Some(&memory.rope),
-        Operand::Rule => Some(&memory.rule),
+        Operand::HaltParams => Some(&memory.rule),
         Operand::Records => Some(&memory.records),
         Operand::Grids => Some(&memory.grids),
         Operand::Scratch(scratch, _) => memory.scratch.get(scratch),

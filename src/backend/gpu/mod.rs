@@ -20,10 +20,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Backend, Loaded, Program};
-use crate::backend::measurements::Cache;
+use super::{Backend, DeviceWeights, Program};
+use crate::backend::measurements::MeasurementCache;
 use crate::error::Result;
-use crate::model::dtype::Format;
+use crate::model::dtype::WeightDtype;
 use crate::model::plan::Plan;
 use crate::model::weights::{Weight, Weights};
 use device::Context;
@@ -44,7 +44,7 @@ pub use wgpu;
 pub struct Gpu {
     context: Arc<Context>,
     pipelines: Arc<Pipelines>,
-    format: Format,
+    format: WeightDtype,
     kernels: Kernels,
     tuned: Arc<Tuned>,
 }
@@ -85,14 +85,14 @@ impl Gpu {
         Gpu {
             context: Arc::new(context),
             pipelines: Arc::default(),
-            format: Format::default(),
+            format: WeightDtype::default(),
             kernels: Kernels::default(),
             tuned: Arc::default(),
         }
     }
 
     /// Stores the weights of the blocks in this format from now on; computes in f32 as before. Models that are loaded already keep theirs.
-    pub fn with_format(self, format: Format) -> Gpu {
+    pub fn with_format(self, format: WeightDtype) -> Gpu {
         Gpu { format, ..self }
     }
 
@@ -103,10 +103,10 @@ impl Gpu {
 
     /// Keeps what is measured to choose kernels in this folder, so that it is measured once on this machine.
     pub fn with_cache_dir(self, folder: impl Into<PathBuf>) -> Gpu {
-        self.with_cache(Cache::new(Some(folder.into())))
+        self.with_cache(MeasurementCache::new(Some(folder.into())))
     }
 
-    pub(crate) fn with_cache(self, cache: Cache) -> Gpu {
+    pub(crate) fn with_cache(self, cache: MeasurementCache) -> Gpu {
         let tuned = Arc::new(Tuned::new(cache));
         Gpu { tuned, ..self }
     }
@@ -117,7 +117,7 @@ impl Gpu {
     }
 
     /// How many buffers, pipelines and bind groups were made on the device: none more once a batch has taken a few steps.
-    pub fn resources_made(&self) -> usize {
+    pub fn resource_count(&self) -> usize {
         self.context.made()
     }
 
@@ -133,7 +133,7 @@ impl Backend for Gpu {
         "gpu"
     }
 
-    fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>> {
+    fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>> {
         Ok(Arc::new(GpuWeights(Arc::new(pollster::block_on(
             Uploaded::new(self, weights),
         )?))))
@@ -143,7 +143,7 @@ impl Backend for Gpu {
 #[derive(Debug)]
 struct GpuWeights(Arc<Uploaded>);
 
-impl Loaded for GpuWeights {
+impl DeviceWeights for GpuWeights {
     fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>> {
         let program = pollster::block_on(GpuProgram::new(self.0.clone(), plan, slots))?;
         Ok(Box::new(program))
@@ -155,7 +155,7 @@ impl Loaded for GpuWeights {
 struct Uploaded {
     context: Arc<Context>,
     weights: HashMap<Weight, Stored>,
-    format: Format,
+    format: WeightDtype,
     choice: Choice,
     tuned: Arc<Tuned>,
     /// Compiled so far, for all models of the [`Gpu`].

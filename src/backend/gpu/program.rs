@@ -10,7 +10,7 @@ use super::memory::{Bound, Memory, bind, scratch};
 use super::readback::{Piece, Readback};
 use super::tune;
 use super::variant::Shape;
-use crate::backend::{Ahead, Program};
+use crate::backend::{PipelinedProgram, Program};
 use crate::error::{Error, Result};
 use crate::model::plan::{Buffer, Call, Plan};
 
@@ -296,7 +296,10 @@ impl Program for GpuProgram {
         Ok(())
     }
 
-    fn ahead(&mut self) -> Option<&mut dyn Ahead> {
-        self.uploaded.context.indirect.then_some(self as &mut dyn Ahead)
+    fn pipelined(&mut self) -> Option<&mut dyn PipelinedProgram> {
+        self.uploaded
+            .context
+            .indirect
+            .then_some(self as &mut dyn PipelinedProgram)
     }
 }

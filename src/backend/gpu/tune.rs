@@ -9,7 +9,7 @@ use super::encode;
 use super::memory::{Memory, bind, scratch};
 use super::readback::{Piece, Readback};
 use super::variant::{Shape, Variant};
-use crate::backend::measurements::Cache;
+use crate::backend::measurements::MeasurementCache;
 use crate::error::Result;
 use crate::model::plan::Plan;
 
@@ -18,12 +18,12 @@ use crate::model::plan::Plan;
 pub(super) struct Tuned {
     known: Mutex<HashMap<String, Variant>>,
     /// Where it is kept for the next time.
-    pub(super) cache: Cache,
+    pub(super) cache: MeasurementCache,
 }
 
 impl Tuned {
     /// Measurements that are kept in `cache` too.
-    pub(super) fn new(cache: Cache) -> Tuned {
+    pub(super) fn new(cache: MeasurementCache) -> Tuned {
         Tuned {
             known: Mutex::default(),
             cache,
@@ -45,7 +45,7 @@ impl Tuned {
     }
 
     fn keep(&self, name: String, variant: Variant) {
-        self.cache.keep(&name, variant.name().into());
+        self.cache.put(&name, variant.name().into());
         let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
         known.insert(name, variant);
     }
@@ -54,7 +54,7 @@ impl Tuned {
 /// How each of these calls is to be run: as measured where that was wished for, else by what the adapter is.
 pub(super) async fn variants(uploaded: &Uploaded, plan: &Plan, shapes: &[Shape<'_>]) -> Result<Vec<Variant>> {
     let by_rule = |shape: &Shape<'_>| uploaded.choice.variant(shape);
-    if !uploaded.choice.measures(uploaded.tuned.cache.is_kept()) {
+    if !uploaded.choice.measures(uploaded.tuned.cache.is_enabled()) {
         return Ok(shapes.iter().map(by_rule).collect());
     }
     let mut memory = None;

@@ -1,7 +1,7 @@
 //! Which dispatches a call becomes: a choice of how long it takes, not of what it computes.
 
 use crate::backend::info::DeviceKind;
-use crate::model::dtype::Format;
+use crate::model::dtype::WeightDtype;
 use crate::model::plan::{Call, Dims};
 
 /// The ways of running the kernels that a GPU may be told to keep to.
@@ -59,7 +59,7 @@ impl Variant {
 
 impl Shape<'_> {
     /// Everything that its time depends on but the adapter. Batches of similar size share a name.
-    pub(super) fn name(&self, format: Format) -> String {
+    pub(super) fn name(&self, format: WeightDtype) -> String {
         let d = self.dims;
         let sizes = [
             d.positions,
@@ -166,7 +166,7 @@ impl Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Net;
+    use crate::config::Level;
     use crate::model::plan::Buffer;
     use crate::model::weights::Weight;
 
@@ -184,13 +184,13 @@ mod tests {
             rope_theta: None,
         };
         let project = Call::ProjectAddNorm {
-            weight: Weight::Down(Net::L, 0),
+            weight: Weight::Down(Level::L, 0),
             input: Buffer::Gated,
             residuals: vec![Buffer::Mixed],
             out: Buffer::Block,
         };
         let swiglu = Call::Swiglu {
-            gate_up: Weight::GateUp(Net::L, 0),
+            gate_up: Weight::GateUp(Level::L, 0),
             input: Buffer::Mixed,
             out: Buffer::Gated,
         };

@@ -11,8 +11,8 @@ mod token_mix;
 
 use std::sync::Arc;
 
-use super::host::{Kernels, OnHost, Slots};
-use super::{Backend, Loaded, Program};
+use super::host::{HostBuffers, HostKernels, HostProgram};
+use super::{Backend, DeviceWeights, Program};
 use crate::error::Result;
 use crate::model::plan::{Buffer, Call, Plan};
 use crate::model::weights::{Weight, Weights};
@@ -26,7 +26,7 @@ impl Backend for Reference {
         "reference"
     }
 
-    fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>> {
+    fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>> {
         Ok(Arc::new(ReferenceWeights(Arc::new(weights))))
     }
 }
@@ -34,9 +34,9 @@ impl Backend for Reference {
 #[derive(Debug)]
 struct ReferenceWeights(Arc<Weights>);
 
-impl Loaded for ReferenceWeights {
+impl DeviceWeights for ReferenceWeights {
     fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>> {
-        Ok(Box::new(OnHost::new(
+        Ok(Box::new(HostProgram::new(
             plan,
             slots,
             ReferenceKernels(self.0.clone()),
@@ -47,8 +47,8 @@ impl Loaded for ReferenceWeights {
 #[derive(Debug)]
 struct ReferenceKernels(Arc<Weights>);
 
-impl Kernels for ReferenceKernels {
-    fn run(&mut self, calls: &[Call], memory: &mut Slots, live: &[usize]) -> Result<()> {
+impl HostKernels for ReferenceKernels {
+    fn run(&mut self, calls: &[Call], memory: &mut HostBuffers, live: &[usize]) -> Result<()> {
         for call in calls {
             for &slot in live {
                 self.call(call, memory, slot)?;
@@ -63,7 +63,7 @@ impl ReferenceKernels {
         &self.0.get(weight).data
     }
 
-    fn call(&self, call: &Call, memory: &mut Slots, slot: usize) -> Result<()> {
+    fn call(&self, call: &Call, memory: &mut HostBuffers, slot: usize) -> Result<()> {
         let d = &memory.dims;
         let value = match call {
             Call::Embed { embedding, positions } => embed::embed(
@@ -119,7 +119,7 @@ impl ReferenceKernels {
 }
 
 /// The sum of some buffers, element by element, from left to right.
-fn sum(memory: &Slots, sources: &[Buffer], slot: usize) -> Vec<f32> {
+fn sum(memory: &HostBuffers, sources: &[Buffer], slot: usize) -> Vec<f32> {
     let mut sum = memory.get(sources[0], slot).to_vec();
     for &source in &sources[1..] {
         sum.iter_mut()

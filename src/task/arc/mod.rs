@@ -8,7 +8,7 @@ pub use votes::{Candidate, Votes};
 
 use super::common::{id_of, puzzle_row, shown, side, wrong_form};
 use super::puzzle::MAX_CELLS;
-use super::{Content, Id, Identifiers, Problem, Puzzle, Space, Task, Verdict};
+use super::{Cells, EncodedPuzzle, Id, Identifiers, Puzzle, Task, TokenSpec, Verdict};
 use crate::error::{Error, Result};
 
 /// ARC tasks as the published training code lays them out.
@@ -35,42 +35,42 @@ impl Task for ArcGrid {
         "arc"
     }
 
-    fn encode(&self, puzzle: &Puzzle, space: &Space) -> Result<Problem> {
+    fn encode(&self, puzzle: &Puzzle, space: &TokenSpec) -> Result<EncodedPuzzle> {
         if space.vocab_size < (BLACK + COLOURS) as usize {
             let v = space.vocab_size;
             return Err(Error::puzzle(format!(
                 "an ARC grid needs a vocabulary of 12 tokens, but the model has only {v}: it was not trained on ARC"
             )));
         }
-        let grid = match &puzzle.content {
-            Content::Arc(arc) => &arc.test,
-            Content::Grid(grid) => grid,
+        let grid = match &puzzle.cells {
+            Cells::Arc(arc) => &arc.test,
+            Cells::Grid(grid) => grid,
             content => return Err(wrong_form(content, "an ARC task")),
         };
         let n = canvas_side(space)?;
         let tokens = canvas(grid, n)?;
         let solution = match &puzzle.solution {
             None => None,
-            Some(Content::Grid(output)) => Some(canvas(output, n).map_err(|e| e.at("solution"))?),
+            Some(Cells::Grid(output)) => Some(canvas(output, n).map_err(|e| e.at("solution"))?),
             Some(content) => return Err(wrong_form(content, "a grid of numbers").at("solution")),
         };
-        Ok(Problem {
+        Ok(EncodedPuzzle {
             id: id_of(puzzle),
             tokens,
             solution,
             puzzle_id: self.embedding_row(puzzle, space)?,
             rows: n,
             cols: n,
-            content: puzzle.content.clone(),
+            cells: puzzle.cells.clone(),
         })
     }
 
     /// The largest top left rectangle of the answer that is made of colours only; an empty grid where there is none.
-    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
-        Content::Grid(crop(answer, problem.cols))
+    fn decode(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Cells {
+        Cells::Grid(crop(answer, problem.cols))
     }
 
-    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+    fn verify(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Verdict {
         let Some(solution) = &problem.solution else {
             return Verdict::default();
         };
@@ -80,7 +80,7 @@ impl Task for ArcGrid {
 
 impl ArcGrid {
     /// The row of the puzzle embedding that stands for this task.
-    fn embedding_row(&self, puzzle: &Puzzle, space: &Space) -> Result<u32> {
+    fn embedding_row(&self, puzzle: &Puzzle, space: &TokenSpec) -> Result<u32> {
         let rows = space.num_puzzle_identifiers;
         if let Some(row) = puzzle_row(puzzle, space)? {
             return Ok(row);
@@ -122,8 +122,8 @@ impl ArcGrid {
 
 /// The task's own name, else the document's `id`.
 fn task_name(puzzle: &Puzzle) -> Option<&str> {
-    let own = match &puzzle.content {
-        Content::Arc(arc) => arc.task.as_deref(),
+    let own = match &puzzle.cells {
+        Cells::Arc(arc) => arc.task.as_deref(),
         _ => None,
     };
     own.or(match &puzzle.id {
@@ -132,7 +132,7 @@ fn task_name(puzzle: &Puzzle) -> Option<&str> {
     })
 }
 
-fn canvas_side(space: &Space) -> Result<usize> {
+fn canvas_side(space: &TokenSpec) -> Result<usize> {
     let Some(cells) = space.seq_len else {
         return Ok(SIDE);
     };

@@ -2,7 +2,7 @@
 
 use super::text;
 use crate::error::{Error, Result};
-use crate::task::puzzle::{Content, Id, Puzzle};
+use crate::task::puzzle::{Cells, Id, Puzzle};
 
 /// Which column holds what.
 #[derive(Debug)]
@@ -67,14 +67,14 @@ impl Columns {
             )));
         }
         let field = |column: Option<usize>| column.and_then(|i| fields.get(i)).map(String::as_str);
-        let cells = |text: &str, name: &str| -> Result<Content> {
+        let cells = |text: &str, name: &str| -> Result<Cells> {
             text::content(text).bounded().map_err(|e| e.at(name))
         };
         let given = |column: Option<usize>| field(column).map(str::trim).filter(|text| !text.is_empty());
         let puzzle_id = given(self.puzzle_id).map(str::parse).transpose();
         Ok(Puzzle {
             id: given(self.id).map(id),
-            content: cells(field(Some(self.puzzle)).unwrap_or_default(), "the puzzle")?,
+            cells: cells(field(Some(self.puzzle)).unwrap_or_default(), "the puzzle")?,
             solution: field(self.solution)
                 .filter(|text| !text.trim().is_empty())
                 .map(|text| cells(text, "the solution"))

@@ -3,7 +3,7 @@
 use super::json::Json;
 use super::text;
 use crate::error::{Error, Result};
-use crate::task::puzzle::{ArcPuzzle, Content, Demonstration, Id, Puzzle};
+use crate::task::puzzle::{ArcPuzzle, Cells, Demonstration, Id, Puzzle};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -297,7 +297,7 @@ impl Object {
                     train: train.clone(),
                     test,
                 };
-                self.with(Content::Arc(arc), output.map(Content::Grid), id)
+                self.with(Cells::Arc(arc), output.map(Cells::Grid), id)
             })
             .collect();
         if puzzles.is_empty() {
@@ -306,10 +306,10 @@ impl Object {
         Ok(puzzles)
     }
 
-    fn with(&self, content: Content, solution: Option<Content>, id: Option<Id>) -> Puzzle {
+    fn with(&self, cells: Cells, solution: Option<Cells>, id: Option<Id>) -> Puzzle {
         Puzzle {
             id,
-            content,
+            cells,
             solution,
             task: self.task.clone(),
             puzzle_id: self.puzzle_id,
@@ -360,13 +360,13 @@ fn puzzle_id(json: Json) -> Result<u32> {
 }
 
 /// The body of a puzzle or of a solution.
-fn content(json: Json) -> Result<Content> {
+fn content(json: Json) -> Result<Cells> {
     let content = match json {
         Json::Text(text) => text::content(&text),
-        Json::Ints(list) => Content::List(list),
-        Json::List(list) if matches!(list.first(), Some(Json::Text(_))) => Content::Rows(strings(list)?),
+        Json::Ints(list) => Cells::List(list),
+        Json::List(list) if matches!(list.first(), Some(Json::Text(_))) => Cells::Rows(strings(list)?),
         Json::List(list) if matches!(list.first(), Some(Json::Ints(_) | Json::List(_))) => {
-            Content::Grid(rows(list)?)
+            Cells::Grid(rows(list)?)
         }
         Json::List(list) => return Err(not_numbers(&list)),
         other => {
@@ -379,9 +379,9 @@ fn content(json: Json) -> Result<Content> {
     content.bounded()
 }
 
-fn tokens(json: Json) -> Result<Content> {
+fn tokens(json: Json) -> Result<Cells> {
     match json {
-        Json::Ints(list) => Content::Tokens(list).bounded(),
+        Json::Ints(list) => Cells::Tokens(list).bounded(),
         Json::List(list) => Err(not_numbers(&list)),
         other => Err(Error::puzzle(format!(
             "must be a flat list of whole numbers, not {}",
@@ -400,8 +400,8 @@ fn grid(json: Json) -> Result<Grid> {
             )));
         }
     };
-    match Content::Grid(grid).bounded()? {
-        Content::Grid(grid) => Ok(grid),
+    match Cells::Grid(grid).bounded()? {
+        Cells::Grid(grid) => Ok(grid),
         _ => Ok(Grid::new()),
     }
 }

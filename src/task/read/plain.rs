@@ -2,13 +2,13 @@
 
 use super::lines::MAX_LINE;
 use super::text;
-use crate::task::puzzle::Content;
+use crate::task::puzzle::Cells;
 use std::collections::VecDeque;
 
 /// The cells of a puzzle, and the line where they begin.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Cells {
-    pub(crate) content: Content,
+pub(crate) struct PlainPuzzle {
+    pub(crate) cells: Cells,
     pub(crate) line: u64,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Plain {
     /// Some row is more than blank: until then the rows may be the first of a maze, or nothing.
     begun: bool,
     maze: bool,
-    /// Cells of the grid's first row.
+    /// PlainPuzzle of the grid's first row.
     width: usize,
     /// Bytes of the grid.
     bytes: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Plain {
 
 impl Plain {
     /// Reads a line; puzzles that it completes are appended to `ready`.
-    pub(crate) fn line(&mut self, number: u64, line: String, ready: &mut VecDeque<Cells>) {
+    pub(crate) fn line(&mut self, number: u64, line: String, ready: &mut VecDeque<PlainPuzzle>) {
         let blank = line.trim().is_empty();
         if self.a_line_each && blank {
             return;
@@ -53,8 +53,8 @@ impl Plain {
         if self.a_line_each || (count != self.width && text::stands_alone(&cells, self.maze)) {
             self.end(ready);
             self.a_line_each = true;
-            return ready.push_back(Cells {
-                content: Content::Text(cells),
+            return ready.push_back(PlainPuzzle {
+                cells: Cells::Text(cells),
                 line: number,
             });
         }
@@ -70,7 +70,7 @@ impl Plain {
     }
 
     /// Ends the grid.
-    pub(crate) fn end(&mut self, ready: &mut VecDeque<Cells>) {
+    pub(crate) fn end(&mut self, ready: &mut VecDeque<PlainPuzzle>) {
         let rows = std::mem::take(&mut self.rows);
         let begun = self.begun;
         self.clear();
@@ -79,14 +79,14 @@ impl Plain {
         };
         if self.is_stream(&rows) {
             self.a_line_each = true;
-            let puzzles = rows.into_iter().map(|(line, cells)| Cells {
-                content: Content::Text(cells),
+            let puzzles = rows.into_iter().map(|(line, cells)| PlainPuzzle {
+                cells: Cells::Text(cells),
                 line,
             });
             return ready.extend(puzzles);
         }
-        let content = text::one(rows.into_iter().map(|(_, row)| row).collect());
-        ready.push_back(Cells { content, line });
+        let cells = text::one(rows.into_iter().map(|(_, row)| row).collect());
+        ready.push_back(PlainPuzzle { cells, line });
     }
 
     fn clear(&mut self) {

@@ -69,10 +69,10 @@ impl From<RecordError> for Error {
 /// at the beginning at most 8 MiB.
 ///
 /// ```
-/// # use trm_runtime::task::{Content, Records};
+/// # use trm_runtime::task::{Cells, Records};
 /// let input = "puzzle,solution\n1..4..1..1..4..1,\n12\n";
 /// let records: Vec<_> = Records::new(input.as_bytes(), "sudokus.csv").collect();
-/// assert_eq!(records[0].as_ref().unwrap().puzzle.content, Content::Text("1..4..1..1..4..1".into()));
+/// assert_eq!(records[0].as_ref().unwrap().puzzle.cells, Cells::Text("1..4..1..1..4..1".into()));
 /// assert_eq!(records[1].as_ref().unwrap_err().line, Some(3));
 /// ```
 pub struct Records {
@@ -84,7 +84,7 @@ pub struct Records {
     /// The document that is being expanded, and the line of its puzzles.
     open: Option<(Puzzles, Option<u64>)>,
     /// Lines of plain text that have become puzzles.
-    ready: VecDeque<plain::Cells>,
+    ready: VecDeque<plain::PlainPuzzle>,
     warned: Vec<String>,
 }
 
@@ -355,7 +355,7 @@ impl Records {
     fn next_plain(&mut self) -> Option<Item> {
         if let Some(cells) = self.ready.pop_front() {
             let line = Some(cells.line);
-            return Some(match cells.content.bounded() {
+            return Some(match cells.cells.bounded() {
                 Ok(content) => self.good(content.into(), line),
                 Err(error) => self.bad(error.at("the puzzle"), line, None),
             });

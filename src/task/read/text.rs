@@ -1,6 +1,6 @@
 //! Puzzles in plain text: mazes, whose blanks are cells, and Sudokus, whose blanks are decoration.
 
-use crate::task::puzzle::Content;
+use crate::task::puzzle::Cells;
 
 /// Whether a text is (a row of) a maze: it has walls, or a start, a goal or a path among nothing but free cells.
 pub(crate) fn is_maze(text: &str) -> bool {
@@ -24,7 +24,7 @@ pub(crate) fn cells(line: &str) -> String {
 }
 
 /// One puzzle: all its cells on one line, or a row a line.
-pub(crate) fn content(text: &str) -> Content {
+pub(crate) fn content(text: &str) -> Cells {
     let lines = text
         .split('\n')
         .map(|line| line.strip_suffix('\r').unwrap_or(line));
@@ -43,10 +43,10 @@ pub(crate) fn content(text: &str) -> Content {
 }
 
 /// One row is a string of all cells.
-pub(crate) fn one(mut rows: Vec<String>) -> Content {
+pub(crate) fn one(mut rows: Vec<String>) -> Cells {
     match rows.len() {
-        0 | 1 => Content::Text(rows.pop().unwrap_or_default()),
-        _ => Content::Rows(rows),
+        0 | 1 => Cells::Text(rows.pop().unwrap_or_default()),
+        _ => Cells::Rows(rows),
     }
 }
 

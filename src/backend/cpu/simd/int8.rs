@@ -6,7 +6,7 @@ use super::micro_pairs::{self, PairProduct};
 use super::table::Simd;
 use super::tile::Tile;
 use super::words::{self, Words};
-use crate::backend::cpu::Instructions;
+use crate::backend::cpu::InstructionSet;
 
 /// The loops of int8, and of [pairs](super::pairs) of 16 bits, of one instruction set.
 pub(super) struct Int8Table {
@@ -182,38 +182,38 @@ fn has_i8mm() -> bool {
 }
 
 /// The table for an instruction set that this machine has; of those with and without instructions for int8 the one that it has.
-pub(super) fn table(instructions: Instructions) -> &'static Int8Table {
+pub(super) fn table(instructions: InstructionSet) -> &'static Int8Table {
     match instructions {
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx512 if is_x86_feature_detected!("avx512vnni") => &AVX512_VNNI,
+        InstructionSet::Avx512 if is_x86_feature_detected!("avx512vnni") => &AVX512_VNNI,
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx512 => &AVX512,
+        InstructionSet::Avx512 => &AVX512,
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2 if is_x86_feature_detected!("avxvnni") => &AVX2_VNNI,
+        InstructionSet::Avx2 if is_x86_feature_detected!("avxvnni") => &AVX2_VNNI,
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2 => &AVX2,
+        InstructionSet::Avx2 => &AVX2,
         #[cfg(target_arch = "aarch64")]
-        Instructions::Neon if has_i8mm() => &NEON_I8MM,
+        InstructionSet::Neon if has_i8mm() => &NEON_I8MM,
         #[cfg(target_arch = "aarch64")]
-        Instructions::Neon if std::arch::is_aarch64_feature_detected!("dotprod") => &NEON_DOTPROD,
+        InstructionSet::Neon if std::arch::is_aarch64_feature_detected!("dotprod") => &NEON_DOTPROD,
         #[cfg(target_arch = "aarch64")]
-        Instructions::Neon => &NEON,
+        InstructionSet::Neon => &NEON,
         _ => &PORTABLE,
     }
 }
 
 /// All tables over tiles of these instructions, and whether this machine has each, for tests.
 #[cfg(test)]
-pub(super) fn tables(instructions: Instructions) -> Vec<(&'static Int8Table, bool)> {
+pub(super) fn tables(instructions: InstructionSet) -> Vec<(&'static Int8Table, bool)> {
     let here = instructions.available();
     match instructions {
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx512 => vec![
+        InstructionSet::Avx512 => vec![
             (&AVX512, here),
             (&AVX512_VNNI, here && is_x86_feature_detected!("avx512vnni")),
         ],
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2 => {
+        InstructionSet::Avx2 => {
             let vl = is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("avx512vnni");
             vec![
                 (&AVX2, here),
@@ -222,7 +222,7 @@ pub(super) fn tables(instructions: Instructions) -> Vec<(&'static Int8Table, boo
             ]
         }
         #[cfg(target_arch = "aarch64")]
-        Instructions::Neon => vec![
+        InstructionSet::Neon => vec![
             (&NEON, here),
             (
                 &NEON_DOTPROD,

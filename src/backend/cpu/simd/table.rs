@@ -5,7 +5,7 @@ use super::lanes::Lanes;
 use super::micro::{self, Product};
 use super::tile::{Sum, Tile};
 use super::{elementwise, portable};
-use crate::backend::cpu::Instructions;
+use crate::backend::cpu::InstructionSet;
 
 /// The loops of one instruction set.
 struct Table {
@@ -141,20 +141,20 @@ table!(NEON, super::neon::Neon, super::neon::Neon, 12, [1 2 3 4 5 6 7 8 9 10 11 
 pub(in super::super) struct Simd {
     table: &'static Table,
     pub(super) int8: &'static Int8Table,
-    instructions: Instructions,
+    instructions: InstructionSet,
 }
 
 impl Simd {
     /// The loops of `instructions`, if this machine has them.
-    pub(in super::super) fn of(instructions: Instructions) -> Option<Simd> {
+    pub(in super::super) fn of(instructions: InstructionSet) -> Option<Simd> {
         let table = match instructions {
-            Instructions::Portable => &PORTABLE,
+            InstructionSet::Portable => &PORTABLE,
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") => {
+            InstructionSet::Avx2 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") => {
                 &AVX2
             }
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512
+            InstructionSet::Avx512
                 if is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
@@ -164,7 +164,7 @@ impl Simd {
                 &AVX512
             }
             #[cfg(target_arch = "aarch64")]
-            Instructions::Neon if std::arch::is_aarch64_feature_detected!("neon") => &NEON,
+            InstructionSet::Neon if std::arch::is_aarch64_feature_detected!("neon") => &NEON,
             _ => return None,
         };
         Some(Simd {
@@ -178,7 +178,7 @@ impl Simd {
     pub(in super::super) fn bf16(self) -> Option<Simd> {
         match self.instructions {
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 if is_x86_feature_detected!("avx512bf16") => Some(Simd {
+            InstructionSet::Avx512 if is_x86_feature_detected!("avx512bf16") => Some(Simd {
                 table: &AVX512_BF16,
                 ..self
             }),

@@ -1,10 +1,10 @@
 //! The loops of every instruction set, one by one, against f64.
 
 use super::*;
-use crate::backend::cpu::Instructions;
+use crate::backend::cpu::InstructionSet;
 
 fn all() -> impl Iterator<Item = Simd> {
-    Instructions::ALL.into_iter().filter_map(|i| {
+    InstructionSet::ALL.into_iter().filter_map(|i| {
         let simd = Simd::of(i);
         if simd.is_none() {
             eprintln!("skipped: this machine has no {}", i.name());
@@ -250,7 +250,7 @@ fn a_team_runs_every_task_once() {
 }
 
 /// An instruction set with each table for int8 that this machine has.
-fn int8_of(i: Instructions) -> Vec<Simd> {
+fn int8_of(i: InstructionSet) -> Vec<Simd> {
     let mut all = Vec::new();
     for (int8, here) in int8::tables(i) {
         match Simd::of(i).filter(|_| here) {
@@ -265,7 +265,7 @@ fn int8_of(i: Instructions) -> Vec<Simd> {
 }
 
 fn all_int8() -> impl Iterator<Item = Simd> {
-    Instructions::ALL.into_iter().flat_map(int8_of)
+    InstructionSet::ALL.into_iter().flat_map(int8_of)
 }
 
 /// Bytes of words.
@@ -536,7 +536,7 @@ fn pairs_of_columns_and_of_a_softmax() {
 /// Whatever multiplies the bytes of an instruction set: the same bits. Where the sums start wrongly, it is seen.
 #[test]
 fn int8_has_the_same_bits_however_bytes_are_multiplied() {
-    for i in Instructions::ALL {
+    for i in InstructionSet::ALL {
         for k in [3, 64, 131] {
             let product = |simd: Simd, wrong: i64| {
                 let (rows, cols, depth) = (simd.rows(), simd.cols(), usize::div_ceil(k, 4));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Net, State};
+use crate::config::{Level, State};
 
 fn dims(positions: usize, hidden: usize, token_inner: usize) -> Dims {
     Dims {
@@ -18,8 +18,10 @@ fn dims(positions: usize, hidden: usize, token_inner: usize) -> Dims {
 
 /// One call of every kernel, with `sources` sources where it has any.
 fn calls(sources: usize) -> Vec<Call> {
-    let (net, out) = (Net::L, Buffer::Mixed);
-    let sources: Vec<Buffer> = (0..sources as u8).map(|i| Buffer::State(State::Low(i))).collect();
+    let (net, out) = (Level::L, Buffer::Mixed);
+    let sources: Vec<Buffer> = (0..sources as u8)
+        .map(|i| Buffer::State(State::LowLevel(i)))
+        .collect();
     vec![
         Call::Embed {
             embedding: Weight::EmbedTokens,
