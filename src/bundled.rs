@@ -1,6 +1,6 @@
 //! The models that the library carries (feature `bundled`, else none), as `trm-run convert` wrote them.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Hint, Result};
 use crate::task::TaskKind;
 
 macro_rules! models {
@@ -41,9 +41,7 @@ pub fn choose(kind: TaskKind, cells: usize) -> Result<&'static str> {
         return Ok(name);
     }
     if NAMES.is_empty() {
-        return Err(Error::puzzle(
-            "this build carries no models: give one with --model",
-        ));
+        return Err(Error::puzzle("this build includes no models").with_hint(Hint::ChooseModel));
     }
     if matches!(kind, TaskKind::Sudoku | TaskKind::Maze) && !square {
         let what = if kind == TaskKind::Sudoku {
@@ -63,8 +61,9 @@ pub fn choose(kind: TaskKind, cells: usize) -> Result<&'static str> {
     };
     let names = NAMES.join(", ");
     Err(Error::puzzle(format!(
-        "no bundled model is for {what}; there are {names}; give another with --model"
-    )))
+        "no bundled model is for {what}; there are {names}"
+    ))
+    .with_hint(Hint::ChooseModel))
 }
 
 #[cfg(all(test, feature = "bundled"))]

@@ -1,8 +1,8 @@
-//! The one error type of the library.
+//! The error type of the library.
 
 use std::fmt;
 
-/// What went wrong, coarsely: for programs that react differently to different failures.
+/// The kind of an error, for programs that react to it.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -24,54 +24,116 @@ pub enum ErrorKind {
     Deadline,
 }
 
-/// An error of this library: what was wrong, in which file, tensor or field, and what to do.
+impl ErrorKind {
+    /// Returns the name in lower case, such as `checkpoint`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::Io => "io",
+            ErrorKind::Checkpoint => "checkpoint",
+            ErrorKind::Config => "config",
+            ErrorKind::Puzzle => "puzzle",
+            ErrorKind::Device => "device",
+            ErrorKind::Argument => "argument",
+            ErrorKind::Cancelled => "cancelled",
+            ErrorKind::Deadline => "deadline",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the caller can do about an error. A front end words it with its own options: the program
+/// with its flags, an app with its buttons.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// Give these hyper-parameters. Each has its name and an example value.
+    SetHyperparameters(Vec<(String, String)>),
+    /// Say which kind of puzzle this is. The names of the kinds that fit follow.
+    ChooseTask(Vec<&'static str>),
+    /// Name a model.
+    ChooseModel,
+    /// Use the CPU.
+    UseCpu,
+    /// List the devices and choose one of them.
+    ListDevices,
+    /// Use a smaller batch.
+    ReduceBatch,
+}
+
+/// An error of this library: what was found, and in which file, tensor, line or field.
 ///
-/// [`Display`](fmt::Display) prints the places from the outermost in, then the message:
+/// [`Display`](fmt::Display) writes the context from the outermost part in, then the message:
 /// `model/step_100: tensor "lm_head.weight": has 3 rows, the embedding 4`.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    places: Vec<String>,
+    /// Innermost first.
+    context: Vec<String>,
+    hint: Option<Box<Hint>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// The result of everything in this library that can fail.
+/// The result of every fallible function of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of `kind` with a message for people.
+    /// Creates an error with a message for people.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
         Error {
             kind,
             message: message.into(),
-            places: Vec::new(),
+            context: Vec::new(),
+            hint: None,
             source: None,
         }
     }
 
-    /// Adds the place that the error is about (a path, a tensor, a line, a field), outside those known so far.
-    pub fn at(mut self, place: impl fmt::Display) -> Error {
-        self.places.push(place.to_string());
+    /// Adds what the error is about (a path, a tensor, a line, a field), outside the context that is
+    /// known so far.
+    #[must_use]
+    pub fn context(mut self, about: impl fmt::Display) -> Error {
+        self.context.push(about.to_string());
         self
     }
 
-    /// Keeps the error that caused this one.
-    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    /// Sets what the caller can do about the error.
+    #[must_use]
+    pub fn with_hint(mut self, hint: Hint) -> Error {
+        self.hint = Some(Box::new(hint));
+        self
+    }
+
+    /// Sets the error that caused this one.
+    #[must_use]
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
         self.source = Some(source.into());
         self
     }
 
-    /// What went wrong, coarsely.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// An input or output error about `place`.
-    pub fn io(place: impl fmt::Display, source: std::io::Error) -> Error {
+    /// Returns what the caller can do about the error, if the library knows.
+    pub fn hint(&self) -> Option<&Hint> {
+        self.hint.as_deref()
+    }
+
+    /// Creates an error about the input or output of `about`, usually a path.
+    pub fn io(about: impl fmt::Display, source: std::io::Error) -> Error {
         Error::new(ErrorKind::Io, source.to_string())
-            .at(place)
-            .because(source)
+            .context(about)
+            .with_source(source)
     }
 
     pub(crate) fn checkpoint(message: impl Into<String>) -> Error {
@@ -93,8 +155,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for place in self.places.iter().rev() {
-            write!(f, "{place}: ")?;
+        for about in self.context.iter().rev() {
+            write!(f, "{about}: ")?;
         }
         f.write_str(&self.message)
     }

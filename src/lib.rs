@@ -57,7 +57,7 @@ pub mod task;
 pub use backend::info::{DeviceInfo, DeviceKind, DeviceLimits};
 pub use config::Config;
 pub use device::{CpuInfo, Device, cpu, devices};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Hint, Result};
 pub use import::{LoadOptions, Model, SaveOptions, StoredTensor};
 pub use model::dtype::WeightDtype;
 pub use session::{

@@ -172,7 +172,7 @@ impl Reader {
             .and_then(|files: Vec<_>| match files.is_empty() {
                 true => {
                     let message = format!("no file in it ends in {}", ENDS.join(", "));
-                    Err(Error::new(ErrorKind::Puzzle, message).at(&name))
+                    Err(Error::new(ErrorKind::Puzzle, message).context(&name))
                 }
                 false => Ok(files),
             });
@@ -232,9 +232,9 @@ impl Reader {
             .map(|p| format!("{p}__labels.npy"));
         let labels = beside.filter(|p| Path::new(p).exists()).map(|p| {
             let file = File::open(&p).map_err(|e| Error::io(&p, e))?;
-            NpyRows::open(BufReader::new(file)).map_err(|e| e.at(&p))
+            NpyRows::open(BufReader::new(file)).map_err(|e| e.context(&p))
         });
-        let inputs = NpyRows::open(BufReader::new(file)).map_err(|e| e.at(name));
+        let inputs = NpyRows::open(BufReader::new(file)).map_err(|e| e.context(name));
         let (inputs, mut labels) = match inputs.and_then(|inputs| Ok((inputs, labels.transpose()?))) {
             Ok(both) => both,
             Err(e) => return self.unreadable(name, e),
@@ -251,7 +251,7 @@ impl Reader {
                     labels: labels?,
                 })
             });
-            self.send(name, None, None, body.map_err(|e| e.at(name)))?;
+            self.send(name, None, None, body.map_err(|e| e.context(name)))?;
         }
         Some(())
     }
@@ -294,7 +294,7 @@ fn holds_puzzles(path: &Path) -> bool {
 /// An error of a record that was read, with its place.
 pub(crate) fn located(error: Error, file: &str, line: Option<u64>, id: &Id) -> Error {
     match line {
-        Some(line) => error.at(format!("line {line}")).at(file),
-        None => error.at(format!("puzzle {id}")).at(file),
+        Some(line) => error.context(format!("line {line}")).context(file),
+        None => error.context(format!("puzzle {id}")).context(file),
     }
 }

@@ -199,7 +199,7 @@ pub(crate) fn open(path: &Path, shared: &Shared) -> trm_runtime::Result<Model> {
         return Model::open(path, &options);
     }
     match path.to_str().and_then(trm_runtime::bundled::bytes) {
-        Some(bytes) => Model::from_bytes(bytes, &options).map_err(|e| e.at(path.display())),
+        Some(bytes) => Model::from_bytes(bytes, &options).map_err(|e| e.context(path.display())),
         None => {
             let message = match trm_runtime::bundled::NAMES {
                 [] => "there is no such file or directory".to_string(),
@@ -208,7 +208,7 @@ pub(crate) fn open(path: &Path, shared: &Shared) -> trm_runtime::Result<Model> {
                     names.join(", ")
                 ),
             };
-            Err(Error::new(ErrorKind::Io, message).at(path.display()))
+            Err(Error::new(ErrorKind::Io, message).context(path.display()))
         }
     }
 }

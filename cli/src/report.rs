@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_line_and_the_record() {
-        let e = Error::new(trm_runtime::ErrorKind::Puzzle, "two 5s in row 3").at("line 7");
+        let e = Error::new(trm_runtime::ErrorKind::Puzzle, "two 5s in row 3").context("line 7");
         let record = error(&Id::Number(6), Some(7), &e);
         assert_eq!(
             record.to_string(),

@@ -23,13 +23,13 @@ pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<Done, Failure> {
     let config = &solver.model().config;
     let file = shown(&args.inputs);
     let checkpoint = Checkpoint::open(&args.inputs)?;
-    let inputs = Inputs::check(&checkpoint, config).map_err(|e| e.at(&file))?;
+    let inputs = Inputs::check(&checkpoint, config).map_err(|e| e.context(&file))?;
     let dims = solver
         .dims(inputs.tokens)
-        .map_err(|e| e.at("tensor \"inputs\"").at(&file))?;
+        .map_err(|e| e.context("tensor \"inputs\"").context(&file))?;
     // A graph keeps it to itself.
     let embedding = !solver.model().is_onnx();
-    inputs.check_states(&dims).map_err(|e| e.at(&file))?;
+    inputs.check_states(&dims).map_err(|e| e.context(&file))?;
     let mut output = Output::create(
         &args.output,
         layout(config, &dims, &inputs, args.steps, embedding)?,
@@ -41,7 +41,7 @@ pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<Done, Failure> {
         for &slot in &live {
             inputs
                 .load(&mut *stepper, slot, first + slot)
-                .map_err(|e| e.at(&file))?;
+                .map_err(|e| e.context(&file))?;
             if embedding {
                 output.put("input_embedding", first + slot, &stepper.input_embedding(slot)?)?;
             }
@@ -189,7 +189,7 @@ impl<'a> Inputs<'a> {
         }
         stepper
             .load(slot, &tokens, identifier as u32)
-            .map_err(|e| e.at(format!("sequence {sequence}")))?;
+            .map_err(|e| e.context(format!("sequence {sequence}")))?;
         for &state in &self.states {
             stepper.set_state(slot, state, &self.checkpoint.read_row(&state.name(), sequence)?)?;
         }
@@ -225,7 +225,7 @@ fn has_shape(found: &[usize], wanted: &[usize], name: &str) -> trm_runtime::Resu
 }
 
 fn bad(message: impl Into<String>, name: &str) -> Error {
-    Error::new(ErrorKind::Argument, message).at(format!("tensor \"{name}\""))
+    Error::new(ErrorKind::Argument, message).context(format!("tensor \"{name}\""))
 }
 
 /// Names and shapes of the output, in the order of the file.
@@ -275,7 +275,7 @@ struct Output {
 impl Output {
     fn create(path: &Path, tensors: Vec<(String, Vec<usize>)>) -> trm_runtime::Result<Output> {
         let too_large =
-            || Error::new(ErrorKind::Argument, "the output would be too large").at(path.display());
+            || Error::new(ErrorKind::Argument, "the output would be too large").context(path.display());
         let mut header = Map::new();
         let mut starts = BTreeMap::new();
         let mut end = 0u64;

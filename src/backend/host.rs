@@ -140,7 +140,7 @@ impl HostBuffers {
                 "no {} values at slot {slot} of {}, which has {wanted} in each slot",
                 len, self.slots
             );
-            return Err(Error::new(ErrorKind::Argument, message).at(format!("buffer {buffer}")));
+            return Err(Error::new(ErrorKind::Argument, message).context(format!("buffer {buffer}")));
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ pub(crate) fn check(checkpoint: &Checkpoint, names: &Names, config: &Config) -> 
             } else {
                 "is not"
             };
-            return Err(Error::checkpoint(format!("{message} {is}")).at(format!("tensor \"{name}\"")));
+            return Err(Error::checkpoint(format!("{message} {is}")).context(format!("tensor \"{name}\"")));
         }
     }
     Ok(found.unwrap_or_default())
@@ -30,14 +30,14 @@ pub(crate) fn check(checkpoint: &Checkpoint, names: &Names, config: &Config) -> 
 fn format_of(checkpoint: &Checkpoint, names: &Names, weight: Weight, name: &str) -> Result<WeightDtype> {
     let info = |name: &str| checkpoint.tensors().get(name);
     let dtype = info(name).map(|info| info.dtype);
-    let at = |message: String| Err(Error::checkpoint(message).at(format!("tensor \"{name}\"")));
+    let at = |message: String| Err(Error::checkpoint(message).context(format!("tensor \"{name}\"")));
     match (dtype, names.scales.get(&weight)) {
         (Some(Dtype::I8), None) => at(format!(
             "is int8, but the tensor of its scales, \"{name}{SCALE}\", is missing"
         )),
         (Some(Dtype::I8), Some(scale)) => {
             let rows = info(name).and_then(|info| info.shape.first().copied());
-            check_scales(info(scale), rows.unwrap_or(0)).map_err(|e| e.at(format!("tensor \"{scale}\"")))?;
+            check_scales(info(scale), rows.unwrap_or(0)).map_err(|e| e.context(format!("tensor \"{scale}\"")))?;
             Ok(WeightDtype::Int8)
         }
         (Some(other), Some(scale)) => at(format!(

@@ -35,14 +35,14 @@ pub(crate) fn tensors(path: &Path) -> Result<PathBuf> {
     let candidates: Vec<_> = names.iter().filter(|name| is_checkpoint(name)).collect();
     match candidates.as_slice() {
         [only] => Ok(path.join(only)),
-        [] => Err(none(&names).at(path.display())),
+        [] => Err(none(&names).context(path.display())),
         several => {
             let several: Vec<_> = several.iter().take(10).map(|s| s.as_str()).collect();
             Err(Error::checkpoint(format!(
                 "holds several checkpoints ({}); name the one to load",
                 several.join(", ")
             ))
-            .at(path.display()))
+            .context(path.display()))
         }
     }
 }
@@ -117,7 +117,7 @@ pub(crate) fn beside(file: &Path, format: FileFormat, settings: &mut Settings) -
     };
     for name in order {
         if let Some(text) = read_if_there(&dir.join(name))? {
-            settings.add_file(name, &text).map_err(|e| e.at(dir.display()))?;
+            settings.add_file(name, &text).map_err(|e| e.context(dir.display()))?;
             return Ok(true);
         }
     }
@@ -129,7 +129,7 @@ pub(crate) fn dataset(file: &Path, settings: &mut Settings) -> Result<()> {
     let dir = parent(file);
     for name in DATASETS {
         if let Some(text) = read_if_there(&dir.join(name))? {
-            return settings.add_dataset(name, &text).map_err(|e| e.at(dir.display()));
+            return settings.add_dataset(name, &text).map_err(|e| e.context(dir.display()));
         }
     }
     Ok(())
@@ -169,7 +169,7 @@ fn read_if_there(path: &Path) -> Result<Option<String>> {
 pub(crate) fn read(path: &Path) -> Result<String> {
     let at = |e| Error::io(path.display(), e);
     if !fs::metadata(path).map_err(at)?.is_file() {
-        return Err(Error::config("is not a regular file").at(path.display()));
+        return Err(Error::config("is not a regular file").context(path.display()));
     }
     let mut bytes = Vec::new();
     let limit = crate::config::MAX_FILE;
@@ -180,7 +180,7 @@ pub(crate) fn read(path: &Path) -> Result<String> {
         return Err(Error::config(format!(
             "has more than {limit} bytes, far too many for a configuration"
         ))
-        .at(path.display()));
+        .context(path.display()));
     }
-    String::from_utf8(bytes).map_err(|e| Error::config("is not UTF-8 text").at(path.display()).because(e))
+    String::from_utf8(bytes).map_err(|e| Error::config("is not UTF-8 text").context(path.display()).with_source(e))
 }

@@ -69,7 +69,7 @@ impl<'a> Pickle<'a> {
         let mut machine = Machine::new(data);
         let root = machine
             .run()
-            .map_err(|e| e.at(format!("pickle, byte {}", machine.at)))?;
+            .map_err(|e| e.context(format!("pickle, byte {}", machine.at)))?;
         Ok(Pickle {
             values: machine.values,
             root,

@@ -86,7 +86,7 @@ impl Checkpoint {
 
     /// Adds the file and the tensor to an error.
     pub(crate) fn locate(&self, name: &str, error: Error) -> Error {
-        self.source.locate(error.at(format!("tensor \"{name}\"")))
+        self.source.locate(error.context(format!("tensor \"{name}\"")))
     }
 }
 
@@ -140,7 +140,7 @@ fn read(source: &Source, info: &TensorInfo) -> Result<Vec<f32>> {
     let elements = info.elements().ok_or_else(expands)?;
     let mut data = Vec::new();
     data.try_reserve_exact(elements)
-        .map_err(|e| Error::checkpoint("does not fit the memory").because(e))?;
+        .map_err(|e| Error::checkpoint("does not fit the memory").with_source(e))?;
     data.resize(elements, 0.0);
     if elements == 0 {
         return Ok(data);

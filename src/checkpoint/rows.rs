@@ -80,7 +80,7 @@ impl PuzzleRows {
     pub(crate) fn read(&self, first: usize, count: usize) -> Result<Vec<f32>> {
         let rows = self.checkpoint.read_rows(&self.tensor, first, count)?;
         check_finite(&rows)
-            .map_err(|e| self.checkpoint.locate(&self.tensor, e.at(format!("row {first}"))))?;
+            .map_err(|e| self.checkpoint.locate(&self.tensor, e.context(format!("row {first}"))))?;
         Ok(rows)
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn index(source: &Source) -> Result<Index> {
 
 /// Checks a header; its tensors begin at byte `start` of a file of `file_len` bytes.
 pub(super) fn parse(header: &[u8], start: u64, file_len: u64) -> Result<Index> {
-    let damaged = |e: serde_json::Error| Error::checkpoint(format!("its header is damaged: {e}")).because(e);
+    let damaged = |e: serde_json::Error| Error::checkpoint(format!("its header is damaged: {e}")).with_source(e);
     // Parsing checks that shapes fit their bytes and that tensors follow one another without gap or overlap.
     let header: safetensors::tensor::Metadata = serde_json::from_slice(header).map_err(damaged)?;
     let end = start.checked_add(header.data_len() as u64);
@@ -53,7 +53,7 @@ pub(super) fn parse(header: &[u8], start: u64, file_len: u64) -> Result<Index> {
         let mut info = TensorInfo::new(dtype, found.shape.clone(), row_major(&found.shape));
         let len = (found.data_offsets.1 - found.data_offsets.0) as u64;
         info.place(start + found.data_offsets.0 as u64, len, 0)
-            .map_err(|e| e.at(format!("tensor \"{name}\"")))?;
+            .map_err(|e| e.context(format!("tensor \"{name}\"")))?;
         tensors.insert(name, info);
     }
     let metadata = header

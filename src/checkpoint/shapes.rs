@@ -81,7 +81,7 @@ impl Look<'_> {
             [rows, columns] if *rows > 0 && *columns > 0 => Ok([*rows, *columns]),
             _ => Err(
                 Error::checkpoint(format!("has shape {shape:?}, not two sizes above 0"))
-                    .at(format!("tensor \"{name}\"")),
+                    .context(format!("tensor \"{name}\"")),
             ),
         }
     }

@@ -28,7 +28,7 @@ impl Source {
         let found = std::fs::metadata(path).map_err(at)?;
         // A pipe would block and a device has no end.
         if !found.is_file() {
-            return Err(Error::checkpoint("is not a regular file").at(path.display()));
+            return Err(Error::checkpoint("is not a regular file").context(path.display()));
         }
         let mut file = File::open(path).map_err(at)?;
         let len = file.seek(SeekFrom::End(0)).map_err(at)?;
@@ -55,7 +55,7 @@ impl Source {
     /// Adds the name of the file to an error.
     pub(crate) fn locate(&self, error: Error) -> Error {
         match &self.name {
-            Some(name) => error.at(name),
+            Some(name) => error.context(name),
             None => error,
         }
     }
@@ -83,7 +83,7 @@ impl Source {
                         crate::ErrorKind::Io,
                         format!("cannot be read at byte {offset}: {e}"),
                     )
-                    .because(e)
+                    .with_source(e)
                 })
             }
             Bytes::Memory(bytes) => {

@@ -47,7 +47,7 @@ pub(super) fn index(source: &Source) -> Result<Index> {
     for (name, tensor) in flatten(&pickle)? {
         let info = storages
             .locate(tensor)
-            .map_err(|e| e.at(format!("tensor \"{name}\"")))?;
+            .map_err(|e| e.context(format!("tensor \"{name}\"")))?;
         tensors.insert(name, info);
     }
     if tensors.is_empty() {

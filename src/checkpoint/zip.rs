@@ -180,7 +180,7 @@ impl Entry {
     /// Byte position of the entry's data, which is checked to lie inside the file.
     pub(super) fn data(&self, source: &Source) -> Result<u64> {
         self.locate(source)
-            .map_err(|e| e.at(format!("zip entry \"{}\"", self.name)))
+            .map_err(|e| e.context(format!("zip entry \"{}\"", self.name)))
     }
 
     fn locate(&self, source: &Source) -> Result<u64> {

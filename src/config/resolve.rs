@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::check::check;
 use super::limits::{MAX_CYCLES, MAX_IDENTIFIERS, MAX_LAYERS, MAX_SIZE, MAX_STEPS};
 use super::{Architecture, Config, PosEncodings, Settings};
-use crate::error::{Error, Result};
+use crate::error::{Error, Hint, Result};
 
 /// A hyper-parameter, its value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -588,17 +588,13 @@ impl<'a> Resolver<'a> {
 
     fn missing_error(&self) -> Error {
         let names: Vec<_> = self.missing.iter().map(|m| m.0).collect();
-        let options: Vec<_> = self
-            .missing
-            .iter()
-            .map(|(key, example)| format!("--set {key}={example}"))
-            .collect();
+        let examples = self.missing.iter();
+        let examples = examples.map(|(key, example)| ((*key).to_string(), example.to_string()));
         Error::config(format!(
-            "the tensors do not tell {}; give {} with {}, or all with --config FILE (the all_config.yaml of the training, or a config.json)",
+            "the tensors do not tell {}, and no configuration does",
             names.join(", "),
-            if names.len() == 1 { "it" } else { "them" },
-            options.join(" ")
         ))
+        .with_hint(Hint::SetHyperparameters(examples.collect()))
     }
 }
 

@@ -84,7 +84,7 @@ impl Settings {
                 let known = KNOWN.join(", ");
                 return Err(
                     Error::config(format!("no such hyper-parameter; there are: {known}"))
-                        .at(format!("--set {key}")),
+                        .context(format!("hyper-parameter {key}")),
                 );
             }
             // A box as `convert --box` takes it.
@@ -99,7 +99,7 @@ impl Settings {
         if !values.is_empty() {
             self.layers.push(Layer {
                 origin: Origin::Option,
-                from: "option --set".into(),
+                from: "option".into(),
                 values,
             });
         }
@@ -135,8 +135,8 @@ impl Settings {
     pub(crate) fn add_file(&mut self, from: &str, text: &str) -> Result<()> {
         let json = text.trim_start_matches('\u{feff}').trim_start().starts_with('{');
         let value = if json { parse_json(text) } else { yaml::parse(text) };
-        let Value::Object(all) = value.map_err(|e| e.at(from))? else {
-            return Err(Error::config("is no mapping of hyper-parameters").at(from));
+        let Value::Object(all) = value.map_err(|e| e.context(from))? else {
+            return Err(Error::config("is no mapping of hyper-parameters").context(from));
         };
         if json {
             self.add_json(from, all)
@@ -147,8 +147,8 @@ impl Settings {
 
     /// Adds `dataset.json` as the next layer.
     pub(crate) fn add_dataset(&mut self, from: &str, text: &str) -> Result<()> {
-        let Value::Object(mut values) = parse_json(text).map_err(|e| e.at(from))? else {
-            return Err(Error::config("is no JSON object").at(from));
+        let Value::Object(mut values) = parse_json(text).map_err(|e| e.context(from))? else {
+            return Err(Error::config("is no JSON object").context(from));
         };
         values.retain(|key, _| DATASET.contains(&key.as_str()));
         self.layers.push(Layer {
@@ -181,7 +181,7 @@ impl Settings {
                 return Err(Error::config(format!(
                     "format_version is {other}, only 1 is read; is this program too old?"
                 ))
-                .at(from));
+                .context(from));
             }
         }
         let mut values = with_arch(all);
@@ -261,5 +261,5 @@ fn with_arch(mut all: Map<String, Value>) -> Map<String, Value> {
 /// Reads JSON; serde_json itself stops at 128 levels.
 fn parse_json(text: &str) -> Result<Value> {
     let text = text.trim_start_matches('\u{feff}');
-    serde_json::from_str(text).map_err(|e| Error::config(format!("is not valid JSON: {e}")).because(e))
+    serde_json::from_str(text).map_err(|e| Error::config(format!("is not valid JSON: {e}")).with_source(e))
 }

@@ -22,10 +22,10 @@ pub(crate) fn parse(text: &str) -> Result<Value> {
         nodes: 0,
     };
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|e| Error::config(format!("is not valid YAML: {e}")).because(e))?;
+        let (event, span) = event.map_err(|e| Error::config(format!("is not valid YAML: {e}")).with_source(e))?;
         let done = builder
             .take(event)
-            .map_err(|e| e.at(format!("line {}", span.start.line())))?;
+            .map_err(|e| e.context(format!("line {}", span.start.line())))?;
         if let Some(value) = done {
             return Ok(value);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::backend::measurements::MeasurementCache;
 use crate::backend::{Backend, DeviceWeights};
 #[cfg(not(feature = "gpu"))]
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Hint};
 use crate::error::{Error, Result};
 use crate::import::Model;
 use crate::model::dtype::WeightDtype;
@@ -131,5 +131,5 @@ pub(crate) fn open_gpu(number: Option<usize>, request: &DeviceRequest) -> Result
 #[cfg(not(feature = "gpu"))]
 pub(crate) fn open_gpu(_: Option<usize>, _: &DeviceRequest) -> Result<Arc<dyn Backend>> {
     let message = "no GPU is available: this build runs on the CPU only";
-    Err(Error::new(ErrorKind::Device, message))
+    Err(Error::new(ErrorKind::Device, message).with_hint(Hint::UseCpu))
 }

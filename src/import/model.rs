@@ -105,7 +105,7 @@ impl Model {
         }
         let checkpoint = Checkpoint::new(source)?;
         if !locate::beside(&file, checkpoint.format(), &mut settings)? {
-            from_metadata(&checkpoint, &mut settings).map_err(|e| e.at(file.display()))?;
+            from_metadata(&checkpoint, &mut settings).map_err(|e| e.context(file.display()))?;
         }
         locate::dataset(&file, &mut settings)?;
         Model::load(checkpoint, &settings, Some(file))
@@ -132,7 +132,7 @@ impl Model {
 
     fn load(checkpoint: Checkpoint, settings: &Settings, path: Option<PathBuf>) -> Result<Model> {
         let locate = |e: Error| match &path {
-            Some(path) => e.at(path.display()),
+            Some(path) => e.context(path.display()),
             None => e,
         };
         let names = names::assign(checkpoint.tensors()).map_err(locate)?;
@@ -314,7 +314,7 @@ impl Model {
         let message = "is an ONNX graph, whose blocks are not known here; that needs the checkpoint";
         let error = Error::checkpoint(message);
         match &self.path {
-            Some(path) => error.at(path.display()),
+            Some(path) => error.context(path.display()),
             None => error,
         }
     }
@@ -351,7 +351,7 @@ fn check_tensors(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Res
             .unwrap_or_default();
         weight
             .check_shape(config, found)
-            .map_err(|e| e.at(format!("tensor \"{name}\"")))?;
+            .map_err(|e| e.context(format!("tensor \"{name}\"")))?;
     }
     let stored = demanded
         .iter()

@@ -61,7 +61,7 @@ impl Model {
         writer.put(&header(&tensors, &config)?)?;
         for tensor in &tensors {
             self.write(tensor, &mut writer)
-                .map_err(|e| e.at(format!("tensor \"{}\"", tensor.name)))?;
+                .map_err(|e| e.context(format!("tensor \"{}\"", tensor.name)))?;
         }
         let mut config = Writer::create(&dir.join(CONFIG))?;
         config.put(text.as_bytes())?;
@@ -101,7 +101,7 @@ impl Model {
         if same {
             return Err(
                 Error::argument("is where the model itself lies; write to another directory")
-                    .at(dir.display()),
+                    .context(dir.display()),
             );
         }
         Ok(())
@@ -256,7 +256,7 @@ impl Rows<'_> {
 
 /// The header of a safetensors file, written here because the crate orders its metadata by chance.
 fn header(tensors: &[Saved<'_>], config: &Map<String, Value>) -> Result<Vec<u8>> {
-    let json = |e: serde_json::Error| Error::argument(e.to_string()).because(e);
+    let json = |e: serde_json::Error| Error::argument(e.to_string()).with_source(e);
     let mut map = Map::new();
     let config = serde_json::to_string(config).map_err(json)?;
     map.insert("__metadata__".into(), json!({ "config": config, "format": "pt" }));

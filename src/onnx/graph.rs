@@ -12,7 +12,7 @@ use super::initial::{Size, initial};
 use crate::checkpoint::Source;
 use crate::checkpoint::locate::settings_beside;
 use crate::config::{Architecture, Config, GraphShapes, Settings, State};
-use crate::error::{Error, Result};
+use crate::error::{Error, Hint, Result};
 
 /// The format itself ends here.
 const MAX_FILE: u64 = 1 << 31;
@@ -189,7 +189,7 @@ impl Signature {
                     Some(state) => Role::State(state),
                     None => {
                         return Err(
-                            Error::checkpoint(format!("{} {}", unknown(), listed(&names))).at(input(name))
+                            Error::checkpoint(format!("{} {}", unknown(), listed(&names))).context(input(name))
                         );
                     }
                 },
@@ -199,7 +199,7 @@ impl Signature {
         if !inputs.iter().any(|i| i.role == Role::Tokens) {
             return Err(
                 Error::checkpoint(format!("is missing: tokens, [B, S]; {}", listed(&names)))
-                    .at(input(INPUTS)),
+                    .context(input(INPUTS)),
             );
         }
         let axis = |role: fn(Role) -> bool, axis: usize, what: &str| common(&inputs, role, axis, what);
@@ -232,7 +232,7 @@ impl Signature {
             let outlet = find(&name).ok_or_else(|| {
                 let labels: Vec<&str> = outputs.iter().filter_map(|o| model.outlet_label(*o)).collect();
                 Error::checkpoint(format!("is missing; the outputs are {}", labels.join(", ")))
-                    .at(format!("output \"{name}\""))
+                    .context(format!("output \"{name}\""))
             })?;
             found.push(outlet);
         }
@@ -273,11 +273,11 @@ impl Signature {
             })
         };
         let check = |output: usize, name: String, fits: &dyn Fn(&[usize]) -> bool, wanted: String| {
-            let found = shape(output).map_err(|e| e.at(format!("output \"{name}\"")))?;
+            let found = shape(output).map_err(|e| e.context(format!("output \"{name}\"")))?;
             match fits(&found) {
                 true => Ok(found),
                 false => Err(Error::checkpoint(format!("has shape {found:?}, not {wanted}"))
-                    .at(format!("output \"{name}\""))),
+                    .context(format!("output \"{name}\""))),
             }
         };
         let states = self.states.len();
@@ -323,7 +323,7 @@ impl Signature {
 
 impl Input {
     fn new(role: Role, name: &str, model: &InferenceModel, index: usize) -> Result<Input> {
-        let at = |e: Error| e.at(input(name));
+        let at = |e: Error| e.context(input(name));
         let fact = guarded("find an input", || model.input_fact(index)).map_err(at)?;
         let datum_type = fact.datum_type.concretize();
         let datum_type = datum_type.ok_or_else(|| at(Error::checkpoint("has no type of elements")))?;
@@ -375,7 +375,7 @@ fn common(inputs: &[Input], has: fn(Role) -> bool, axis: usize, what: &str) -> R
         match known {
             Some((other, name)) if other != size => {
                 let message = format!("has {size} {what}, input \"{name}\" {other}");
-                return Err(Error::checkpoint(message).at(input(&found.name)));
+                return Err(Error::checkpoint(message).context(input(&found.name)));
             }
             _ => known = Some((size, &found.name)),
         }
@@ -393,7 +393,7 @@ fn states(names: &[&str]) -> Result<Vec<State>> {
             None => Ok(all),
             Some(missing) => Err(
                 Error::checkpoint("is missing: a step with z_L1 has z_H and z_L1 to z_L6")
-                    .at(input(&missing.name())),
+                    .context(input(&missing.name())),
             ),
         };
     }
@@ -434,8 +434,10 @@ fn input(name: &str) -> String {
 }
 
 fn open(axis: &str, name: &str, key: &str) -> Error {
-    let message = format!("leaves its {axis} open; give it, as in --set {key}=N");
-    Error::checkpoint(message).at(input(name))
+    let message = format!("leaves its {axis} open");
+    Error::checkpoint(message)
+        .context(input(name))
+        .with_hint(Hint::SetHyperparameters(vec![(key.into(), "N".into())]))
 }
 
 /// Sets the sizes of the inputs, and lets tract make of the graph what is fast to run.

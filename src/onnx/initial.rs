@@ -37,9 +37,9 @@ pub(super) fn initial(
         let parse = |&state: &State| {
             let name = Weight::Init(state).name();
             let place = format!("metadata \"{name}\"");
-            let (_, text) = told(state).ok_or_else(|| Error::checkpoint("is missing").at(&place))?;
+            let (_, text) = told(state).ok_or_else(|| Error::checkpoint("is missing").context(&place))?;
             let row = row(text).and_then(|row| size.check(row));
-            Ok((state, row.map_err(|e| e.at(&place))?))
+            Ok((state, row.map_err(|e| e.context(&place))?))
         };
         return states.iter().map(parse).collect();
     }
@@ -47,7 +47,7 @@ pub(super) fn initial(
         let own = path.with_extension("safetensors");
         if own.is_file() {
             return beside(states, size, &own)?.ok_or_else(|| {
-                Error::checkpoint(format!("lacks the tensor {}", names(states))).at(own.display())
+                Error::checkpoint(format!("lacks the tensor {}", names(states))).context(own.display())
             });
         }
         for file in checkpoints_beside(path)? {
@@ -72,7 +72,7 @@ fn beside(states: &[State], size: Size, file: &Path) -> Result<Option<Rows>> {
         let Some((stored, info)) = stored else {
             return Ok(None);
         };
-        let at = |e: Error| e.at(format!("tensor \"{stored}\"")).at(file.display());
+        let at = |e: Error| e.context(format!("tensor \"{stored}\"")).context(file.display());
         // Nothing is read that does not fit.
         size.check_len(info.shape.iter().try_fold(1usize, |n, size| n.checked_mul(*size)))
             .map_err(at)?;
@@ -90,7 +90,7 @@ fn names(states: &[State]) -> String {
 fn row(text: &str) -> Result<Vec<f32>> {
     let wrong = || Error::checkpoint("is no list of numbers");
     if text.trim_start().starts_with('[') {
-        let value: Value = serde_json::from_str(text).map_err(|e| wrong().because(e))?;
+        let value: Value = serde_json::from_str(text).map_err(|e| wrong().with_source(e))?;
         let mut numbers = Vec::new();
         return match flatten(&value, &mut numbers) {
             true => Ok(numbers),

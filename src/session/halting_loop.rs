@@ -88,7 +88,7 @@ impl HaltingLoop {
                 "{} cells, the others of this session have {tokens}",
                 puzzle.tokens.len()
             );
-            return Err(Error::puzzle(message).at(format!("puzzle {}", puzzle.id)));
+            return Err(Error::puzzle(message).context(format!("puzzle {}", puzzle.id)));
         }
         self.queue.push_back(Queued {
             index: self.pushed,

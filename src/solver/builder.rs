@@ -222,7 +222,7 @@ impl SolverBuilder {
             let names = crate::bundled::NAMES.join(", ");
             Error::argument(format!("no bundled model {name:?}: {names}"))
         })?;
-        self.from_bytes(bytes).map_err(|e| e.at(name))
+        self.from_bytes(bytes).map_err(|e| e.context(name))
     }
 
     /// Builds a solver over a model that is already open.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::common::shown;
 use super::{Cells, Puzzle, TokenSpec, sudoku};
-use crate::error::{Error, Result};
+use crate::error::{Error, Hint, Result};
 
 /// The kinds of puzzle that this library knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -158,9 +158,11 @@ fn numbers(content: &Cells, space: Option<&TokenSpec>, model: Option<TaskKind>) 
     match (sudoku, arc) {
         (true, false) => Ok(TaskKind::Sudoku),
         (false, true) => Ok(TaskKind::Arc),
-        _ => Err(Error::puzzle(
-            "these numbers can be a Sudoku, an ARC grid or raw tokens: say which with --task sudoku, arc or tokens",
-        )),
+        _ => Err(
+            Error::puzzle("these numbers can be a Sudoku, an ARC grid or raw tokens").with_hint(
+                Hint::ChooseTask(vec!["sudoku", "arc", "tokens"]),
+            ),
+        ),
     }
 }
 
@@ -182,7 +184,7 @@ fn fits_vocabulary(kind: TaskKind, content: &Cells, space: &TokenSpec) -> Result
     }
     let (this, name) = (kind.singular(), kind.name());
     Err(Error::puzzle(format!(
-        "this is {this}, which has {usual} kinds of token, but the model has {v}: it was trained on something else (if \
-         it was not, say --task {name})"
-    )))
+        "this is {this}, which has {usual} kinds of token, but the model has {v}: it was trained on something else"
+    ))
+    .with_hint(Hint::ChooseTask(vec![name])))
 }

@@ -160,9 +160,9 @@ fn read(content: &Cells) -> Result<(usize, Vec<u32>)> {
 }
 
 fn read_solution(content: &Cells, n: usize) -> Result<Vec<u32>> {
-    let (size, tokens) = read(content).map_err(|e| e.at("solution"))?;
+    let (size, tokens) = read(content).map_err(|e| e.context("solution"))?;
     if size != n {
-        return Err(Error::puzzle(format!("is {size} x {size}, but the maze {n} x {n}")).at("solution"));
+        return Err(Error::puzzle(format!("is {size} x {size}, but the maze {n} x {n}")).context("solution"));
     }
     Ok(tokens)
 }

@@ -162,9 +162,9 @@ fn read(content: &Cells) -> Result<(usize, Vec<u32>)> {
 
 /// A solution's tokens; a blank is a digit that is not known, and counts as padding.
 fn read_solution(content: &Cells, n: usize) -> Result<Vec<u32>> {
-    let (size, mut tokens) = read(content).map_err(|e| e.at("solution"))?;
+    let (size, mut tokens) = read(content).map_err(|e| e.context("solution"))?;
     if size != n {
-        return Err(Error::puzzle(format!("is {size} x {size}, but the puzzle {n} x {n}")).at("solution"));
+        return Err(Error::puzzle(format!("is {size} x {size}, but the puzzle {n} x {n}")).context("solution"));
     }
     tokens.iter_mut().filter(|t| **t == BLANK).for_each(|t| *t = 0);
     Ok(tokens)

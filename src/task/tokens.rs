@@ -105,10 +105,10 @@ fn read(content: &Cells, space: &TokenSpec) -> Result<Vec<u32>> {
 }
 
 fn read_solution(content: &Cells, space: &TokenSpec, count: usize) -> Result<Vec<u32>> {
-    let solution = read(content, space).map_err(|e| e.at("solution"))?;
+    let solution = read(content, space).map_err(|e| e.context("solution"))?;
     if solution.len() != count {
         let found = solution.len();
-        return Err(Error::puzzle(format!("has {found} tokens, but the puzzle {count}")).at("solution"));
+        return Err(Error::puzzle(format!("has {found} tokens, but the puzzle {count}")).context("solution"));
     }
     Ok(solution)
 }

@@ -288,7 +288,7 @@ impl Desk for Answering<'_> {
             }
             Err(e) => {
                 let id = &self.tasks.tests[test].id;
-                self.errors[test].get_or_insert_with(|| e.at(format!("puzzle {id}")));
+                self.errors[test].get_or_insert_with(|| e.context(format!("puzzle {id}")));
                 self.end_one(test);
                 Ok(None)
             }

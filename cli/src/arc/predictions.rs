@@ -64,7 +64,7 @@ struct Stored {
 impl Stored {
     fn open(path: &Path) -> trm_runtime::Result<Stored> {
         let file = Checkpoint::open(path)?;
-        let wrong = |message: String| Error::new(ErrorKind::Checkpoint, message).at(path.display());
+        let wrong = |message: String| Error::new(ErrorKind::Checkpoint, message).context(path.display());
         let shape = |name: &str| file.tensors().get(name).map(|tensor| tensor.shape.clone());
         let needed = |name: &str| shape(name).ok_or_else(|| wrong(format!("has no tensor {name:?}")));
         let inputs = needed("inputs")?;

@@ -76,7 +76,7 @@ impl Tasks {
         if let Some(path) = &args.solutions {
             tasks
                 .take_solutions(path, &known)
-                .map_err(|e| e.at(shown(path)))?;
+                .map_err(|e| e.context(shown(path)))?;
         }
         if tasks.tests.is_empty() {
             let none = || Error::new(ErrorKind::Puzzle, "there is no ARC task");
@@ -143,7 +143,7 @@ impl Tasks {
             let mut tests: Vec<&mut Test> = self.tests.iter_mut().filter(|test| test.task == task).collect();
             if tests.len() != outputs.len() {
                 let (there, inputs) = (outputs.len(), tests.len());
-                return Err(wrong(format!("has {there} outputs, the task {inputs} test inputs")).at(name));
+                return Err(wrong(format!("has {there} outputs, the task {inputs} test inputs")).context(name));
             }
             for (test, output) in tests.iter_mut().zip(outputs) {
                 test.solution = Some(output);

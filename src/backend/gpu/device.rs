@@ -8,7 +8,7 @@ use wgpu::{Adapter, BufferUsages, DeviceType, ErrorFilter};
 
 use super::variant::{Choice, Kernels};
 use crate::backend::info::{DeviceInfo, DeviceKind, DeviceLimits};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Hint, Result};
 
 /// All adapters, the best first: real ones before software. Their order is that of `gpu:N`.
 pub(crate) async fn adapters() -> Vec<(Adapter, DeviceInfo)> {
@@ -149,20 +149,24 @@ impl Context {
         };
         let Some(position) = position else {
             let message = match (number, all.first()) {
-                (_, None) => "no GPU: no driver offers an adapter (--device cpu runs without)".to_string(),
-                (Some(n), _) => format!("no GPU {n}: there are {count} (trm-run devices lists them, from 0)"),
+                (_, None) => "no GPU: no driver offers an adapter".to_string(),
+                (Some(n), _) => format!("no GPU {n}: there are {count}, numbered from 0"),
                 (None, Some((_, info))) => {
                     let why = info.unsupported_reason.as_deref().unwrap_or_default();
                     format!("no GPU can run the kernels; {}: {why}", info.name)
                 }
             };
-            return Err(Error::new(ErrorKind::Device, message));
+            let hint = match (number, count) {
+                (Some(_), 1..) => Hint::ListDevices,
+                _ => Hint::UseCpu,
+            };
+            return Err(Error::new(ErrorKind::Device, message).with_hint(hint));
         };
         let (adapter, info) = all.swap_remove(position);
         let place = info.to_string();
         if let Some(missing) = &info.unsupported_reason {
             return Err(
-                Error::new(ErrorKind::Device, format!("it cannot run the kernels: {missing}")).at(place),
+                Error::new(ErrorKind::Device, format!("it cannot run the kernels: {missing}")).context(place),
             );
         }
         let wanted = wgpu::DeviceDescriptor {
@@ -173,8 +177,8 @@ impl Context {
         };
         let (device, queue) = adapter.request_device(&wanted).await.map_err(|e| {
             Error::new(ErrorKind::Device, format!("cannot be opened: {e}"))
-                .at(place)
-                .because(e)
+                .context(place)
+                .with_source(e)
         })?;
         let context = Context::new(&adapter, device, queue, info);
         let (errors, losses) = (context.health.clone(), context.health.clone());
@@ -199,7 +203,7 @@ impl Context {
         if let Some(missing) = &info.unsupported_reason {
             let message =
                 format!("it cannot run the kernels: {missing}; ask for more when the device is opened");
-            return Err(Error::new(ErrorKind::Device, message).at(info));
+            return Err(Error::new(ErrorKind::Device, message).context(info));
         }
         Ok(Context::new(adapter, device, queue, info))
     }
@@ -244,7 +248,7 @@ impl Context {
 
     /// An error of kind device about this adapter.
     pub(super) fn error(&self, message: impl Into<String>) -> Error {
-        Error::new(ErrorKind::Device, message).at(&self.info)
+        Error::new(ErrorKind::Device, message).context(&self.info)
     }
 
     /// An error if the device has failed at any time before.
@@ -286,10 +290,10 @@ impl Context {
         if size > limit {
             let mib = |bytes: u64| bytes.div_ceil(1 << 20);
             return Err(self.error(format!(
-                "{name} takes {} MiB, a buffer here holds {}; a smaller --batch takes less",
+                "{name} takes {} MiB, a buffer here holds {}",
                 mib(size),
                 mib(limit)
-            )));
+            )).with_hint(Hint::ReduceBatch));
         }
         let descriptor = wgpu::BufferDescriptor {
             label: Some(name),

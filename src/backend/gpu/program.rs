@@ -224,7 +224,7 @@ impl GpuProgram {
                     "no {len} values at slot {slot} of {}, which has {wanted} in each slot",
                     self.slots
                 );
-                Err(Error::argument(message).at(format!("buffer {buffer}")))
+                Err(Error::argument(message).context(format!("buffer {buffer}")))
             }
         }
     }

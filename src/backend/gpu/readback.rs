@@ -85,7 +85,7 @@ impl Readback {
         mapped.map_err(|why| context.error(format!("cannot be read: {why}")))?;
         let view = staging
             .get_mapped_range(..size)
-            .map_err(|e| context.error(format!("cannot be read: {e}")).because(e))?;
+            .map_err(|e| context.error(format!("cannot be read: {e}")).with_source(e))?;
         words.clear();
         words.extend(view.as_chunks().0.iter().map(|word| u32::from_ne_bytes(*word)));
         drop(view);
@@ -130,7 +130,7 @@ fn wait(context: &Context, submission: wgpu::SubmissionIndex) -> Result<()> {
     // wgpu panics here, and only here, when the driver loses the device while it is waited for.
     match catch_unwind(AssertUnwindSafe(|| context.device.poll(until))) {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(e)) => Err(context.error(format!("waiting failed: {e}")).because(e)),
+        Ok(Err(e)) => Err(context.error(format!("waiting failed: {e}")).with_source(e)),
         Err(_) => {
             context.health.fail("the device was lost while it worked");
             context.check()

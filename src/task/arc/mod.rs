@@ -51,8 +51,8 @@ impl Task for ArcGrid {
         let tokens = canvas(grid, n)?;
         let solution = match &puzzle.solution {
             None => None,
-            Some(Cells::Grid(output)) => Some(canvas(output, n).map_err(|e| e.at("solution"))?),
-            Some(content) => return Err(wrong_form(content, "a grid of numbers").at("solution")),
+            Some(Cells::Grid(output)) => Some(canvas(output, n).map_err(|e| e.context("solution"))?),
+            Some(content) => return Err(wrong_form(content, "a grid of numbers").context("solution")),
         };
         Ok(EncodedPuzzle {
             id: id_of(puzzle),

@@ -68,7 +68,7 @@ impl Columns {
         }
         let field = |column: Option<usize>| column.and_then(|i| fields.get(i)).map(String::as_str);
         let cells = |text: &str, name: &str| -> Result<Cells> {
-            text::content(text).bounded().map_err(|e| e.at(name))
+            text::content(text).bounded().map_err(|e| e.context(name))
         };
         let given = |column: Option<usize>| field(column).map(str::trim).filter(|text| !text.is_empty());
         let puzzle_id = given(self.puzzle_id).map(str::parse).transpose();
@@ -81,7 +81,7 @@ impl Columns {
                 .transpose()?,
             task: given(self.task).map(str::to_owned),
             puzzle_id: puzzle_id
-                .map_err(|_| Error::puzzle("must be a whole number from 0").at("`puzzle_id`"))?,
+                .map_err(|_| Error::puzzle("must be a whole number from 0").context("`puzzle_id`"))?,
         })
     }
 }

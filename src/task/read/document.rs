@@ -80,7 +80,7 @@ impl Puzzles {
                 self.warn(object.unknown);
             }
             bare => {
-                let content = content(bare).map_err(|e| e.at("the puzzle"));
+                let content = content(bare).map_err(|e| e.context("the puzzle"));
                 self.ready
                     .push_back(content.map_err(|error| Failed { id: None, error })?.into());
             }
@@ -190,19 +190,19 @@ impl Object {
                     self.id = value
                         .map(id)
                         .transpose()
-                        .unwrap_or_else(|e| keep(&mut failed, e.at("`id`")))
+                        .unwrap_or_else(|e| keep(&mut failed, e.context("`id`")))
                 }
                 "task" => {
                     self.task = value
                         .map(task)
                         .transpose()
-                        .unwrap_or_else(|e| keep(&mut failed, e.at("`task`")))
+                        .unwrap_or_else(|e| keep(&mut failed, e.context("`task`")))
                 }
                 "puzzle_id" => {
                     self.puzzle_id = value
                         .map(puzzle_id)
                         .transpose()
-                        .unwrap_or_else(|e| keep(&mut failed, e.at("`puzzle_id`")))
+                        .unwrap_or_else(|e| keep(&mut failed, e.context("`puzzle_id`")))
                 }
                 _ if self.unknown.len() < MAX_WARNINGS => self.unknown.push(name.chars().take(40).collect()),
                 _ => {}
@@ -238,24 +238,24 @@ impl Object {
     }
 
     fn plain(&mut self, puzzle: Json) -> Result<VecDeque<Puzzle>> {
-        let body = content(puzzle).map_err(|e| e.at("`puzzle`"))?;
+        let body = content(puzzle).map_err(|e| e.context("`puzzle`"))?;
         let solution = self
             .solution
             .take()
             .map(content)
             .transpose()
-            .map_err(|e| e.at("`solution`"))?;
+            .map_err(|e| e.context("`solution`"))?;
         Ok([self.with(body, solution, self.id.clone())].into())
     }
 
     fn raw(&mut self, list: Json) -> Result<VecDeque<Puzzle>> {
-        let body = tokens(list).map_err(|e| e.at("`tokens`"))?;
+        let body = tokens(list).map_err(|e| e.context("`tokens`"))?;
         let solution = self
             .solution
             .take()
             .map(tokens)
             .transpose()
-            .map_err(|e| e.at("`solution`"))?;
+            .map_err(|e| e.context("`solution`"))?;
         Ok([self.with(body, solution, self.id.clone())].into())
     }
 
@@ -267,17 +267,17 @@ impl Object {
             .or_else(|| name.map(str::to_owned));
         let mut train = Vec::new();
         for (i, (input, output)) in pairs(self.train.take(), "train")?.into_iter().enumerate() {
-            let output = output.ok_or_else(|| Error::puzzle("has no `output`").at(place("train", i)))?;
+            let output = output.ok_or_else(|| Error::puzzle("has no `output`").context(place("train", i)))?;
             train.push((input, output));
         }
         let train: Arc<[Demonstration]> = train.into();
         let mut tests = pairs(self.test.take(), "test")?;
         if let Some(solution) = self.solution.take() {
             match tests.as_mut_slice() {
-                [(_, output)] => *output = Some(grid(solution).map_err(|e| e.at("`solution`"))?),
+                [(_, output)] => *output = Some(grid(solution).map_err(|e| e.context("`solution`"))?),
                 _ => {
                     let why = "of an ARC task with several test inputs goes into `output` of each of them";
-                    return Err(Error::puzzle(why).at("`solution`"));
+                    return Err(Error::puzzle(why).context("`solution`"));
                 }
             }
         }
@@ -421,7 +421,7 @@ fn strings(list: Vec<Json>) -> Result<Vec<String>> {
 fn rows(list: Vec<Json>) -> Result<Grid> {
     let row = |(i, row)| match row {
         Json::Ints(row) => Ok(row),
-        Json::List(row) => Err(not_numbers(&row).at(format!("row {}", i + 1))),
+        Json::List(row) => Err(not_numbers(&row).context(format!("row {}", i + 1))),
         other => Err(Error::puzzle(format!(
             "row {} is {}, not a list of numbers",
             i + 1,
@@ -458,12 +458,12 @@ fn pairs(json: Option<Json>, field: &str) -> Result<Vec<(Grid, Option<Grid>)>> {
                 "must be a list of pairs of `input` and `output`, not {}",
                 other.what()
             );
-            return Err(Error::puzzle(why).at(format!("`{field}`")));
+            return Err(Error::puzzle(why).context(format!("`{field}`")));
         }
     };
     list.into_iter()
         .enumerate()
-        .map(|(i, json)| pair(json).map_err(|e| e.at(place(field, i))))
+        .map(|(i, json)| pair(json).map_err(|e| e.context(place(field, i))))
         .collect()
 }
 
@@ -477,9 +477,9 @@ fn pair(json: Json) -> Result<(Grid, Option<Grid>)> {
     let (mut input, mut output) = (None, None);
     for (name, value) in fields {
         match name.as_str() {
-            "input" => input = Some(grid(value).map_err(|e| e.at("`input`"))?),
+            "input" => input = Some(grid(value).map_err(|e| e.context("`input`"))?),
             "output" if value == Json::Null => output = None,
-            "output" => output = Some(grid(value).map_err(|e| e.at("`output`"))?),
+            "output" => output = Some(grid(value).map_err(|e| e.context("`output`"))?),
             _ => {}
         }
     }

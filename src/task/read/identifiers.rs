@@ -83,7 +83,7 @@ impl Identifiers {
             };
             match form {
                 "" => forms.insert(0, (Form::PLAIN, row)),
-                form => forms.push((form.parse().map_err(|e: Error| e.at(format!("row {row}")))?, row)),
+                form => forms.push((form.parse().map_err(|e: Error| e.context(format!("row {row}")))?, row)),
             }
             Ok(())
         })?;
@@ -119,10 +119,10 @@ fn scan(path: &Path, keep: &mut Keep) -> Result<()> {
     let size = file.metadata().map_err(|e| Error::io(path.display(), e))?.len();
     if size > MAX_BYTES {
         let message = format!("has {size} bytes: a list of puzzle identifiers has at most {MAX_BYTES}");
-        return Err(Error::checkpoint(message).at(path.display()));
+        return Err(Error::checkpoint(message).context(path.display()));
     }
     let reader = BufReader::with_capacity(64 << 10, file.take(MAX_BYTES));
-    read(reader, keep).map_err(|e| e.at(path.display()))
+    read(reader, keep).map_err(|e| e.context(path.display()))
 }
 
 fn read(reader: impl BufRead, keep: &mut Keep) -> Result<()> {
@@ -175,7 +175,7 @@ fn damaged(why: &str) -> Error {
 }
 
 fn unreadable(error: io::Error) -> Error {
-    Error::new(ErrorKind::Io, error.to_string()).because(error)
+    Error::new(ErrorKind::Io, error.to_string()).with_source(error)
 }
 
 /// The tasks found so far.
@@ -296,7 +296,7 @@ impl<R: BufRead> Scanner<R> {
         } else {
             serde_json::from_slice(&self.name).map(Cow::Borrowed)
         };
-        name.map_err(|e| damaged("a name is no JSON string").because(e))
+        name.map_err(|e| damaged("a name is no JSON string").with_source(e))
     }
 
     fn row(&mut self) -> Result<u32> {

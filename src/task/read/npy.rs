@@ -45,7 +45,7 @@ impl<R: Read> NpyRows<R> {
             descr,
             fortran_order,
             shape,
-        } = Header::parse(&header).map_err(|e| e.at("the header"))?;
+        } = Header::parse(&header).map_err(|e| e.context("the header"))?;
         if fortran_order {
             return Err(Error::puzzle(
                 "the array is stored column by column (Fortran order); save it with `numpy.ascontiguousarray`",
@@ -187,7 +187,7 @@ fn header(reader: &mut impl Read) -> Result<String> {
     }
     let mut text = vec![0; length];
     read(&mut text)?;
-    String::from_utf8(text).map_err(|_| Error::puzzle("is no text").at("the header"))
+    String::from_utf8(text).map_err(|_| Error::puzzle("is no text").context("the header"))
 }
 
 /// What the header says.

@@ -53,7 +53,7 @@ impl FromStr for Puzzle {
         let written = written.strip_prefix('\u{feff}').unwrap_or(written);
         if json::starts(written) {
             let json = json::Json::parse(written).map_err(|e| {
-                Error::puzzle(format!("no JSON: {}", json::reason(&e))).at(format!(
+                Error::puzzle(format!("no JSON: {}", json::reason(&e))).context(format!(
                     "line {}, column {}",
                     e.line(),
                     e.column()
@@ -61,7 +61,7 @@ impl FromStr for Puzzle {
             })?;
             return Puzzle::only(json);
         }
-        let content = text::content(written).bounded().map_err(|e| e.at("the puzzle"))?;
+        let content = text::content(written).bounded().map_err(|e| e.context("the puzzle"))?;
         Ok(content.into())
     }
 }

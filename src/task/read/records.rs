@@ -135,13 +135,13 @@ impl Records {
     fn bad(&mut self, error: Error, line: Option<u64>, id: Option<Id>) -> Item {
         let number = self.count();
         let error = match line {
-            Some(line) => error.at(format!("line {line}")),
+            Some(line) => error.context(format!("line {line}")),
             None => error,
         };
         let error = if self.name.is_empty() {
             error
         } else {
-            error.at(&self.name)
+            error.context(&self.name)
         };
         Err(RecordError {
             number,
@@ -357,7 +357,7 @@ impl Records {
             let line = Some(cells.line);
             return Some(match cells.cells.bounded() {
                 Ok(content) => self.good(content.into(), line),
-                Err(error) => self.bad(error.at("the puzzle"), line, None),
+                Err(error) => self.bad(error.context("the puzzle"), line, None),
             });
         }
         let Form::Plain(plain) = &mut self.form else {

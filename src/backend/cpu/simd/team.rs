@@ -254,7 +254,7 @@ impl Team {
             let thread = std::thread::Builder::new()
                 .name(format!("trm-{i}"))
                 .spawn(move || desk.serve(i, &scratch[i]))
-                .map_err(|e| Error::new(ErrorKind::Device, "no threads could be started").because(e))?;
+                .map_err(|e| Error::new(ErrorKind::Device, "no threads could be started").with_source(e))?;
             team.threads.push(thread);
         }
         Ok(team)
