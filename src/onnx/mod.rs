@@ -2,7 +2,7 @@
 //!
 //! A graph is a program: its sizes are checked, what it computes is its own affair.
 //!
-#![doc = include_str!("../../docs/onnx.md")]
+#![doc = include_str!("../../docs/guide/onnx.md")]
 
 #[cfg(not(feature = "onnx"))]
 mod absent;

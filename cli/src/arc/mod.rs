@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
-use trm_runtime::random::Random;
+use trm_runtime::low_level::random::Random;
 use trm_runtime::task::{Cells, Form, Identifiers, Puzzle, TaskKind};
 use trm_runtime::{Answer, Error, ErrorKind, HaltRule};
 

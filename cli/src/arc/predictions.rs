@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use trm_runtime::checkpoint::Checkpoint;
+use trm_runtime::low_level::checkpoint::Checkpoint;
 use trm_runtime::task::{Form, crop};
 use trm_runtime::{Error, ErrorKind};
 
