@@ -8,8 +8,8 @@ import kotlin.time.Duration
  * @property number Number of this step, from 1.
  * @property text Current answer in the form of the puzzle: plain text for plain text, else JSON.
  * @property tokens Current answer as tokens, one per cell, row by row.
- * @property changed Indices, from 0, of the cells that this step changed. The first step is compared
- *   with the puzzle.
+ * @property changed Indices, from 0, of the cells that this step changed. The first step is
+ *   compared with the puzzle.
  * @property haltProbability The halting head's estimate, from 0 to 1, that the answer is correct.
  * @property answer The final answer, in the last step only. Otherwise null.
  */

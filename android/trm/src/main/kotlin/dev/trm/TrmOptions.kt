@@ -9,8 +9,8 @@ import kotlin.time.DurationUnit
  * Options of a solver. Null selects the default.
  *
  * @property device The device that runs the model.
- * @property cacheDir Folder that keeps the measurements of [Device.Auto], so that they run once, for
- *   example `context.cacheDir`. Default: not kept.
+ * @property cacheDir Folder that keeps the measurements of [Device.Auto], so that they run once,
+ *   for example `context.cacheDir`. Default: not kept.
  * @property task The task of the puzzles. Default: the model's own task.
  * @property dtype Dtype of the weights in the model's blocks. Default: [WeightDtype.Int8] if the
  *   file stores them as int8, else [WeightDtype.F32].
@@ -108,7 +108,7 @@ public data class TrmOptions(
     internal fun nativeHaltThreshold(): Float {
         val threshold = haltThreshold?.toFloat() ?: return 0f
         if (threshold == 0f) {
-            throw TrmException.Argument("haltThreshold is 0; expected a probability above 0, or null")
+            throw TrmException.Argument("haltThreshold is 0; expected a number above 0, or null")
         }
         return threshold
     }

@@ -29,8 +29,8 @@ public class TrmSolver private constructor(private val handle: Long) : AutoClose
         /**
          * Opens a model.
          *
-         * This reads and checks the file on the calling thread, which takes milliseconds for a small
-         * model. Do not call it on the main thread. The first solve prepares the device, or
+         * This reads and checks the file on the calling thread, which takes milliseconds for a
+         * small model. Do not call it on the main thread. The first solve prepares the device, or
          * [prepareDevice] does.
          *
          * @param file A file written by `trm-run convert` or by training, or a folder that contains
@@ -99,9 +99,9 @@ public class TrmSolver private constructor(private val handle: Long) : AutoClose
      * Prepares the device and returns it with the reason for choosing it, as readable text, for
      * example "cpu: a step of this model and batch is small".
      *
-     * This can be slow: it loads drivers, and [TrmOptions.Device.Auto] may run measurements. Without
-     * this call the first solve does the same work. A cancelled coroutine resumes at once, while the
-     * preparation continues.
+     * This can be slow: it loads drivers, and [TrmOptions.Device.Auto] may run measurements.
+     * Without this call the first solve does the same work. A cancelled coroutine resumes at once,
+     * while the preparation continues.
      *
      * @throws TrmException if the device fails.
      */
@@ -117,8 +117,8 @@ public class TrmSolver private constructor(private val handle: Long) : AutoClose
      * A cancelled coroutine resumes at once with a `CancellationException`. The computation stops
      * after the step in flight. A GPU has up to three steps in flight.
      *
-     * @param puzzle One puzzle as plain text, for example "53..7....6..1...", or as JSON in the form
-     *   that `trm-run` reads.
+     * @param puzzle One puzzle as plain text, for example "53..7....6..1...", or as JSON in the
+     *   form that `trm-run` reads.
      * @return The answer. It can be wrong: see [Answer.isValid].
      * @throws TrmException if the puzzle is not valid or solving fails.
      */
@@ -197,8 +197,8 @@ internal class CancelToken : AutoCloseable {
  * Runs `work` on a new thread and then closes `token`.
  *
  * A solve may take minutes. Dispatchers.Default has one thread per core and Dispatchers.IO has 64,
- * and the whole app shares them. Solves on a dispatcher would block other work, and would keep other
- * solves from taking turns.
+ * and the whole app shares them. Solves on a dispatcher would block other work, and they could not
+ * take turns with solves that wait for a thread.
  */
 private fun startThread(token: AutoCloseable? = null, work: () -> Unit) {
     // 2 MiB is the default of Rust threads. Android's default is half of it.
