@@ -2,9 +2,9 @@
 # Builds libtrm_jni.so for every ABI without an NDK, CPU-only and with the GPU backend. Checks its
 # exported functions, the system symbols it needs and its segment alignment, and prints its size.
 #   android/check-native.sh [ABI...]       example: arm64-v8a
-# The libraries do not run on a phone. They are linked against stubs of Android 7's system libraries,
-# which have symbol names (bionic-24.txt) but no code. A symbol that is newer or missing fails the
-# link. The NDK would also link an unwinder, which is not included in the sizes.
+# The libraries do not run on a phone. They are linked against stubs of Android 7's system
+# libraries, which have symbol names (bionic-24.txt) but no code. A symbol that is newer or missing
+# fails the link. The NDK would also link an unwinder, which is not included in the sizes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")

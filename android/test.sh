@@ -13,7 +13,8 @@ built=$target/kotlin/built
 skip() { echo "skipped: $1; the Kotlin library was not tested"; exit 0; }
 
 if ! command -v javac >/dev/null || ! command -v npm >/dev/null; then
-    { apt-get update && apt-get install -y --no-install-recommends default-jdk-headless npm; } >&2 ||
+    { apt-get update &&
+        apt-get install -y --no-install-recommends default-jdk-headless npm; } >&2 ||
         skip "no JDK or no npm"
 fi
 # $tools is created by a rename, so it is always complete.
