@@ -1,19 +1,20 @@
-/// The steps so far, and which of them is looked at.
+/// The steps so far, and the one on the screen.
 public struct Replay: Sendable, Equatable {
-    /// The steps, in their order.
+    /// The steps in order.
     public private(set) var frames: [Frame] = []
-    /// What a person chose; the newest if nil.
-    private var chosen: Int?
+    /// The position that the user selected. Nil = follow the newest step.
+    private var selected: Int?
 
     init() {}
 
-    /// Which of ``frames`` is looked at; 0 if there are none. Whoever goes to the newest follows those to come.
+    /// The index in ``frames`` of the step on the screen. 0 if there are no steps. Selecting the
+    /// newest step also follows those that arrive later.
     public var position: Int {
-        get { chosen ?? max(frames.count - 1, 0) }
-        set { chosen = newValue >= frames.count - 1 ? nil : max(newValue, 0) }
+        get { selected ?? max(frames.count - 1, 0) }
+        set { selected = newValue >= frames.count - 1 ? nil : max(newValue, 0) }
     }
 
-    /// What is looked at; nil before the first step.
+    /// The step on the screen. Nil before the first step.
     public var frame: Frame? { frames.isEmpty ? nil : frames[position] }
 
     mutating func add(_ frame: Frame) { frames.append(frame) }

@@ -2,65 +2,67 @@ import Foundation
 import Observation
 import Trm
 
-/// Lets a model think about a board, and keeps what it thought.
+/// Solves a board and keeps every step.
 @MainActor @Observable
-public final class Thinker {
-    /// How far it is.
+public final class SolveController {
+    /// The progress of a solve.
     public enum State: Equatable {
         case ready
-        case thinking
-        /// A person, or leaving the screen, stopped it.
+        case solving
+        /// The user stopped it or left the screen.
         case stopped
-        /// It is not begun, or was stopped, until the phone is cooler.
+        /// The phone is too hot to start or to continue.
         case tooHot
         case done(Answer)
-        /// What went wrong, for people.
+        /// Readable error message.
         case failed(String)
     }
 
     /// The puzzle.
     public let board: Board
-    /// Its steps so far.
+    /// The steps so far.
     public var replay = Replay()
-    /// How far it is.
+    /// The progress of the solve.
     public private(set) var state = State.ready
-    /// How hot the phone is, from whoever can tell.
-    public var heat = Heat.cool {
+    /// How hot the phone is. The screen sets it.
+    public var thermalLevel = ThermalLevel.cool {
         didSet {
-            if heat == .hot, state == .thinking { end(.tooHot) }
+            if thermalLevel == .hot, state == .solving { end(.tooHot) }
         }
     }
 
     @ObservationIgnored private(set) var task: Task<Void, Never>?
     private let models: URL
-    private let pace: Duration
+    private let minStepTime: Duration
 
     /// - Parameters:
     ///   - board: The puzzle.
     ///   - models: The repository's `models/`.
-    ///   - pace: The least time for each step. Most models think faster than people see.
-    public init(_ board: Board, models: URL, pace: Duration = .milliseconds(300)) {
+    ///   - minStepTime: The minimum time on the screen for each step. Most models are faster than
+    ///     people can follow.
+    public init(_ board: Board, models: URL, minStepTime: Duration = .milliseconds(300)) {
         self.board = board
         self.models = models
-        self.pace = pace
+        self.minStepTime = minStepTime
     }
 
     deinit { task?.cancel() }
 
-    /// Begins, again if it had begun.
-    public func think() {
+    /// Starts solving, from the beginning.
+    public func start() {
         task?.cancel()
         replay = Replay()
-        guard heat != .hot else { return state = .tooHot }
-        state = .thinking
-        task = Task { [weak self, board, models, pace, maxSteps = heat.maxSteps] in
+        guard thermalLevel != .hot else { return state = .tooHot }
+        state = .solving
+        task = Task { [weak self, board, models, minStepTime, maxSteps = thermalLevel.maxSteps] in
             do {
-                let solver = try await openSolver(board.modelName, in: models, maxSteps: maxSteps)
+                let solver = try await openSolver(
+                    board.modelName, in: models, maxSteps: maxSteps)
                 for try await step in solver.steps(board.text) {
-                    // Who cancelled it has said what comes next. Leaving the loop stops the solver.
+                    // `end` or `start` has set the state. Leaving the loop stops the solver.
                     guard !Task.isCancelled else { return }
                     self?.show(step)
-                    if step.answer == nil { try await Task.sleep(for: pace) }
+                    if step.answer == nil { try await Task.sleep(for: minStepTime) }
                 }
             } catch {
                 if !Task.isCancelled { self?.state = .failed(error.localizedDescription) }
@@ -68,9 +70,9 @@ public final class Thinker {
         }
     }
 
-    /// Stops after the step in flight. What was thought stays.
+    /// Stops after the step in flight. The steps so far stay.
     public func stop() {
-        if state == .thinking { end(.stopped) }
+        if state == .solving { end(.stopped) }
     }
 
     private func end(_ state: State) {
@@ -84,38 +86,42 @@ public final class Thinker {
     }
 }
 
-extension Thinker {
-    /// How far it is, for people.
+extension SolveController {
+    /// One line of status text.
     public var summary: String {
         switch state {
         case .ready: "Ready"
-        case .thinking: "Thinking\u{2026}"
+        case .solving: "Solving\u{2026}"
         case .stopped: "Stopped after \(count(replay.frames.count))"
-        case .tooHot: "The phone is too hot to think. Try again when it is cooler."
+        case .tooHot: "The phone is too hot. Try again when it is cooler."
         case .done(let answer): summary(of: answer)
-        case .failed(let why): why
+        case .failed(let message): message
         }
     }
 
     private func summary(of answer: Answer) -> String {
         let verdict =
             switch answer.isValid {
-            case true: answer.isShortest == false ? "A path, not the shortest" : "Solved"
-            case false: answer.why.map { "Not solved: \($0)" } ?? "Not solved"
+            case true: answer.isShortest == false ? "A path, but not the shortest" : "Solved"
+            case false: answer.reason.map { "Not solved: \($0)" } ?? "Not solved"
             default: "Done"
             }
-        let time = (answer.time / .milliseconds(1)).formatted(.number.precision(.fractionLength(1)))
-        return "\(verdict), \(count(answer.steps)), \(time) ms on the \(answer.device.uppercased())"
+        let format = FloatingPointFormatStyle<Double>.number.precision(.fractionLength(1))
+        let time = (answer.time / .milliseconds(1)).formatted(format)
+        let device = answer.device.uppercased()
+        return "\(verdict), \(count(answer.steps)), \(time) ms on the \(device)"
     }
 
     private func count(_ steps: Int) -> String { steps == 1 ? "1 step" : "\(steps) steps" }
 }
 
-/// Opens a model, not on the main actor: it reads a file.
+/// Opens a model. Not on the main actor, because it reads a file.
 private func openSolver(_ name: String, in models: URL, maxSteps: Int?) async throws -> TrmSolver {
     let file = models.appendingPathComponent(name).appendingPathComponent("model.safetensors")
     var options = TrmOptions()
     options.maxSteps = maxSteps
-    options.cacheFolder = FileManager.default.urls(for: .cachesDirectory, in: .userDomainMask).first
-    return try TrmSolver(model: Data(contentsOf: file, options: .mappedIfSafe), options: options)
+    let caches = FileManager.default.urls(for: .cachesDirectory, in: .userDomainMask)
+    options.cacheDirectory = caches.first
+    return try TrmSolver(
+        model: Data(contentsOf: file, options: .mappedIfSafe), options: options)
 }

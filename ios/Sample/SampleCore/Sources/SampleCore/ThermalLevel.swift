@@ -1,12 +1,12 @@
-/// How hot the phone is, in what follows from it for thinking.
-public enum Heat: Sendable, Equatable {
-    /// It may think as long as the model likes.
+/// How hot the phone is, in three levels with different limits for solving.
+public enum ThermalLevel: Sendable, Equatable {
+    /// No limit.
     case cool
-    /// It may think shortly.
+    /// Only a few steps.
     case warm
-    /// It must not think.
+    /// No solving.
     case hot
 
-    /// The most steps of a puzzle; as many as the model was trained for if nil.
+    /// Maximum number of steps for a puzzle. Nil = the number that the model was trained with.
     var maxSteps: Int? { self == .cool ? nil : 4 }
 }

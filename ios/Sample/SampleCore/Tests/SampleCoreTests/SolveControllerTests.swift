@@ -1,116 +1,125 @@
 import XCTest
 
-@testable import Thinking
+@testable import SampleCore
 
-/// Against the real library and the repository's models. It has nothing that changes; XCTest on Linux hands it to the main actor.
+/// Runs the controller with the native library and the repository's models. `@unchecked Sendable`,
+/// because XCTest on Linux passes the test case to the main actor. It has no mutable state.
 @MainActor
-final class ThinkerTests: XCTestCase, @unchecked Sendable {
-    /// ios/Sample/Thinking/Tests/ThinkingTests/ThinkerTests.swift
-    private let models = (0..<6).reduce(URL(fileURLWithPath: #filePath)) { url, _ in url.deletingLastPathComponent() }
-        .appendingPathComponent("models")
+final class SolveControllerTests: XCTestCase, @unchecked Sendable {
+    /// This file is ios/Sample/SampleCore/Tests/SampleCoreTests/SolveControllerTests.swift.
+    private let models = (0..<6).reduce(URL(fileURLWithPath: #filePath)) { url, _ in
+        url.deletingLastPathComponent()
+    }
+    .appendingPathComponent("models")
 
-    private func thinker(_ example: Int, pace: Duration = .zero) -> Thinker {
-        Thinker(Example.all[example].board, models: models, pace: pace)
+    private func controller(_ example: Int, minStepTime: Duration = .zero) -> SolveController {
+        SolveController(Example.all[example].board, models: models, minStepTime: minStepTime)
     }
 
-    /// Waits until a step came.
-    private func firstStep(of thinker: Thinker) async throws {
-        while thinker.replay.frames.isEmpty, thinker.state == .thinking { try await Task.sleep(for: .milliseconds(1)) }
-        XCTAssertFalse(thinker.replay.frames.isEmpty, thinker.summary)
+    /// Waits for the first step.
+    private func firstStep(of controller: SolveController) async throws {
+        while controller.replay.frames.isEmpty, controller.state == .solving {
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        XCTAssertFalse(controller.replay.frames.isEmpty, controller.summary)
     }
 
     func testEveryExampleIsSolvedAndEveryStepIsKept() async throws {
         for example in Example.all.indices {
-            let thinker = thinker(example)
-            XCTAssertEqual(thinker.state, .ready)
-            thinker.think()
-            XCTAssertEqual(thinker.state, .thinking)
-            await thinker.task?.value
-            guard case .done(let answer) = thinker.state else { return XCTFail(thinker.summary) }
-            XCTAssertEqual(answer.isValid, true, Example.all[example].name)
-            XCTAssertEqual(thinker.replay.frames.map(\.number), Array(1...answer.steps))
-            XCTAssertEqual(thinker.replay.frame?.cells, Array(answer.text))
-            for frame in thinker.replay.frames {
-                XCTAssertEqual(frame.cells.count, thinker.board.cells.count)
-                XCTAssert(frame.changed.allSatisfy(thinker.board.cells.indices.contains))
+            let controller = controller(example)
+            XCTAssertEqual(controller.state, .ready)
+            controller.start()
+            XCTAssertEqual(controller.state, .solving)
+            await controller.task?.value
+            guard case .done(let answer) = controller.state else {
+                return XCTFail(controller.summary)
             }
-            XCTAssert(thinker.summary.contains(" ms on the "), thinker.summary)
+            XCTAssertEqual(answer.isValid, true, Example.all[example].name)
+            XCTAssertEqual(controller.replay.frames.map(\.number), Array(1...answer.steps))
+            XCTAssertEqual(controller.replay.frame?.cells, Array(answer.text))
+            for frame in controller.replay.frames {
+                XCTAssertEqual(frame.cells.count, controller.board.cells.count)
+                XCTAssert(frame.changed.allSatisfy(controller.board.cells.indices.contains))
+            }
+            XCTAssert(controller.summary.contains(" ms on the "), controller.summary)
         }
     }
 
-    func testStoppingKeepsWhatWasThought() async throws {
-        let thinker = thinker(0, pace: .seconds(1000))
-        thinker.think()
-        try await firstStep(of: thinker)
-        thinker.stop()
-        XCTAssertEqual(thinker.state, .stopped)
-        XCTAssertEqual(thinker.summary, "Stopped after 1 step")
-        await thinker.task?.value
-        XCTAssertEqual(thinker.state, .stopped)
-        XCTAssertEqual(thinker.replay.frames.count, 1)
-        // Only what thinks can be stopped.
-        let other = self.thinker(0)
+    func testStoppingKeepsTheSteps() async throws {
+        let controller = controller(0, minStepTime: .seconds(1000))
+        controller.start()
+        try await firstStep(of: controller)
+        controller.stop()
+        XCTAssertEqual(controller.state, .stopped)
+        XCTAssertEqual(controller.summary, "Stopped after 1 step")
+        await controller.task?.value
+        XCTAssertEqual(controller.state, .stopped)
+        XCTAssertEqual(controller.replay.frames.count, 1)
+        // Stopping has no effect before the start.
+        let other = self.controller(0)
         other.stop()
         XCTAssertEqual(other.state, .ready)
     }
 
-    func testBeginningAgainForgetsTheFirstTime() async throws {
-        let thinker = thinker(0)
-        for _ in 0..<20 { thinker.think() }
-        await thinker.task?.value
-        guard case .done(let answer) = thinker.state else { return XCTFail(thinker.summary) }
-        XCTAssertEqual(thinker.replay.frames.count, answer.steps)
+    func testStartingAgainDropsTheOldSteps() async throws {
+        let controller = controller(0)
+        for _ in 0..<20 { controller.start() }
+        await controller.task?.value
+        guard case .done(let answer) = controller.state else { return XCTFail(controller.summary) }
+        XCTAssertEqual(controller.replay.frames.count, answer.steps)
     }
 
-    func testHeatShortensDelaysAndStops() async throws {
-        // This Sudoku takes more steps than a warm phone is given.
-        let hard = try Board("........739...1...8.5.6.9...5....6.9......41.12..5........3....6...2.17...8.....4")
-        let thinker = Thinker(hard, models: models, pace: .zero)
-        thinker.think()
-        await thinker.task?.value
-        guard case .done(let cool) = thinker.state else { return XCTFail(thinker.summary) }
+    func testThermalLevels() async throws {
+        // This Sudoku takes more steps than a warm phone may run.
+        let hard = try Board(
+            "........739...1...8.5.6.9...5....6.9......41.12..5........3....6...2.17...8.....4")
+        let controller = SolveController(hard, models: models, minStepTime: .zero)
+        controller.start()
+        await controller.task?.value
+        guard case .done(let cool) = controller.state else { return XCTFail(controller.summary) }
         XCTAssertGreaterThan(cool.steps, 4)
-        thinker.heat = .warm
-        XCTAssertEqual(thinker.state, .done(cool))
-        thinker.think()
-        await thinker.task?.value
-        guard case .done(let warm) = thinker.state else { return XCTFail(thinker.summary) }
+        controller.thermalLevel = .warm
+        XCTAssertEqual(controller.state, .done(cool))
+        controller.start()
+        await controller.task?.value
+        guard case .done(let warm) = controller.state else { return XCTFail(controller.summary) }
         XCTAssertEqual(warm.steps, 4)
 
-        thinker.heat = .hot
-        XCTAssertEqual(thinker.state, .done(warm))
-        thinker.think()
-        XCTAssertEqual(thinker.state, .tooHot)
-        thinker.heat = .cool
-        thinker.think()
-        XCTAssertEqual(thinker.state, .thinking)
-        thinker.heat = .hot
-        XCTAssertEqual(thinker.state, .tooHot)
-        await thinker.task?.value
-        XCTAssertEqual(thinker.state, .tooHot)
+        controller.thermalLevel = .hot
+        XCTAssertEqual(controller.state, .done(warm))
+        controller.start()
+        XCTAssertEqual(controller.state, .tooHot)
+        controller.thermalLevel = .cool
+        controller.start()
+        XCTAssertEqual(controller.state, .solving)
+        controller.thermalLevel = .hot
+        XCTAssertEqual(controller.state, .tooHot)
+        await controller.task?.value
+        XCTAssertEqual(controller.state, .tooHot)
     }
 
     func testAnErrorIsShown() async throws {
-        let missing = Thinker(Example.all[0].board, models: models.appendingPathComponent("none"))
-        missing.think()
+        let noModels = models.appendingPathComponent("none")
+        let missing = SolveController(Example.all[0].board, models: noModels)
+        missing.start()
         await missing.task?.value
-        guard case .failed(let why) = missing.state else { return XCTFail(missing.summary) }
-        XCTAssert(!why.isEmpty)
+        guard case .failed(let message) = missing.state else { return XCTFail(missing.summary) }
+        XCTAssert(!message.isEmpty)
 
-        let impossible = Thinker(try Board("11.............."), models: models)
-        impossible.think()
+        let impossible = SolveController(try Board("11.............."), models: models)
+        impossible.start()
         await impossible.task?.value
         guard case .failed = impossible.state else { return XCTFail(impossible.summary) }
     }
 
-    func testAThinkerThatIsGoneThinksNoMore() async throws {
-        var thinker: Thinker? = self.thinker(0, pace: .seconds(1000))
-        thinker?.think()
-        try await firstStep(of: thinker!)
-        let task = thinker?.task
-        weak var gone = thinker
-        thinker = nil
-        XCTAssertNil(gone)
+    func testDeallocationStopsTheSolve() async throws {
+        var controller: SolveController? = self.controller(0, minStepTime: .seconds(1000))
+        controller?.start()
+        try await firstStep(of: controller!)
+        let task = controller?.task
+        weak var weakController = controller
+        controller = nil
+        XCTAssertNil(weakController)
         await task?.value
     }
 }
