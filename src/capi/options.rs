@@ -25,10 +25,11 @@ pub struct trm_options {
     /// Dtype of the weights in the model's blocks: "f32", "f16", "bf16" or "int8".
     /// NULL = "int8" if the file stores them as int8, else "f32".
     pub dtype: *const c_char,
-    /// Halting rule: "verified" trusts the halting head if the answer is valid, "head" always
-    /// trusts it, "never" always runs `max_steps`. NULL = "verified".
+    /// Halting rule: "head" halts a puzzle when its halting probability is above `halt_threshold`,
+    /// "verified" also requires a valid answer, "never" always runs `max_steps`.
+    /// NULL = "verified".
     pub halt: *const c_char,
-    /// A puzzle halts if its halting probability is above this threshold. 0 = 0.5.
+    /// Threshold of the halting probability, from 0 to 1. 0 = 0.5.
     pub halt_threshold: f32,
     /// Number of CPU threads. 0 = one per core.
     pub threads: u32,
@@ -41,7 +42,7 @@ pub struct trm_options {
     pub time_limit_ms: u32,
 }
 
-/// Parses the value of an option. An unknown value is an argument error, whatever it names.
+/// Parses the value of an option. Maps every error to an argument error.
 fn parse<T: FromStr<Err = Error>>(value: &str) -> Result<T, CallError> {
     value
         .parse()

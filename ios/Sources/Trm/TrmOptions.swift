@@ -39,9 +39,10 @@ public struct TrmOptions: Sendable {
 
     /// When a puzzle halts.
     public enum HaltRule: String, Sendable, CaseIterable {
-        /// When the halting head says so and the answer keeps the puzzle's rules.
+        /// When the halting probability is above ``TrmOptions/haltThreshold`` and the answer is
+        /// valid.
         case verified
-        /// When the halting head says so.
+        /// When the halting probability is above ``TrmOptions/haltThreshold``.
         case head
         /// Never: every puzzle runs ``TrmOptions/maxSteps`` steps.
         case never
@@ -59,7 +60,7 @@ public struct TrmOptions: Sendable {
     public var dtype: WeightDtype?
     /// When a puzzle halts.
     public var halt = HaltRule.verified
-    /// A puzzle halts if its halting probability is above this threshold. Default: 0.5.
+    /// Threshold of the halting probability, for ``halt``. Default: 0.5.
     public var haltThreshold: Double?
     /// Number of CPU threads. Default: one per core.
     public var threads: Int?

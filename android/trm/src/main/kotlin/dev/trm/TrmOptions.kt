@@ -15,8 +15,7 @@ import kotlin.time.DurationUnit
  * @property dtype Dtype of the weights in the model's blocks. Default: [WeightDtype.Int8] if the
  *   file stores them as int8, else [WeightDtype.F32].
  * @property halt When a puzzle halts.
- * @property haltThreshold A puzzle halts if its halting probability is above this threshold.
- *   Default: 0.5.
+ * @property haltThreshold Threshold of the halting probability, for [halt]. Default: 0.5.
  * @property threads Number of CPU threads. Default: one per core.
  * @property minSteps Minimum number of refinement steps for each puzzle. Default: 1.
  * @property maxSteps Maximum number of refinement steps for each puzzle. Default: the number of
@@ -79,10 +78,10 @@ public data class TrmOptions(
 
     /** When a puzzle halts. */
     public enum class HaltRule(internal val id: String) {
-        /** When the halting head says so and the answer keeps the puzzle's rules. */
+        /** As [Head], and only if the answer is valid. */
         Verified("verified"),
 
-        /** When the halting head says so. */
+        /** When the halting probability is above [TrmOptions.haltThreshold]. */
         Head("head"),
 
         /** Never: every puzzle runs [TrmOptions.maxSteps] steps. */
