@@ -1,4 +1,4 @@
-//! What callers read: steps and answers.
+//! Structs that C callers read: steps and answers.
 
 use std::ffi::{CString, c_char};
 
@@ -6,15 +6,15 @@ use super::guard::c_string;
 use crate::session::{Answer, PuzzleStep};
 use crate::task::Cells;
 
-/// Yes, no, or nobody can tell.
+/// A truth value that can be unknown.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum trm_truth {
-    /// It cannot be told.
+    /// Not known.
     TRM_TRUTH_UNKNOWN = -1,
-    /// No.
+    /// False.
     TRM_TRUTH_NO = 0,
-    /// Yes.
+    /// True.
     TRM_TRUTH_YES = 1,
 }
 
@@ -28,119 +28,120 @@ impl From<Option<bool>> for trm_truth {
     }
 }
 
-/// A puzzle after a refinement step. Later versions may add fields at the end.
+/// State of a puzzle after a refinement step. Later versions may add fields at the end.
 #[repr(C)]
 #[derive(Debug)]
 pub struct trm_step {
-    /// The answer as it stands, in the form of the puzzle: plain text as it was given, otherwise JSON. UTF-8.
+    /// Current answer in UTF-8, in the form of the puzzle: plain text for plain text, else JSON.
     pub answer: *const c_char,
-    /// The answer as it stands: a token for each cell, row by row.
+    /// Current answer as tokens, one per cell, row by row.
     pub tokens: *const u32,
-    /// How many tokens.
+    /// Number of tokens.
     pub token_count: usize,
-    /// The cells that the step changed, counted from 0; in step 1, those that differ from the puzzle.
+    /// Indices, from 0, of the cells that this step changed. Step 1 is compared with the puzzle.
     pub changed: *const u32,
-    /// How many cells changed.
+    /// Number of changed cells.
     pub changed_count: usize,
-    /// Steps taken, from 1.
+    /// Number of this step, from 1.
     pub step: u32,
-    /// What the halting head says: the probability that the answer is right.
+    /// Halting probability: the halting head's estimate that the answer is correct.
     pub halt_probability: f32,
-    /// Whether it is the last one: an answer follows.
+    /// True for the last step of the puzzle.
     pub last: bool,
 }
 
-/// How a puzzle ended. Later versions may add fields at the end.
+/// Final answer to a puzzle. Later versions may add fields at the end.
 #[repr(C)]
 #[derive(Debug)]
 pub struct trm_answer_record {
-    /// The answer, in the form of the puzzle: plain text as it was given, otherwise JSON. UTF-8.
+    /// Answer in UTF-8, in the form of the puzzle: plain text for plain text, else JSON.
     pub answer: *const c_char,
-    /// The answer: a token for each cell, row by row.
+    /// Answer as tokens, one per cell, row by row.
     pub tokens: *const u32,
-    /// How many tokens.
+    /// Number of tokens.
     pub token_count: usize,
-    /// What is wrong with the answer, for people; null if nothing is, or nobody can tell.
+    /// Readable reason why the answer is not valid. NULL = it is valid, or validity is unknown.
     pub why: *const c_char,
-    /// "sudoku", "maze", "arc", "tokens".
+    /// Task: "sudoku", "maze", "arc" or "tokens".
     pub task: *const c_char,
-    /// The device that computed it: "cpu", "gpu", "reference".
+    /// Device that computed the answer: "cpu", "gpu" or "reference".
     pub device: *const c_char,
-    /// Milliseconds from the first step to the last.
+    /// Time from the start of the first step to the end of the last, in milliseconds.
     pub milliseconds: f64,
-    /// Whether it keeps the puzzle's rules.
+    /// Whether the answer keeps the puzzle's rules.
     pub valid: trm_truth,
-    /// Mazes: whether the path is a shortest one.
+    /// Mazes only: whether the path is a shortest one.
     pub shortest: trm_truth,
-    /// Whether it equals the solution that came with the puzzle.
+    /// Whether the answer equals the solution that came with the puzzle.
     pub correct: trm_truth,
-    /// Steps taken.
+    /// Number of refinement steps that ran.
     pub steps: u32,
-    /// The halting head's logit at the end.
+    /// The halting head's logit after the last step.
     pub q_halt: f32,
-    /// The halting probability at the end.
+    /// Halting probability after the last step.
     pub halt_probability: f32,
-    /// It halted by itself; otherwise it ran into the last step.
+    /// True if the halting rule ended the puzzle, false if it reached the maximum number of steps.
     pub halted: bool,
 }
 
-/// A step, and the memory that [`trm_step`] points to.
-pub(super) struct StepRecord<'a> {
+/// A step, with the memory that its [`trm_step`] points to.
+pub(super) struct OwnedStep<'a> {
     step: &'a PuzzleStep,
     answer: CString,
     changed: Vec<u32>,
     last: bool,
 }
 
-impl<'a> StepRecord<'a> {
-    pub(super) fn new(step: &'a PuzzleStep, last: bool) -> StepRecord<'a> {
-        StepRecord {
+impl<'a> OwnedStep<'a> {
+    pub(super) fn new(step: &'a PuzzleStep, last: bool) -> OwnedStep<'a> {
+        OwnedStep {
             step,
-            answer: form(&step.answer),
-            // Cells of a puzzle: 65,536 at most.
+            answer: answer_text(&step.cells),
+            // Lossless: a puzzle has at most 65,536 cells.
             changed: step.changed.iter().map(|&cell| cell as u32).collect(),
             last,
         }
     }
 
-    pub(super) fn for_c(&self) -> trm_step {
+    /// Returns a view for C, which is valid while `self` lives.
+    pub(super) fn as_c(&self) -> trm_step {
         trm_step {
             answer: self.answer.as_ptr(),
             tokens: self.step.tokens.as_ptr(),
             token_count: self.step.tokens.len(),
             changed: self.changed.as_ptr(),
             changed_count: self.changed.len(),
-            step: count(self.step.step),
+            step: saturating_u32(self.step.step),
             halt_probability: self.step.halt_probability,
             last: self.last,
         }
     }
 }
 
-/// An answer, and the memory that [`trm_answer_record`] points to.
-pub(super) struct AnswerRecord {
+/// An answer, with the memory that its [`trm_answer_record`] points to.
+pub(super) struct OwnedAnswer {
     record: trm_answer_record,
-    // Never touched again: the record points into them.
+    // Never modified: the record points into these fields.
     _texts: [CString; 3],
     _why: Option<CString>,
     _tokens: Vec<u32>,
 }
 
-// SAFETY: the pointers lead to memory of the record's own, which is only read.
-unsafe impl Send for AnswerRecord {}
+// SAFETY: the pointers point into memory that this struct owns and only reads.
+unsafe impl Send for OwnedAnswer {}
 // SAFETY: as above.
-unsafe impl Sync for AnswerRecord {}
+unsafe impl Sync for OwnedAnswer {}
 
-impl AnswerRecord {
-    pub(super) fn new(answer: Answer) -> AnswerRecord {
+impl OwnedAnswer {
+    pub(super) fn new(answer: Answer) -> OwnedAnswer {
         let texts = [
-            form(&answer.answer),
+            answer_text(&answer.cells),
             c_string(answer.task),
             c_string(answer.device),
         ];
-        let why = answer.why.map(c_string);
+        let why = answer.reason.map(c_string);
         let tokens = answer.tokens;
-        AnswerRecord {
+        OwnedAnswer {
             record: trm_answer_record {
                 answer: texts[0].as_ptr(),
                 tokens: tokens.as_ptr(),
@@ -152,7 +153,7 @@ impl AnswerRecord {
                 valid: answer.valid.into(),
                 shortest: answer.shortest.into(),
                 correct: answer.correct.into(),
-                steps: count(answer.steps),
+                steps: saturating_u32(answer.steps),
                 q_halt: answer.halting.q_halt,
                 halt_probability: answer.halt_probability,
                 halted: answer.halted,
@@ -168,14 +169,14 @@ impl AnswerRecord {
     }
 }
 
-/// An answer in the form of its puzzle.
-fn form(content: &Cells) -> CString {
-    match content {
+/// Formats an answer in the form of its puzzle: plain text for plain text, else JSON.
+fn answer_text(cells: &Cells) -> CString {
+    match cells {
         Cells::Text(text) => c_string(text.as_str()),
         other => c_string(other.to_json().to_string()),
     }
 }
 
-fn count(steps: usize) -> u32 {
+fn saturating_u32(steps: usize) -> u32 {
     u32::try_from(steps).unwrap_or(u32::MAX)
 }

@@ -1,14 +1,15 @@
 import Trm
 
-/// What a board shows after a refinement step.
+/// The board after a refinement step.
 public struct Frame: Sendable, Equatable {
-    /// Steps taken, from 1.
+    /// Number of the step, from 1.
     public let number: Int
-    /// Row by row, as in ``Board/cells``; "o" is a cell of a maze's path, "?" what stands for nothing.
+    /// The cells, row by row, as in ``Board/cells``. "o" is the path of a maze, "?" is a token that
+    /// has no symbol.
     public let cells: [Character]
     /// The cells that the step changed.
     public let changed: Set<Int>
-    /// What the model says: the probability that the answer is right.
+    /// The model's estimate, from 0 to 1, that the answer is correct.
     public let haltProbability: Double
 
     init(number: Int, cells: [Character], changed: Set<Int>, haltProbability: Double) {
@@ -20,36 +21,40 @@ public struct Frame: Sendable, Equatable {
 
     init(_ step: Step) {
         self.init(
-            number: step.number, cells: Array(step.text), changed: Set(step.changed), haltProbability: step.haltProbability)
+            number: step.number, cells: Array(step.text), changed: Set(step.changed),
+            haltProbability: step.haltProbability)
     }
 
-    /// For people, as "Step 3: 12 cells changed, halt 98 %".
+    /// One line of text, for example "Step 3: 12 cells changed, halt 98 %".
     public var summary: String {
         let cells = changed.count == 1 ? "1 cell" : "\(changed.count) cells"
-        return "Step \(number): \(cells) changed, halt \(Int((haltProbability * 100).rounded())) %"
+        let percent = Int((haltProbability * 100).rounded())
+        return "Step \(number): \(cells) changed, halt \(percent) %"
     }
 }
 
-/// A cell as it is drawn and read aloud.
+/// A cell on the screen.
 public struct Cell: Sendable, Equatable {
-    /// What is in it; " " if nothing.
+    /// The content of the cell, or " ".
     public let symbol: Character
-    /// Whether the puzzle has it so.
+    /// Whether the cell is a given of the puzzle.
     public let isGiven: Bool
-    /// Whether the step that is shown changed it.
+    /// Whether the step on the screen changed the cell.
     public let isChanged: Bool
-    /// For people, as "row 3, column 4: 7, changed".
+    /// Description for a screen reader, for example "row 3, column 4: 7, changed".
     public let label: String
 }
 
 extension Board {
-    /// A cell, row by row from 0, of the puzzle, or of a step's answer.
+    /// Returns a cell after a step. Without a step: the cell of the puzzle. Indices are from 0, row
+    /// by row.
     public func cell(_ index: Int, in frame: Frame? = nil) -> Cell {
         let content = frame?.cells[index] ?? cells[index]
         let symbol = content == "." ? " " : content
         let isGiven = !isBlank(index) && content == cells[index]
         let isChanged = frame?.changed.contains(index) ?? false
-        var label = "row \(index / side + 1), column \(index % side + 1): \(name(of: symbol))"
+        let position = "row \(index / side + 1), column \(index % side + 1)"
+        var label = "\(position): \(name(of: symbol))"
         if isGiven && kind == .sudoku { label += ", given" }
         if isChanged { label += ", changed" }
         return Cell(symbol: symbol, isGiven: isGiven, isChanged: isChanged, label: label)

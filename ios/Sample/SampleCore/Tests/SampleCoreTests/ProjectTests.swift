@@ -1,14 +1,17 @@
 import XCTest
 
-/// Sample.xcodeproj is written by hand; Xcode is not here to open it.
+/// Checks Sample.xcodeproj, which is written by hand. Xcode is not available to open it.
 final class ProjectTests: XCTestCase {
-    /// ios/Sample/Thinking/Tests/ThinkingTests/ProjectTests.swift
-    private let sample = (0..<4).reduce(URL(fileURLWithPath: #filePath)) { url, _ in url.deletingLastPathComponent() }
+    /// This file is ios/Sample/SampleCore/Tests/SampleCoreTests/ProjectTests.swift.
+    private let sample = (0..<4).reduce(URL(fileURLWithPath: #filePath)) { url, _ in
+        url.deletingLastPathComponent()
+    }
 
-    func testEveryObjectIsReachedAndEveryReferenceLeadsToOne() throws {
+    func testEveryObjectIsReachableAndEveryReferenceValid() throws {
         let file = sample.appendingPathComponent("Sample.xcodeproj/project.pbxproj")
         let project = try XCTUnwrap(
-            PropertyListSerialization.propertyList(from: Data(contentsOf: file), format: nil) as? [String: Any])
+            PropertyListSerialization.propertyList(from: Data(contentsOf: file), format: nil)
+                as? [String: Any])
         let objects = try XCTUnwrap(project["objects"] as? [String: [String: Any]])
 
         var reached: Set<String> = []
@@ -22,20 +25,22 @@ final class ProjectTests: XCTestCase {
         XCTAssertEqual(reached, Set(objects.keys))
     }
 
-    func testEveryPathOfTheRepositoryIsThere() throws {
+    func testEveryPathExists() throws {
         let file = sample.appendingPathComponent("Sample.xcodeproj/project.pbxproj")
         let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n")
         let paths = lines.compactMap { line in
-            ["path = ", "relativePath = "].compactMap { line.firstRange(of: "\t" + $0) }.first.map { line[$0.upperBound...].dropLast() }
+            ["path = ", "relativePath = "].compactMap { line.firstRange(of: "\t" + $0) }.first
+                .map { line[$0.upperBound...].dropLast() }
         }
-        XCTAssertEqual(Set(paths), ["App", "../../models", "Sample.app", "Sample.xcconfig", "Thinking"])
+        XCTAssertEqual(
+            Set(paths), ["App", "../../models", "Sample.app", "Sample.xcconfig", "SampleCore"])
         for path in paths where path != "Sample.app" {
-            let place = sample.appendingPathComponent(String(path)).path
-            XCTAssert(FileManager.default.fileExists(atPath: place), place)
+            let file = sample.appendingPathComponent(String(path)).path
+            XCTAssert(FileManager.default.fileExists(atPath: file), file)
         }
     }
 
-    /// All strings in a property list, but for its keys.
+    /// Returns all strings of a property list, without its keys.
     private func strings(in value: Any) -> [String] {
         switch value {
         case let text as String: [text]

@@ -1,51 +1,55 @@
 import Combine
+import SampleCore
 import SwiftUI
-import Thinking
 
-/// A board while a model thinks about it, and the steps that it took.
-struct ThinkingScreen: View {
-    @State private var thinker: Thinker
+/// Shows a board while a model solves it, and the steps so far.
+struct SolveScreen: View {
+    @State private var controller: SolveController
     @Environment(\.scenePhase) private var phase
 
     init(board: Board) {
-        // The folder of the repository, among the app's resources.
+        // The repository's models are a resource folder of the app.
         let models = Bundle.main.bundleURL.appendingPathComponent("models")
-        _thinker = State(initialValue: Thinker(board, models: models))
+        _controller = State(initialValue: SolveController(board, models: models))
     }
 
     var body: some View {
         ScrollView {
             VStack(spacing: 16) {
-                BoardView(board: thinker.board, frame: thinker.replay.frame)
-                Text(thinker.summary)
+                BoardView(board: controller.board, frame: controller.replay.frame)
+                Text(controller.summary)
                     .font(.callout)
                     .monospacedDigit()
                     .multilineTextAlignment(.center)
                     .accessibilityAddTraits(.updatesFrequently)
-                if thinker.state == .thinking {
-                    Button("Stop", systemImage: "stop.fill", role: .destructive) { thinker.stop() }
+                if controller.state == .solving {
+                    Button("Stop", systemImage: "stop.fill", role: .destructive) {
+                        controller.stop()
+                    }
                 } else {
-                    Button("Think", systemImage: "brain") { thinker.think() }
+                    Button("Solve", systemImage: "play.fill") { controller.start() }
                 }
-                StepsView(replay: $thinker.replay)
+                StepsView(replay: $controller.replay)
             }
             .buttonStyle(.borderedProminent)
             .padding()
         }
         .navigationBarTitleDisplayMode(.inline)
         .onAppear {
-            feelHeat()
-            thinker.think()
+            updateThermalLevel()
+            controller.start()
         }
-        .onDisappear { thinker.stop() }
-        .onChange(of: phase) { if phase == .background { thinker.stop() } }
+        .onDisappear { controller.stop() }
+        .onChange(of: phase) { if phase == .background { controller.stop() } }
         .onReceive(
-            NotificationCenter.default.publisher(for: ProcessInfo.thermalStateDidChangeNotification).receive(on: RunLoop.main)
-        ) { _ in feelHeat() }
+            NotificationCenter.default
+                .publisher(for: ProcessInfo.thermalStateDidChangeNotification)
+                .receive(on: RunLoop.main)
+        ) { _ in updateThermalLevel() }
     }
 
-    private func feelHeat() {
-        thinker.heat =
+    private func updateThermalLevel() {
+        controller.thermalLevel =
             switch ProcessInfo.processInfo.thermalState {
             case .nominal, .fair: .cool
             case .serious: .warm
@@ -55,7 +59,7 @@ struct ThinkingScreen: View {
     }
 }
 
-/// The halting probability of each step as a bar, and a slider through them.
+/// Shows the halting probability of each step as a bar, and a slider to select a step.
 private struct StepsView: View {
     @Binding var replay: Replay
 
@@ -71,10 +75,11 @@ private struct StepsView: View {
                 }
             }
             .frame(height: 48, alignment: .bottom)
-            // The slider says the same.
+            // The slider has the same information for a screen reader.
             .accessibilityHidden(true)
             if replay.frames.count > 1 {
-                Slider(value: position, in: 0...Double(replay.frames.count - 1), step: 1) { Text("Step") }
+                let range = 0...Double(replay.frames.count - 1)
+                Slider(value: position, in: range, step: 1) { Text("Step") }
                     .accessibilityValue(frame.summary)
             }
             Text(frame.summary)
