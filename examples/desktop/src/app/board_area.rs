@@ -66,7 +66,10 @@ fn show_runner(app: &mut App, ui: &mut Ui, index: usize, rect: Rect) {
     let top = Rect::from_min_size(rect.min, vec2(rect.width(), HEADING_HEIGHT));
     show_heading(app, ui, index, top, &palette);
     let bottom = Rect::from_min_max(pos2(rect.left(), rect.bottom() - CAPTION_HEIGHT), rect.max);
-    let middle = top.with_min_y(top.bottom()).with_max_y(bottom.top());
+    let middle = Rect::from_min_max(
+        pos2(rect.left(), top.bottom()),
+        pos2(rect.right(), bottom.top()),
+    );
 
     let now = ui.input(|i| i.time);
     let age = (now - app.fade.start) / FADE_SECONDS;

@@ -1,6 +1,6 @@
 //! Mazes: walls, and the path of the answer as a line of dots, with its gap.
 
-use egui::{Color32, Painter, Rect, Shape, Stroke, vec2};
+use egui::{Painter, Rect, Shape, Stroke, vec2};
 
 use super::{
     BoardView, GridLayout, draw_cross, draw_cursor, draw_error, draw_heat, draw_highlight,
