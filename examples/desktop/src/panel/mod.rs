@@ -56,7 +56,7 @@ fn show_run(app: &mut App, ui: &mut Ui) {
             .color(palette::text_on(background));
         let button = Button::new(text)
             .fill(background)
-            .min_size(vec2(104.0, 34.0));
+            .min_size(vec2(98.0, 34.0));
         if ui
             .add(button)
             .on_hover_text("start or pause (Space)")
