@@ -320,7 +320,7 @@ unsafe fn puzzle_text<'a>(puzzle: *const c_char, length: usize) -> Result<&'a st
     if puzzle.is_null() {
         return Err(Failure::argument("puzzle is null"));
     }
-    if length > crate::task::MAX_DOCUMENT {
+    if length > crate::task::MAX_DOCUMENT_BYTES {
         return Err(Failure::argument(format!(
             "length {length}: a puzzle is 8 MiB at most"
         )));
