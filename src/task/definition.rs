@@ -46,8 +46,8 @@ pub trait Task: std::fmt::Debug + Send + Sync {
     /// Encodes a puzzle as tokens.
     ///
     /// # Errors
-    /// If the puzzle cannot be read, has no solution, or does not fit the model. The message uses
-    /// the words of a puzzle player.
+    /// If the puzzle cannot be read, is impossible, or does not fit the model. The message uses the
+    /// words of a puzzle player.
     fn encode(&self, puzzle: &Puzzle, spec: &TokenSpec) -> Result<EncodedPuzzle>;
 
     /// Decodes the tokens of an answer, `[S]`, into the form in which the puzzle was written.

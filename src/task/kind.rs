@@ -153,7 +153,7 @@ fn kind_from_chars(rows: &[String]) -> Result<TaskKind> {
 /// kind that fits the numbers.
 ///
 /// # Errors
-/// If several kinds fit, or none.
+/// If no kind fits, or several.
 fn kind_from_numbers(cells: &Cells, spec: Option<&TokenSpec>, model: Option<TaskKind>) -> Result<TaskKind> {
     if let Some(model) = model {
         return Ok(model);

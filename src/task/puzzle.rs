@@ -43,7 +43,7 @@ pub struct ArcPuzzle {
     pub task: Option<String>,
     /// The demonstrations. All test inputs of the task share them.
     pub train: Arc<[Demonstration]>,
-    /// The grid for which the output is wanted.
+    /// The test input. The model predicts its output.
     pub test: Vec<Vec<i64>>,
 }
 

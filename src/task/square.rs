@@ -51,14 +51,14 @@ impl SquareFormat {
     /// If `content` is not square or too large.
     pub(super) fn read(&self, content: &Cells) -> Result<(usize, Vec<Cell>)> {
         match content {
-            Cells::Text(text) => self.from_list(self.chars(text).collect()),
-            Cells::List(numbers) => self.from_list(numbers.iter().copied().map(Cell::Number).collect()),
-            Cells::Tokens(tokens) => self.from_list(tokens.iter().copied().map(Cell::Token).collect()),
+            Cells::Text(text) => self.read_list(self.chars(text).collect()),
+            Cells::List(numbers) => self.read_list(numbers.iter().copied().map(Cell::Number).collect()),
+            Cells::Tokens(tokens) => self.read_list(tokens.iter().copied().map(Cell::Token).collect()),
             Cells::Rows(rows) => {
                 let rows = rows.iter().filter(|row| !self.is_separator_line(row));
-                self.from_rows(rows.map(|row| self.chars(row).collect()).collect())
+                self.read_rows(rows.map(|row| self.chars(row).collect()).collect())
             }
-            Cells::Grid(rows) => self.from_rows(
+            Cells::Grid(rows) => self.read_rows(
                 rows.iter()
                     .map(|row| row.iter().copied().map(Cell::Number).collect())
                     .collect(),
@@ -111,7 +111,7 @@ impl SquareFormat {
         !row.is_empty() && row.chars().all(self.is_separator)
     }
 
-    fn from_list(&self, cells: Vec<Cell>) -> Result<(usize, Vec<Cell>)> {
+    fn read_list(&self, cells: Vec<Cell>) -> Result<(usize, Vec<Cell>)> {
         let Some(n) = square_side(cells.len()) else {
             let (noun, sizes, count) = (self.noun, self.sizes, cells.len());
             return Err(Error::puzzle(format!(
@@ -122,7 +122,7 @@ impl SquareFormat {
         Ok((n, cells))
     }
 
-    fn from_rows(&self, rows: Vec<Vec<Cell>>) -> Result<(usize, Vec<Cell>)> {
+    fn read_rows(&self, rows: Vec<Vec<Cell>>) -> Result<(usize, Vec<Cell>)> {
         let (noun, n) = (self.noun, rows.len());
         if n == 0 {
             return Err(Error::puzzle(format!("{noun} needs at least one row")));

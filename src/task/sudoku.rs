@@ -13,6 +13,18 @@ use crate::random::Random;
 ///   white space and `|-+` are ignored
 /// - an n x n array or a flat list of numbers, 0 for a blank
 /// - the tokens of a model
+///
+/// ```
+/// # use trm_runtime::task::{Puzzle, Sudoku, Task, TokenSpec};
+/// let puzzle: Puzzle = "1..4 ..1. .1.. 4..1".parse()?;
+/// let spec = TokenSpec { vocab_size: 6, seq_len: Some(16), num_puzzle_identifiers: 0 };
+/// let encoded = Sudoku::default().encode(&puzzle, &spec)?;
+/// assert_eq!(encoded.tokens[..4], [2, 1, 1, 5]);
+///
+/// let answer = [2, 3, 4, 5]; // The tokens of one row instead of the whole grid.
+/// assert_eq!(Sudoku::default().verify(&encoded, &answer).valid, Some(false));
+/// # Ok::<(), trm_runtime::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sudoku {
     /// Rows and columns of a box. Default: the most square shape with rows <= columns, such as

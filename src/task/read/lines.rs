@@ -136,8 +136,8 @@ impl Lines {
                     line.extend_from_slice(part);
                 }
             }
-            let used = end.map_or(chunk.len(), |end| end + 1);
-            reader.consume(used);
+            let consumed = end.map_or(chunk.len(), |end| end + 1);
+            reader.consume(consumed);
             if end.is_some() {
                 break;
             }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_taken_back_come_again_with_their_numbers() {
+    fn lines_pushed_back_return_with_their_numbers() {
         let mut lines = Lines::new(Cursor::new("a\nb\nc\n"));
         let next = |lines: &mut Lines| lines.next(9, 9).map(|l| (l.number, l.text.unwrap_or_default()));
         next(&mut lines);
