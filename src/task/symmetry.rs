@@ -58,13 +58,13 @@ impl Symmetry {
 
     /// Maps an answer of the transformed puzzle back to an answer of the puzzle, `[S]`.
     pub fn undo(&self, answer: &[u32]) -> Vec<u32> {
-        let mut back: Vec<u32> = vec![0; self.tokens.len()];
-        for (token, &becomes) in (0..).zip(&self.tokens) {
-            back[becomes as usize] = token;
+        let mut inverse: Vec<u32> = vec![0; self.tokens.len()];
+        for (token, &image) in (0..).zip(&self.tokens) {
+            inverse[image as usize] = token;
         }
         let mut original = vec![0; answer.len()];
         for (&cell, &token) in self.cells.iter().zip(answer) {
-            original[cell] = map_token(&back, token);
+            original[cell] = map_token(&inverse, token);
         }
         original
     }

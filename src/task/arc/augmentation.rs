@@ -36,9 +36,9 @@ enum Dihedral {
     Rotate180,
     Rotate270,
     /// Swaps left and right.
-    FlipColumns,
+    FlipLeftRight,
     /// Swaps top and bottom.
-    FlipRows,
+    FlipUpDown,
     /// Reflects at the main diagonal.
     Transpose,
     /// Reflects at the other diagonal.
@@ -51,8 +51,8 @@ const TRANSFORMS: [Dihedral; 8] = [
     Dihedral::Rotate90,
     Dihedral::Rotate180,
     Dihedral::Rotate270,
-    Dihedral::FlipColumns,
-    Dihedral::FlipRows,
+    Dihedral::FlipLeftRight,
+    Dihedral::FlipUpDown,
     Dihedral::Transpose,
     Dihedral::AntiTranspose,
 ];
@@ -74,8 +74,8 @@ impl Dihedral {
             Dihedral::Rotate90 => (j, cols - 1 - i),
             Dihedral::Rotate180 => (rows - 1 - i, cols - 1 - j),
             Dihedral::Rotate270 => (rows - 1 - j, i),
-            Dihedral::FlipColumns => (i, cols - 1 - j),
-            Dihedral::FlipRows => (rows - 1 - i, j),
+            Dihedral::FlipLeftRight => (i, cols - 1 - j),
+            Dihedral::FlipUpDown => (rows - 1 - i, j),
             Dihedral::Transpose => (j, i),
             Dihedral::AntiTranspose => (rows - 1 - j, cols - 1 - i),
         }
