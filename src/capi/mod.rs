@@ -332,7 +332,7 @@ unsafe fn puzzle_text<'a>(puzzle: *const c_char, length: usize) -> Result<&'a st
     if puzzle.is_null() {
         return Err(CallError::argument("puzzle is NULL"));
     }
-    if length > crate::task::MAX_DOCUMENT {
+    if length > crate::task::MAX_DOCUMENT_BYTES {
         return Err(CallError::argument(format!(
             "length {length} exceeds the limit of 8 MiB for a puzzle"
         )));
