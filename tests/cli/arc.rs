@@ -1,4 +1,5 @@
-//! `arc`: against the published rules, calculated elsewhere (`tests/data/arc/make.py`), and against the library, form by form.
+//! `arc` against the published rules, calculated by `tests/data/arc/make.py`, and against the
+//! library, augmentation by augmentation.
 
 use std::collections::HashMap;
 
@@ -6,17 +7,17 @@ use serde_json::{Value, json};
 use trm::task::{Content, Form, Puzzle, TaskKind};
 use trm::{HaltRule, Solver};
 
-use crate::harness::{Run, Scratch, trm};
+use crate::harness::{self, Noise, Run, Scratch, trm};
 
 const CHALLENGES: &str = "tests/data/arc/challenges.json";
 const SOLUTIONS: &str = "tests/data/arc/solutions.json";
 const IDENTIFIERS: &str = "tests/data/arc/identifiers.json";
 
 fn read(path: &str) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    serde_json::from_slice(&harness::read(path)).unwrap()
 }
 
-/// The votes of the stored predictions; the submission.
+/// Returns the votes of the stored predictions, and the submission.
 fn stored(identifiers: &str, scratch: &Scratch) -> (Run, Value) {
     let output = scratch.path("submission.json");
     let run = trm(&[
@@ -62,28 +63,35 @@ fn stored_predictions_give_the_published_attempts_and_score() {
         summary["puzzles"].as_u64().unwrap() as usize
     );
 
-    // Planted: a quarter turn the wrong way.
+    // A planted bug: a quarter turn the wrong way.
     let scratch = Scratch::new();
-    let turned = std::fs::read_to_string(IDENTIFIERS)
-        .unwrap()
-        .replace("t1|||", "t9|||");
+    let turned = read(IDENTIFIERS).to_string().replace("t1|||", "t9|||");
     let turned = turned.replace("t3|||", "t1|||").replace("t9|||", "t3|||");
     let (_, wrong) = stored(&scratch.file("identifiers.json", turned), &scratch);
     assert_ne!(wrong, expected["submission"]);
 }
 
 #[test]
-fn a_grid_that_is_none_is_an_error() {
+fn an_invalid_grid_is_an_error() {
     let scratch = Scratch::new();
     let (file, output) = (model(&scratch), scratch.path("submission.json"));
     for (grid, why) in [
-        ("[[1, 2], [3]]", "row 2 of the grid has 1 cells, but row 1 has 2"),
-        ("[[1, 10]]", "10 in row 1, column 2 of the grid is no colour"),
+        (
+            "[[1, 2], [3]]",
+            "row 2 of the grid has 1 cells, but row 1 has 2",
+        ),
+        (
+            "[[1, 10]]",
+            "10 in row 1, column 2 of the grid is no colour",
+        ),
         ("[[1,1,1,1,1,1,1,1,1,1,1,1,1]]", "takes 1 x 1 to 12 x 12"),
     ] {
         let task = format!(r#"{{"007bbfb7": {{"train": [], "test": [{{"input": {grid}}}]}}}}"#);
         let task = scratch.file("task.json", task);
-        let run = trm(&["arc", &task, "--model", &file, "--device", "cpu", "-o", &output]).expect(2);
+        let run = trm(&[
+            "arc", &task, "--model", &file, "--device", "cpu", "-o", &output,
+        ])
+        .expect(2);
         assert!(run.err.contains(why), "{}", run.err);
         assert!(!std::path::Path::new(&output).exists());
     }
@@ -93,14 +101,22 @@ fn a_grid_that_is_none_is_an_error() {
 fn without_identifiers_stored_predictions_mean_nothing() {
     let output = Scratch::new().path("submission.json");
     let predictions = "tests/data/arc/predictions.safetensors";
-    let run = trm(&["arc", CHALLENGES, "--predictions", predictions, "-o", &output]).expect(2);
+    let run = trm(&[
+        "arc",
+        CHALLENGES,
+        "--predictions",
+        predictions,
+        "-o",
+        &output,
+    ])
+    .expect(2);
     assert!(run.err.contains("--identifiers"), "{}", run.err);
     let run = trm(&["arc", CHALLENGES, "-o", &output]).expect(2);
     assert!(run.err.contains("no model"), "{}", run.err);
 }
 
 #[test]
-fn a_file_of_something_else_is_told() {
+fn another_kind_of_file_is_an_error() {
     let scratch = Scratch::new();
     let output = scratch.path("submission.json");
     let model = "models/sudoku-4x4/model.safetensors";
@@ -146,20 +162,12 @@ fn a_file_of_something_else_is_told() {
     assert!(!std::path::Path::new(&output).exists());
 }
 
-/// An ARC model of random weights on a canvas of 12 x 12, which knows the tasks of the test data.
+/// Writes an ARC model with random weights and a canvas of 12 x 12 that knows the tasks of the test
+/// data.
 fn model(scratch: &Scratch) -> String {
     const D: usize = 32;
     let rows = read(IDENTIFIERS).as_array().unwrap().len();
-    let mut seed = 7u64;
-    let mut noise = |count: usize| -> Vec<u8> {
-        let mut value = || {
-            seed = seed
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
-            (seed >> 40) as f32 / (1 << 23) as f32 - 1.0
-        };
-        (0..count).flat_map(|_| value().to_le_bytes()).collect()
-    };
+    let mut noise = Noise(7);
     let block = |name: &str| format!("L_level.layers.0.{name}.weight");
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = [
         ("H_init".to_string(), vec![D]),
@@ -175,24 +183,28 @@ fn model(scratch: &Scratch) -> String {
         ("puzzle_emb.weights".into(), vec![rows, D]),
     ]
     .into_iter()
-    .map(|(name, shape)| (name, shape.clone(), noise(shape.iter().product())))
+    .map(|(name, shape)| (name, shape.clone(), noise.bytes(shape.iter().product())))
     .collect();
     let views = tensors.iter().map(|(name, shape, bytes)| {
-        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes);
+        let view =
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes);
         (name, view.unwrap())
     });
-    let file = scratch.file("model.safetensors", safetensors::serialize(views, None).unwrap());
+    let file = scratch.file(
+        "model.safetensors",
+        safetensors::serialize(views, None).unwrap(),
+    );
     let config = json!({
         "format_version": 1, "task": "arc", "H_cycles": 1, "L_cycles": 1, "num_heads": 2, "expansion": 4, "pos_encodings": "rope",
         "puzzle_emb_ndim": D, "puzzle_emb_len": 1, "no_ACT_continue": true, "halt_max_steps": 3, "seq_len": 144,
     });
     scratch.file("config.json", config.to_string());
-    scratch.file("identifiers.json", std::fs::read(IDENTIFIERS).unwrap());
+    scratch.file("identifiers.json", harness::read(IDENTIFIERS));
     file
 }
 
 #[test]
-fn a_model_answers_every_form_that_it_knows() {
+fn a_model_answers_every_augmentation_that_it_knows() {
     let scratch = Scratch::new();
     let file = model(&scratch);
     let output = scratch.path("submission.json");
@@ -208,7 +220,8 @@ fn a_model_answers_every_form_that_it_knows() {
         (run.summary(), run.records("answer"), read(&output))
     };
     let (summary, answers, submission) = run(&[]);
-    // Five tasks with 9 rows each, one of them with a test input more; nothing for the unknown one.
+    // Five tasks with 9 rows each, one of them with another test input. Nothing for the unknown
+    // task.
     let tests: usize = read(CHALLENGES)
         .as_object()
         .unwrap()
@@ -218,7 +231,7 @@ fn a_model_answers_every_form_that_it_knows() {
     assert_eq!(summary["predictions"], 9 * (tests - 1));
     assert_eq!(answers.len(), tests);
 
-    // The same by hand: every form solved alone, by all steps, pooled by its text.
+    // The same by hand: every augmentation solved alone, by all steps, and counted by its text.
     let solver = Solver::open(&file)
         .unwrap()
         .halt(HaltRule::Never)
@@ -264,7 +277,7 @@ fn a_model_answers_every_form_that_it_knows() {
     assert_eq!(again, submission, "whatever the batch");
 }
 
-/// A model that was trained for minutes on eight tasks: the attempts that the evaluation in PyTorch makes of it.
+/// A model that was trained for minutes on eight tasks makes the attempts that PyTorch makes.
 #[test]
 fn a_trained_model_hands_in_what_pytorch_does() {
     const SMALL: &str = "tests/data/arc/small";
@@ -288,7 +301,7 @@ fn a_trained_model_hands_in_what_pytorch_does() {
     let (ours, theirs) = (read(&output), read(&file("submission.json")));
     assert_eq!(ours, theirs);
     let summary = run.summary();
-    // Counted here, from PyTorch's attempts.
+    // The score of the attempts of PyTorch.
     let solutions = read(&file("solutions.json"));
     let right = |task: &str, attempts: usize| {
         let tests = solutions[task]
@@ -297,16 +310,22 @@ fn a_trained_model_hands_in_what_pytorch_does() {
             .iter()
             .zip(theirs[task].as_array().unwrap());
         tests
-            .map(|(solution, made)| (1..=attempts).any(|k| made[format!("attempt_{k}")] == *solution))
+            .map(|(solution, made)| {
+                (1..=attempts).any(|k| made[format!("attempt_{k}")] == *solution)
+            })
             .map(|right| f64::from(u8::from(right)))
             .sum::<f64>()
             / solutions[task].as_array().unwrap().len() as f64
     };
     for attempts in [1, 2] {
         let tasks = solutions.as_object().unwrap();
-        let share = tasks.keys().map(|task| right(task, attempts)).sum::<f64>() / tasks.len() as f64;
+        let share =
+            tasks.keys().map(|task| right(task, attempts)).sum::<f64>() / tasks.len() as f64;
         assert!(share > 0.0, "it has learnt nothing");
         let told = summary["pass"][attempts.to_string()].as_f64().unwrap();
-        assert!((told - share).abs() < 1e-6, "pass@{attempts}: {told}, {share}");
+        assert!(
+            (told - share).abs() < 1e-6,
+            "pass@{attempts}: {told}, {share}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! inspect, convert, trace, bench, completions, man, help.
+//! The commands inspect, convert, trace, bench, devices, check, completions and man, and the help.
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -22,7 +22,10 @@ fn inspect_tells_what_a_model_is() {
             .contains("config.json")
     );
     let tensors = object["tensors"].as_array().unwrap();
-    let lm_head = tensors.iter().find(|t| t["name"] == "lm_head.weight").unwrap();
+    let lm_head = tensors
+        .iter()
+        .find(|t| t["name"] == "lm_head.weight")
+        .unwrap();
     assert_eq!(
         (&lm_head["shape"], &lm_head["dtype"], &lm_head["bytes"]),
         (&json!([11, 128]), &json!("F32"), &json!(5632))
@@ -44,10 +47,20 @@ fn inspect_tells_what_a_model_is() {
 
 #[test]
 fn inspect_takes_hyper_parameters_by_hand() {
-    let run = trm(&["inspect", &model("sudoku-4x4"), "--set", "L_cycles=5", "--json"]).expect(0);
+    let run = trm(&[
+        "inspect",
+        &model("sudoku-4x4"),
+        "--set",
+        "L_cycles=5",
+        "--json",
+    ])
+    .expect(0);
     let cycles = &run.json()[0]["hyper_parameters"]["L_cycles"];
     assert_eq!(cycles["value"], 5);
-    assert!(cycles["from"].as_str().unwrap().contains("--set"), "{cycles}");
+    assert!(
+        cycles["from"].as_str().unwrap().contains("--set"),
+        "{cycles}"
+    );
 }
 
 #[test]
@@ -90,14 +103,14 @@ fn convert_twice_gives_the_same_bytes_and_the_same_answers() {
             .collect()
     };
     assert_eq!(answers(&a), answers(&model("sudoku-6x6")));
-    // The file carries its configuration.
+    // The file holds its configuration.
     let alone = scratch.path("alone.safetensors");
     std::fs::copy(format!("{a}/model.safetensors"), &alone).unwrap();
     assert_eq!(answers(&alone), answers(&a));
 }
 
 #[test]
-fn convert_writes_what_it_is_told() {
+fn convert_follows_its_options() {
     let scratch = Scratch::new();
     let half = scratch.path("half");
     trm(&[
@@ -120,7 +133,15 @@ fn convert_writes_what_it_is_told() {
         (&json!("f16"), &json!("tokens"), &json!([4, 1]))
     );
     let whole = scratch.path("whole");
-    trm(&["convert", &model("sudoku-4x4"), "-o", &whole, "--dtype", "f32"]).expect(0);
+    trm(&[
+        "convert",
+        &model("sudoku-4x4"),
+        "-o",
+        &whole,
+        "--dtype",
+        "f32",
+    ])
+    .expect(0);
     let size = |folder: &str| {
         std::fs::metadata(format!("{folder}/model.safetensors"))
             .unwrap()
@@ -134,7 +155,12 @@ fn convert_writes_what_it_is_told() {
         &["--puzzle-ids", "5"],
     ] {
         trm(&[
-            &["convert", &model("sudoku-4x4"), "-o", &scratch.path("never")],
+            &[
+                "convert",
+                &model("sudoku-4x4"),
+                "-o",
+                &scratch.path("never"),
+            ],
             bad,
         ]
         .concat())
@@ -167,7 +193,8 @@ fn a_model_stored_in_int8_is_small_and_solves_in_int8_unless_told() {
         let share = size(&folder) / whole;
         assert!((most * 0.8..most).contains(&share), "{dtype}: {share}");
         let bench = |more: &[&str]| {
-            let run = trm(&[&["bench", &folder, "--json", "--device", "cpu"], more].concat()).expect(0);
+            let run =
+                trm(&[&["bench", &folder, "--json", "--device", "cpu"], more].concat()).expect(0);
             let object = run.json().pop().unwrap();
             assert_eq!(object["dtype"], object["format"]);
             object["dtype"].clone()
@@ -179,7 +206,7 @@ fn a_model_stored_in_int8_is_small_and_solves_in_int8_unless_told() {
             );
         }
     }
-    // The same answers, after the same steps, as with the numbers rounded when they are loaded.
+    // The same answers after the same steps as with weights that are rounded on loading.
     let csv = data("sudoku-6x6.csv");
     let eval = |model: &str, more: &[&str]| {
         let all = [
@@ -195,15 +222,21 @@ fn a_model_stored_in_int8_is_small_and_solves_in_int8_unless_told() {
         eval(&scratch.path("int8"), &[]),
         eval(&model("sudoku-6x6"), &["--dtype", "int8"])
     );
-    // From int8 to int8 nothing is lost, and that is what it stays.
+    // Converting int8 to int8 loses nothing and stays int8.
     let again = scratch.path("again");
     trm(&["convert", &scratch.path("int8"), "-o", &again]).expect(0);
     let bytes = |folder: &str| std::fs::read(format!("{folder}/model.safetensors")).unwrap();
     assert!(bytes(&again) == bytes(&scratch.path("int8")));
-    let inspect = |model: &str| trm(&["inspect", model, "--json"]).expect(0).json().pop().unwrap();
+    let inspect = |model: &str| {
+        trm(&["inspect", model, "--json"])
+            .expect(0)
+            .json()
+            .pop()
+            .unwrap()
+    };
     let (int8, f32) = (inspect(&again), inspect(&model("sudoku-6x6")));
     assert_eq!(int8["parameters"], f32["parameters"]);
-    // Scales that are gone are an error.
+    // Missing scales are an error.
     let mut damaged = bytes(&again);
     let at = damaged.windows(6).position(|w| w == b".scale").unwrap();
     damaged[at..at + 6].copy_from_slice(b".scald");
@@ -212,11 +245,14 @@ fn a_model_stored_in_int8_is_small_and_solves_in_int8_unless_told() {
     assert!(run.err.contains("scales"), "{run:#?}");
 }
 
-/// An input for `trace`.
+/// Writes an input of `trace`.
 fn tensors(scratch: &Scratch, name: &str, list: &[(&str, Dtype, Vec<usize>, Vec<u8>)]) -> String {
-    let views = list
-        .iter()
-        .map(|(name, dtype, shape, bytes)| (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+    let views = list.iter().map(|(name, dtype, shape, bytes)| {
+        (
+            *name,
+            TensorView::new(*dtype, shape.clone(), bytes).unwrap(),
+        )
+    });
     scratch.file(name, serialize(views, None).unwrap())
 }
 
@@ -228,7 +264,11 @@ fn i32s(values: impl IntoIterator<Item = i32>) -> Vec<u8> {
 fn trace_gives_states_logits_and_halting_values() {
     let scratch = Scratch::new();
     let tokens = || i32s((0..3).flat_map(|_| PUZZLE.bytes().map(|b| i32::from(b - b'0') + 1)));
-    let input = tensors(&scratch, "in", &[("inputs", Dtype::I32, vec![3, 16], tokens())]);
+    let input = tensors(
+        &scratch,
+        "in",
+        &[("inputs", Dtype::I32, vec![3, 16], tokens())],
+    );
     let out = scratch.path("out.safetensors");
     let model = model("sudoku-4x4");
     trm(&[
@@ -255,7 +295,7 @@ fn trace_gives_states_logits_and_halting_values() {
             "{name}"
         );
     }
-    // The three sequences are the same puzzle: the same numbers, whoever is beside them.
+    // The three sequences are the same puzzle, so they give the same numbers.
     let z = all.tensor("step2.z_H").unwrap().data();
     let third = z.len() / 3;
     assert!(z[..third] == z[third..2 * third] && z[..third] == z[2 * third..]);
@@ -270,7 +310,10 @@ fn trace_gives_states_logits_and_halting_values() {
     ];
     let input = tensors(&scratch, "in2", &given);
     let next = scratch.path("next.safetensors");
-    trm(&["trace", &model, "--inputs", &input, "--steps", "1", "-o", &next]).expect(0);
+    trm(&[
+        "trace", &model, "--inputs", &input, "--steps", "1", "-o", &next,
+    ])
+    .expect(0);
     let bytes = std::fs::read(&next).unwrap();
     let again = SafeTensors::deserialize(&bytes).unwrap();
     for name in ["z_H", "z_L", "logits", "q_halt", "q_continue"] {
@@ -280,7 +323,7 @@ fn trace_gives_states_logits_and_halting_values() {
         );
         assert!(a.data() == b.data(), "{name}");
     }
-    // The oracle is close by.
+    // The reference backend gives nearly the same.
     trm(&[
         "trace",
         &model,
@@ -317,7 +360,7 @@ fn trace_gives_states_logits_and_halting_values() {
 }
 
 #[test]
-fn trace_refuses_what_does_not_fit() {
+fn inconsistent_inputs_of_trace_are_errors() {
     let scratch = Scratch::new();
     let good = || ("inputs", Dtype::I32, vec![1, 16], i32s([1; 16]));
     let floats = |n: usize| vec![0u8; 4 * n];
@@ -368,12 +411,18 @@ fn trace_refuses_what_does_not_fit() {
         ),
         (
             "ids",
-            vec![good(), ("puzzle_identifiers", Dtype::I32, vec![2], i32s([0; 2]))],
+            vec![
+                good(),
+                ("puzzle_identifiers", Dtype::I32, vec![2], i32s([0; 2])),
+            ],
             "puzzle_identifiers",
         ),
         (
             "negative id",
-            vec![good(), ("puzzle_identifiers", Dtype::I32, vec![1], i32s([-1]))],
+            vec![
+                good(),
+                ("puzzle_identifiers", Dtype::I32, vec![1], i32s([-1])),
+            ],
             "puzzle_identifiers",
         ),
         ("half", vec![good(), state("z_H", vec![1, 16, 64])], "z_L"),
@@ -391,7 +440,10 @@ fn trace_refuses_what_does_not_fit() {
     let model = model("sudoku-4x4");
     for (name, list, word) in cases {
         let input = tensors(&scratch, "in", &list);
-        let run = trm(&["trace", &model, "--inputs", &input, "--steps", "1", "-o", &out]).expect(2);
+        let run = trm(&[
+            "trace", &model, "--inputs", &input, "--steps", "1", "-o", &out,
+        ])
+        .expect(2);
         assert!(
             run.err.starts_with("error: ") && run.err.contains(word),
             "{name}: {}",
@@ -399,12 +451,22 @@ fn trace_refuses_what_does_not_fit() {
         );
     }
     let garbage = scratch.file("garbage", [0xff; 64]);
-    trm(&["trace", &model, "--inputs", &garbage, "--steps", "1", "-o", &out]).expect(2);
-    trm(&["trace", &model, "--inputs", "nowhere", "--steps", "1", "-o", &out]).expect(2);
+    trm(&[
+        "trace", &model, "--inputs", &garbage, "--steps", "1", "-o", &out,
+    ])
+    .expect(2);
+    trm(&[
+        "trace", &model, "--inputs", "nowhere", "--steps", "1", "-o", &out,
+    ])
+    .expect(2);
     let left: Vec<_> = std::fs::read_dir(std::path::Path::new(&out).parent().unwrap())
         .unwrap()
         .collect();
-    assert_eq!(left.len(), 2, "a failed trace leaves files behind: {left:?}");
+    assert_eq!(
+        left.len(),
+        2,
+        "a failed trace leaves files behind: {left:?}"
+    );
 }
 
 #[test]
@@ -435,7 +497,10 @@ fn bench_tells_the_promised_numbers() {
         (&object["device"], &object["dtype"], &object["format"]),
         (&json!("cpu"), &json!("f32"), &json!("f32"))
     );
-    assert_eq!((&object["threads"], &object["batch"]), (&json!(1), &json!(2)));
+    assert_eq!(
+        (&object["threads"], &object["batch"]),
+        (&json!(1), &json!(2))
+    );
     if cfg!(target_os = "linux") {
         assert!(object["rss_mb"].as_f64().unwrap() > 1.0);
     }
@@ -497,7 +562,12 @@ fn devices_tells_of_the_cpu_and_what_was_chosen() {
             &forced["forced"],
             &forced["int8"]
         ),
-        (&json!("portable"), &found["best"], &json!(true), &json!(null))
+        (
+            &json!("portable"),
+            &found["best"],
+            &json!(true),
+            &json!(null)
+        )
     );
     assert_eq!(forced["features"], found["features"]);
 
@@ -507,7 +577,8 @@ fn devices_tells_of_the_cpu_and_what_was_chosen() {
     let mut lines = run.out.lines();
     let first = lines.next().unwrap();
     assert!(
-        first.starts_with("cpu portable (") && first.contains("forced by TRM_CPU; the best here is"),
+        first.starts_with("cpu portable (")
+            && first.contains("forced by TRM_CPU; the best here is"),
         "{first}"
     );
     assert!(
@@ -541,15 +612,22 @@ fn every_command_has_help_with_examples() {
         );
     }
     let run = trm(&["--help"]).expect(0);
-    assert!(run.out.contains("Examples:") && run.out.contains("130") && run.out.contains("--halt-threshold"));
+    assert!(
+        run.out.contains("Examples:")
+            && run.out.contains("130")
+            && run.out.contains("--halt-threshold")
+    );
     assert!(trm(&["--version"]).expect(0).out.starts_with("trm-run "));
 }
 
 #[test]
-fn completions_and_the_manual_page() {
+fn completions_and_the_manual_page_are_printed() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         assert!(
-            trm(&["completions", shell]).expect(0).out.contains("trm-run"),
+            trm(&["completions", shell])
+                .expect(0)
+                .out
+                .contains("trm-run"),
             "{shell}"
         );
     }
@@ -569,15 +647,17 @@ fn check_compares_the_cpu_with_the_reference() {
         assert_eq!(report["device"], "cpu");
         let largest = report["largest"]["difference"].as_f64().unwrap();
         assert!(largest > 0.0 && largest < 1e-4, "{run:#?}");
-        // In f16 products are of the same numbers; in int8, and where it multiplies bf16, the CPU rounds their inputs too, and check says
-        // how far that may go.
+        // In f16 the kernels compute with the same numbers. In int8, and in bf16 if the processor
+        // multiplies it, the CPU rounds the inputs too, and check prints the tolerance.
         let bf16 = trm::cpu().unwrap().bf16.is_some();
         for (dtype, tolerance) in [
             ("f16", 1e-4),
             ("bf16", if bf16 { 0.01 } else { 1e-4 }),
             ("int8", 0.05),
         ] {
-            let all = ["check", model, "--json", "--dtype", dtype, "--device", "cpu"];
+            let all = [
+                "check", model, "--json", "--dtype", dtype, "--device", "cpu",
+            ];
             let report = trm(&all).expect(0).json().pop().unwrap();
             let given = report["tolerance"].as_f64().unwrap();
             assert!((given / tolerance - 1.0).abs() < 1e-5, "{report}");

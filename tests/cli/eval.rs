@@ -2,8 +2,9 @@
 
 use crate::harness::*;
 
-/// The published evaluation's numbers for the files in `tests/data/puzzles`, made with PyTorch in float32: puzzles, exact
-/// with the head, mean steps, halted, right among the halted; exact with the verified rule, its steps; exact after 16 steps.
+/// The figures of the published evaluation in PyTorch (float32) for the files in
+/// `tests/data/puzzles`: puzzles, exact with the rule `head`, mean steps, halted, right among the
+/// halted; exact with the rule `verified`, mean steps; exact after 16 steps.
 type Figures = (&'static str, f64, f64, f64, u64, f64, f64, f64, f64);
 
 const FIGURES: [Figures; 3] = [
@@ -21,7 +22,8 @@ fn near(value: &serde_json::Value, expected: f64) {
 
 #[test]
 fn accuracy_and_steps_are_those_of_pytorch() {
-    for (name, puzzles, head, steps, halted, precision, verified, verified_steps, never) in FIGURES {
+    for (name, puzzles, head, steps, halted, precision, verified, verified_steps, never) in FIGURES
+    {
         let eval = |rule: &str| {
             let run = trm(&[
                 "eval",
@@ -147,13 +149,22 @@ fn a_curve_tells_what_fewer_steps_would_solve() {
         ("valid", 16),
     ] {
         let fewer = eval(&["--max-steps", &steps.to_string()]).summary();
-        assert_eq!(curve[share][steps - 1], fewer[share], "{share} after {steps}");
+        assert_eq!(
+            curve[share][steps - 1],
+            fewer[share],
+            "{share} after {steps}"
+        );
     }
     assert_ne!(curve["exact"][0], summary["exact"], "it rises");
     assert_ne!(curve["exact"], curve["valid"]);
     let svg = std::fs::read_to_string(&picture).unwrap();
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
-    for part in ["maze-10x10.csv, exact", ">valid<", "stroke-dasharray", ">16<"] {
+    for part in [
+        "maze-10x10.csv, exact",
+        ">valid<",
+        "stroke-dasharray",
+        ">16<",
+    ] {
         assert!(svg.contains(part), "{part} is not in {svg}");
     }
     let nowhere = folder.path().join("no/curve.svg");
@@ -185,19 +196,27 @@ fn efforts_are_compared() {
     let run = trm(&[&args[..], &["--json"]].concat()).expect(0);
     let (one, four) = (&run.records("effort")[0], run.summary());
     assert_eq!((&one["effort"], &four["effort"]), (&1.into(), &4.into()));
-    assert!(one["exact"].as_f64() < four["exact"].as_f64(), "{}", run.out);
+    assert!(
+        one["exact"].as_f64() < four["exact"].as_f64(),
+        "{}",
+        run.out
+    );
     let table = trm(&args).expect(0).out;
-    let rows: Vec<Vec<&str>> = table.lines().map(|l| l.split_whitespace().collect()).collect();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|l| l.split_whitespace().collect())
+        .collect();
     assert_eq!(rows.len(), 3, "{table}");
     assert_eq!((rows[1][0], rows[2][0]), ("1", "4"), "{table}");
-    // An odd seed is another race of the same puzzles; the same seed is the same.
+    // Another seed gives other starts of the same puzzles. The same seed repeats them.
     let exact = |seed| {
-        trm(&[&args[..6], &["--effort", "4", "--seed", seed, "--json"]].concat()).summary()["exact"].clone()
+        trm(&[&args[..6], &["--effort", "4", "--seed", seed, "--json"]].concat()).summary()["exact"]
+            .clone()
     };
     assert_eq!(exact("7"), exact("7"));
 }
 
-/// A `.npy` file of bytes, `[rows, cols]`.
+/// Returns a `.npy` file of bytes with the shape `[rows, cols]`.
 fn npy(rows: &[Vec<u8>]) -> Vec<u8> {
     let header = format!(
         "{{'descr': '|u1', 'fortran_order': False, 'shape': ({}, {}), }}",
@@ -213,7 +232,7 @@ fn npy(rows: &[Vec<u8>]) -> Vec<u8> {
 }
 
 #[test]
-fn arrays_of_the_training_pipeline() {
+fn arrays_of_the_training_pipeline_are_evaluated() {
     let text = std::fs::read_to_string(data("sudoku-6x6.csv")).unwrap();
     let column = |i: usize| -> Vec<Vec<u8>> {
         let row = |line: &str| {
@@ -239,7 +258,7 @@ fn arrays_of_the_training_pipeline() {
     near(&summary["exact"], 1.0);
     near(&summary["valid"], 1.0);
     near(&summary["mean_steps"], 1.275);
-    // Labels that are padding do not count; labels that are wrong do.
+    // Padding in labels does not count. Wrong labels do.
     for row in &mut labels {
         row.fill(0);
     }
@@ -257,7 +276,11 @@ fn a_record_without_solution_is_an_error_that_names_it() {
     let input = format!(
         "{{\"puzzle\":\"{PUZZLE}\",\"solution\":\"{SOLUTION}\"}}\n{{\"id\":\"bare\",\"puzzle\":\"{PUZZLE}\"}}\n"
     );
-    let run = trm_with(&["eval", &model("sudoku-4x4"), "--data", "-"], input.as_bytes()).expect(1);
+    let run = trm_with(
+        &["eval", &model("sudoku-4x4"), "--data", "-"],
+        input.as_bytes(),
+    )
+    .expect(1);
     assert!(
         run.err.contains("line 2") && run.err.contains("no solution"),
         "{}",

@@ -1,4 +1,4 @@
-//! Runs the program and looks at what it says.
+//! Runs the program and reads its output.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde_json::Value;
 pub(crate) const PUZZLE: &str = "0000020440102103";
 pub(crate) const SOLUTION: &str = "3421123443122143";
 
-/// What a run left.
+/// Exit code and output of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
@@ -20,7 +20,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The run, if it ended with `code`.
+    /// Returns the run if it ended with `code`.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Run {
         assert_eq!(self.code, Some(code), "{self:#?}");
@@ -28,21 +28,25 @@ impl Run {
         self
     }
 
-    /// Standard output as JSON Lines.
+    /// Returns standard output as JSON Lines.
     #[track_caller]
     pub(crate) fn json(&self) -> Vec<Value> {
-        let parse =
-            |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in {line:?} of {self:#?}"));
+        let parse = |line| {
+            serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in {line:?} of {self:#?}"))
+        };
         self.out.lines().map(parse).collect()
     }
 
-    /// The records of one type.
+    /// Returns the records of one type.
     #[track_caller]
     pub(crate) fn records(&self, kind: &str) -> Vec<Value> {
-        self.json().into_iter().filter(|r| r["type"] == kind).collect()
+        self.json()
+            .into_iter()
+            .filter(|r| r["type"] == kind)
+            .collect()
     }
 
-    /// The last record, which must be the summary.
+    /// Returns the last record, which must be the summary.
     #[track_caller]
     pub(crate) fn summary(&self) -> Value {
         let last = self.json().pop().unwrap_or_default();
@@ -51,13 +55,31 @@ impl Run {
     }
 }
 
-/// The program, with an environment that does not depend on who runs the test.
+/// Returns the root of the repository.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Returns the bytes of a file of the repository.
+pub(crate) fn read(path: impl AsRef<Path>) -> Vec<u8> {
+    let path = repository().join(path);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Returns the program with the environment variables that change its output removed, to be run in
+/// the root of the repository.
 pub(crate) fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trm-run"));
-    for name in ["TRM_MODEL", "TRM_DEVICE", "TRM_LOG", "TRM_CACHE_DIR", "NO_COLOR"] {
+    for name in [
+        "TRM_MODEL",
+        "TRM_DEVICE",
+        "TRM_LOG",
+        "TRM_CACHE_DIR",
+        "NO_COLOR",
+    ] {
         command.env_remove(name);
     }
-    command.args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.args(args).current_dir(repository());
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -76,7 +98,7 @@ pub(crate) fn trm_with(args: &[&str], input: &[u8]) -> Run {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // It may end before it has read everything.
+    // The program may end before it has read everything.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
@@ -95,7 +117,7 @@ pub(crate) fn run(output: std::process::Output) -> Run {
     }
 }
 
-/// Sends Ctrl-C when a line of output has come, and waits for the end.
+/// Sends Ctrl-C after the first line of output, and waits for the end.
 #[cfg(unix)]
 pub(crate) fn interrupt(mut child: std::process::Child) -> Run {
     use std::io::{BufRead, BufReader, Read};
@@ -113,12 +135,12 @@ pub(crate) fn interrupt(mut child: std::process::Child) -> Run {
     }
 }
 
-/// A bundled model's directory.
+/// Returns the directory of a bundled model.
 pub(crate) fn model(name: &str) -> String {
     format!("models/{name}")
 }
 
-/// A file of puzzles with solutions: the first of one of the test sets.
+/// Returns a file with the first puzzles of a test set, with solutions.
 pub(crate) fn data(name: &str) -> String {
     let (set, puzzles) = match name {
         "sudoku-4x4.csv" => ("sudoku_4x4_test.csv", 30),
@@ -134,11 +156,13 @@ pub(crate) fn data(name: &str) -> String {
         .join(puzzles.to_string());
     let file = dir.join(name);
     if !file.exists() {
-        let all = std::fs::read_to_string(format!("tests/data/puzzles/{set}")).unwrap();
+        let all = String::from_utf8(read(format!("tests/data/puzzles/{set}"))).unwrap();
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(
             &file,
-            all.split_inclusive('\n').take(puzzles + 1).collect::<String>(),
+            all.split_inclusive('\n')
+                .take(puzzles + 1)
+                .collect::<String>(),
         )
         .unwrap();
     }
@@ -146,7 +170,7 @@ pub(crate) fn data(name: &str) -> String {
     file.display().to_string()
 }
 
-/// A file in a directory of this test alone.
+/// A temporary directory.
 pub(crate) struct Scratch(tempfile::TempDir);
 
 impl Scratch {
@@ -165,7 +189,29 @@ impl Scratch {
     }
 }
 
-/// The keys of an object, in order.
+/// Returns the keys of an object, in order.
 pub(crate) fn keys(record: &Value) -> Vec<&str> {
-    record.as_object().unwrap().keys().map(String::as_str).collect()
+    record
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+/// Reproducible random weights, uniform in -1 .. 1.
+pub(crate) struct Noise(pub(crate) u64);
+
+impl Noise {
+    /// Returns the bytes of `count` floats.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut value = || {
+            self.0 = self
+                .0
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (self.0 >> 40) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).flat_map(|_| value().to_le_bytes()).collect()
+    }
 }

@@ -1,19 +1,18 @@
-//! `--model step.onnx`: like the checkpoint that it was exported from.
+//! `--model step.onnx` gives the same results as the checkpoint it was exported from.
 
 use std::path::Path;
 
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
-use crate::harness::{PUZZLE, SOLUTION, Scratch, data, keys, trm, trm_with};
+use crate::harness::{PUZZLE, SOLUTION, Scratch, data, keys, read, trm, trm_with};
 
-/// A graph with its weights beside it.
+/// Returns a graph with its weights beside it.
 fn graph(name: &str, checkpoint: &str) -> (Scratch, String) {
     let scratch = Scratch::new();
-    let bytes = |path: String| std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     let file = Path::new(checkpoint).file_name().unwrap().to_str().unwrap();
-    scratch.file(file, bytes(checkpoint.into()));
-    let graph = scratch.file("step.onnx", bytes(format!("tests/data/onnx/{name}.onnx")));
+    scratch.file(file, read(checkpoint));
+    let graph = scratch.file("step.onnx", read(format!("tests/data/onnx/{name}.onnx")));
     (scratch, graph)
 }
 
@@ -26,9 +25,11 @@ fn a_graph_answers_as_its_checkpoint_does() {
     let (_scratch, graph) = sudoku();
     let file = data("sudoku-4x4.csv");
     let solve = |model: &str| {
-        trm(&["--model", model, "--device", "cpu", "--json", "--steps", &file])
-            .expect(0)
-            .json()
+        trm(&[
+            "--model", model, "--device", "cpu", "--json", "--steps", &file,
+        ])
+        .expect(0)
+        .json()
     };
     let (ours, theirs) = (solve("models/sudoku-4x4"), solve(&graph));
     assert_eq!(ours.len(), theirs.len());
@@ -70,11 +71,18 @@ fn eval_and_effort_run_a_graph() {
 fn a_folder_may_hold_a_graph() {
     let (scratch, graph) = sudoku();
     let several = trm(&["inspect", &scratch.path("")]).expect(2).err;
-    assert!(several.contains("model.safetensors, step.onnx"), "{several}");
+    assert!(
+        several.contains("model.safetensors, step.onnx"),
+        "{several}"
+    );
     let weights = ("model.safetensors", "model_safetensors");
     std::fs::rename(scratch.path(weights.0), scratch.path(weights.1)).unwrap();
     let bytes = std::fs::read(&graph).unwrap();
-    std::fs::write(&graph, rename(bytes, weights.0.as_bytes(), weights.1.as_bytes())).unwrap();
+    std::fs::write(
+        &graph,
+        rename(bytes, weights.0.as_bytes(), weights.1.as_bytes()),
+    )
+    .unwrap();
     trm_with(&["--model", &scratch.path(""), "-"], PUZZLE.as_bytes()).expect(0);
 }
 
@@ -123,7 +131,13 @@ fn bench_times_a_graph_beside_its_checkpoint() {
     assert_eq!(against["gflop_per_step"], Value::Null);
     let alone = trm(&["bench", "models/sudoku-4x4", "--json"]).expect(0);
     assert!(alone.json()[0].get("against").is_none());
-    let run = trm(&["bench", "models/sudoku-4x4", "--against", "models/sudoku-6x6"]).expect(2);
+    let run = trm(&[
+        "bench",
+        "models/sudoku-4x4",
+        "--against",
+        "models/sudoku-6x6",
+    ])
+    .expect(2);
     assert!(run.err.contains("not of one size"), "{}", run.err);
 }
 
@@ -131,12 +145,20 @@ fn bench_times_a_graph_beside_its_checkpoint() {
 fn trace_gives_states_and_logits_but_no_embedding() {
     let case = "tests/data/golden/trm_mlp";
     let (scratch, graph) = graph("trm_mlp", &format!("{case}/step_100"));
-    let bytes = std::fs::read(format!("{case}/expected.safetensors")).unwrap();
+    let bytes = read(format!("{case}/expected.safetensors"));
     let expected = SafeTensors::deserialize(&bytes).unwrap();
-    // From the state after the first step, as PyTorch has it; then the graph needs no initial one.
+    // From the state after the first step in PyTorch. Then the graph needs no initial state.
     let given = ["inputs", "puzzle_identifiers", "step1.z_H", "step1.z_L"];
-    let views = given.map(|name| (name.trim_start_matches("step1."), expected.tensor(name).unwrap()));
-    let input = scratch.file("in.safetensors", safetensors::serialize(views, None).unwrap());
+    let views = given.map(|name| {
+        (
+            name.trim_start_matches("step1."),
+            expected.tensor(name).unwrap(),
+        )
+    });
+    let input = scratch.file(
+        "in.safetensors",
+        safetensors::serialize(views, None).unwrap(),
+    );
     // Without initial states, and with the weights in a file that is not taken for a checkpoint.
     let bare = Scratch::new();
     bare.file("weights1", std::fs::read(scratch.path("step_100")).unwrap());
@@ -151,7 +173,10 @@ fn trace_gives_states_and_logits_but_no_embedding() {
     let bare_graph = bare.file("step.onnx", lone);
     for model in [&graph, &bare_graph] {
         let output = scratch.path("out.safetensors");
-        trm(&["trace", model, "--inputs", &input, "--steps", "2", "-o", &output]).expect(0);
+        trm(&[
+            "trace", model, "--inputs", &input, "--steps", "2", "-o", &output,
+        ])
+        .expect(0);
         let written = std::fs::read(&output).unwrap();
         let written = SafeTensors::deserialize(&written).unwrap();
         assert_eq!(written.names().len(), 2 * 5, "{:?}", written.names());
@@ -171,16 +196,19 @@ fn trace_gives_states_and_logits_but_no_embedding() {
                 .zip(&theirs)
                 .map(|(a, b)| (a - b).abs())
                 .fold(0.0, f32::max);
-            assert!(ours.len() == theirs.len() && worst < 2e-4, "{name}: {worst:e}");
+            assert!(
+                ours.len() == theirs.len() && worst < 2e-4,
+                "{name}: {worst:e}"
+            );
         }
     }
-    // To solve, it does.
+    // Solving needs them.
     let tokens = json!({ "tokens": vec![1; 16] }).to_string();
     let run = trm_with(&["--model", &bare_graph, "-"], tokens.as_bytes()).expect(2);
     assert!(run.err.contains("H_init"), "{}", run.err);
 }
 
-/// Changes a name wherever it stands in a file.
+/// Replaces a name wherever it occurs in a file.
 fn rename(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     for at in 0..bytes.len() - from.len() {
         if bytes[at..].starts_with(from) {
@@ -195,10 +223,19 @@ fn what_a_graph_does_not_do_is_an_error() {
     let (scratch, graph) = sudoku();
     let puzzle = scratch.file("puzzle.txt", PUZZLE);
     let cases: [(&[&str], &str); 5] = [
-        (&["--model", &graph, "--device", "gpu", &puzzle], "the CPU alone"),
-        (&["--model", &graph, "--dtype", "int8", &puzzle], "number format"),
+        (
+            &["--model", &graph, "--device", "gpu", &puzzle],
+            "the CPU alone",
+        ),
+        (
+            &["--model", &graph, "--dtype", "int8", &puzzle],
+            "number format",
+        ),
         (&["check", &graph], "ONNX graph"),
-        (&["convert", &graph, "-o", &scratch.path("out")], "ONNX graph"),
+        (
+            &["convert", &graph, "-o", &scratch.path("out")],
+            "ONNX graph",
+        ),
         (
             &[
                 "eval",

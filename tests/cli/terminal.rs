@@ -1,24 +1,25 @@
-//! What a terminal shows. Needs `script` of util-linux; without it these tests say so and pass.
+//! The output on a terminal. These tests need `script` of util-linux, and are skipped without it.
 
 use std::process::Command;
 
 use crate::harness::*;
+use crate::skip::skip;
 
-/// Runs the program on a pseudo-terminal; all that appears on it, or nothing where there is no `script`.
+/// Runs the program on a pseudo-terminal. Returns all output, or `None` without `script`.
 fn on_terminal(args: &str, env: &[(&str, &str)]) -> Option<String> {
     let has_script = Command::new("script")
         .arg("--version")
         .output()
         .is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains("util-linux"));
     if !has_script {
-        eprintln!("skipped: no `script` of util-linux");
+        skip("SCRIPT", "no `script` of util-linux");
         return None;
     }
     let line = format!("{} {args}", env!("CARGO_BIN_EXE_trm-run"));
     let mut command = Command::new("script");
     command
         .args(["-qec", &line, "/dev/null"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
+        .current_dir(repository());
     command
         .env("TERM", "xterm")
         .env_remove("NO_COLOR")
@@ -50,11 +51,17 @@ fn a_puzzle_is_drawn_step_by_step() {
 #[test]
 fn no_color_means_none() {
     let scratch = Scratch::new();
-    let args = format!("--model models/sudoku-4x4 {}", scratch.file("p.txt", PUZZLE));
+    let args = format!(
+        "--model models/sudoku-4x4 {}",
+        scratch.file("p.txt", PUZZLE)
+    );
     let Some(seen) = on_terminal(&args, &[("NO_COLOR", "1")]) else {
         return;
     };
-    assert!(!seen.contains("\x1b[1m") && !seen.contains("\x1b[3"), "{seen:?}");
+    assert!(
+        !seen.contains("\x1b[1m") && !seen.contains("\x1b[3"),
+        "{seen:?}"
+    );
     assert!(seen.contains('*') && seen.contains("│ 3 4 │"), "{seen}");
     let Some(seen) = on_terminal(&args, &[("TERM", "dumb")]) else {
         return;
