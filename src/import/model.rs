@@ -1,8 +1,8 @@
 //! Opens a model. The stages of [`Model::open`], and the files that implement them:
 //!
 //! 1. Find the file that the path means (`checkpoint/locate.rs`).
-//! 2. Open it (`checkpoint/source.rs`). An ONNX graph goes to `onnx/graph.rs`, and stages 3 to 9 do
-//!    not apply.
+//! 2. Open it (`checkpoint/source.rs`). For an ONNX graph, `onnx/graph.rs` replaces the stages 3 to
+//!    9.
 //! 3. Read the index of its tensors: names, types, shapes, positions (`checkpoint/torch.rs`,
 //!    `checkpoint/safetensors.rs`).
 //! 4. Gather the hyper-parameters from [`LoadOptions`] and from the files beside it
