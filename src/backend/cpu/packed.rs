@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::aligned::Aligned;
 use super::simd::{Int8Group, Shift, Simd, for_each_chosen};
-use crate::model::dtype::{WeightDtype, int8, int8_scale, takes_format};
+use crate::model::dtype::{WeightDtype, int8, int8_scale, takes_dtype};
 use crate::model::weights::{Tensor, Weight, Weights};
 
 /// All weights of a model.
@@ -31,12 +31,12 @@ impl Prepared {
         let mut prepared = Prepared::default();
         for (weight, tensor) in weights.into_tensors() {
             match (Order::of(weight, &tensor, simd), format) {
-                (Some(order), WeightDtype::Int8) if takes_format(weight) => {
+                (Some(order), WeightDtype::Int8) if takes_dtype(weight) => {
                     prepared
                         .int8
                         .insert(weight, Int8Packed::of(&order, &tensor, shift));
                 }
-                (Some(order), WeightDtype::Bf16) if takes_format(weight) && simd.bf16().is_some() => {
+                (Some(order), WeightDtype::Bf16) if takes_dtype(weight) && simd.bf16().is_some() => {
                     let packed = Packed::of_bf16(&order, &tensor, simd, shift);
                     prepared.bf16.insert(weight, packed);
                 }

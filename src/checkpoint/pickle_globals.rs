@@ -1,32 +1,35 @@
-//! The names that a pickle may use. Nothing else in a pickle has a meaning.
+//! The globals (names of Python classes and functions) that have a meaning in a pickle. Every other
+//! global is ignored.
 
 use super::dtype::Dtype;
 
-/// Names that are understood.
+/// A global with a meaning.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Known {
+pub(super) enum PickleGlobal {
     OrderedDict,
     Size,
-    /// `_rebuild_tensor` and its second version.
+    /// `_rebuild_tensor` and `_rebuild_tensor_v2`.
     Tensor,
-    /// The third version, which names the element type instead of the storage's class.
+    /// `_rebuild_tensor_v3`, whose arguments include the element type.
     TensorOfType,
     Parameter,
+    /// A storage class, which determines the element type.
     Storage(Dtype),
     UntypedStorage,
+    /// An element type, such as `torch.float32`.
     Type(Dtype),
 }
 
-/// The meaning of a name, if it has one.
-pub(super) fn known(module: &str, name: &str) -> Option<Known> {
+/// Returns the global `module.name`. `None`: it has no meaning.
+pub(super) fn lookup(module: &str, name: &str) -> Option<PickleGlobal> {
     Some(match (module, name) {
-        ("collections", "OrderedDict") => Known::OrderedDict,
-        ("torch", "Size") => Known::Size,
-        ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Known::Tensor,
-        ("torch._utils", "_rebuild_tensor_v3") => Known::TensorOfType,
-        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Known::Parameter,
-        ("torch.storage" | "torch", "UntypedStorage") => Known::UntypedStorage,
-        ("torch" | "torch.cuda", storage) if storage.ends_with("Storage") => Known::Storage(match storage {
+        ("collections", "OrderedDict") => PickleGlobal::OrderedDict,
+        ("torch", "Size") => PickleGlobal::Size,
+        ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => PickleGlobal::Tensor,
+        ("torch._utils", "_rebuild_tensor_v3") => PickleGlobal::TensorOfType,
+        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => PickleGlobal::Parameter,
+        ("torch.storage" | "torch", "UntypedStorage") => PickleGlobal::UntypedStorage,
+        ("torch" | "torch.cuda", storage) if storage.ends_with("Storage") => PickleGlobal::Storage(match storage {
             "DoubleStorage" => Dtype::F64,
             "FloatStorage" => Dtype::F32,
             "HalfStorage" => Dtype::F16,
@@ -41,7 +44,7 @@ pub(super) fn known(module: &str, name: &str) -> Option<Known> {
             "ComplexDoubleStorage" => Dtype::Other("complex128"),
             _ => Dtype::Other("unknown"),
         }),
-        ("torch", dtype) => Known::Type(match dtype {
+        ("torch", dtype) => PickleGlobal::Type(match dtype {
             "float64" | "double" => Dtype::F64,
             "float32" | "float" => Dtype::F32,
             "float16" | "half" => Dtype::F16,
