@@ -8,13 +8,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use trm::task::{Problem, Records, Task};
-use trm::{HaltRule, Solver};
+use trm_runtime::task::{EncodedPuzzle, Records, Task};
+use trm_runtime::{HaltRule, Solver};
 
 /// What a puzzle came to: answer and steps.
 type Ends = Vec<(Vec<u32>, usize)>;
 
-fn main() -> trm::Result<()> {
+fn main() -> trm_runtime::Result<()> {
     // cargo itself adds `--bench`.
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let arg = |i: usize, default: &str| args.get(i).cloned().unwrap_or_else(|| default.to_string());
@@ -37,7 +37,7 @@ fn main() -> trm::Result<()> {
     let puzzles = Records::new(input, &file)
         .take(limit)
         .map(|record| solver.encode(&record?.puzzle))
-        .collect::<trm::Result<Vec<_>>>()?;
+        .collect::<trm_runtime::Result<Vec<_>>>()?;
 
     // The device, its kernels, caches; and how many steps each puzzle takes.
     let ends = run(&solver, &puzzles, batch, false)?;
@@ -75,10 +75,10 @@ fn main() -> trm::Result<()> {
 /// Solves all puzzles; every place of a batch is computed until its last puzzle has halted, and the answer at each puzzle's halt is kept.
 fn whole(
     solver: &Solver,
-    puzzles: &[(Problem, Arc<dyn Task>)],
+    puzzles: &[(EncodedPuzzle, Arc<dyn Task>)],
     steps: &[usize],
     batch: usize,
-) -> trm::Result<Ends> {
+) -> trm_runtime::Result<Ends> {
     let mut stepper = solver.stepper(puzzles[0].0.tokens.len(), batch)?;
     let mut ends = Vec::new();
     for (puzzles, steps) in puzzles.chunks(batch).zip(steps.chunks(batch)) {
@@ -104,20 +104,20 @@ fn whole(
 /// Solves all puzzles; if `waits`, a batch begins when the one before it has ended.
 fn run(
     solver: &Solver,
-    puzzles: &[(Problem, Arc<dyn Task>)],
+    puzzles: &[(EncodedPuzzle, Arc<dyn Task>)],
     batch: usize,
     waits: bool,
-) -> trm::Result<Ends> {
+) -> trm_runtime::Result<Ends> {
     let mut session = solver.empty_session(puzzles[0].0.tokens.len(), batch)?;
     let mut next = puzzles.iter();
     let mut ends = vec![Default::default(); puzzles.len()];
     loop {
         if !waits || session.unfinished() == 0 {
-            for (problem, task) in next.by_ref().take(session.free()) {
+            for (problem, task) in next.by_ref().take(session.free_slots()) {
                 session.push(problem.clone(), task.clone())?;
             }
         }
-        let Some(answers) = session.advance()? else {
+        let Some(answers) = session.next_answers()? else {
             return Ok(ends);
         };
         for answer in answers {

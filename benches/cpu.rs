@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, Throughput};
 use models::{Noise, Scale};
-use trm::Format;
-use trm::backend::cpu::Cpu;
-use trm::backend::{Backend, Loaded, Program};
-use trm::plan::Plan;
+use trm_runtime::WeightDtype;
+use trm_runtime::low_level::backend::cpu::Cpu;
+use trm_runtime::low_level::backend::{Backend, DeviceWeights, Program};
+use trm_runtime::low_level::plan::Plan;
 
 /// A model's name, and the batches that are timed.
 const TIMED: [(&str, &[usize]); 3] = [("sudoku", &[1, 16]), ("maze", &[1]), ("small", &[1, 16])];
 
-const FORMATS: [Format; 2] = [Format::F32, Format::Int8];
+const FORMATS: [WeightDtype; 2] = [WeightDtype::F32, WeightDtype::Int8];
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -29,7 +29,7 @@ fn main() {
     eprintln!("cpu: {}, {} threads", cpu.instructions().name(), cpu.threads());
     for (name, batches) in TIMED {
         let (config, cells) = models::config(name, Scale::Full);
-        let plan = Arc::new(trm::model::record(&config, cells));
+        let plan = Arc::new(trm_runtime::low_level::build::build_plan(&config, cells));
         for format in FORMATS {
             let loaded = OnceCell::new();
             let load = || {
@@ -54,7 +54,7 @@ fn main() {
 struct Bench<'a> {
     what: String,
     /// Called only if something of it is asked for.
-    load: &'a dyn Fn() -> Arc<dyn Loaded>,
+    load: &'a dyn Fn() -> Arc<dyn DeviceWeights>,
     batch: usize,
 }
 

@@ -1,8 +1,8 @@
 //! Imports the folder that training left and says what it is: `cargo run --example import -- FOLDER [PUZZLE]`.
 
-use trm::{LoadOptions, Model, Solver};
+use trm_runtime::{LoadOptions, Model, Solver};
 
-fn main() -> trm::Result<()> {
+fn main() -> trm_runtime::Result<()> {
     let mut args = std::env::args().skip(1);
     let folder = args.next().unwrap_or("models/sudoku-6x6".to_string());
     let model = Model::open(&folder, &LoadOptions::default())?;
@@ -16,7 +16,7 @@ fn main() -> trm::Result<()> {
         println!("  {:<22} {:<8} {}", p.name, p.value.to_string(), p.from);
     }
     if let Some(puzzle) = args.next() {
-        let answer = Solver::new(model).solve(&puzzle.parse()?)?;
+        let answer = Solver::builder().build(model).unwrap().solve(&puzzle.parse()?)?;
         println!(
             "{} (valid: {:?}, {} steps)",
             answer.answer, answer.valid, answer.steps

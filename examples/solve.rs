@@ -1,10 +1,10 @@
 //! Solves a Sudoku with a bundled model: `cargo run --example solve`, or with a puzzle of your own as the argument.
 
-use trm::Solver;
+use trm_runtime::Solver;
 
 const PUZZLE: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 
-fn main() -> trm::Result<()> {
+fn main() -> trm_runtime::Result<()> {
     let puzzle = std::env::args().nth(1).unwrap_or(PUZZLE.to_string()).parse()?;
 
     let solver = Solver::bundled("sudoku-9x9")?;

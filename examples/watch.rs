@@ -1,18 +1,19 @@
 //! Watches a model refine its answers, several puzzles at once: `cargo run --example watch`.
 
-use trm::{HaltRule, Puzzle, Solver};
+use trm_runtime::{HaltRule, Puzzle, Solver};
 
 const EASY: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 const HARD: &str = "..............3.85..1.2.......5.7.....4...1...9.......5......73..2.1........4...9";
 
-fn main() -> trm::Result<()> {
+fn main() -> trm_runtime::Result<()> {
     let puzzles: Vec<Puzzle> = [EASY, HARD]
         .iter()
         .map(|puzzle| puzzle.parse())
-        .collect::<trm::Result<_>>()?;
-    let solver = Solver::bundled("sudoku-9x9")?
-        .halt(HaltRule::Verified)
-        .max_steps(16);
+        .collect::<trm_runtime::Result<_>>()?;
+    let solver = Solver::builder()
+        .halt_rule(HaltRule::Verified)
+        .max_steps(16)
+        .bundled("sudoku-9x9")?;
 
     let mut session = solver.session(&puzzles)?;
     while let Some(step) = session.next_step()? {

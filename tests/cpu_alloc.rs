@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use data::data;
-use trm::backend::Backend;
-use trm::backend::cpu::Cpu;
-use trm::{Format, LoadOptions, Model, NativeStepper, Stepper};
+use trm_runtime::low_level::backend::Backend;
+use trm_runtime::low_level::backend::cpu::Cpu;
+use trm_runtime::low_level::{PlanStepper, Stepper};
+use trm_runtime::{LoadOptions, Model, WeightDtype};
 
 struct Counting;
 
@@ -46,14 +47,13 @@ fn main() {
     for case in ["trm_mlp", "trm_attention"] {
         let model = Model::open(data("golden").join(case), &LoadOptions::default()).unwrap();
         let (model, tokens) = (Arc::new(model), 9);
-        for format in [Format::F32, Format::Int8, Format::Bf16] {
+        for format in [WeightDtype::F32, WeightDtype::Int8, WeightDtype::Bf16] {
             // Of many threads some get their first task late.
             for (threads, batch) in [(1, 1), (1, 16), (2, 1), (2, 16), (3, 16), (12, 2)] {
                 let cpu = Cpu::new(Some(threads)).unwrap().with_format(format);
                 let loaded = cpu.load(model.weights().unwrap()).unwrap();
                 let tokens = model.config.seq_len.unwrap_or(tokens);
-                let mut stepper =
-                    NativeStepper::new(model.clone(), &*loaded, tokens, batch).unwrap();
+                let mut stepper = PlanStepper::new(model.clone(), &*loaded, tokens, batch).unwrap();
                 for slot in 0..batch {
                     stepper.load(slot, &vec![1; tokens], 0).unwrap();
                 }
@@ -62,17 +62,11 @@ fn main() {
                 let found = allocations(|| {
                     // Puzzles halt one after the other. Every thread has what it needs, whichever
                     // comes first.
-                    for end in [16, 15, 14, 7, 2, 1]
-                        .into_iter()
-                        .filter(|end| *end <= batch)
-                    {
+                    for end in [16, 15, 14, 7, 2, 1].into_iter().filter(|end| *end <= batch) {
                         (0..3).for_each(|_| stepper.step(&live[..end]).unwrap());
                     }
                 });
-                assert_eq!(
-                    found, 0,
-                    "{case}, {format:?}, {threads} threads, batch {batch}"
-                );
+                assert_eq!(found, 0, "{case}, {format:?}, {threads} threads, batch {batch}");
             }
         }
     }

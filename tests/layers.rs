@@ -42,14 +42,29 @@ fn imports_point_down_and_form_no_circle() {
 #[test]
 fn a_planted_import_from_a_higher_layer_is_caught() {
     let planted = [
-        ("model/plan.rs", "use crate::solver::Solver;", "imports from the higher layer solver"),
+        (
+            "model/plan.rs",
+            "use crate::solver::Solver;",
+            "imports from the higher layer solver",
+        ),
         ("backend/cpu/halt.rs", "use crate::task::Puzzle;", "knows puzzles"),
-        ("config/check.rs", "fn f() { crate::session::start(); }", "higher layer session"),
-        ("checkpoint/zip.rs", "use crate::{\n    error::Error,\n    import::Model,\n};", "import"),
+        (
+            "config/check.rs",
+            "fn f() { crate::session::start(); }",
+            "higher layer session",
+        ),
+        (
+            "checkpoint/zip.rs",
+            "use crate::{\n    error::Error,\n    import::Model,\n};",
+            "import",
+        ),
     ];
     for (file, text, expected) in planted {
         let mut sources = sources();
-        sources.get_mut(file).expect(file).push_str(&format!("\n{text}\n"));
+        sources
+            .get_mut(file)
+            .expect(file)
+            .push_str(&format!("\n{text}\n"));
         let found = violations(&sources);
         assert!(
             found.iter().any(|v| v.contains(file) && v.contains(expected)),
@@ -248,8 +263,13 @@ fn expand(declaration: &str) -> Vec<Vec<String>> {
             item.push(c);
         }
     }
-    let items = items.iter().map(|item| item.trim()).filter(|item| !item.is_empty());
-    items.flat_map(|item| expand(&format!("{prefix}{item}"))).collect()
+    let items = items
+        .iter()
+        .map(|item| item.trim())
+        .filter(|item| !item.is_empty());
+    items
+        .flat_map(|item| expand(&format!("{prefix}{item}")))
+        .collect()
 }
 
 /// A path from the root of the crate. A path of another crate names no file, and is dropped later.

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use trm::backend::gpu::Kernels;
-use trm::quantize::Format;
+use trm_runtime::low_level::backend::gpu::Kernels;
+use trm_runtime::low_level::dtype::WeightDtype;
 
 use crate::models::{MODELS, Scale};
 
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     pub(crate) models: Vec<String>,
     pub(crate) batches: Vec<usize>,
     pub(crate) ways: Vec<Way>,
-    pub(crate) formats: Vec<Format>,
+    pub(crate) formats: Vec<WeightDtype>,
     pub(crate) steps_only: bool,
     pub(crate) scale: Scale,
     pub(crate) json: Option<PathBuf>,

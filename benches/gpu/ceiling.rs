@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use trm::backend::Backend;
-use trm::backend::gpu::{Gpu, Kernels};
-use trm::config::Net;
-use trm::plan::{Buffer, Call, Dims};
-use trm::weights::{Tensor, Weight, Weights};
-use trm::{DeviceInfo, Result};
+use trm_runtime::low_level::backend::Backend;
+use trm_runtime::low_level::backend::gpu::{Gpu, Kernels};
+use trm_runtime::low_level::config::Level;
+use trm_runtime::low_level::plan::{Buffer, Call, Dims};
+use trm_runtime::low_level::weights::{Tensor, Weight, Weights};
+use trm_runtime::{DeviceInfo, Result};
 
 use crate::models::{Noise, Scale};
 use crate::timing::Patience;
@@ -44,7 +44,7 @@ pub(crate) fn measure(
         eps: 1e-5,
         rope_theta: None,
     };
-    let (gate_up, down) = (Weight::GateUp(Net::L, 0), Weight::Down(Net::L, 0));
+    let (gate_up, down) = (Weight::GateUp(Level::L, 0), Weight::Down(Level::L, 0));
     let shapes = [
         (gate_up, vec![2 * n, n]),
         (down, vec![n, n]),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use trm::Result;
-use trm::backend::{Loaded, Program};
-use trm::plan::{Buffer, Call, Dims, Plan};
-use trm::weights::Weight;
+use trm_runtime::Result;
+use trm_runtime::low_level::backend::{DeviceWeights, Program};
+use trm_runtime::low_level::plan::{Buffer, Call, Dims, Plan};
+use trm_runtime::low_level::weights::Weight;
 
 use crate::models::Noise;
 use crate::timing::{Patience, Sample, measure};
@@ -17,7 +17,7 @@ const SUBMITTED: usize = 256;
 /// What `call` takes for `slots` puzzles: many of it one after the other, each waiting for the one before as it would in a step. What
 /// submitting and waiting take is spread over them.
 pub(crate) fn time(
-    loaded: &dyn Loaded,
+    loaded: &dyn DeviceWeights,
     dims: Dims,
     call: &Call,
     slots: usize,

@@ -15,12 +15,12 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use trm::backend::gpu::Gpu;
-use trm::backend::{Backend, Loaded};
-use trm::plan::Plan;
-use trm::quantize::Format;
-use trm::weights::Weights;
-use trm::{DeviceInfo, Error, Result};
+use trm_runtime::low_level::backend::gpu::Gpu;
+use trm_runtime::low_level::backend::{Backend, DeviceWeights};
+use trm_runtime::low_level::dtype::WeightDtype;
+use trm_runtime::low_level::plan::Plan;
+use trm_runtime::low_level::weights::Weights;
+use trm_runtime::{DeviceInfo, Error, Result};
 
 use args::{Args, USAGE, Way};
 use models::Different;
@@ -58,7 +58,7 @@ fn bench(args: &Args) -> Result<()> {
     report.say_ceiling();
     for name in &args.models {
         let (config, cells) = models::config(name, args.scale);
-        let plan = Arc::new(trm::model::record(&config, cells));
+        let plan = Arc::new(trm_runtime::low_level::build::build_plan(&config, cells));
         let model = Model {
             name,
             weights: models::weights(&config),
@@ -85,12 +85,12 @@ fn bench(args: &Args) -> Result<()> {
 
 /// What [`Gpu::open`] opens.
 fn opened(number: Option<usize>) -> Result<DeviceInfo> {
-    let mut all = trm::devices().into_iter();
+    let mut all = trm_runtime::devices().into_iter();
     let found = match number {
         Some(number) => all.nth(number),
         None => all.find(|info| info.missing.is_none()),
     };
-    found.ok_or_else(|| Error::new(trm::ErrorKind::Device, "the adapter has gone"))
+    found.ok_or_else(|| Error::new(trm_runtime::ErrorKind::Device, "the adapter has gone"))
 }
 
 /// A model whose steps are timed.
@@ -136,7 +136,13 @@ impl Bench<'_> {
     }
 
     /// Times every different call; the sum of those that a step has, in milliseconds, if all could be timed.
-    fn kernels(&mut self, loaded: &dyn Loaded, way: Way, format: Format, slots: usize) -> Option<f64> {
+    fn kernels(
+        &mut self,
+        loaded: &dyn DeviceWeights,
+        way: Way,
+        format: WeightDtype,
+        slots: usize,
+    ) -> Option<f64> {
         let model = self.model;
         let times = model.different.iter().map(|different| {
             let sample = self.kernel(loaded, different, way, format, slots)?;
@@ -149,10 +155,10 @@ impl Bench<'_> {
 
     fn kernel(
         &mut self,
-        loaded: &dyn Loaded,
+        loaded: &dyn DeviceWeights,
         different: &Different,
         way: Way,
-        format: Format,
+        format: WeightDtype,
         slots: usize,
     ) -> Option<Sample> {
         let way = different.way(way);
@@ -186,7 +192,14 @@ impl Bench<'_> {
         sample
     }
 
-    fn step(&mut self, loaded: &dyn Loaded, way: Way, format: Format, slots: usize, kernels: Option<f64>) {
+    fn step(
+        &mut self,
+        loaded: &dyn DeviceWeights,
+        way: Way,
+        format: WeightDtype,
+        slots: usize,
+        kernels: Option<f64>,
+    ) {
         match steps::time(loaded, &self.model.plan, slots, self.patience) {
             Ok(step) => self.report.add_step(StepRow {
                 model: self.model.name.to_string(),

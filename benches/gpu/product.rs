@@ -1,7 +1,7 @@
 //! A plain large product outside of the library, on a device of its own: what the adapter reaches when nothing is asked of it but
 //! multiplying.
 
-use trm::DeviceInfo;
+use trm_runtime::DeviceInfo;
 use wgpu::util::{BufferInitDescriptor, DeviceExt};
 
 use crate::models::Noise;

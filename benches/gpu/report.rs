@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use trm::plan::Plan;
-use trm::{Config, DeviceInfo, Error, Result};
+use trm_runtime::low_level::plan::Plan;
+use trm_runtime::{Config, DeviceInfo, Error, Result};
 
 use crate::ceiling::{Reached, best};
 use crate::models::{Different, Scale};
@@ -222,7 +222,8 @@ impl Report {
         let text = format!("{:#}\n", self.json());
         let written = std::fs::write(path, text);
         written.map_err(|e| {
-            Error::new(trm::ErrorKind::Io, format!("cannot be written: {e}")).at(path.display().to_string())
+            Error::new(trm_runtime::ErrorKind::Io, format!("cannot be written: {e}"))
+                .at(path.display().to_string())
         })
     }
 

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use trm::backend::{Loaded, Program, Rule};
-use trm::plan::{Buffer, Plan};
-use trm::{Error, Result};
+use trm_runtime::low_level::backend::{DeviceWeights, HaltParams, Program};
+use trm_runtime::low_level::plan::{Buffer, Plan};
+use trm_runtime::{Error, Result};
 
 use crate::models::Noise;
 use crate::timing::{Patience, Sample, measure};
 
 /// Nobody halts.
-const NEVER: Rule = Rule {
+const NEVER: HaltParams = HaltParams {
     threshold: f32::INFINITY,
     minus_continue: false,
     min_steps: 1,
@@ -33,20 +33,25 @@ pub(crate) struct Step {
 }
 
 /// Times steps of `slots` puzzles.
-pub(crate) fn time(loaded: &dyn Loaded, plan: &Arc<Plan>, slots: usize, patience: Patience) -> Result<Step> {
+pub(crate) fn time(
+    loaded: &dyn DeviceWeights,
+    plan: &Arc<Plan>,
+    slots: usize,
+    patience: Patience,
+) -> Result<Step> {
     let mut program = loaded.program(plan.clone(), slots)?;
     fill(&mut *program, slots)?;
     let host = host(&mut *program, patience)?;
     let empty = measure(patience, 256, |steps| take(&mut *program, steps))?;
-    let ahead = program.ahead().ok_or_else(no_ahead)?;
+    let ahead = program.pipelined().ok_or_else(no_ahead)?;
     (0..slots).try_for_each(|slot| ahead.resume(slot, 0))?;
     let step = measure(patience, 256, |steps| take(&mut *program, steps))?;
-    let ahead = program.ahead().ok_or_else(no_ahead)?;
+    let ahead = program.pipelined().ok_or_else(no_ahead)?;
     ahead.start(&NEVER)?;
     let went_on = ahead.finish()?.iter().filter(|record| record.goes_on).count();
     if went_on != slots {
         return Err(Error::new(
-            trm::ErrorKind::Device,
+            trm_runtime::ErrorKind::Device,
             format!("{went_on} of {slots} slots took part in the steps"),
         ));
     }
@@ -55,7 +60,7 @@ pub(crate) fn time(loaded: &dyn Loaded, plan: &Arc<Plan>, slots: usize, patience
 
 fn no_ahead() -> Error {
     Error::new(
-        trm::ErrorKind::Device,
+        trm_runtime::ErrorKind::Device,
         "the adapter has no indirect dispatch: no steps are started ahead",
     )
 }
@@ -83,7 +88,7 @@ fn fill(program: &mut dyn Program, slots: usize) -> Result<()> {
 
 /// Takes steps, up to [`AHEAD`] of them in flight.
 fn take(program: &mut dyn Program, steps: usize) -> Result<()> {
-    let ahead = program.ahead().ok_or_else(no_ahead)?;
+    let ahead = program.pipelined().ok_or_else(no_ahead)?;
     for number in 0..steps {
         if number >= AHEAD {
             ahead.finish()?;
@@ -95,7 +100,7 @@ fn take(program: &mut dyn Program, steps: usize) -> Result<()> {
 
 /// What starting a step takes the host while the GPU has nothing to do: nobody takes part.
 fn host(program: &mut dyn Program, patience: Patience) -> Result<Sample> {
-    let ahead = program.ahead().ok_or_else(no_ahead)?;
+    let ahead = program.pipelined().ok_or_else(no_ahead)?;
     let mut times = Vec::new();
     let begin = Instant::now();
     while times.len() < 5 || (times.len() < 200 && begin.elapsed() < patience.whole()) {

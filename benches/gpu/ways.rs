@@ -1,8 +1,8 @@
 //! What is timed of each model: batches, formats, and the ways in which a call is run.
 
-use trm::backend::gpu::Kernels;
-use trm::plan::Call;
-use trm::quantize::Format;
+use trm_runtime::low_level::backend::gpu::Kernels;
+use trm_runtime::low_level::dtype::WeightDtype;
+use trm_runtime::low_level::plan::Call;
 
 use crate::args::Way;
 use crate::models::{Different, MODELS, Scale};
@@ -24,11 +24,11 @@ impl Scale {
         }
     }
 
-    pub(crate) fn formats(self) -> Vec<Format> {
+    pub(crate) fn formats(self) -> Vec<WeightDtype> {
         match self {
-            Scale::Full => vec![Format::F32, Format::F16, Format::Int8],
+            Scale::Full => vec![WeightDtype::F32, WeightDtype::F16, WeightDtype::Int8],
             // In software compiling takes most of the time, and each format has shaders of its own.
-            Scale::Quick => vec![Format::F32, Format::Int8],
+            Scale::Quick => vec![WeightDtype::F32, WeightDtype::Int8],
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use trm::config::{Config, PosEncodings, Variant};
-use trm::plan::{Call, Dims, Plan};
-use trm::weights::{Tensor, Weights};
+use trm_runtime::low_level::config::{Architecture, Config, PosEncodings};
+use trm_runtime::low_level::plan::{Call, Dims, Plan};
+use trm_runtime::low_level::weights::{Tensor, Weights};
 
 /// Sudoku with `mlp_t`, maze with attention, and a small one, as the bundled models are.
 pub(crate) const MODELS: [&str; 3] = ["sudoku", "maze", "small"];
@@ -36,7 +36,7 @@ pub(crate) fn config(name: &str, scale: Scale) -> (Config, usize) {
         Scale::Quick => 2 * of,
     };
     let config = Config {
-        variant: Variant::Trm,
+        variant: Architecture::Trm,
         h_cycles: outer,
         l_cycles: inner,
         h_layers: 0,

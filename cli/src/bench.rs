@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use trm_runtime::low_level::{Inspect};
+use trm_runtime::low_level::Inspect;
 use trm_runtime::{CancelToken, Error, ErrorKind, Solver, SolverBuilder};
 
 use crate::args::{BenchArgs, Shared};

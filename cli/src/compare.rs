@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use trm_runtime::low_level::backend::{HaltParams, PipelinedProgram};
 use trm_runtime::low_level::config::State;
 use trm_runtime::low_level::{Inspect, Stepper};
-use trm_runtime::{Answer, CancelToken, ErrorKind, HaltPolicy, HaltRule, Halting, Session, Solver, WeightDtype};
+use trm_runtime::{
+    Answer, CancelToken, ErrorKind, HaltPolicy, HaltRule, Halting, Session, Solver, WeightDtype,
+};
 
 use crate::args::Shared;
 use crate::differences::{Cosines, Differences, cosine};

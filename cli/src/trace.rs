@@ -8,10 +8,10 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, json};
+use trm_runtime::low_level::Inspect;
 use trm_runtime::low_level::checkpoint::{Checkpoint, Dtype};
 use trm_runtime::low_level::config::{Config, State};
 use trm_runtime::low_level::plan::Dims;
-use trm_runtime::low_level::{Inspect};
 use trm_runtime::{Error, ErrorKind};
 
 use crate::args::{Shared, TraceArgs};

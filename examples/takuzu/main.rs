@@ -1,9 +1,9 @@
 //! A kind of puzzle of one's own: Takuzu. `cargo run --example takuzu`, or with a puzzle and a model of your own as arguments.
 
 use std::sync::Arc;
-use trm::random::Random;
-use trm::task::{Content, Problem, Relabelling, Space, Task, Verdict};
-use trm::{Effort, Puzzle, Result, Solver};
+use trm_runtime::low_level::random::Random;
+use trm_runtime::task::{Cells, EncodedPuzzle, Symmetry, Task, TokenSpec, Verdict};
+use trm_runtime::{MultiStart, Puzzle, Result, Solver};
 
 const PUZZLE: &str = ".1...0 ..0... 11.... ...... ...... ..1.1.";
 const SIDE: usize = 6;
@@ -21,15 +21,15 @@ impl Task for Takuzu {
         "takuzu"
     }
 
-    fn encode(&self, puzzle: &Puzzle, space: &Space) -> Result<Problem> {
-        Problem::from_chars(puzzle, space, CELLS, SIDE, SIDE)
+    fn encode(&self, puzzle: &Puzzle, space: &TokenSpec) -> Result<EncodedPuzzle> {
+        EncodedPuzzle::from_chars(puzzle, space, CELLS, SIDE, SIDE)
     }
 
-    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+    fn decode(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Cells {
         problem.to_chars(answer, CELLS)
     }
 
-    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+    fn verify(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Verdict {
         let mut givens = problem.tokens.iter().zip(answer);
         if givens.any(|(given, cell)| *given != BLANK && given != cell) {
             return Verdict::wrong("a given digit was changed");
@@ -49,12 +49,12 @@ impl Task for Takuzu {
         Verdict::right()
     }
 
-    /// Turned, mirrored, or with the digits exchanged: what `Effort` tries.
-    fn relabelling(&self, _: &Problem, random: &mut Random) -> Option<Relabelling> {
+    /// Turned, mirrored, or with the digits exchanged: what `MultiStart` tries.
+    fn random_symmetry(&self, _: &EncodedPuzzle, random: &mut Random) -> Option<Symmetry> {
         let kind = 1 + random.below(15);
         let exchanged = (kind / 8) as u32;
         let digits = vec![0, BLANK, ZERO ^ exchanged, ONE ^ exchanged];
-        Relabelling::new(Relabelling::turned(SIDE, kind), digits)
+        Symmetry::new(Symmetry::turned(SIDE, kind), digits)
     }
 
     fn verifies_by_rules(&self) -> bool {
@@ -69,9 +69,9 @@ fn main() -> Result<()> {
         Some(model) => Solver::open(model)?,
         None => Solver::from_bytes(include_bytes!("model/model.safetensors"))?, // as an app carries it
     };
-    let effort = Effort {
+    let effort = MultiStart {
         starts: 8,
-        ..Effort::default()
+        ..MultiStart::default()
     };
     let answer = solver.task(Arc::new(Takuzu)).effort(effort).solve(&puzzle)?;
     println!("{}", answer.answer);

@@ -43,7 +43,8 @@ fn dtype_of(checkpoint: &Checkpoint, names: &TensorNames, weight: Weight, name: 
         )),
         (Some(Dtype::I8), Some(scale)) => {
             let rows = info(name).and_then(|info| info.shape.first().copied());
-            check_scales(info(scale), rows.unwrap_or(0)).map_err(|e| e.context(format!("tensor \"{scale}\"")))?;
+            check_scales(info(scale), rows.unwrap_or(0))
+                .map_err(|e| e.context(format!("tensor \"{scale}\"")))?;
             Ok(WeightDtype::Int8)
         }
         (Some(other), Some(scale)) => at(format!(

@@ -41,7 +41,11 @@ pub(crate) fn model_file(path: &Path) -> Result<PathBuf> {
         return Ok(path.join(MODEL_FILE));
     }
     let names = file_names(path)?;
-    if let Some(newest) = names.iter().filter_map(|name| Some((step_number(name)?, name))).max() {
+    if let Some(newest) = names
+        .iter()
+        .filter_map(|name| Some((step_number(name)?, name)))
+        .max()
+    {
         return Ok(path.join(newest.1));
     }
     let candidates: Vec<_> = names.iter().filter(|name| is_checkpoint(name)).collect();
@@ -136,7 +140,9 @@ pub(crate) fn add_config_beside(file: &Path, format: FileFormat, settings: &mut 
     };
     for name in order {
         if let Some(text) = read_config_if_exists(&dir.join(name))? {
-            settings.add_file(name, &text).map_err(|e| e.context(dir.display()))?;
+            settings
+                .add_file(name, &text)
+                .map_err(|e| e.context(dir.display()))?;
             return Ok(true);
         }
     }
@@ -151,7 +157,9 @@ pub(crate) fn add_dataset_beside(file: &Path, settings: &mut Settings) -> Result
     let dir = parent(file);
     for name in DATASET_FILES {
         if let Some(text) = read_config_if_exists(&dir.join(name))? {
-            return settings.add_dataset(name, &text).map_err(|e| e.context(dir.display()));
+            return settings
+                .add_dataset(name, &text)
+                .map_err(|e| e.context(dir.display()));
         }
     }
     Ok(())
@@ -179,7 +187,10 @@ pub(crate) fn add_settings_beside(file: &Path, configuration: bool, settings: &m
 pub(crate) fn checkpoints_beside(file: &Path) -> Result<Vec<PathBuf>> {
     let dir = parent(file);
     let names = file_names(dir)?;
-    let newest = names.iter().filter_map(|name| Some((step_number(name)?, name))).max();
+    let newest = names
+        .iter()
+        .filter_map(|name| Some((step_number(name)?, name)))
+        .max();
     let model = names.iter().filter(|name| *name == MODEL_FILE);
     Ok(model
         .chain(newest.map(|newest| newest.1))
@@ -214,5 +225,9 @@ pub(crate) fn read_config(path: &Path) -> Result<String> {
         ))
         .context(path.display()));
     }
-    String::from_utf8(bytes).map_err(|e| Error::config("is not UTF-8 text").context(path.display()).with_source(e))
+    String::from_utf8(bytes).map_err(|e| {
+        Error::config("is not UTF-8 text")
+            .context(path.display())
+            .with_source(e)
+    })
 }

@@ -54,7 +54,10 @@ pub(super) enum Value<'a> {
     Set,
     Global(PickleGlobal),
     /// A storage. `dtype` is `None` for an untyped storage.
-    Storage { key: &'a str, dtype: Option<Dtype> },
+    Storage {
+        key: &'a str,
+        dtype: Option<Dtype>,
+    },
     Tensor(Box<PickledTensor<'a>>),
     /// A value without a meaning here.
     Foreign,
@@ -408,7 +411,9 @@ impl<'a> Machine<'a> {
             return Err(malformed("makes a tensor of a value that is not a storage"));
         };
         let dtype_argument = match (global, get(6)) {
-            (Some(PickleGlobal::TensorOfType), Some(Value::Global(PickleGlobal::Type(dtype)))) => Some(*dtype),
+            (Some(PickleGlobal::TensorOfType), Some(Value::Global(PickleGlobal::Type(dtype)))) => {
+                Some(*dtype)
+            }
             (Some(PickleGlobal::TensorOfType), _) => Some(Dtype::Other("unknown")),
             _ => None,
         };
@@ -424,7 +429,8 @@ impl<'a> Machine<'a> {
                 "makes a tensor whose number of strides is not its number of dimensions",
             ));
         }
-        let offset = u64::try_from(*offset).map_err(|_| malformed("makes a tensor with a negative offset"))?;
+        let offset =
+            u64::try_from(*offset).map_err(|_| malformed("makes a tensor with a negative offset"))?;
         Ok(Value::Tensor(Box::new(PickledTensor {
             key,
             dtype,
@@ -467,7 +473,9 @@ impl<'a> Machine<'a> {
                 key,
                 dtype: Some(dtype),
             },
-            (Some(PickleGlobal::UntypedStorage), Some(key)) if is_storage => Value::Storage { key, dtype: None },
+            (Some(PickleGlobal::UntypedStorage), Some(key)) if is_storage => {
+                Value::Storage { key, dtype: None }
+            }
             (_, Some(key)) if is_storage => Value::Storage {
                 key,
                 dtype: Some(Dtype::Other("unknown")),

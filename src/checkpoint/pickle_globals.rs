@@ -29,21 +29,23 @@ pub(super) fn lookup(module: &str, name: &str) -> Option<PickleGlobal> {
         ("torch._utils", "_rebuild_tensor_v3") => PickleGlobal::TensorOfType,
         ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => PickleGlobal::Parameter,
         ("torch.storage" | "torch", "UntypedStorage") => PickleGlobal::UntypedStorage,
-        ("torch" | "torch.cuda", storage) if storage.ends_with("Storage") => PickleGlobal::Storage(match storage {
-            "DoubleStorage" => Dtype::F64,
-            "FloatStorage" => Dtype::F32,
-            "HalfStorage" => Dtype::F16,
-            "BFloat16Storage" => Dtype::BF16,
-            "LongStorage" => Dtype::I64,
-            "IntStorage" => Dtype::I32,
-            "ShortStorage" => Dtype::I16,
-            "CharStorage" => Dtype::I8,
-            "ByteStorage" => Dtype::U8,
-            "BoolStorage" => Dtype::Bool,
-            "ComplexFloatStorage" => Dtype::Other("complex64"),
-            "ComplexDoubleStorage" => Dtype::Other("complex128"),
-            _ => Dtype::Other("unknown"),
-        }),
+        ("torch" | "torch.cuda", storage) if storage.ends_with("Storage") => {
+            PickleGlobal::Storage(match storage {
+                "DoubleStorage" => Dtype::F64,
+                "FloatStorage" => Dtype::F32,
+                "HalfStorage" => Dtype::F16,
+                "BFloat16Storage" => Dtype::BF16,
+                "LongStorage" => Dtype::I64,
+                "IntStorage" => Dtype::I32,
+                "ShortStorage" => Dtype::I16,
+                "CharStorage" => Dtype::I8,
+                "ByteStorage" => Dtype::U8,
+                "BoolStorage" => Dtype::Bool,
+                "ComplexFloatStorage" => Dtype::Other("complex64"),
+                "ComplexDoubleStorage" => Dtype::Other("complex128"),
+                _ => Dtype::Other("unknown"),
+            })
+        }
         ("torch", dtype) => PickleGlobal::Type(match dtype {
             "float64" | "double" => Dtype::F64,
             "float32" | "float" => Dtype::F32,

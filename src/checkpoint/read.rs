@@ -277,7 +277,11 @@ impl ReadWindow<'_> {
         let inside =
             |start: u64, bytes: &[u8]| offset >= start && offset + size as u64 <= start + bytes.len() as u64;
         if !inside(self.start, &self.bytes) {
-            let len = if self.reads_ahead { CHUNK_BYTES as u64 / 4 } else { size as u64 };
+            let len = if self.reads_ahead {
+                CHUNK_BYTES as u64 / 4
+            } else {
+                size as u64
+            };
             self.bytes = self.source.read_vec(offset, len.min(end - offset))?;
             self.start = offset;
         }

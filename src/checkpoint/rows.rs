@@ -85,8 +85,10 @@ impl PuzzleRows {
     /// Reads `count` rows from row `first` on, `[count, puzzle_emb_ndim]`.
     pub(crate) fn read(&self, first: usize, count: usize) -> Result<Vec<f32>> {
         let rows = self.checkpoint.read_rows(&self.tensor, first, count)?;
-        check_finite(&rows)
-            .map_err(|e| self.checkpoint.locate(&self.tensor, e.context(format!("row {first}"))))?;
+        check_finite(&rows).map_err(|e| {
+            self.checkpoint
+                .locate(&self.tensor, e.context(format!("row {first}")))
+        })?;
         Ok(rows)
     }
 }

@@ -28,7 +28,10 @@ pub(crate) fn model_shapes(checkpoint: &Checkpoint, names: &TensorNames) -> Resu
         } else {
             "neither self_attn nor mlp_t"
         };
-        return Err(Error::checkpoint(format!("{}.layers.0 has {which}", level.name())));
+        return Err(Error::checkpoint(format!(
+            "{}.layers.0 has {which}",
+            level.name()
+        )));
     }
     let learned_positions = reader.has(Weight::EmbedPos);
     // [L, T]
@@ -73,7 +76,11 @@ impl ShapeReader<'_> {
 
     /// Returns the shape of a matrix, `[rows, columns]`.
     fn matrix(&self, weight: Weight) -> Result<[usize; 2]> {
-        let name = self.names.weights.get(&weight).ok_or_else(|| missing_error(weight))?;
+        let name = self
+            .names
+            .weights
+            .get(&weight)
+            .ok_or_else(|| missing_error(weight))?;
         self.dimensions(name)
     }
 

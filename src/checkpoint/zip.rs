@@ -101,9 +101,7 @@ fn find_directory(source: &Source) -> Result<Directory> {
     let at = (0..tail.len())
         .rev()
         .find(|&at| tail.get(at..at + 4) == Some(END_SIGNATURE) && fits(at))
-        .ok_or_else(|| {
-            Error::checkpoint("is cut short: the zip directory at its end is missing")
-        })?;
+        .ok_or_else(|| Error::checkpoint("is cut short: the zip directory at its end is missing"))?;
     let end = tail.get(at..).unwrap_or_default();
     let (entries, size, offset) = (u16_at(end, 10)?, u32_at(end, 12)?, u32_at(end, 16)?);
     if entries == u16::MAX || size == u32::MAX || offset == u32::MAX {

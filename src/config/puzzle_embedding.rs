@@ -175,9 +175,13 @@ impl Resolver<'_> {
         })?;
         let from = format!("shape of {tensor} ({positions}) less {prefix} of the puzzle embedding");
         match setting {
-            Some((setting, source)) if setting != value => {
-                Err(contradiction(KEY, setting, &source, value, &format!("the {from}")))
-            }
+            Some((setting, source)) if setting != value => Err(contradiction(
+                KEY,
+                setting,
+                &source,
+                value,
+                &format!("the {from}"),
+            )),
             _ => {
                 self.note_source(KEY, value, from);
                 Ok(Some(value))

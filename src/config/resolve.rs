@@ -106,8 +106,10 @@ impl<'a> Resolver<'a> {
         let mlp_t = self.mlp_t()?;
         let (h_cycles, l_cycles) = self.cycles()?;
         let [h_layers, l_layers] = self.layers()?;
-        let hidden_size = self.size_from_shape("hidden_size", shapes.hidden_size, "embed_tokens.embedding_weight")?;
-        let vocab_size = self.size_from_shape("vocab_size", shapes.vocab_size, "embed_tokens.embedding_weight")?;
+        let hidden_size =
+            self.size_from_shape("hidden_size", shapes.hidden_size, "embed_tokens.embedding_weight")?;
+        let vocab_size =
+            self.size_from_shape("vocab_size", shapes.vocab_size, "embed_tokens.embedding_weight")?;
         let num_heads = self.num_heads(mlp_t)?;
         let pos_encodings = self.pos_encodings(mlp_t)?;
         let puzzle_emb_ndim = self.puzzle_emb_ndim()?;

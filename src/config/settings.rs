@@ -196,10 +196,10 @@ impl Settings {
             None | Some(Value::Null) => {}
             Some(version) if version.as_u64() == Some(1) => {}
             Some(other) => {
-                return Err(Error::config(format!(
-                    "format_version is {other}; only version 1 is supported"
-                ))
-                .context(from));
+                return Err(
+                    Error::config(format!("format_version is {other}; only version 1 is supported"))
+                        .context(from),
+                );
             }
         }
         let mut values = with_arch(all);

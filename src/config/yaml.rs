@@ -27,7 +27,8 @@ pub(crate) fn parse(text: &str) -> Result<Value> {
         nodes: 0,
     };
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|e| Error::config(format!("is not valid YAML: {e}")).with_source(e))?;
+        let (event, span) =
+            event.map_err(|e| Error::config(format!("is not valid YAML: {e}")).with_source(e))?;
         let done = builder
             .handle(event)
             .map_err(|e| e.context(format!("line {}", span.start.line())))?;
@@ -95,9 +96,7 @@ impl Builder {
             },
             Event::Alias(id) => {
                 let Some((value, nodes)) = self.anchors.get(&id) else {
-                    return Err(Error::config(
-                        "has an alias inside the value that it refers to",
-                    ));
+                    return Err(Error::config("has an alias inside the value that it refers to"));
                 };
                 let (nodes, nodes_before) = (*nodes, self.nodes);
                 // Checks the limit before the copy takes memory.
@@ -140,7 +139,8 @@ impl Builder {
     /// Adds a complete value to the enclosing list or mapping. Returns it if nothing encloses it.
     fn close(&mut self, value: Value, anchor: usize, nodes_before: usize) -> Result<Option<Value>> {
         if anchor > 0 {
-            self.anchors.insert(anchor, (value.clone(), self.nodes - nodes_before));
+            self.anchors
+                .insert(anchor, (value.clone(), self.nodes - nodes_before));
             // The copy in `anchors` takes memory, too.
             self.count(self.nodes - nodes_before)?;
         }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::backend::measurements::MeasurementCache;
 use crate::backend::{Backend, DeviceWeights};
+use crate::error::{Error, Result};
 #[cfg(not(feature = "gpu"))]
 use crate::error::{ErrorKind, Hint};
-use crate::error::{Error, Result};
 use crate::import::Model;
 use crate::model::dtype::WeightDtype;
 

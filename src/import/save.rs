@@ -202,7 +202,10 @@ impl Model {
         map.append(&mut config.to_json());
         let written_here = ["format_version", "dtype", "source"];
         let extra = &self.tensor_file()?.extra;
-        for (key, value) in extra.iter().filter(|(key, _)| !written_here.contains(&key.as_str())) {
+        for (key, value) in extra
+            .iter()
+            .filter(|(key, _)| !written_here.contains(&key.as_str()))
+        {
             map.insert(key.clone(), value.clone());
         }
         map.insert("dtype".into(), json!(options.dtype.name()));

@@ -70,11 +70,7 @@ impl Graph {
     /// # Errors
     /// A file cannot be read or is damaged, the graph is not a refinement step, or a size is
     /// missing or too large.
-    pub(crate) fn read(
-        source: Source,
-        path: Option<&Path>,
-        mut settings: Settings,
-    ) -> Result<LoadedGraph> {
+    pub(crate) fn read(source: Source, path: Option<&Path>, mut settings: Settings) -> Result<LoadedGraph> {
         let at = |e: Error| source.locate(e);
         if source.len() > MAX_FILE_BYTES {
             return Err(at(Error::checkpoint(
@@ -416,10 +412,10 @@ fn states(names: &[&str]) -> Result<Vec<State>> {
         let all: Vec<State> = std::iter::once(State::H).chain(low).collect();
         return match all.iter().find(|s| !has(s)) {
             None => Ok(all),
-            Some(missing) => Err(
-                Error::checkpoint("is missing: a step with one of z_L1 to z_L6 has all of them, and z_H")
-                    .context(input(&missing.name())),
-            ),
+            Some(missing) => Err(Error::checkpoint(
+                "is missing: a step with one of z_L1 to z_L6 has all of them, and z_H",
+            )
+            .context(input(&missing.name()))),
         };
     }
     let found: Vec<State> = [State::H, State::L].into_iter().filter(has).collect();

@@ -382,7 +382,9 @@ impl Solver {
 
     /// As [`Solver::encode`]. A puzzle without an identifier gets its index.
     fn encode_numbered(&self, puzzle: &Puzzle, index: usize) -> Result<(EncodedPuzzle, Arc<dyn Task>)> {
-        let encoded = self.encode(puzzle).map_err(|e| e.context(format!("puzzle {index}")));
+        let encoded = self
+            .encode(puzzle)
+            .map_err(|e| e.context(format!("puzzle {index}")));
         let (mut encoded, task) = encoded?;
         if puzzle.id.is_none() {
             encoded.id = Id::Number(index as u64);

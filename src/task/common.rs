@@ -19,7 +19,11 @@ pub(super) fn cell_position(index: usize, cols: usize) -> String {
 /// Escapes and shortens an untrusted name, so that it fits into one line of an error message.
 pub(super) fn escape_name(name: &str) -> String {
     const MAX_CHARS: usize = 80;
-    let mut escaped: String = name.chars().take(MAX_CHARS).flat_map(char::escape_debug).collect();
+    let mut escaped: String = name
+        .chars()
+        .take(MAX_CHARS)
+        .flat_map(char::escape_debug)
+        .collect();
     if name.chars().nth(MAX_CHARS).is_some() {
         escaped.push_str("...");
     }
@@ -76,5 +80,7 @@ pub(super) fn check_size(n: usize, spec: &TokenSpec, this: &str) -> Result<()> {
 
 /// Returns the verdict on an answer that has more or fewer cells than its puzzle.
 pub(super) fn wrong_length(answer: usize, puzzle: usize) -> Verdict {
-    Verdict::wrong(format!("the answer has {answer} cells, but the puzzle has {puzzle}"))
+    Verdict::wrong(format!(
+        "the answer has {answer} cells, but the puzzle has {puzzle}"
+    ))
 }

@@ -170,9 +170,8 @@ fn kind_from_numbers(cells: &Cells, spec: Option<&TokenSpec>, model: Option<Task
         (true, false) => Ok(TaskKind::Sudoku),
         (false, true) => Ok(TaskKind::Arc),
         _ => Err(
-            Error::puzzle("these numbers can be a Sudoku, an ARC grid or raw tokens").with_hint(
-                Hint::ChooseTask(vec!["sudoku", "arc", "tokens"]),
-            ),
+            Error::puzzle("these numbers can be a Sudoku, an ARC grid or raw tokens")
+                .with_hint(Hint::ChooseTask(vec!["sudoku", "arc", "tokens"])),
         ),
     }
 }

@@ -196,9 +196,8 @@ fn find_corner(maze: &[u32], canvas: usize, n: usize) -> (usize, usize) {
     let spare = canvas - n;
     let open_cells = |cells: &[u32]| cells.iter().filter(|&&token| token != WALL).count();
     let corners = [(0, 0), (0, spare), (spare, 0), (spare, spare)];
-    let has_all = |corner: &(usize, usize)| {
-        open_cells(&crop_square(maze, canvas, n, *corner)) == open_cells(maze)
-    };
+    let has_all =
+        |corner: &(usize, usize)| open_cells(&crop_square(maze, canvas, n, *corner)) == open_cells(maze);
     corners.into_iter().find(has_all).unwrap_or((0, 0))
 }
 
@@ -225,8 +224,7 @@ fn find_one(tokens: &[u32], token: u32, name: &str, mark: char) -> Result<usize>
         0 => Err(Error::puzzle(format!(
             "the maze has no {name}: mark it with {mark}"
         ))),
-        1 => position(tokens, token)
-            .ok_or_else(|| Error::puzzle(format!("the maze has no {name}"))),
+        1 => position(tokens, token).ok_or_else(|| Error::puzzle(format!("the maze has no {name}"))),
         several => Err(Error::puzzle(format!(
             "the maze has {several} {name}s: mark only one cell with {mark}"
         ))),

@@ -149,9 +149,7 @@ impl Cells {
     pub(crate) fn bounded(self) -> Result<Cells> {
         match self.count() {
             0 => Err(Error::puzzle("is empty")),
-            n if n > MAX_CELLS => Err(Error::puzzle(format!(
-                "has {n} cells; the limit is {MAX_CELLS}"
-            ))),
+            n if n > MAX_CELLS => Err(Error::puzzle(format!("has {n} cells; the limit is {MAX_CELLS}"))),
             _ => Ok(self),
         }
     }

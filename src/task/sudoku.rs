@@ -178,9 +178,8 @@ fn read(content: &Cells) -> Result<(usize, Vec<u32>)> {
             "a {n} x {n} Sudoku needs digits above {MAX_CHAR_DIGIT}: write it as arrays of numbers"
         )));
     }
-    let token = |(index, cell): (usize, &Cell)| {
-        token(*cell, n).map_err(|error| error.describe(*cell, index, n))
-    };
+    let token =
+        |(index, cell): (usize, &Cell)| token(*cell, n).map_err(|error| error.describe(*cell, index, n));
     Ok((n, cells.iter().enumerate().map(token).collect::<Result<_>>()?))
 }
 
@@ -252,10 +251,9 @@ impl DigitStyle {
             .ok()
             .filter(|&d| d > 0)
             .and_then(|d| char::from_digit(d, 36));
-        char.map_or(
-            self.blank,
-            |c| if self.lowercase { c } else { c.to_ascii_uppercase() },
-        )
+        char.map_or(self.blank, |c| {
+            if self.lowercase { c } else { c.to_ascii_uppercase() }
+        })
     }
 }
 

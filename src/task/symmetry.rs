@@ -107,7 +107,11 @@ mod tests {
             let symmetry = task.random_symmetry(&encoded, &mut Random::new(seed)).unwrap();
             let transformed = symmetry.apply(&encoded);
             let solved = symmetry.apply(&with_tokens(&answer)).tokens;
-            assert_eq!(task.verify(&transformed, &solved).valid, Some(true), "seed {seed}");
+            assert_eq!(
+                task.verify(&transformed, &solved).valid,
+                Some(true),
+                "seed {seed}"
+            );
             assert_eq!(symmetry.undo(&solved), answer);
             assert_eq!(symmetry.undo(&transformed.tokens), encoded.tokens);
             let mut wrong = solved.clone();

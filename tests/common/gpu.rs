@@ -1,6 +1,6 @@
 use std::sync::OnceLock;
 
-use trm::backend::gpu::Gpu;
+use trm_runtime::low_level::backend::gpu::Gpu;
 
 use crate::skip::skip;
 

@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use trm::backend::gpu::{Gpu, Kernels};
-use trm::backend::{Backend, Loaded, Program};
-use trm::plan::Plan;
-use trm::weights::Weights;
-use trm::{Error, ErrorKind, Result};
+use trm_runtime::low_level::backend::gpu::{Gpu, Kernels};
+use trm_runtime::low_level::backend::{Backend, DeviceWeights, Program};
+use trm_runtime::low_level::plan::Plan;
+use trm_runtime::low_level::weights::Weights;
+use trm_runtime::{Error, ErrorKind, Result};
 
 use crate::gpu::gpu;
 use crate::puzzles::{puzzles, solver};
@@ -38,7 +38,7 @@ struct Asked<C> {
 
 #[derive(Debug)]
 struct AskedWeights<C> {
-    loaded: Arc<dyn Loaded>,
+    loaded: Arc<dyn DeviceWeights>,
     change: C,
 }
 
@@ -51,14 +51,14 @@ impl<C: Change> Backend for Asked<C> {
     fn name(&self) -> &'static str {
         "gpu"
     }
-    fn load(&self, weights: Weights) -> Result<Arc<dyn Loaded>> {
+    fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>> {
         let loaded = self.gpu.load(weights)?;
         let change = self.change;
         Ok(Arc::new(AskedWeights { loaded, change }))
     }
 }
 
-impl<C: Change> Loaded for AskedWeights<C> {
+impl<C: Change> DeviceWeights for AskedWeights<C> {
     fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>> {
         let (plan, slots) = self.change.change((*plan).clone(), slots);
         self.loaded.program(Arc::new(plan), slots)
@@ -137,10 +137,7 @@ fn refused<C: Change>(change: C, parts: &[&str]) {
 
 #[test]
 fn a_batch_beyond_a_buffer_is_refused() {
-    refused(
-        TooMany,
-        &["a buffer here holds", "MiB", "a smaller --batch"],
-    );
+    refused(TooMany, &["a buffer here holds", "MiB", "a smaller --batch"]);
 }
 
 /// The first slot beyond the limit that the adapter reports is an error that names the buffer.
@@ -149,7 +146,7 @@ fn the_first_slot_too_many_is_refused() {
     let Some(gpu) = gpu() else { return };
     let solver = solver();
     let plan = Arc::new(solver.plan(16).unwrap());
-    let best = trm::devices()
+    let best = trm_runtime::devices()
         .into_iter()
         .find(|d| d.missing.is_none())
         .unwrap();
@@ -161,10 +158,7 @@ fn the_first_slot_too_many_is_refused() {
         .unwrap();
     let slots = best.limits.buffer as usize / (longest.len(&plan.dims) * 4) + 1;
     let error = loaded.program(plan.clone(), slots).unwrap_err();
-    expect(
-        &error,
-        &[&format!("{longest} takes"), "a buffer here holds"],
-    );
+    expect(&error, &[&format!("{longest} takes"), "a buffer here holds"]);
 }
 
 #[test]

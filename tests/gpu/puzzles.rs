@@ -1,6 +1,6 @@
 //! Puzzles that an adapter in software solves quickly.
 
-use trm::{HaltRule, Puzzle, Solver};
+use trm_runtime::{HaltRule, Puzzle, Solver};
 
 use crate::data::data;
 
@@ -15,7 +15,8 @@ pub(crate) fn puzzles(n: usize) -> Vec<Puzzle> {
 
 /// Returns a solver with the bundled model for them.
 pub(crate) fn solver() -> Solver {
-    Solver::bundled("sudoku-4x4")
+    Solver::builder()
+        .halt_rule(HaltRule::Verified)
+        .bundled("sudoku-4x4")
         .unwrap()
-        .halt(HaltRule::Verified)
 }

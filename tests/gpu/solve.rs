@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use trm::backend::cpu::Cpu;
-use trm::backend::gpu::{Gpu, Kernels};
-use trm::backend::{Backend, Loaded, Program};
-use trm::config::State;
-use trm::plan::{Buffer, Call, Plan};
-use trm::weights::{Tensor, Weights};
-use trm::{
-    Answer, Config, Device, DeviceKind, Error, ErrorKind, HaltRule, LoadOptions, Model, Result,
-    Session, Solver,
+use trm_runtime::low_level::backend::cpu::Cpu;
+use trm_runtime::low_level::backend::gpu::{Gpu, Kernels};
+use trm_runtime::low_level::backend::{Backend, DeviceWeights, Program};
+use trm_runtime::low_level::config::State;
+use trm_runtime::low_level::plan::{Buffer, Call, Plan};
+use trm_runtime::low_level::weights::{Tensor, Weights};
+use trm_runtime::{
+    Answer, Config, Device, DeviceKind, Error, ErrorKind, HaltRule, LoadOptions, Model, Result, Session,
+    Solver,
 };
 
 use crate::data::data;
@@ -22,7 +22,7 @@ use crate::puzzles::{puzzles, solver};
 
 fn finish(session: &mut Session) -> Vec<Answer> {
     let mut answers = Vec::new();
-    while let Some(ended) = session.advance().unwrap() {
+    while let Some(ended) = session.next_answers().unwrap() {
         answers.extend(ended);
     }
     answers.sort_by_key(|a| a.index);
@@ -94,7 +94,7 @@ fn puzzles_halt_at_the_same_steps_as_on_the_cpu() {
                     let step = session.next_step().unwrap();
                     step.map(|step| step.puzzles.into_iter().filter_map(|p| p.outcome).collect())
                 } else {
-                    session.advance().unwrap()
+                    session.next_answers().unwrap()
                 };
                 let Some(ended) = ended else { break };
                 got.extend::<Vec<Answer>>(ended);
@@ -118,11 +118,7 @@ fn a_lost_device_loses_no_puzzle() {
     }
     let puzzles = puzzles(6);
     let slow = |solver: Solver| solver.batch(4).min_steps(3);
-    let cpu = finish(
-        &mut slow(solver().device(Device::Cpu))
-            .session(&puzzles)
-            .unwrap(),
-    );
+    let cpu = finish(&mut slow(solver().device(Device::Cpu)).session(&puzzles).unwrap());
     // Before the first step, and after the second.
     for steps in [0, 2] {
         let gpu = Gpu::open(None).unwrap();
@@ -132,7 +128,7 @@ fn a_lost_device_loses_no_puzzle() {
             // The second one leaves steps in flight.
             match step {
                 0 => drop(session.next_step().unwrap()),
-                _ => assert!(session.advance().unwrap().unwrap().is_empty()),
+                _ => assert!(session.next_answers().unwrap().unwrap().is_empty()),
             }
         }
         gpu.destroy();
@@ -186,7 +182,7 @@ impl Backend for Failing {
     fn name(&self) -> &'static str {
         "failing"
     }
-    fn load(&self, _: Weights) -> Result<Arc<dyn Loaded>> {
+    fn load(&self, _: Weights) -> Result<Arc<dyn DeviceWeights>> {
         if self.fails_at_load {
             return Err(Error::new(ErrorKind::Device, "out of memory"));
         }
@@ -194,7 +190,7 @@ impl Backend for Failing {
     }
 }
 
-impl Loaded for FailingWeights {
+impl DeviceWeights for FailingWeights {
     fn program(&self, _: Arc<Plan>, _: usize) -> Result<Box<dyn Program>> {
         Err(Error::new(ErrorKind::Device, "a pipeline cannot be made"))
     }
@@ -206,12 +202,7 @@ fn a_device_that_cannot_start_is_replaced() {
     let cpu = finish(&mut solver().device(Device::Cpu).session(&puzzles).unwrap());
     for fails_at_load in [false, true] {
         let failing = Failing { fails_at_load };
-        let answers = finish(
-            &mut solver()
-                .backend(Arc::new(failing))
-                .session(&puzzles)
-                .unwrap(),
-        );
+        let answers = finish(&mut solver().backend(Arc::new(failing)).session(&puzzles).unwrap());
         expect_same(&answers, &cpu);
         assert!(answers.iter().all(|a| a.device == "cpu"));
     }
@@ -219,7 +210,7 @@ fn a_device_that_cannot_start_is_replaced() {
 
 #[test]
 fn devices_are_numbered_and_auto_takes_no_software() {
-    let devices = trm::devices();
+    let devices = trm_runtime::devices();
     for (number, device) in devices.iter().enumerate() {
         assert_eq!(device.number, number);
         assert!(!device.name.is_empty() && !device.backend.is_empty());
@@ -230,10 +221,7 @@ fn devices_are_numbered_and_auto_takes_no_software() {
     }
     if devices.iter().all(|d| d.kind == DeviceKind::Software) {
         assert_eq!(
-            Solver::bundled("sudoku-9x9")
-                .unwrap()
-                .device_name()
-                .unwrap(),
+            Solver::bundled("sudoku-9x9").unwrap().device_name().unwrap(),
             "cpu"
         );
     }
@@ -313,7 +301,7 @@ fn full_size_agrees_with_the_cpu() {
     let cases = [("trm_mlp", 81), ("trm_attention", 900)].map(|case| (case.0, case));
     test_each(cases, |(case, cells)| {
         let (config, weights) = full_size(case, cells, (1, 1));
-        let mut plan = trm::model::record(&config, cells);
+        let mut plan = trm_runtime::low_level::build::build_plan(&config, cells);
         // A pass only: an adapter in software takes seconds for one of the maze model.
         let ends = |c: &Call| c.writes().contains(&Buffer::State(State::L));
         let pass = plan.calls.iter().position(ends).unwrap();
@@ -329,7 +317,7 @@ fn full_size_agrees_with_the_cpu() {
             _ => None,
         });
         let out = out.unwrap();
-        let run = |loaded: Arc<dyn Loaded>| {
+        let run = |loaded: Arc<dyn DeviceWeights>| {
             let mut program = loaded.program(plan.clone(), 1).unwrap();
             program.write_integers(Buffer::Tokens, 0, &tokens).unwrap();
             for z in [State::H, State::L] {
@@ -346,10 +334,7 @@ fn full_size_agrees_with_the_cpu() {
             let gpu = gpu.clone().with_kernels(kernels);
             let got = run(gpu.load(weights.clone()).unwrap());
             let worst = want.iter().zip(&got).map(|(a, b)| (a - b).abs());
-            let worst = worst.fold(
-                0.0f32,
-                |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) },
-            );
+            let worst = worst.fold(0.0f32, |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
             eprintln!("{case}, {kernels:?}: differs by at most {worst:e}");
             assert!(worst < 1e-4, "differs by {worst:e}");
         });
@@ -361,15 +346,14 @@ fn full_size_agrees_with_the_cpu() {
 /// device with small limits is an error.
 #[test]
 fn an_app_hands_in_its_own_device() {
-    use trm::backend::gpu::wgpu;
+    use trm_runtime::low_level::backend::gpu::wgpu;
     if gpu().is_none() {
         return;
     }
     let open = |required_limits: wgpu::Limits| {
         pollster::block_on(async {
             // As an app does it: with validation of indirect dispatches.
-            let instance =
-                wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+            let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
             let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default());
             let adapter = adapter.await.unwrap();
             let wanted = wgpu::DeviceDescriptor {
@@ -384,25 +368,17 @@ fn an_app_hands_in_its_own_device() {
     let cpu = finish(&mut solver().device(Device::Cpu).session(&puzzles).unwrap());
     let (adapter, device, queue) = open(wgpu::Limits::default());
     let gpu = Gpu::from_device(&adapter, device.clone(), queue).unwrap();
-    assert!(
-        gpu.description().contains("of the app"),
-        "{}",
-        gpu.description()
-    );
+    assert!(gpu.description().contains("of the app"), "{}", gpu.description());
     let solver = solver().backend(Arc::new(gpu));
     let answers = finish(&mut solver.clone().batch(2).session(&puzzles).unwrap());
     expect_same(&answers, &cpu);
     assert!(answers.iter().all(|a| a.device == "gpu"));
 
     let mut session = solver.min_steps(3).session(&puzzles).unwrap();
-    assert!(session.advance().unwrap().unwrap().is_empty());
+    assert!(session.next_answers().unwrap().unwrap().is_empty());
     device.destroy();
     let answers = finish(&mut session);
-    assert!(
-        answers
-            .iter()
-            .all(|a| a.device == "cpu" && a.valid == Some(true))
-    );
+    assert!(answers.iter().all(|a| a.device == "cpu" && a.valid == Some(true)));
 
     let (adapter, device, queue) = open(wgpu::Limits::downlevel_defaults());
     let error = Gpu::from_device(&adapter, device, queue).unwrap_err();
@@ -424,12 +400,7 @@ fn kernels_are_measured_once() {
             .with_cache_dir(folder.path())
     };
     expect_same(
-        &finish(
-            &mut solver()
-                .backend(Arc::new(measured()))
-                .session(&puzzles)
-                .unwrap(),
-        ),
+        &finish(&mut solver().backend(Arc::new(measured())).session(&puzzles).unwrap()),
         &cpu,
     );
     let file = std::fs::read_dir(folder.path())
@@ -449,14 +420,9 @@ fn kernels_are_measured_once() {
         .replace("\"tiled\"", "\"direct\"")
         .replace("\"split\"", "\"direct\"");
     std::fs::write(&file, &split).unwrap();
-    let before = gpu.resources_made();
+    let before = gpu.resource_count();
     expect_same(
-        &finish(
-            &mut solver()
-                .backend(Arc::new(measured()))
-                .session(&puzzles)
-                .unwrap(),
-        ),
+        &finish(&mut solver().backend(Arc::new(measured())).session(&puzzles).unwrap()),
         &cpu,
     );
     assert_eq!(
@@ -464,16 +430,11 @@ fn kernels_are_measured_once() {
         split,
         "nothing was measured"
     );
-    assert!(gpu.resources_made() > before);
+    assert!(gpu.resource_count() > before);
     // A damaged file is written anew.
     std::fs::write(&file, "{").unwrap();
     expect_same(
-        &finish(
-            &mut solver()
-                .backend(Arc::new(measured()))
-                .session(&puzzles)
-                .unwrap(),
-        ),
+        &finish(&mut solver().backend(Arc::new(measured())).session(&puzzles).unwrap()),
         &cpu,
     );
     assert!(std::fs::read_to_string(&file).unwrap().contains("swiglu"));
@@ -484,11 +445,12 @@ fn kernels_are_measured_once() {
 fn every_bundled_model_agrees_with_the_reference() {
     let Some(gpu) = gpu() else { return };
     test_each(
-        trm::bundled::NAMES.iter().map(|name| (name, *name)),
+        trm_runtime::bundled::NAMES.iter().map(|name| (name, *name)),
         |name| {
-            let solver = Solver::bundled(name)
-                .unwrap()
-                .backend(Arc::new(gpu.clone()));
+            let solver = Solver::builder()
+                .backend(Arc::new(gpu.clone()))
+                .bundled(name)
+                .unwrap();
             let config = &solver.model().config;
             let (cells, vocab) = (config.seq_len.unwrap(), config.vocab_size);
             let mut noise = Noise(3);

@@ -2,34 +2,34 @@
 
 use std::sync::Arc;
 
-use trm::backend::cpu::Cpu;
-use trm::backend::reference::Reference;
-use trm::backend::{Backend, Loaded};
-use trm::quantize::Format;
-use trm::weights::Weights;
+use trm_runtime::low_level::backend::cpu::Cpu;
+use trm_runtime::low_level::backend::reference::Reference;
+use trm_runtime::low_level::backend::{Backend, DeviceWeights};
+use trm_runtime::low_level::dtype::WeightDtype;
+use trm_runtime::low_level::weights::Weights;
 
 /// Every backend with these weights: the reference, the CPU, and each kernel implementation of the
 /// GPU if there is one.
-pub(crate) fn backends(weights: &Weights) -> Vec<(&'static str, Arc<dyn Loaded>)> {
+pub(crate) fn backends(weights: &Weights) -> Vec<(&'static str, Arc<dyn DeviceWeights>)> {
     let reference: Arc<dyn Backend> = Arc::new(Reference);
     let cpu: Arc<dyn Backend> = Arc::new(Cpu::new(Some(2)).unwrap());
     let all = [("reference", reference), ("cpu", cpu)];
     all.into_iter()
-        .chain(gpu_backends(Format::F32))
+        .chain(gpu_backends(WeightDtype::F32))
         .map(|(name, backend)| (name, backend.load(weights.clone()).unwrap()))
         .collect()
 }
 
 /// The GPU with weights in `format`, once for each kernel implementation; empty without a GPU.
 #[cfg(feature = "gpu")]
-pub(crate) fn gpu_backends(format: Format) -> Vec<(&'static str, Arc<dyn Backend>)> {
-    use trm::backend::gpu::Kernels;
+pub(crate) fn gpu_backends(format: WeightDtype) -> Vec<(&'static str, Arc<dyn Backend>)> {
+    use trm_runtime::low_level::backend::gpu::Kernels;
     let ways = [
         ("gpu tiled", Kernels::Tiled),
         ("gpu direct", Kernels::Direct),
         ("gpu split", Kernels::Split),
     ];
-    let told = |gpu: trm::backend::gpu::Gpu| {
+    let told = |gpu: trm_runtime::low_level::backend::gpu::Gpu| {
         ways.map(|(name, kernels)| {
             let gpu = gpu.clone().with_format(format).with_kernels(kernels);
             (name, Arc::new(gpu) as Arc<dyn Backend>)
@@ -39,6 +39,6 @@ pub(crate) fn gpu_backends(format: Format) -> Vec<(&'static str, Arc<dyn Backend
 }
 
 #[cfg(not(feature = "gpu"))]
-pub(crate) fn gpu_backends(_: Format) -> Vec<(&'static str, Arc<dyn Backend>)> {
+pub(crate) fn gpu_backends(_: WeightDtype) -> Vec<(&'static str, Arc<dyn Backend>)> {
     Vec::new()
 }

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use trm::backend::cpu::{Cpu, Instructions, physical_cores};
-use trm::backend::lockstep::compare;
-use trm::backend::reference::Reference;
-use trm::backend::{Backend, Case, Loaded};
-use trm::config::Net;
-use trm::plan::{Buffer, Call, Dims, Plan};
-use trm::quantize::Format;
-use trm::weights::{Weight, Weights};
+use trm_runtime::low_level::backend::cpu::{Cpu, InstructionSet, physical_cores};
+use trm_runtime::low_level::backend::lockstep::compare;
+use trm_runtime::low_level::backend::reference::Reference;
+use trm_runtime::low_level::backend::{Backend, DeviceWeights, SlotInput};
+use trm_runtime::low_level::config::Level;
+use trm_runtime::low_level::dtype::WeightDtype;
+use trm_runtime::low_level::plan::{Buffer, Call, Dims, Plan};
+use trm_runtime::low_level::weights::{Weight, Weights};
 
 use crate::noise::Noise;
 use crate::plans::{Z_H, Z_L, tensors, with_rope};
@@ -52,7 +52,7 @@ fn sizes() -> Vec<Dims> {
 
 /// A plan that calls every kernel, with 1, 2, 3, 4 and 5 sources.
 fn plan(d: Dims) -> Plan {
-    let (net, i) = (Net::L, 0);
+    let (net, i) = (Level::L, 0);
     let many = [Z_L, Z_H, Buffer::Input, Buffer::Mixed, Buffer::Attended];
     let mix = |sources: &[Buffer], out| Call::TokenMix {
         gate_up: Weight::TokenGateUp(net, i),
@@ -83,12 +83,7 @@ fn plan(d: Dims) -> Plan {
         mix(&many[..2], Buffer::Mixed),
         qkv(&many[..1]),
         attention.clone(),
-        project(
-            Weight::OProj(net, i),
-            Buffer::Attended,
-            &many[..3],
-            Buffer::Block,
-        ),
+        project(Weight::OProj(net, i), Buffer::Attended, &many[..3], Buffer::Block),
         mix(&many, Buffer::Block),
         qkv(&many[..4]),
         attention,
@@ -121,14 +116,13 @@ fn plan(d: Dims) -> Plan {
     }
 }
 
-fn cases(d: &Dims, slots: usize, noise: &mut Noise) -> Vec<Case> {
+fn cases(d: &Dims, slots: usize, noise: &mut Noise) -> Vec<SlotInput> {
     crate::plans::cases(d, &[Z_H, Z_L], slots, noise)
 }
 
 /// Returns the instruction sets that this machine has, and reports those that it lacks.
-fn instructions() -> Vec<Instructions> {
-    let (here, lacking): (Vec<_>, Vec<_>) =
-        Instructions::ALL.into_iter().partition(|i| i.available());
+fn instructions() -> Vec<InstructionSet> {
+    let (here, lacking): (Vec<_>, Vec<_>) = InstructionSet::ALL.into_iter().partition(|i| i.available());
     for i in lacking {
         eprintln!("skipped: this machine has no {}", i.name());
     }
@@ -145,10 +139,7 @@ fn every_instruction_set_agrees_with_the_reference_at_every_size() {
         let reference = Reference.load(weights.clone()).unwrap();
         let batches = [1, 3, 16].map(|slots| cases(&d, slots, &mut noise));
         for i in instructions() {
-            let cpu = Cpu::with(Some(2), i)
-                .unwrap()
-                .load(weights.clone())
-                .unwrap();
+            let cpu = Cpu::with(Some(2), i).unwrap().load(weights.clone()).unwrap();
             for cases in &batches {
                 let difference = compare(&*reference, &*cpu, &plan, cases, TOLERANCE).unwrap();
                 failed.extend(difference.map(|found| format!("{}, {d:?}: {found}", i.name())));
@@ -171,9 +162,7 @@ fn a_planted_bug_in_any_kernel_is_seen() {
     let mut noise = Noise(3);
     let plan = Arc::new(plan(d));
     let right = tensors(&d, &mut noise);
-    let reference = Reference
-        .load(Weights::from_tensors(right.clone()))
-        .unwrap();
+    let reference = Reference.load(Weights::from_tensors(right.clone())).unwrap();
     let cases = cases(&d, 3, &mut noise);
     for i in instructions() {
         for weight in right.keys() {
@@ -233,20 +222,18 @@ fn a_planted_bug_in_any_kernel_is_seen() {
 /// of any matrix is seen.
 #[test]
 fn rounded_products_stay_near_the_reference() {
-    for (format, near) in [(Format::Int8, 0.05), (Format::Bf16, 0.02)] {
+    for (format, near) in [(WeightDtype::Int8, 0.05), (WeightDtype::Bf16, 0.02)] {
         stays_near_the_reference(format, near);
     }
 }
 
-fn stays_near_the_reference(format: Format, near: f32) {
+fn stays_near_the_reference(format: WeightDtype, near: f32) {
     let large = |d: &Dims| d.positions > 12 && d.hidden >= 32;
     for (seed, d) in sizes().into_iter().filter(large).enumerate() {
         let mut noise = Noise(0x1234_5678_9abc + seed as u64);
         let plan = Arc::new(plan(d));
         let right = tensors(&d, &mut noise);
-        let reference = Reference
-            .load(Weights::from_tensors(right.clone()))
-            .unwrap();
+        let reference = Reference.load(Weights::from_tensors(right.clone())).unwrap();
         let cases = cases(&d, 3, &mut noise);
         for i in instructions() {
             let cpu = Cpu::with(Some(2), i).unwrap().with_format(format);
@@ -282,10 +269,7 @@ fn stays_near_the_reference(format: Format, near: f32) {
 /// of the softmax, to 8 bits would be seen.
 #[test]
 fn attention_in_int8_is_more_precise_than_8_bits() {
-    for d in [
-        dims([2, 81, 64, 2, 96, 40, 11]),
-        dims([1, 200, 40, 1, 50, 30, 6]),
-    ] {
+    for d in [dims([2, 81, 64, 2, 96, 40, 11]), dims([1, 200, 40, 1, 50, 30, 6])] {
         let l = d.positions;
         let mut noise = Noise(77);
         let plan = Arc::new(plan(d));
@@ -304,7 +288,7 @@ fn attention_in_int8_is_more_precise_than_8_bits() {
             attended(&d, &qkv, 127.0, f64::MAX),
             attended(&d, &qkv, f64::MAX, 255.0),
         ];
-        let formats = |i: Instructions| [Some(Format::Int8), i.bf16().map(|_| Format::Bf16)];
+        let formats = |i: InstructionSet| [Some(WeightDtype::Int8), i.bf16().map(|_| WeightDtype::Bf16)];
         let ways = instructions()
             .into_iter()
             .flat_map(|i| formats(i).map(|format| (i, format)));
@@ -352,16 +336,12 @@ fn attended(d: &Dims, qkv: &[f32], most: f64, parts: f64) -> Vec<f64> {
         let (queries, keys) = (all(0), all(1));
         for (i, query) in queries.iter().enumerate() {
             let dot = |key: &Vec<f64>| key.iter().zip(query).map(|(a, b)| a * b).sum::<f64>();
-            let scores: Vec<f64> = keys
-                .iter()
-                .map(|k| dot(k) / (width as f64).sqrt())
-                .collect();
+            let scores: Vec<f64> = keys.iter().map(|k| dot(k) / (width as f64).sqrt()).collect();
             let largest = scores.iter().copied().fold(f64::MIN, f64::max);
             let shares: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
             let sum: f64 = shares.iter().sum();
             for channel in 0..width {
-                let value =
-                    |i: usize| qkv[i * 3 * d.hidden + 2 * d.hidden + head * width + channel] as f64;
+                let value = |i: usize| qkv[i * 3 * d.hidden + 2 * d.hidden + head * width + channel] as f64;
                 let weighed = shares
                     .iter()
                     .enumerate()
@@ -376,10 +356,7 @@ fn attended(d: &Dims, qkv: &[f32], most: f64, parts: f64) -> Vec<f64> {
 /// The logits of a plan are the same bits with any number of threads, alone and in a batch.
 #[test]
 fn neither_threads_nor_neighbours_change_a_bit() {
-    for d in [
-        dims([2, 81, 64, 2, 96, 40, 11]),
-        dims([1, 200, 40, 1, 50, 30, 6]),
-    ] {
+    for d in [dims([2, 81, 64, 2, 96, 40, 11]), dims([1, 200, 40, 1, 50, 30, 6])] {
         let mut noise = Noise(99);
         let plan = Arc::new(plan(d));
         let weights = Weights::from_tensors(tensors(&d, &mut noise));
@@ -397,7 +374,7 @@ fn neither_threads_nor_neighbours_change_a_bit() {
                 program.read(Buffer::Logits, slots[0], &mut logits).unwrap();
                 logits.into_iter().map(f32::to_bits).collect::<Vec<_>>()
             };
-            for format in [Format::F32, Format::Int8, Format::Bf16] {
+            for format in [WeightDtype::F32, WeightDtype::Int8, WeightDtype::Bf16] {
                 let alone = results(format, 1, &[5]);
                 assert_ne!(
                     alone,
@@ -420,14 +397,11 @@ fn neither_threads_nor_neighbours_change_a_bit() {
 #[test]
 fn the_thread_pool_has_one_thread_per_core_by_default() {
     assert!(physical_cores() >= 1);
-    assert_eq!(
-        Cpu::new(None).unwrap().threads(),
-        physical_cores().min(1024)
-    );
+    assert_eq!(Cpu::new(None).unwrap().threads(), physical_cores().min(1024));
     assert_eq!(Cpu::new(Some(3)).unwrap().threads(), 3);
     for wrong in [0, 1025] {
         let error = Cpu::new(Some(wrong)).unwrap_err();
-        assert_eq!(error.kind(), trm::ErrorKind::Argument);
+        assert_eq!(error.kind(), trm_runtime::ErrorKind::Argument);
     }
 }
 
@@ -441,7 +415,7 @@ fn callers_and_thread_pools_do_not_block_each_other() {
     let weights = Weights::from_tensors(tensors(&d, &mut noise));
     let cases = cases(&d, 1, &mut noise);
     let shared = Cpu::new(Some(3)).unwrap().load(weights.clone()).unwrap();
-    let run = |loaded: &dyn Loaded, times: usize| {
+    let run = |loaded: &dyn DeviceWeights, times: usize| {
         let mut program = loaded.program(plan.clone(), 1).unwrap();
         let mut logits = vec![0.0; d.tokens * d.vocab];
         for _ in 0..times {

@@ -3,31 +3,32 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use trm::task::{Content, Maze, Problem, Puzzle, Space, Sudoku, Task, Verdict};
-use trm::{Answer, Device, Effort, HaltRule, Solver};
+use trm_runtime::task::{Cells, EncodedPuzzle, Maze, Puzzle, Sudoku, Task, TokenSpec, Verdict};
+use trm_runtime::{Answer, Device, HaltRule, MultiStart, Solver};
 
 use crate::solving::puzzles;
 
 fn solver(model: &str, starts: usize) -> Solver {
-    let effort = Effort {
+    let effort = MultiStart {
         starts,
-        ..Effort::default()
+        ..MultiStart::default()
     };
-    Solver::bundled(model)
-        .unwrap()
+    Solver::builder()
         .device(Device::Cpu)
-        .effort(effort)
+        .multi_start(effort)
+        .bundled(model)
+        .unwrap()
 }
 
 /// Returns all answers in the order of the puzzles.
 fn race(solver: &Solver, puzzles: &[Puzzle], slots: usize) -> Vec<Answer> {
     let encoded: Vec<_> = puzzles.iter().map(|p| solver.encode(p).unwrap()).collect();
-    let mut race = solver.race(encoded[0].0.tokens.len(), slots).unwrap();
+    let mut race = solver.empty_session(encoded[0].0.tokens.len(), slots).unwrap();
     for (problem, task) in encoded {
         race.push(problem, task).unwrap();
     }
     let mut answers = Vec::new();
-    while let Some(ended) = race.advance().unwrap() {
+    while let Some(ended) = race.next_answers().unwrap() {
         answers.extend(ended);
     }
     assert_eq!(race.unfinished(), 0);
@@ -41,14 +42,7 @@ fn valid(answers: &[Answer]) -> usize {
 
 /// Returns what does not depend on the clock.
 fn facts(answers: &[Answer]) -> Vec<(usize, Vec<u32>, usize, u32)> {
-    let of = |a: &Answer| {
-        (
-            a.index,
-            a.tokens.clone(),
-            a.steps,
-            a.halt_probability.to_bits(),
-        )
-    };
+    let of = |a: &Answer| (a.index, a.tokens.clone(), a.steps, a.halt_probability.to_bits());
     answers.iter().map(of).collect()
 }
 
@@ -58,7 +52,7 @@ fn one_start_is_a_session() {
     let solver = solver("sudoku-6x6", 1);
     let mut session = solver.session(&puzzles).unwrap();
     let mut answers = Vec::new();
-    while let Some(ended) = session.advance().unwrap() {
+    while let Some(ended) = session.next_answers().unwrap() {
         answers.extend(ended);
     }
     answers.sort_by_key(|a| a.index);
@@ -99,15 +93,12 @@ fn answers_depend_on_neither_batch_nor_neighbours() {
         );
     }
     let alone = solver.solve(&puzzles[7]).unwrap();
-    assert_eq!(
-        (alone.tokens, alone.steps),
-        (all[7].tokens.clone(), all[7].steps)
-    );
+    assert_eq!((alone.tokens, alone.steps), (all[7].tokens.clone(), all[7].steps));
     // Another seed gives other answers.
-    let other = solver.clone().effort(Effort {
+    let other = solver.clone().effort(MultiStart {
         starts: 5,
         seed: 1,
-        ..Effort::default()
+        ..MultiStart::default()
     });
     assert_ne!(facts(&race(&other, &puzzles, 16)), facts(&all));
 }
@@ -121,15 +112,15 @@ impl Task for Blind {
         "blind"
     }
 
-    fn encode(&self, puzzle: &Puzzle, space: &Space) -> trm::Result<Problem> {
+    fn encode(&self, puzzle: &Puzzle, space: &TokenSpec) -> trm_runtime::Result<EncodedPuzzle> {
         Sudoku::default().encode(puzzle, space)
     }
 
-    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+    fn decode(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Cells {
         Sudoku::default().decode(problem, answer)
     }
 
-    fn verify(&self, _: &Problem, _: &[u32]) -> Verdict {
+    fn verify(&self, _: &EncodedPuzzle, _: &[u32]) -> Verdict {
         Verdict::default()
     }
 }
@@ -138,9 +129,7 @@ impl Task for Blind {
 fn without_rules_noise_and_the_halting_head_decide() {
     let puzzles = puzzles("sudoku_9x9_minimal_test.csv", 8);
     let best = |rule, starts| {
-        let solver = solver("sudoku-9x9", starts)
-            .task(Arc::new(Blind))
-            .halt(rule);
+        let solver = solver("sudoku-9x9", starts).task(Arc::new(Blind)).halt(rule);
         race(&solver, &puzzles, 16)
     };
     let (one, four) = (best(HaltRule::Never, 1), best(HaltRule::Never, 4));
@@ -159,14 +148,13 @@ fn without_rules_noise_and_the_halting_head_decide() {
     assert!(
         four.iter()
             .zip(&one)
-            .all(|(four, one)| four.halted >= one.halted
-                && (!four.halted || four.steps <= one.steps))
+            .all(|(four, one)| four.halted >= one.halted && (!four.halted || four.steps <= one.steps))
     );
 }
 
 #[test]
 fn until_valid_goes_on_and_ends() {
-    let effort = |seconds: f64| Effort {
+    let effort = |seconds: f64| MultiStart {
         starts: 4,
         seed: 0,
         until_valid: Some(Duration::from_secs_f64(seconds)),
@@ -183,23 +171,15 @@ fn until_valid_goes_on_and_ends() {
     assert!(hard.any(|(puzzle, _)| long.solve(puzzle).unwrap().valid == Some(true)));
     // Too hard for the time: it ends in time with the best answer so far.
     let start = Instant::now();
-    let none = short
-        .max_steps(1)
-        .effort(effort(0.5))
-        .solve(&puzzles[0])
-        .unwrap();
+    let none = short.max_steps(1).effort(effort(0.5)).solve(&puzzles[0]).unwrap();
     assert!(none.valid == Some(true) || start.elapsed() >= Duration::from_millis(500));
-    assert!(
-        start.elapsed() < Duration::from_secs(60),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
 
 #[test]
 fn zero_starts_are_an_error() {
     let puzzle = &puzzles("sudoku_4x4_test.csv", 1)[0];
-    for starts in [0, Effort::MOST + 1] {
+    for starts in [0, MultiStart::MOST + 1] {
         let error = solver("sudoku-4x4", starts).solve(puzzle).unwrap_err();
         assert!(error.to_string().contains("starts"), "{error}");
     }
@@ -214,15 +194,15 @@ impl<T: Task> Task for Plain<T> {
         self.0.name()
     }
 
-    fn encode(&self, puzzle: &Puzzle, space: &Space) -> trm::Result<Problem> {
+    fn encode(&self, puzzle: &Puzzle, space: &TokenSpec) -> trm_runtime::Result<EncodedPuzzle> {
         self.0.encode(puzzle, space)
     }
 
-    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+    fn decode(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Cells {
         self.0.decode(problem, answer)
     }
 
-    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+    fn verify(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Verdict {
         self.0.verify(problem, answer)
     }
 
@@ -256,11 +236,7 @@ fn noise_against_symmetries() {
             "sudoku_9x9_minimal_test.csv",
             Arc::new(Plain(sudoku())),
         ),
-        (
-            "maze-10x10",
-            "maze_10x10_test_1000.csv",
-            Arc::new(Plain(Maze)),
-        ),
+        ("maze-10x10", "maze_10x10_test_1000.csv", Arc::new(Plain(Maze))),
     ];
     println!(
         "| first {COUNT} of | one start | 4 by noise | 4 by symmetries | 8 by noise | 8 by symmetries |"
@@ -276,8 +252,7 @@ fn noise_against_symmetries() {
         };
         let one = share(1, false);
         let tries = [(4, true), (4, false), (8, true), (8, false)];
-        let [four, four_turned, eight, eight_turned] =
-            tries.map(|(starts, noise)| share(starts, noise));
+        let [four, four_turned, eight, eight_turned] = tries.map(|(starts, noise)| share(starts, noise));
         println!("| `{file}` | {one} | {four} | {four_turned} | {eight} | {eight_turned} |");
         assert!(eight_turned >= one && eight >= one, "{file}");
     }

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use trm::backend::cpu::Cpu;
-use trm::backend::lockstep::{Difference, tolerance};
-use trm::backend::{Backend, Loaded};
-use trm::weights::{Weight, Weights};
-use trm::{Format, SaveOptions, Solver};
+use trm_runtime::low_level::backend::cpu::Cpu;
+use trm_runtime::low_level::backend::lockstep::{Difference, tolerance};
+use trm_runtime::low_level::backend::{Backend, DeviceWeights};
+use trm_runtime::low_level::weights::{Weight, Weights};
+use trm_runtime::{SaveOptions, Solver, WeightDtype};
 
 /// The CPU backend with one wrong row in one matrix.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ impl Backend for Wrong {
         "cpu"
     }
 
-    fn load(&self, weights: Weights) -> trm::Result<Arc<dyn Loaded>> {
-        let damage = |(weight, mut tensor): (Weight, trm::weights::Tensor)| {
+    fn load(&self, weights: Weights) -> trm_runtime::Result<Arc<dyn DeviceWeights>> {
+        let damage = |(weight, mut tensor): (Weight, trm_runtime::low_level::weights::Tensor)| {
             if weight == self.1 {
                 let row = tensor.shape[1];
                 tensor.data[..row].iter_mut().for_each(|x| *x = 1.0 - *x);
@@ -32,24 +32,16 @@ impl Backend for Wrong {
     }
 }
 
-fn check(solver: &Solver, format: Format) -> Option<Difference> {
+fn check(solver: &Solver, format: WeightDtype) -> Option<Difference> {
     let (tokens, vocab) = (
         solver.model().config.seq_len.unwrap(),
         solver.model().config.vocab_size,
     );
-    let puzzle = |start: usize| {
-        (0..tokens)
-            .map(|i| ((start + i * i) % vocab) as u32)
-            .collect()
-    };
+    let puzzle = |start: usize| (0..tokens).map(|i| ((start + i * i) % vocab) as u32).collect();
     solver
         .clone()
         .format(format)
-        .check(
-            &[puzzle(0), puzzle(3)],
-            tolerance("cpu", format),
-            &mut |_| {},
-        )
+        .check(&[puzzle(0), puzzle(3)], tolerance("cpu", format), &mut |_| {})
         .unwrap()
 }
 
@@ -57,12 +49,12 @@ fn check(solver: &Solver, format: Format) -> Option<Difference> {
 fn check_sees_a_wrong_row_in_every_format() {
     for name in ["sudoku-9x9", "maze-10x10"] {
         let solver = Solver::bundled(name).unwrap();
-        for format in Format::ALL {
+        for format in WeightDtype::ALL {
             let cpu = || Cpu::new(Some(2)).unwrap().with_format(format);
             let right = solver.clone().backend(Arc::new(cpu()));
             assert_eq!(check(&right, format), None, "{name}, {format}");
             let matrices = solver.model().config.weights().into_iter();
-            for weight in matrices.filter(|w| trm::quantize::takes_format(*w)) {
+            for weight in matrices.filter(|w| trm_runtime::low_level::dtype::takes_format(*w)) {
                 let wrong = solver.clone().backend(Arc::new(Wrong(cpu(), weight)));
                 let seen = check(&wrong, format).map(|d| d.kernel);
                 let expected = match weight {
@@ -84,23 +76,21 @@ fn bits(solver: &Solver) -> Vec<u32> {
     let puzzle: Vec<u32> = (0..tokens as u32).map(|i| 1 + i % 4).collect();
     stepper.load(0, &puzzle, 0).unwrap();
     (0..2).for_each(|_| stepper.step(&[0]).unwrap());
-    stepper
-        .logits(0)
-        .unwrap()
-        .into_iter()
-        .map(f32::to_bits)
-        .collect()
+    stepper.logits(0).unwrap().into_iter().map(f32::to_bits).collect()
 }
 
 #[test]
 fn a_file_in_int8_gives_the_bits_of_one_that_is_rounded_when_loaded() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["sudoku-6x6", "maze-10x10"] {
-        let solver = Solver::bundled(name).unwrap().device(trm::Device::Cpu);
+        let solver = Solver::builder()
+            .device(trm_runtime::Device::Cpu)
+            .bundled(name)
+            .unwrap();
         let embedding = solver.model().puzzle_rows.is_some();
         // A file of 16 bits rounds the puzzle embedding too, which rounding on loading does not.
-        let halved = |format| embedding && matches!(format, Format::F16 | Format::Bf16);
-        for format in Format::ALL.into_iter().filter(|f| !halved(*f)) {
+        let halved = |format| embedding && matches!(format, WeightDtype::F16 | WeightDtype::Bf16);
+        for format in WeightDtype::ALL.into_iter().filter(|f| !halved(*f)) {
             let options = SaveOptions {
                 dtype: format,
                 ..SaveOptions::default()
@@ -109,18 +99,28 @@ fn a_file_in_int8_gives_the_bits_of_one_that_is_rounded_when_loaded() {
             solver.model().save(&folder, &options).unwrap();
             // A file of 16 bits is computed in f32 by default.
             let told = |solver: Solver| match format {
-                Format::Bf16 => solver.format(format),
+                WeightDtype::Bf16 => solver.format(format),
                 _ => solver,
             };
-            let stored = told(Solver::open(&folder).unwrap().device(trm::Device::Cpu));
+            let stored = told(
+                Solver::builder()
+                    .device(trm_runtime::Device::Cpu)
+                    .open(&folder)
+                    .unwrap(),
+            );
             let rounded = bits(&solver.clone().format(format));
             assert!(bits(&stored) == rounded, "{name}, {format}");
             let file = std::fs::read(folder.join("model.safetensors")).unwrap();
-            let lone = told(Solver::from_bytes(file).unwrap().device(trm::Device::Cpu));
+            let lone = told(
+                Solver::builder()
+                    .device(trm_runtime::Device::Cpu)
+                    .from_bytes(file)
+                    .unwrap(),
+            );
             assert!(bits(&lone) == rounded, "{name}, {format}");
-            let exact = bits(&solver.clone().format(Format::F32));
+            let exact = bits(&solver.clone().format(WeightDtype::F32));
             // `sudoku-6x6` is in f16 itself.
-            let same = matches!(format, Format::F32 | Format::F16);
+            let same = matches!(format, WeightDtype::F32 | WeightDtype::F16);
             assert_eq!(exact == rounded, same, "{name}, {format}");
         }
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use trm::backend::reference::Reference;
-use trm::backend::{Backend, Loaded};
-use trm::quantize::Format;
-use trm::{LoadOptions, Model, NativeStepper, Stepper};
+use trm_runtime::low_level::backend::reference::Reference;
+use trm_runtime::low_level::backend::{Backend, DeviceWeights};
+use trm_runtime::low_level::dtype::WeightDtype;
+use trm_runtime::low_level::{PlanStepper, Stepper};
+use trm_runtime::{LoadOptions, Model};
 
 use crate::backends::{backends, gpu_backends};
 use crate::data::data;
@@ -13,10 +14,10 @@ use crate::each::test_each;
 use crate::expected::{CASES, Expected, TOLERANCE, differs_by};
 
 /// Runs a case on a backend and returns what differs.
-fn run(model: &Arc<Model>, loaded: &dyn Loaded, expected: &Expected) -> Vec<String> {
+fn run(model: &Arc<Model>, loaded: &dyn DeviceWeights, expected: &Expected) -> Vec<String> {
     let ids = expected.integers("puzzle_identifiers");
     let tokens = expected.integers("inputs").len() / ids.len();
-    let mut stepper = NativeStepper::new(model.clone(), loaded, tokens, ids.len()).unwrap();
+    let mut stepper = PlanStepper::new(model.clone(), loaded, tokens, ids.len()).unwrap();
     crate::expected::run(&mut stepper, model, expected)
 }
 
@@ -34,11 +35,11 @@ fn every_variant_equals_pytorch_on_every_backend() {
 }
 
 /// Returns the states and logits of two steps of a case, from its tokens.
-fn two_steps(model: &Arc<Model>, loaded: &dyn Loaded, expected: &Expected) -> Vec<f32> {
+fn two_steps(model: &Arc<Model>, loaded: &dyn DeviceWeights, expected: &Expected) -> Vec<f32> {
     let ids = expected.integers("puzzle_identifiers");
     let inputs = expected.integers("inputs");
     let tokens = inputs.len() / ids.len();
-    let mut stepper = NativeStepper::new(model.clone(), loaded, tokens, ids.len()).unwrap();
+    let mut stepper = PlanStepper::new(model.clone(), loaded, tokens, ids.len()).unwrap();
     for (slot, &id) in ids.iter().enumerate() {
         stepper
             .load(slot, &inputs[slot * tokens..][..tokens], id)
@@ -64,33 +65,30 @@ fn two_steps(model: &Arc<Model>, loaded: &dyn Loaded, expected: &Expected) -> Ve
 #[test]
 fn every_weight_format_computes_what_it_stands_for() {
     const TWICE: f32 = 2.0 * TOLERANCE;
-    test_each(
-        ["trm_mlp", "trm_attention"].map(|case| (case, case)),
-        |case| {
-            let directory = data("golden").join(case);
-            let model = Arc::new(Model::open(&directory, &LoadOptions::default()).unwrap());
-            let expected = Expected::open(&directory);
-            let weights = model.weights().unwrap();
-            let exact = Reference.load(weights.clone()).unwrap();
-            let exact = two_steps(&model, &*exact, &expected);
-            test_each(
-                [Format::F16, Format::Bf16, Format::Int8].map(|f| (f, f)),
-                |format| {
-                    let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
-                    let rounded = two_steps(&model, &*rounded, &expected);
-                    assert!(
-                        differs_by(TWICE, "rounding", &rounded, &exact).is_some(),
-                        "rounding changes nothing"
-                    );
-                    test_each(gpu_backends(format), |backend| {
-                        let loaded = backend.load(weights.clone()).unwrap();
-                        let got = two_steps(&model, &*loaded, &expected);
-                        assert_eq!(differs_by(TWICE, "a state or logit", &got, &rounded), None);
-                    });
-                },
-            );
-        },
-    );
+    test_each(["trm_mlp", "trm_attention"].map(|case| (case, case)), |case| {
+        let directory = data("golden").join(case);
+        let model = Arc::new(Model::open(&directory, &LoadOptions::default()).unwrap());
+        let expected = Expected::open(&directory);
+        let weights = model.weights().unwrap();
+        let exact = Reference.load(weights.clone()).unwrap();
+        let exact = two_steps(&model, &*exact, &expected);
+        test_each(
+            [WeightDtype::F16, WeightDtype::Bf16, WeightDtype::Int8].map(|f| (f, f)),
+            |format| {
+                let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
+                let rounded = two_steps(&model, &*rounded, &expected);
+                assert!(
+                    differs_by(TWICE, "rounding", &rounded, &exact).is_some(),
+                    "rounding changes nothing"
+                );
+                test_each(gpu_backends(format), |backend| {
+                    let loaded = backend.load(weights.clone()).unwrap();
+                    let got = two_steps(&model, &*loaded, &expected);
+                    assert_eq!(differs_by(TWICE, "a state or logit", &got, &rounded), None);
+                });
+            },
+        );
+    });
 }
 
 /// The comparison must see a wrong cycle count, head count, position encoding and epsilon.

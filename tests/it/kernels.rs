@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use trm::backend::cpu::Cpu;
-use trm::backend::lockstep::compare;
-use trm::backend::reference::Reference;
-use trm::backend::{Backend, Case, Loaded, Program};
-use trm::config::{Net, State};
-use trm::plan::{Buffer, Call, Dims, Plan};
-use trm::quantize::Format;
-use trm::weights::{Weight, Weights};
+use trm_runtime::low_level::backend::cpu::Cpu;
+use trm_runtime::low_level::backend::lockstep::compare;
+use trm_runtime::low_level::backend::reference::Reference;
+use trm_runtime::low_level::backend::{Backend, DeviceWeights, Program, SlotInput};
+use trm_runtime::low_level::config::{Level, State};
+use trm_runtime::low_level::dtype::WeightDtype;
+use trm_runtime::low_level::plan::{Buffer, Call, Dims, Plan};
+use trm_runtime::low_level::weights::{Weight, Weights};
 
 use crate::backends::{backends, gpu_backends};
 use crate::noise::Noise;
@@ -21,9 +21,9 @@ const TOLERANCE: f32 = 2e-5;
 
 /// A plan that calls every kernel, with every number of sources, learned positions and rotation.
 fn plan(d: Dims) -> Plan {
-    let low: Vec<Buffer> = (0..6).map(|i| Buffer::State(State::Low(i))).collect();
+    let low: Vec<Buffer> = (0..6).map(|i| Buffer::State(State::LowLevel(i))).collect();
     let all = [&low[..], &[Z_H, Buffer::Input]].concat();
-    let (net, i) = (Net::L, 0);
+    let (net, i) = (Level::L, 0);
     let mix = |sources: &[Buffer], out| Call::TokenMix {
         gate_up: Weight::TokenGateUp(net, i),
         down: Weight::TokenDown(net, i),
@@ -99,10 +99,8 @@ fn weights(d: &Dims, noise: &mut Noise) -> Weights {
     Weights::from_tensors(tensors(d, noise))
 }
 
-fn cases(d: &Dims, slots: usize, noise: &mut Noise) -> Vec<Case> {
-    let states = [State::H, State::L]
-        .into_iter()
-        .chain((0..6).map(State::Low));
+fn cases(d: &Dims, slots: usize, noise: &mut Noise) -> Vec<SlotInput> {
+    let states = [State::H, State::L].into_iter().chain((0..6).map(State::Low));
     let states: Vec<Buffer> = states.map(Buffer::State).collect();
     crate::plans::cases(d, &states, slots, noise)
 }
@@ -149,11 +147,8 @@ fn every_kernel_agrees_on_every_backend_at_every_size() {
         for slots in [1, 3, 16] {
             let cases = cases(&d, slots, &mut noise);
             for (name, loaded) in &backends[1..] {
-                let difference =
-                    compare(&*backends[0].1, &**loaded, &plan, &cases, TOLERANCE).unwrap();
-                failed.extend(
-                    difference.map(|found| format!("{name}, {slots} slots, {d:?}: {found}")),
-                );
+                let difference = compare(&*backends[0].1, &**loaded, &plan, &cases, TOLERANCE).unwrap();
+                failed.extend(difference.map(|found| format!("{name}, {slots} slots, {d:?}: {found}")));
             }
         }
     }
@@ -164,18 +159,15 @@ fn every_kernel_agrees_on_every_backend_at_every_size() {
 #[test]
 fn sizes_beyond_the_memory_of_a_workgroup_agree() {
     let mut failed = Vec::new();
-    for (seed, d) in [
-        dims([0, 920, 4, 1, 3, 8, 2]),
-        dims([1, 32, 6, 1, 5, 2100, 3]),
-    ]
-    .into_iter()
-    .enumerate()
+    for (seed, d) in [dims([0, 920, 4, 1, 3, 8, 2]), dims([1, 32, 6, 1, 5, 2100, 3])]
+        .into_iter()
+        .enumerate()
     {
         let mut noise = Noise(0xb19 + seed as u64);
         let plan = Arc::new(plan(d));
         let weights = weights(&d, &mut noise);
         let cases = cases(&d, 2, &mut noise);
-        for format in [Format::F32, Format::Int8] {
+        for format in [WeightDtype::F32, WeightDtype::Int8] {
             let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
             for (name, backend) in gpu_backends(format).into_iter().take(2) {
                 let loaded = backend.load(weights.clone()).unwrap();
@@ -188,7 +180,7 @@ fn sizes_beyond_the_memory_of_a_workgroup_agree() {
 }
 
 /// The dtypes that round, each with sizes: odd ones, and heads of 32, 40 and 64.
-fn formats() -> Vec<(Format, Dims)> {
+fn formats() -> Vec<(WeightDtype, Dims)> {
     let odd = dims([2, 29, 30, 3, 17, 31, 6]);
     let heads_of_40 = with_rope(dims([2, 50, 80, 2, 64, 32, 11]));
     let heads_of_64 = with_rope(dims([1, 64, 128, 2, 96, 64, 11]));
@@ -200,9 +192,9 @@ fn formats() -> Vec<(Format, Dims)> {
         heads_of_64,
     ];
     // An adapter in software takes a second to compile a kernel for a size.
-    let f16 = [odd, heads_of_40, heads_of_64].map(|d| (Format::F16, d));
-    let bf16 = [odd, heads_of_40].map(|d| (Format::Bf16, d));
-    let int8 = all.map(|d| (Format::Int8, d));
+    let f16 = [odd, heads_of_40, heads_of_64].map(|d| (WeightDtype::F16, d));
+    let bf16 = [odd, heads_of_40].map(|d| (WeightDtype::Bf16, d));
+    let int8 = all.map(|d| (WeightDtype::Int8, d));
     f16.into_iter().chain(bf16).chain(int8).collect()
 }
 
@@ -236,18 +228,17 @@ fn lockstep_names_the_kernel_that_reads_a_wrong_weight() {
     let plan = Arc::new(plan(d));
     let weights = weights(&d, &mut noise);
     let cases = cases(&d, 2, &mut noise);
-    for format in Format::ALL {
+    for format in WeightDtype::ALL {
         let exact = Reference.load(weights.clone()).unwrap();
         let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
         for (name, backend) in gpu_backends(format) {
-            if format != Format::F32 {
+            if format != WeightDtype::F32 {
                 let loaded = backend.load(weights.clone()).unwrap();
                 let found = compare(&*exact, &*loaded, &plan, &cases, TOLERANCE).unwrap();
-                let found =
-                    found.unwrap_or_else(|| panic!("{name}, {format}: rounding went unseen"));
+                let found = found.unwrap_or_else(|| panic!("{name}, {format}: rounding went unseen"));
                 assert_eq!(found.kernel, "token_mix", "{name}, {format}");
             }
-            let block = (Net::L, 0);
+            let block = (Level::L, 0);
             for planted in [
                 Weight::Qkv,
                 Weight::OProj,
@@ -256,7 +247,7 @@ fn lockstep_names_the_kernel_that_reads_a_wrong_weight() {
                 Weight::GateUp,
                 Weight::Down,
             ]
-            .map(|make: fn(Net, usize) -> Weight| make(block.0, block.1))
+            .map(|make: fn(Level, usize) -> Weight| make(block.0, block.1))
             {
                 let mut tensors: HashMap<_, _> = weights.clone().into_tensors().collect();
                 // The largest element, so that no scale of int8 hides it.
@@ -267,11 +258,7 @@ fn lockstep_names_the_kernel_that_reads_a_wrong_weight() {
                 let reads = |call: &Call| call.weights().contains(&planted);
                 let call = plan.calls.iter().position(reads).unwrap();
                 let found = compare(&*rounded, &*loaded, &plan, &cases, TOLERANCE).unwrap();
-                assert_eq!(
-                    found.map(|f| f.call),
-                    Some(call),
-                    "{name}, {format}, {planted:?}"
-                );
+                assert_eq!(found.map(|f| f.call), Some(call), "{name}, {format}, {planted:?}");
             }
         }
     }
@@ -280,7 +267,7 @@ fn lockstep_names_the_kernel_that_reads_a_wrong_weight() {
 /// A backend with a planted bug: one element that one call writes is wrong.
 #[derive(Debug)]
 struct Planted {
-    inner: Arc<dyn Loaded>,
+    inner: Arc<dyn DeviceWeights>,
     call: usize,
     buffer: Buffer,
 }
@@ -292,8 +279,8 @@ struct PlantedProgram {
     buffer: Buffer,
 }
 
-impl Loaded for Planted {
-    fn program(&self, plan: Arc<Plan>, slots: usize) -> trm::Result<Box<dyn Program>> {
+impl DeviceWeights for Planted {
+    fn program(&self, plan: Arc<Plan>, slots: usize) -> trm_runtime::Result<Box<dyn Program>> {
         Ok(Box::new(PlantedProgram {
             inner: self.inner.program(plan, slots)?,
             call: self.call,
@@ -306,7 +293,7 @@ impl Program for PlantedProgram {
     fn plan(&self) -> &Plan {
         self.inner.plan()
     }
-    fn run(&mut self, calls: Range<usize>, live: &[usize]) -> trm::Result<()> {
+    fn run(&mut self, calls: Range<usize>, live: &[usize]) -> trm_runtime::Result<()> {
         self.inner.run(calls.clone(), live)?;
         let (buffer, slot) = (self.buffer, *live.last().unwrap());
         if calls.contains(&self.call) && buffer.is_integer() {
@@ -322,16 +309,16 @@ impl Program for PlantedProgram {
         }
         Ok(())
     }
-    fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> trm::Result<()> {
+    fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> trm_runtime::Result<()> {
         self.inner.write(buffer, slot, values)
     }
-    fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> trm::Result<()> {
+    fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> trm_runtime::Result<()> {
         self.inner.read(buffer, slot, values)
     }
-    fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> trm::Result<()> {
+    fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> trm_runtime::Result<()> {
         self.inner.write_integers(buffer, slot, values)
     }
-    fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> trm::Result<()> {
+    fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> trm_runtime::Result<()> {
         self.inner.read_integers(buffer, slot, values)
     }
 }
@@ -375,15 +362,13 @@ fn a_slot_gets_the_same_bits_alone_and_in_a_batch() {
     let plan = Arc::new(plan(d));
     let weights = weights(&d, &mut noise);
     let cases = cases(&d, 5, &mut noise);
-    let run = |loaded: &dyn Loaded, chosen: &[usize], slots: usize| {
+    let run = |loaded: &dyn DeviceWeights, chosen: &[usize], slots: usize| {
         let mut program = loaded.program(plan.clone(), slots).unwrap();
         for (slot, &case) in chosen.iter().enumerate() {
             program
                 .write_integers(Buffer::Tokens, slot, &cases[case].tokens)
                 .unwrap();
-            program
-                .write(Buffer::Prefix, slot, &cases[case].prefix)
-                .unwrap();
+            program.write(Buffer::Prefix, slot, &cases[case].prefix).unwrap();
             for (state, values) in &cases[case].states {
                 program.write(*state, slot, values).unwrap();
             }
@@ -396,19 +381,11 @@ fn a_slot_gets_the_same_bits_alone_and_in_a_batch() {
             .map(|(slot, &case)| {
                 let mut logits = vec![0.0; d.tokens * d.vocab];
                 program.read(Buffer::Logits, slot, &mut logits).unwrap();
-                (
-                    case,
-                    logits.into_iter().map(f32::to_bits).collect::<Vec<_>>(),
-                )
+                (case, logits.into_iter().map(f32::to_bits).collect::<Vec<_>>())
             })
             .collect::<HashMap<_, _>>()
     };
-    let cpu = |threads| {
-        Cpu::new(Some(threads))
-            .unwrap()
-            .load(weights.clone())
-            .unwrap()
-    };
+    let cpu = |threads| Cpu::new(Some(threads)).unwrap().load(weights.clone()).unwrap();
     let gpu = backends(&weights)
         .into_iter()
         .filter(|(name, _)| name.starts_with("gpu"));
@@ -426,9 +403,6 @@ fn a_slot_gets_the_same_bits_alone_and_in_a_batch() {
                 assert_eq!(bits, alone[&case], "case {case} on {name} among {chosen:?}");
             }
         }
-        assert_ne!(
-            alone[&0], alone[&1],
-            "different puzzles give different bits"
-        );
+        assert_ne!(alone[&0], alone[&1], "different puzzles give different bits");
     }
 }

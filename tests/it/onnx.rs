@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
-use trm::config::State;
-use trm::task::Puzzle;
-use trm::{Answer, Device, Error, ErrorKind, Format, HaltRule, LoadOptions, Model, Solver};
+use trm_runtime::low_level::config::State;
+use trm_runtime::task::Puzzle;
+use trm_runtime::{Answer, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, Solver, WeightDtype};
 
 use crate::data::data;
 use crate::each::test_each;
@@ -31,11 +31,7 @@ impl Exported {
         let folder = tempfile::tempdir().unwrap();
         let graph = folder.path().join("graph.onnx");
         std::fs::copy(graphs.join(format!("{name}.onnx")), &graph).unwrap();
-        std::fs::copy(
-            checkpoint,
-            folder.path().join(checkpoint.file_name().unwrap()),
-        )
-        .unwrap();
+        std::fs::copy(checkpoint, folder.path().join(checkpoint.file_name().unwrap())).unwrap();
         Exported { folder, graph }
     }
 
@@ -65,19 +61,18 @@ impl Exported {
         self
     }
 
-    fn open(&self) -> trm::Result<Solver> {
+    fn open(&self) -> trm_runtime::Result<Solver> {
         Solver::open(&self.graph)
     }
 
-    fn with(&self, set: &[(&str, &str)]) -> trm::Result<Solver> {
+    fn with(&self, set: &[(&str, &str)]) -> trm_runtime::Result<Solver> {
         let options = LoadOptions {
-            set: set
-                .iter()
-                .map(|(k, v)| (k.to_string(), v.to_string()))
-                .collect(),
+            set: set.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             ..LoadOptions::default()
         };
-        Ok(Solver::new(Model::open(&self.graph, &options)?))
+        Ok(Solver::builder()
+            .build(Model::open(&self.graph, &options)?)
+            .unwrap())
     }
 }
 
@@ -141,7 +136,10 @@ fn bundled_models_solve_alike() {
     for (name, file) in BUNDLED {
         let exported = Exported::bundled(name);
         let graph = exported.open().unwrap();
-        let native = Solver::open(checkpoint(name)).unwrap().device(Device::Cpu);
+        let native = Solver::builder()
+            .device(Device::Cpu)
+            .open(checkpoint(name))
+            .unwrap();
         let puzzles = puzzles(file, 12);
         compare_logits(name, &graph, &native, &puzzles[0]);
         let (ours, theirs) = (solve(&native, &puzzles), solve(&graph, &puzzles));
@@ -149,19 +147,12 @@ fn bundled_models_solve_alike() {
         for (ours, theirs) in ours.iter().zip(&theirs) {
             let what = format!("{name} {}", ours.id);
             assert_eq!((theirs.device, &theirs.task), ("cpu", &ours.task));
-            assert_eq!(
-                (ours.steps, ours.halted),
-                (theirs.steps, theirs.halted),
-                "{what}"
-            );
+            assert_eq!((ours.steps, ours.halted), (theirs.steps, theirs.halted), "{what}");
             // A maze that does not halt changes up to the last step, and the last bit decides how.
             if ours.halted {
                 halted += 1;
                 assert_eq!(ours.tokens, theirs.tokens, "{what}");
-                assert!(
-                    (ours.halting.logit - theirs.halting.logit).abs() < 1e-2,
-                    "{what}"
-                );
+                assert!((ours.halting.logit - theirs.halting.logit).abs() < 1e-2, "{what}");
             }
         }
         assert!(halted >= 5, "{name}: {halted} of 12 halted");
@@ -208,10 +199,7 @@ fn an_answer_depends_on_neither_batch_nor_threads() {
         .collect();
     for (batch, threads) in [(1, 1), (2, 2), (7, 3), (16, 1)] {
         assert_eq!(
-            bits(solve(
-                &graph.clone().batch(batch).threads(threads),
-                &puzzles
-            )),
+            bits(solve(&graph.clone().batch(batch).threads(threads), &puzzles)),
             alone,
             "{batch} {threads}"
         );
@@ -244,9 +232,9 @@ fn an_answer_depends_on_neither_batch_nor_threads() {
 #[test]
 fn multi_start_runs_a_graph() {
     let exported = Exported::bundled("sudoku-6x6");
-    let effort = trm::Effort {
+    let effort = trm_runtime::MultiStart {
         starts: 4,
-        ..trm::Effort::default()
+        ..trm_runtime::MultiStart::default()
     };
     let solver = exported.open().unwrap().effort(effort);
     let answer = solver
@@ -255,7 +243,7 @@ fn multi_start_runs_a_graph() {
     assert_eq!(answer.valid, Some(true));
 }
 
-fn refused(result: trm::Result<Solver>, kind: ErrorKind, parts: &[&str]) {
+fn refused(result: trm_runtime::Result<Solver>, kind: ErrorKind, parts: &[&str]) {
     let error = result.expect_err(&parts.join(" "));
     said(&error, kind, parts);
 }
@@ -289,11 +277,7 @@ fn missing_inputs_and_outputs_are_named() {
         &["input \"inpats\"", "not one that a refinement step has"],
     );
     refused(changed("z_H", "z_G"), kind, &["\"z_G\""]);
-    refused(
-        changed("step_100", "step_999"),
-        kind,
-        &["graph.onnx", "step_999"],
-    );
+    refused(changed("step_100", "step_999"), kind, &["graph.onnx", "step_999"]);
 
     // Without the rows, a step from a given state is all that can be taken.
     let exported = Exported::bundled("sudoku-4x4").replace("graph.onnx", b"H_init", b"H_inix");
@@ -325,12 +309,12 @@ fn devices_dtypes_and_identifiers_that_a_graph_lacks_are_errors() {
     said(&device, ErrorKind::Device, &["the CPU alone"]);
     let format = solver
         .clone()
-        .format(Format::Int8)
+        .format(WeightDtype::Int8)
         .stepper(16, 1)
         .unwrap_err();
     said(&format, ErrorKind::Argument, &["number format"]);
     assert_eq!(solver.device_name().unwrap(), "cpu");
-    assert!(solver.device_reason().unwrap().contains("tract"));
+    assert!(solver.device_choice_reason().unwrap().contains("tract"));
 
     let mut stepper = solver.stepper(16, 1).unwrap();
     let known = solver.model().config.num_puzzle_identifiers as u32;
@@ -453,8 +437,7 @@ fn unpublished_architectures_run() {
         .iter()
         .flat_map(|x| x.to_le_bytes())
         .collect();
-    let view =
-        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![4], &row).unwrap();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![4], &row).unwrap();
     let file = safetensors::serialize([("L_init", view)], None).unwrap();
     std::fs::write(exported.folder.path().join("step.safetensors"), file).unwrap();
     let mut stepper = exported.with(&set).unwrap().stepper(3, 2).unwrap();
@@ -510,15 +493,10 @@ fn damaged_files_are_errors() {
         opened += 1;
         // What still opens still runs, or says why not.
         if let Ok(mut stepper) = solver.stepper(16, 1) {
-            let _ = stepper
-                .load(0, &[1; 16], 0)
-                .and_then(|()| stepper.step(&[0]));
+            let _ = stepper.load(0, &[1; 16], 0).and_then(|()| stepper.step(&[0]));
         }
     }
-    assert!(
-        (1..rounds - 10).contains(&opened),
-        "{opened} of {rounds} opened"
-    );
+    assert!((1..rounds - 10).contains(&opened), "{opened} of {rounds} opened");
 }
 
 /// The exporter, run here.
@@ -541,28 +519,18 @@ fn the_exporter_writes_the_stored_graphs() {
         .arg(graphs.path())
         .output()
         .unwrap();
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stderr)
-    );
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     for name in CASES {
-        let exported = Exported::new(
-            graphs.path(),
-            name,
-            &data("golden").join(name).join("step_100"),
-        );
+        let exported = Exported::new(graphs.path(), name, &data("golden").join(name).join("step_100"));
         let found = failures(&exported, name);
         assert!(found.is_empty(), "{name}: {found:#?}");
     }
     for (name, file) in BUNDLED {
         let exported = Exported::new(graphs.path(), name, &checkpoint(name));
-        let native = Solver::open(checkpoint(name)).unwrap().device(Device::Cpu);
-        compare_logits(
-            name,
-            &exported.open().unwrap(),
-            &native,
-            &puzzles(file, 1)[0],
-        );
+        let native = Solver::builder()
+            .device(Device::Cpu)
+            .open(checkpoint(name))
+            .unwrap();
+        compare_logits(name, &exported.open().unwrap(), &native, &puzzles(file, 1)[0]);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use trm::backend::Case;
-use trm::config::{Net, State};
-use trm::plan::{Buffer, Dims};
-use trm::weights::{Tensor, Weight};
+use trm_runtime::low_level::backend::SlotInput;
+use trm_runtime::low_level::config::{Level, State};
+use trm_runtime::low_level::plan::{Buffer, Dims};
+use trm_runtime::low_level::weights::{Tensor, Weight};
 
 use crate::noise::Noise;
 
@@ -39,7 +39,7 @@ pub(crate) fn with_rope(d: Dims) -> Dims {
 /// Random weights of one block and of everything outside the blocks.
 pub(crate) fn tensors(d: &Dims, noise: &mut Noise) -> HashMap<Weight, Tensor> {
     let (l, h, v, i, t) = (d.positions, d.hidden, d.vocab, d.inner, d.token_inner);
-    let (net, block) = (Net::L, 0);
+    let (net, block) = (Level::L, 0);
     let shapes = [
         (Weight::EmbedTokens, vec![v, h]),
         (Weight::EmbedPos, vec![l, h]),
@@ -63,9 +63,9 @@ pub(crate) fn tensors(d: &Dims, noise: &mut Noise) -> HashMap<Weight, Tensor> {
 }
 
 /// Random tokens, prefix and states of `slots` puzzles.
-pub(crate) fn cases(d: &Dims, states: &[Buffer], slots: usize, noise: &mut Noise) -> Vec<Case> {
+pub(crate) fn cases(d: &Dims, states: &[Buffer], slots: usize, noise: &mut Noise) -> Vec<SlotInput> {
     let state = |noise: &mut Noise| noise.values(d.positions * d.hidden);
-    let mut case = || Case {
+    let mut case = || SlotInput {
         tokens: (0..d.tokens).map(|_| noise.below(d.vocab) as u32).collect(),
         prefix: noise.values(d.prefix * d.hidden),
         states: states.iter().map(|&s| (s, state(noise))).collect(),

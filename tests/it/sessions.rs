@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use trm::task::{Content, Problem, Puzzle, Space, Sudoku, Task, Verdict};
-use trm::{Answer, Device, ErrorKind, HaltRule, Solver};
+use trm_runtime::task::{Cells, EncodedPuzzle, Puzzle, Sudoku, Task, TokenSpec, Verdict};
+use trm_runtime::{Answer, Device, ErrorKind, HaltRule, Solver};
 
 use crate::solving::{finish, puzzles};
 
@@ -17,18 +17,15 @@ fn the_three_rules_differ_as_they_should() {
     let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 200);
     let run = |rule| {
         finish(
-            Solver::bundled("sudoku-6x6")
+            Solver::builder()
+                .halt_rule(rule)
+                .bundled("sudoku-6x6")
                 .unwrap()
-                .halt(rule)
                 .session(&puzzles)
                 .unwrap(),
         )
     };
-    let (head, verified, never) = (
-        run(HaltRule::Head),
-        run(HaltRule::Verified),
-        run(HaltRule::Never),
-    );
+    let (head, verified, never) = (run(HaltRule::Head), run(HaltRule::Verified), run(HaltRule::Never));
 
     assert!(head.iter().all(|a| a.halted || a.steps == 16));
     assert!(
@@ -66,13 +63,7 @@ fn limits_hold_and_more_steps_than_trained_are_allowed() {
             .unwrap(),
     );
     assert!(long.iter().all(|a| a.steps == 20));
-    let strict = finish(
-        solver
-            .clone()
-            .halt_threshold(1.0)
-            .session(&puzzles)
-            .unwrap(),
-    );
+    let strict = finish(solver.clone().halt_threshold(1.0).session(&puzzles).unwrap());
     assert!(strict.iter().all(|a| !a.halted && a.steps == 16));
     let lax = finish(
         solver
@@ -117,7 +108,7 @@ fn an_answer_depends_on_neither_batch_nor_neighbours_nor_threads() {
         ("maze-10x10", "maze_10x10_test_1000.csv", 8),
     ] {
         let puzzles = puzzles(file, count);
-        let solver = Solver::bundled(model).unwrap().max_steps(6);
+        let solver = Solver::builder().max_steps(6).bundled(model).unwrap();
         let alone: Vec<Answer> = puzzles
             .iter()
             .map(|p| solver.clone().threads(1).solve(p).unwrap())
@@ -152,20 +143,17 @@ fn an_answer_depends_on_neither_batch_nor_neighbours_nor_threads() {
 #[test]
 fn a_halted_puzzle_frees_its_slot() {
     let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 40);
-    let mut session = Solver::bundled("sudoku-6x6")
-        .unwrap()
+    let mut session = Solver::builder()
         .batch(4)
+        .bundled("sudoku-6x6")
+        .unwrap()
         .session(&puzzles)
         .unwrap();
     let (mut steps, mut work, mut taken) = (0, 0, 0);
     while let Some(step) = session.next_step().unwrap() {
         assert!(step.puzzles.len() <= 4 && step.puzzles.is_sorted_by_key(|p| p.index));
         if session.unfinished() > 4 {
-            assert_eq!(
-                step.puzzles.len(),
-                4,
-                "no place stays empty while a puzzle waits"
-            );
+            assert_eq!(step.puzzles.len(), 4, "no place stays empty while a puzzle waits");
         }
         steps += 1;
         work += step.puzzles.len();
@@ -189,30 +177,26 @@ fn the_backends_solve_alike() {
     let puzzles = puzzles("sudoku_4x4_test.csv", 3);
     let run = |device| {
         finish(
-            Solver::bundled("sudoku-4x4")
-                .unwrap()
+            Solver::builder()
                 .device(device)
+                .bundled("sudoku-4x4")
+                .unwrap()
                 .session(&puzzles)
                 .unwrap(),
         )
     };
     let (cpu, reference) = (run(Device::Cpu), run(Device::Reference));
     for (a, b) in cpu.iter().zip(&reference) {
-        assert_eq!(
-            (&a.tokens, a.steps, a.correct),
-            (&b.tokens, b.steps, Some(true))
-        );
+        assert_eq!((&a.tokens, a.steps, a.correct), (&b.tokens, b.steps, Some(true)));
         assert!((a.halting.q_halt - b.halting.q_halt).abs() < 1e-3);
     }
     assert_eq!((cpu[0].device, reference[0].device), ("cpu", "reference"));
     // No machine has this many GPUs.
-    let absent = Solver::bundled("sudoku-4x4")
-        .unwrap()
-        .device(Device::Gpu(Some(9999)));
-    assert_eq!(
-        absent.solve(&puzzles[0]).unwrap_err().kind(),
-        ErrorKind::Device
-    );
+    let absent = Solver::builder()
+        .device(Device::Gpu(Some(9999)))
+        .bundled("sudoku-4x4")
+        .unwrap();
+    assert_eq!(absent.solve(&puzzles[0]).unwrap_err().kind(), ErrorKind::Device);
     assert_eq!(
         Device::Gpu(Some(9999)).check().unwrap_err().kind(),
         ErrorKind::Device
@@ -222,10 +206,11 @@ fn the_backends_solve_alike() {
 #[test]
 fn steps_tell_what_changed() {
     let puzzle = &puzzles("sudoku_9x9_mixed_test.csv", 20)[3];
-    let solver = Solver::bundled("sudoku-9x9")
-        .unwrap()
-        .halt(HaltRule::Never)
-        .max_steps(4);
+    let solver = Solver::builder()
+        .halt_rule(HaltRule::Never)
+        .max_steps(4)
+        .bundled("sudoku-9x9")
+        .unwrap();
     let mut session = solver.session(std::slice::from_ref(puzzle)).unwrap();
     let mut before = solver.encode(puzzle).unwrap().0.tokens;
     for number in 1..=4 {
@@ -243,10 +228,11 @@ fn steps_tell_what_changed() {
 #[test]
 fn a_session_is_cancelled_from_another_thread_and_by_its_deadline() {
     let puzzles = puzzles("sudoku_9x9_minimal_test.csv", 64);
-    let solver = Solver::bundled("sudoku-9x9")
-        .unwrap()
-        .halt(HaltRule::Never)
-        .max_steps(10_000);
+    let solver = Solver::builder()
+        .halt_rule(HaltRule::Never)
+        .max_steps(10_000)
+        .bundled("sudoku-9x9")
+        .unwrap();
     let mut session = solver.session(&puzzles).unwrap();
     let token = session.cancel_token();
     let canceller = std::thread::spawn(move || {
@@ -303,35 +289,30 @@ impl Task for Animals {
     fn name(&self) -> &str {
         "animals"
     }
-    fn encode(&self, puzzle: &Puzzle, space: &Space) -> trm::Result<Problem> {
+    fn encode(&self, puzzle: &Puzzle, space: &TokenSpec) -> trm_runtime::Result<EncodedPuzzle> {
         let digits = puzzle
-            .content
+            .cells
             .to_string()
             .chars()
             .map(|c| ANIMALS.find(c).map_or('0', |i| (b'1' + i as u8) as char))
             .collect();
         self.0.encode(
             &Puzzle {
-                content: Content::Text(digits),
+                cells: Cells::Text(digits),
                 ..puzzle.clone()
             },
             space,
         )
     }
-    fn decode(&self, _: &Problem, answer: &[u32]) -> Content {
-        Content::Text(
+    fn decode(&self, _: &EncodedPuzzle, answer: &[u32]) -> Cells {
+        Cells::Text(
             answer
                 .iter()
-                .map(|&t| {
-                    ANIMALS
-                        .chars()
-                        .nth((t as usize).wrapping_sub(2))
-                        .unwrap_or('?')
-                })
+                .map(|&t| ANIMALS.chars().nth((t as usize).wrapping_sub(2)).unwrap_or('?'))
                 .collect(),
         )
     }
-    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+    fn verify(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Verdict {
         self.0.verify(problem, answer)
     }
     fn verifies_by_rules(&self) -> bool {
@@ -341,12 +322,13 @@ impl Task for Animals {
 
 #[test]
 fn an_app_brings_its_own_task() {
-    let solver = Solver::bundled("sudoku-4x4")
-        .unwrap()
-        .task(Arc::new(Animals(Sudoku { box_shape: None })));
+    let solver = Solver::builder()
+        .task(Arc::new(Animals(Sudoku { box_shape: None })))
+        .bundled("sudoku-4x4")
+        .unwrap();
     // 0000020440102103 in animals.
     let puzzle = Puzzle {
-        content: Content::Text("?????d?mm?c?dc?h".into()),
+        cells: Cells::Text("?????d?mm?c?dc?h".into()),
         ..puzzles("sudoku_4x4_test.csv", 1).remove(0)
     };
     let answer = solver.solve(&puzzle).unwrap();

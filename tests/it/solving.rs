@@ -1,7 +1,7 @@
 //! Puzzles of the test files, and solving them to the end.
 
-use trm::task::{Puzzle, Records};
-use trm::{Answer, Session};
+use trm_runtime::task::{Puzzle, Records};
+use trm_runtime::{Answer, Session};
 
 use crate::data::data;
 

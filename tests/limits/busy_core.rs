@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use trm::Format;
-use trm::backend::cpu::Cpu;
-use trm::backend::{Backend, Program};
+use trm_runtime::WeightDtype;
+use trm_runtime::low_level::backend::cpu::Cpu;
+use trm_runtime::low_level::backend::{Backend, Program};
 
 use crate::alone;
 use crate::models::{self, Noise, Scale};
@@ -28,11 +28,7 @@ impl Hog {
         let hog = Command::new("taskset")
             .args(["-c", &last_core()])
             .arg(std::env::current_exe().unwrap())
-            .args([
-                "--ignored",
-                "--exact",
-                "busy_core::a_step_beside_a_busy_process",
-            ])
+            .args(["--ignored", "--exact", "busy_core::a_step_beside_a_busy_process"])
             .env(HOG, "1")
             .stdout(Stdio::null())
             .spawn();
@@ -51,9 +47,7 @@ impl Drop for Hog {
 
 fn last_core() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let list = status
-        .lines()
-        .find_map(|l| l.strip_prefix("Cpus_allowed_list:"));
+    let list = status.lines().find_map(|l| l.strip_prefix("Cpus_allowed_list:"));
     let list = list.unwrap().trim();
     list.rsplit([',', '-']).next().unwrap().to_string()
 }
@@ -106,15 +100,15 @@ fn a_step_beside_a_busy_process() {
     let cores = std::thread::available_parallelism().unwrap().get() as f64;
     let mut failed = Vec::new();
     for (name, batch, format) in [
-        ("small", 1, Format::F32),
-        ("small", 16, Format::F32),
-        ("sudoku", 1, Format::F32),
-        ("sudoku", 1, Format::Int8),
-        ("sudoku", 4, Format::Int8),
-        ("maze", 1, Format::Int8),
+        ("small", 1, WeightDtype::F32),
+        ("small", 16, WeightDtype::F32),
+        ("sudoku", 1, WeightDtype::F32),
+        ("sudoku", 1, WeightDtype::Int8),
+        ("sudoku", 4, WeightDtype::Int8),
+        ("maze", 1, WeightDtype::Int8),
     ] {
         let (config, cells) = models::config(name, Scale::Full);
-        let plan = Arc::new(trm::model::record(&config, cells));
+        let plan = Arc::new(trm_runtime::low_level::build::build_plan(&config, cells));
         let cpu = Cpu::new(None).unwrap().with_format(format);
         let loaded = cpu.load(models::weights(&config)).unwrap();
         let mut program = loaded.program(plan.clone(), batch).unwrap();
@@ -135,11 +129,7 @@ fn a_step_beside_a_busy_process() {
             busy.push(round(&mut *program, &live).0);
             drop(hog);
         }
-        let ratios = busy
-            .iter()
-            .zip(&quiet)
-            .map(|(b, q)| b / q)
-            .collect::<Vec<_>>();
+        let ratios = busy.iter().zip(&quiet).map(|(b, q)| b / q).collect::<Vec<_>>();
         let worst = ratios.iter().copied().fold(0.0, f64::max);
         let (ratio, others) = (median(ratios), median(others) / cores);
         println!(
@@ -155,8 +145,5 @@ fn a_step_beside_a_busy_process() {
             failed.push(format!("{name} {format} {batch}: {ratio:.2}"));
         }
     }
-    assert!(
-        failed.is_empty(),
-        "more than twice the quiet time: {failed:?}"
-    );
+    assert!(failed.is_empty(), "more than twice the quiet time: {failed:?}");
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use trm::Solver;
-use trm::backend::{Ahead, Backend, Record, Rule};
+use trm_runtime::Solver;
+use trm_runtime::low_level::backend::{Backend, HaltParams, PipelinedProgram, Record};
 
 use crate::alone;
 use crate::gpu::gpu;
@@ -22,14 +22,14 @@ fn steps_after_the_last_halt_are_free() {
     let loaded = gpu.load(solver.model().weights().unwrap()).unwrap();
     let mut program = loaded.program(plan.clone(), 3).unwrap();
     program.run(plan.embed(), &[0, 1, 2]).unwrap();
-    let rule = Rule {
+    let rule = HaltParams {
         threshold: f32::INFINITY,
         minus_continue: false,
         min_steps: 1,
         max_steps: 4,
     };
-    let ahead = program.ahead().unwrap();
-    let time = |ahead: &mut dyn Ahead, steps: usize| {
+    let ahead = program.pipelined().unwrap();
+    let time = |ahead: &mut dyn PipelinedProgram, steps: usize| {
         let start = Instant::now();
         (0..steps).for_each(|_| ahead.start(&rule).unwrap());
         let records: Vec<_> = (0..steps).map(|_| ahead.finish().unwrap()).collect();
@@ -40,11 +40,7 @@ fn steps_after_the_last_halt_are_free() {
         ahead.resume(slot, slot as u32).unwrap();
     }
     let (full, records) = time(ahead, 4);
-    let record = |slot, steps, goes_on| Record {
-        slot,
-        steps,
-        goes_on,
-    };
+    let record = |slot, steps, goes_on| Record { slot, steps, goes_on };
     assert_eq!(
         records,
         [
@@ -54,10 +50,8 @@ fn steps_after_the_last_halt_are_free() {
             vec![record(0, 4, false)],
         ]
     );
-    // The shortest of several times, since other processes may disturb.
-    let idle = (0..10)
-        .map(|_| time(ahead, 4))
-        .min_by_key(|(time, _)| *time);
+    // The shortest of several times, since other processes may perturb.
+    let idle = (0..10).map(|_| time(ahead, 4)).min_by_key(|(time, _)| *time);
     let (idle, records) = idle.unwrap();
     assert!(records.iter().all(Vec::is_empty));
     eprintln!("4 steps {full:?}, 4 steps of nobody {idle:?}");
@@ -75,18 +69,18 @@ fn submitting_a_step_is_cheap_and_creates_nothing() {
     let _alone = alone();
     let Some(gpu) = gpu() else { return };
     let (config, cells) = models::config("sudoku", Scale::Full);
-    let plan = Arc::new(trm::model::record(&config, cells));
+    let plan = Arc::new(trm_runtime::low_level::build::build_plan(&config, cells));
     let loaded = gpu.load(models::weights(&config)).unwrap();
     let mut program = loaded.program(plan, 4).unwrap();
-    let ahead = program.ahead().unwrap();
-    let rule = Rule {
+    let ahead = program.pipelined().unwrap();
+    let rule = HaltParams {
         threshold: 0.0,
         minus_continue: false,
         min_steps: 1,
         max_steps: 16,
     };
     (0..3).for_each(|_| ahead.start(&rule).unwrap());
-    let made = gpu.resources_made();
+    let made = gpu.resource_count();
     let mut least = Duration::MAX;
     for _ in 0..20 {
         assert!(ahead.finish().unwrap().is_empty());
@@ -96,5 +90,5 @@ fn submitting_a_step_is_cheap_and_creates_nothing() {
     }
     eprintln!("starting a step of 126 dispatches takes the host {least:?}");
     assert!(least < Duration::from_millis(1), "{least:?}");
-    assert_eq!(gpu.resources_made(), made);
+    assert_eq!(gpu.resource_count(), made);
 }

@@ -143,7 +143,9 @@ impl Tasks {
             let mut tests: Vec<&mut Test> = self.tests.iter_mut().filter(|test| test.task == task).collect();
             if tests.len() != outputs.len() {
                 let (there, inputs) = (outputs.len(), tests.len());
-                return Err(wrong(format!("has {there} outputs, the task {inputs} test inputs")).context(name));
+                return Err(
+                    wrong(format!("has {there} outputs, the task {inputs} test inputs")).context(name),
+                );
             }
             for (test, output) in tests.iter_mut().zip(outputs) {
                 test.solution = Some(output);

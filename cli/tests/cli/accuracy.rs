@@ -245,7 +245,7 @@ fn cases() -> (bool, Vec<&'static Case>) {
 /// Returns `case.paths` for this processor: AVX-512 adds in another order than AVX2, which solves
 /// one more of the 300 mazes.
 fn paths(case: &Case) -> Option<(f64, f64)> {
-    let wide = trm::cpu().unwrap().instructions.name() == "avx512";
+    let wide = trm_runtime::cpu().unwrap().instructions.name() == "avx512";
     if wide && case.limit == 0 && case.file == "maze_15x15_test_300.csv" {
         return Some((250.0 / 300.0, 235.0 / 300.0));
     }
@@ -266,11 +266,7 @@ fn run(case: &Case, rule: &str, more: &[&str]) -> Vec<Value> {
     let file = format!("tests/data/puzzles/{}", case.file);
     let limit = case.limit.to_string();
     let args = ["eval", &model, "--data", &file, "--halt", rule, "--json"];
-    let limit: &[&str] = if case.limit > 0 {
-        &["--limit", &limit]
-    } else {
-        &[]
-    };
+    let limit: &[&str] = if case.limit > 0 { &["--limit", &limit] } else { &[] };
     trm(&[&args, more, limit].concat()).expect(0).json()
 }
 
@@ -401,17 +397,13 @@ fn within(case: &Case, rule: &str, comparison: &Value, points: f64, cosine: f64)
             .unwrap_or_else(|| panic!("no number in {comparison}"))
     };
     let format = &comparison["dtype"];
-    let multiplied = format != "bf16" || trm::cpu().unwrap().bf16.is_some();
+    let multiplied = format != "bf16" || trm_runtime::cpu().unwrap().bf16.is_some();
     let known = |loss: &&(&str, &str, &str, f64)| {
         multiplied && (loss.0, loss.1) == (case.file, rule) && format == loss.2
     };
     // One of the first puzzles of a file is more than what a dtype may lose.
     let one = 100.0 / number(&comparison["puzzles"]);
-    let allowed = LOSSES
-        .iter()
-        .find(known)
-        .map_or(points, |loss| loss.3)
-        .max(one);
+    let allowed = LOSSES.iter().find(known).map_or(points, |loss| loss.3).max(one);
     let first = &comparison["cosine"][0];
     eprintln!(
         "{} {} {rule} {format}: {} points, halt alike {}, {} answers differ, cosine {first}",

@@ -1,7 +1,6 @@
 //! Tests of the program, run as a user runs it: exit codes, streams, JSON fields, and all else that
 //! is promised.
 
-
 #[path = "../../../tests/common/each.rs"]
 mod each;
 mod harness;

@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use trm_runtime::Device;
 use trm_demo::ModelChoice;
 use trm_demo::app::{App, AppOptions, Comparison};
 use trm_demo::args::{Args, BoardName, ThemeName};
@@ -18,6 +17,7 @@ use trm_demo::generate::{Difficulty, generate};
 use trm_demo::offscreen::OffscreenRenderer;
 use trm_demo::settings::Settings;
 use trm_demo::{export, window};
+use trm_runtime::Device;
 
 fn main() -> ExitCode {
     let program_start = Instant::now();
@@ -54,10 +54,7 @@ fn app_options(args: &Args, offscreen: bool) -> Result<AppOptions, String> {
         true => None,
         false => Settings::path(),
     };
-    let (mut settings, note) = settings_path
-        .as_deref()
-        .map(Settings::load)
-        .unwrap_or_default();
+    let (mut settings, note) = settings_path.as_deref().map(Settings::load).unwrap_or_default();
     if let Some(note) = &note {
         eprintln!("note: {note}");
     }
@@ -98,11 +95,7 @@ fn parse_device(name: &str) -> Result<Device, String> {
 /// Returns the right side of the comparison that the command line asks for.
 fn comparison(args: &Args) -> Result<Option<Comparison>, String> {
     let model = args.against_model.as_deref().map(ModelChoice::from_name);
-    let device = args
-        .against_device
-        .as_deref()
-        .map(parse_device)
-        .transpose()?;
+    let device = args.against_device.as_deref().map(parse_device).transpose()?;
     let is_set = model.is_some() || device.is_some();
     Ok(is_set.then_some(Comparison { model, device }))
 }

@@ -23,7 +23,9 @@ impl ModelChoice {
     /// Parses a name from the command line or the settings: `auto` or empty, a bundled name, else a
     /// path.
     pub fn from_name(name: &str) -> ModelChoice {
-        let bundled = trm_runtime::bundled::NAMES.iter().find(|bundled| **bundled == name);
+        let bundled = trm_runtime::bundled::NAMES
+            .iter()
+            .find(|bundled| **bundled == name);
         match bundled {
             Some(bundled) => ModelChoice::Bundled(bundled),
             None if name.is_empty() || name == "auto" => ModelChoice::Auto,

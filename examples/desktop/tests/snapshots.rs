@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use egui_kittest::{Harness, SnapshotOptions, try_image_snapshot_options};
-use trm_runtime::Device;
 use trm_demo::app::{App, AppOptions, Comparison};
 use trm_demo::board::Board;
 use trm_demo::settings::Settings;
 use trm_demo::worker::RunMode;
+use trm_runtime::Device;
 
 const FOUR: &str = "0000020440102103";
 const SIX: &str = "050000000620000000004000000005102000";

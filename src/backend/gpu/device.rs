@@ -289,11 +289,13 @@ impl Context {
         let limit = self.info.limits.buffer;
         if size > limit {
             let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-            return Err(self.error(format!(
-                "{name} takes {} MiB, a buffer here holds {}",
-                mib(size),
-                mib(limit)
-            )).with_hint(Hint::ReduceBatch));
+            return Err(self
+                .error(format!(
+                    "{name} takes {} MiB, a buffer here holds {}",
+                    mib(size),
+                    mib(limit)
+                ))
+                .with_hint(Hint::ReduceBatch));
         }
         let descriptor = wgpu::BufferDescriptor {
             label: Some(name),

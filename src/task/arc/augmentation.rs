@@ -118,7 +118,9 @@ impl Augmentation {
     /// If there is no such transform, or if `colors` is not a permutation of 0 to 9.
     pub fn new(transform: usize, colors: [u8; 10]) -> Result<Augmentation> {
         let transform = *TRANSFORMS.get(transform).ok_or_else(|| {
-            Error::argument(format!("t{transform} is not a transform: the transforms are t0 to t7"))
+            Error::argument(format!(
+                "t{transform} is not a transform: the transforms are t0 to t7"
+            ))
         })?;
         match (0..10).all(|color| colors.contains(&color)) {
             true => Ok(Augmentation { transform, colors }),
@@ -148,7 +150,9 @@ impl Augmentation {
         for (color, &new_color) in (0u8..).zip(&self.colors) {
             inverse[usize::from(new_color)] = color;
         }
-        self.transform.inverse().apply(grid, |value| recolor(&inverse, value))
+        self.transform
+            .inverse()
+            .apply(grid, |value| recolor(&inverse, value))
     }
 }
 

@@ -40,14 +40,17 @@ impl Votes {
     /// Adds a prediction: a grid of colours, with the augmentation undone.
     pub fn add(&mut self, grid: &[Vec<i64>], halt_probability: f64) {
         let candidates = &mut self.candidates;
-        let index = *self.indices.entry(PackedGrid::of(grid)).or_insert_with_key(|grid| {
-            candidates.push(Candidate {
-                grid: grid.clone(),
-                votes: 0,
-                halt_probability_sum: 0.0,
+        let index = *self
+            .indices
+            .entry(PackedGrid::of(grid))
+            .or_insert_with_key(|grid| {
+                candidates.push(Candidate {
+                    grid: grid.clone(),
+                    votes: 0,
+                    halt_probability_sum: 0.0,
+                });
+                candidates.len() - 1
             });
-            candidates.len() - 1
-        });
         candidates[index].votes += 1;
         candidates[index].halt_probability_sum += halt_probability;
     }

@@ -54,7 +54,9 @@ impl DocumentPuzzles {
             one => Remaining::One(one),
         };
         // The name of the file is the name of a single task, not of each task in a list.
-        let name = name.filter(|_| matches!(remaining, Remaining::One(_))).map(str::to_owned);
+        let name = name
+            .filter(|_| matches!(remaining, Remaining::One(_)))
+            .map(str::to_owned);
         DocumentPuzzles {
             name,
             remaining,
@@ -275,8 +277,8 @@ impl PuzzleFields {
             .or_else(|| name.map(str::to_owned));
         let mut train = Vec::new();
         for (i, (input, output)) in pairs(self.train.take(), "train")?.into_iter().enumerate() {
-            let output = output
-                .ok_or_else(|| Error::puzzle("has no `output`").context(pair_name("train", i)))?;
+            let output =
+                output.ok_or_else(|| Error::puzzle("has no `output`").context(pair_name("train", i)))?;
             train.push((input, output));
         }
         let train: Arc<[Demonstration]> = train.into();

@@ -85,9 +85,11 @@ impl<'a> ValueReader<'a> {
     }
 
     fn count<E: serde::de::Error>(self, values: usize) -> Result<(), E> {
-        let left = self.values_left.get().checked_sub(values).ok_or_else(|| {
-            E::custom(format!("the document has more than {MAX_VALUES} values"))
-        })?;
+        let left = self
+            .values_left
+            .get()
+            .checked_sub(values)
+            .ok_or_else(|| E::custom(format!("the document has more than {MAX_VALUES} values")))?;
         self.values_left.set(left);
         Ok(())
     }

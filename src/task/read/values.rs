@@ -41,9 +41,7 @@ pub(super) fn task(json: Json) -> Result<String> {
 /// Converts a `puzzle_id`.
 pub(super) fn puzzle_id(json: Json) -> Result<u32> {
     match json {
-        Json::Int(int) => {
-            u32::try_from(int).map_err(|_| Error::puzzle(format!("{int} is out of range")))
-        }
+        Json::Int(int) => u32::try_from(int).map_err(|_| Error::puzzle(format!("{int} is out of range"))),
         other => Err(Error::puzzle(format!(
             "must be a whole number from 0, not {}",
             other.type_name()

@@ -3,8 +3,8 @@
 use std::fs;
 
 use serde_json::{Map, Value, json};
-use trm::quantize::takes_format;
-use trm::{Format, LoadOptions, Model, SaveOptions, Solver};
+use trm_runtime::low_level::dtype::takes_format;
+use trm_runtime::{LoadOptions, Model, SaveOptions, Solver, WeightDtype};
 
 use super::build::*;
 
@@ -20,7 +20,7 @@ fn wild() -> Model {
     load(file, GIVEN).unwrap()
 }
 
-fn saved(model: &Model, dtype: Format) -> Vec<u8> {
+fn saved(model: &Model, dtype: WeightDtype) -> Vec<u8> {
     let out = Folder::new(&[]);
     let options = SaveOptions {
         dtype,
@@ -42,7 +42,7 @@ type Change<'a> = &'a dyn Fn(&mut Map<String, Value>, &mut Vec<u8>);
 
 #[test]
 fn reading_gives_the_rounded_weights() {
-    for format in Format::ALL {
+    for format in WeightDtype::ALL {
         let file = saved(&wild(), format);
         let model = read(file.clone()).unwrap();
         let (got, want) = (
@@ -51,7 +51,7 @@ fn reading_gives_the_rounded_weights() {
         );
         let exact = wild().weights().unwrap();
         for weight in model.config.weights() {
-            let bits = |tensor: &trm::weights::Tensor| -> Vec<u32> {
+            let bits = |tensor: &trm_runtime::low_level::weights::Tensor| -> Vec<u32> {
                 tensor.data.iter().map(|v| v.to_bits()).collect()
             };
             assert_eq!(
@@ -62,20 +62,20 @@ fn reading_gives_the_rounded_weights() {
             let changed = bits(got.get(weight)) != bits(exact.get(weight));
             assert_eq!(
                 changed,
-                format != Format::F32 && takes_format(weight),
+                format != WeightDtype::F32 && takes_format(weight),
                 "{format}, {weight:?}"
             );
         }
-        let int8 = format == Format::Int8;
-        let expected = if int8 { Format::Int8 } else { Format::F32 };
+        let int8 = format == WeightDtype::Int8;
+        let expected = if int8 { WeightDtype::Int8 } else { WeightDtype::F32 };
         assert_eq!(model.format(), expected);
         let scales = model.tensors.iter().filter(|t| t.name.ends_with(".scale"));
         assert_eq!(scales.count(), if int8 { 4 } else { 0 });
         // Converting again gives the same bytes: nothing is rounded twice.
         assert_eq!(without_source(saved(&model, format)), without_source(file));
-        let solver = Solver::new(model);
-        assert_eq!(solver.weight_format(), expected);
-        assert_eq!(solver.format(Format::F16).weight_format(), Format::F16);
+        let solver = Solver::builder().build(model).unwrap();
+        assert_eq!(solver.dtype(), expected);
+        assert_eq!(solver.format(WeightDtype::F16).dtype(), WeightDtype::F16);
     }
 }
 
@@ -96,7 +96,7 @@ fn changed(file: &[u8], change: impl FnOnce(&mut Map<String, Value>, &mut Vec<u8
 
 #[test]
 fn inconsistent_bytes_and_scales_are_errors() {
-    let file = saved(&wild(), Format::Int8);
+    let file = saved(&wild(), WeightDtype::Int8);
     let scale = format!("{DOWN}.scale");
     let refused = |change: Change, words: &[&str]| {
         fails(read(changed(&file, change)), words);
@@ -116,16 +116,8 @@ fn inconsistent_bytes_and_scales_are_errors() {
             &[&scale, "4 rows"],
         );
     }
-    for shape in [
-        json!([u64::MAX]),
-        json!([1u64 << 62, 4]),
-        json!([5]),
-        json!([0]),
-    ] {
-        refused(
-            &|header, _| header[&scale]["shape"] = shape.clone(),
-            &["header"],
-        );
+    for shape in [json!([u64::MAX]), json!([1u64 << 62, 4]), json!([5]), json!([0])] {
+        refused(&|header, _| header[&scale]["shape"] = shape.clone(), &["header"]);
     }
     // Sixteen bytes as another type of as many.
     refused(
@@ -182,15 +174,12 @@ fn a_puzzle_embedding_becomes_16_bits_with_the_matrices_but_never_int8() {
     let size = |format| without_source(saved(&model, format)).len();
     // 16 bits: 2 bytes fewer for each of 12 x 4 + 4 x 4 + 8 x 4 + 4 x 4 elements of matrices and 3
     // x 4 elements of the embedding.
-    assert_eq!(size(Format::F32) - size(Format::Bf16), 2 * (112 + 12));
-    assert_eq!(size(Format::F16), size(Format::Bf16));
+    assert_eq!(size(WeightDtype::F32) - size(WeightDtype::Bf16), 2 * (112 + 12));
+    assert_eq!(size(WeightDtype::F16), size(WeightDtype::Bf16));
     // int8: 3 bytes fewer for each element of a matrix, and 28 scales.
-    assert_eq!(size(Format::F32) - size(Format::Int8), 3 * 112 - 4 * 28);
-    for format in Format::ALL {
+    assert_eq!(size(WeightDtype::F32) - size(WeightDtype::Int8), 3 * 112 - 4 * 28);
+    for format in WeightDtype::ALL {
         let read = read(saved(&model, format)).unwrap();
-        assert_eq!(
-            read.puzzle_rows.unwrap().row(2).unwrap(),
-            all.row(2).unwrap()
-        );
+        assert_eq!(read.puzzle_rows.unwrap().row(2).unwrap(), all.row(2).unwrap());
     }
 }

@@ -3,8 +3,8 @@
 use std::fs;
 
 use proptest::prelude::*;
-use trm::checkpoint::Checkpoint;
-use trm::{SaveOptions, config::Config};
+use trm_runtime::low_level::checkpoint::Checkpoint;
+use trm_runtime::{SaveOptions, config::Config};
 
 use super::build::*;
 

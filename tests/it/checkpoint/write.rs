@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use trm::{Format, LoadOptions, Model, SaveOptions};
+use trm_runtime::{LoadOptions, Model, SaveOptions, WeightDtype};
 
 use super::build::*;
 
@@ -30,7 +30,7 @@ fn same(a: &Model, b: &Model) {
 
 #[test]
 fn converting_again_gives_the_same_bytes() {
-    for dtype in Format::ALL {
+    for dtype in WeightDtype::ALL {
         let options = SaveOptions {
             dtype,
             task: Some("maze".into()),
@@ -59,7 +59,7 @@ fn converting_again_gives_the_same_bytes() {
         let mut expected = training();
         expected.config.task = Some("maze".into());
         // int8 has its own tests in formats.rs.
-        if dtype != Format::Int8 {
+        if dtype != WeightDtype::Int8 {
             same(&expected, &converted);
         }
         assert_eq!(
@@ -114,11 +114,8 @@ fn the_configuration_file_holds_everything() {
 #[test]
 fn one_file_is_enough() {
     let folder = Folder::new(&[]);
-    training()
-        .save(folder.path(), &SaveOptions::default())
-        .unwrap();
-    let lone =
-        Model::from_bytes(bytes(&folder, "model.safetensors"), &LoadOptions::default()).unwrap();
+    training().save(folder.path(), &SaveOptions::default()).unwrap();
+    let lone = Model::from_bytes(bytes(&folder, "model.safetensors"), &LoadOptions::default()).unwrap();
     same(&training(), &lone);
     fs::remove_file(folder.path().join("config.json")).unwrap();
     same(&training(), &folder.open().unwrap());
@@ -127,9 +124,7 @@ fn one_file_is_enough() {
 #[test]
 fn unknown_keys_are_kept() {
     let (folder, out) = (Folder::new(&[]), Folder::new(&[]));
-    training()
-        .save(folder.path(), &SaveOptions::default())
-        .unwrap();
+    training().save(folder.path(), &SaveOptions::default()).unwrap();
     let mut config = json(&folder);
     config["colour"] = serde_json::json!({"red": [1, 2]});
     folder.write("config.json", config.to_string().as_bytes());
@@ -186,9 +181,7 @@ fn selected_rows_are_written() {
 #[test]
 fn impossible_conversions_are_errors() {
     let folder = Folder::new(&[]);
-    training()
-        .save(folder.path(), &SaveOptions::default())
-        .unwrap();
+    training().save(folder.path(), &SaveOptions::default()).unwrap();
     let before = bytes(&folder, "model.safetensors");
     fails(
         folder
@@ -205,7 +198,7 @@ fn impossible_conversions_are_errors() {
     file[end - 4..].copy_from_slice(&1e6f32.to_le_bytes());
     let (model, out) = (load(file, GIVEN).unwrap(), Folder::new(&[]));
     let options = SaveOptions {
-        dtype: Format::F16,
+        dtype: WeightDtype::F16,
         ..SaveOptions::default()
     };
     fails(

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use trm::task::{ArcGrid, Content, Id, Identifiers, Puzzle, Space, Task};
+use trm_runtime::task::{ArcGrid, Cells, Id, Identifiers, Puzzle, Task, TokenSpec};
 
 use super::{EASY, arc, assert_says, error, space, text, why};
 
@@ -44,10 +44,7 @@ fn an_arc_grid_lies_on_its_canvas_as_published() {
 #[test]
 fn impossible_arc_grids_are_told_in_words() {
     let cases = [
-        (
-            vec![],
-            "the grid is 0 x 0: this model takes 1 x 1 to 30 x 30",
-        ),
+        (vec![], "the grid is 0 x 0: this model takes 1 x 1 to 30 x 30"),
         (vec![vec![]], "the grid is 1 x 0"),
         (vec![vec![0]; 31], "the grid is 31 x 1"),
         (vec![vec![0; 31]], "the grid is 1 x 31"),
@@ -62,10 +59,10 @@ fn impossible_arc_grids_are_told_in_words() {
         (vec![vec![0, -1]], "-1 in row 1, column 2"),
     ];
     for (test, part) in cases {
-        let content = arc(None, test).content;
+        let content = arc(None, test).cells;
         assert_says(&error(&ArcGrid::default(), content, &space(12, 900)), part);
     }
-    let one = || arc(None, vec![vec![0]]).content;
+    let one = || arc(None, vec![vec![0]]).cells;
     assert_says(
         &error(&ArcGrid::default(), one(), &space(11, 900)),
         "vocabulary of 12 tokens",
@@ -81,7 +78,7 @@ fn impossible_arc_grids_are_told_in_words() {
     assert_says(
         &error(
             &ArcGrid::default(),
-            arc(None, vec![vec![0; 5]]).content,
+            arc(None, vec![vec![0; 5]]).cells,
             &space(12, 16),
         ),
         "to 4 x 4",
@@ -91,7 +88,7 @@ fn impossible_arc_grids_are_told_in_words() {
         "this is a string, not an ARC task",
     );
     let mut solved = arc(None, vec![vec![0]]);
-    solved.solution = Some(Content::Grid(vec![vec![12]]));
+    solved.solution = Some(Cells::Grid(vec![vec![12]]));
     let message = ArcGrid::default()
         .encode(&solved, &space(12, 900))
         .expect_err("colour 12")
@@ -107,21 +104,15 @@ fn arc_answers_are_judged_where_the_output_is_known() {
     let mut given = arc(None, vec![vec![1, 2]]);
     let space = space(12, 9);
     let problem = ArcGrid::default().encode(&given, &space).expect("a grid");
-    assert_eq!(
-        ArcGrid::default().verify(&problem, &problem.tokens).valid,
-        None
-    );
-    given.solution = Some(Content::Grid(vec![vec![4], vec![5]]));
+    assert_eq!(ArcGrid::default().verify(&problem, &problem.tokens).valid, None);
+    given.solution = Some(Cells::Grid(vec![vec![4], vec![5]]));
     let problem = ArcGrid::default().encode(&given, &space).expect("a grid");
     // Tokens outside the crop do not count.
     let right = [6, 1, 0, 7, 1, 9, 1, 1, 0];
-    assert_eq!(
-        ArcGrid::default().verify(&problem, &right).valid,
-        Some(true)
-    );
+    assert_eq!(ArcGrid::default().verify(&problem, &right).valid, Some(true));
     assert_eq!(
         ArcGrid::default().decode(&problem, &right),
-        Content::Grid(vec![vec![4], vec![5]])
+        Cells::Grid(vec![vec![4], vec![5]])
     );
     assert_says(
         &why(&ArcGrid::default(), &problem, &[6, 1, 0, 8, 1, 0, 1, 0, 0]),
@@ -131,22 +122,15 @@ fn arc_answers_are_judged_where_the_output_is_known() {
         &why(&ArcGrid::default(), &problem, &[6, 6, 0, 7, 7, 0, 1, 1, 0]),
         "the grid is 2 x 2, the solution 2 x 1",
     );
-    assert_says(
-        &why(&ArcGrid::default(), &problem, &[]),
-        "the grid is 0 x 0",
-    );
-    assert_eq!(
-        ArcGrid::default().decode(&problem, &[1; 9]),
-        Content::Grid(vec![])
-    );
+    assert_says(&why(&ArcGrid::default(), &problem, &[]), "the grid is 0 x 0");
+    assert_eq!(ArcGrid::default().decode(&problem, &[1; 9]), Cells::Grid(vec![]));
 }
 
 /// Finds the largest rectangle of colours at the top left by trying all. The fewest rows win among
 /// equals.
 pub(crate) fn naive_crop(tokens: &[u32], n: usize) -> Vec<Vec<i64>> {
-    let colours = |rows: usize, cols: usize| {
-        (0..rows).all(|r| (0..cols).all(|c| (2..12).contains(&tokens[r * n + c])))
-    };
+    let colours =
+        |rows: usize, cols: usize| (0..rows).all(|r| (0..cols).all(|c| (2..12).contains(&tokens[r * n + c])));
     let sizes = (1..=n)
         .flat_map(|r| (1..=n).map(move |c| (r, c)))
         .filter(|&(r, c)| colours(r, c));
@@ -158,11 +142,7 @@ pub(crate) fn naive_crop(tokens: &[u32], n: usize) -> Vec<Vec<i64>> {
         }
     });
     (0..best.0)
-        .map(|r| {
-            (0..best.1)
-                .map(|c| i64::from(tokens[r * n + c]) - 2)
-                .collect()
-        })
+        .map(|r| (0..best.1).map(|c| i64::from(tokens[r * n + c]) - 2).collect())
         .collect()
 }
 
@@ -198,9 +178,7 @@ fn damaged_and_hostile_identifiers_are_errors() {
     let nested = "[".repeat(100_000);
     let many: String = format!(
         "[{}\"x\"]",
-        (0..600_000)
-            .map(|i| format!("\"{i}\","))
-            .collect::<String>()
+        (0..600_000).map(|i| format!("\"{i}\",")).collect::<String>()
     );
     let cases = [
         ("", "expected a list of names"),
@@ -229,10 +207,7 @@ fn damaged_and_hostile_identifiers_are_errors() {
             .expect_err("an error")
             .to_string();
         assert_says(&message, part);
-        assert_says(
-            &message,
-            "identifiers.json: is no list of puzzle identifiers",
-        );
+        assert_says(&message, "identifiers.json: is no list of puzzle identifiers");
     }
     assert_says(
         &Identifiers::open("no/such/identifiers.json")
@@ -270,7 +245,7 @@ fn an_arc_task_needs_its_row_of_the_puzzle_embedding() {
     let known = ArcGrid {
         identifiers: Some(Identifiers::open(path).expect("identifiers")),
     };
-    let model = Space {
+    let model = TokenSpec {
         vocab_size: 12,
         seq_len: Some(900),
         num_puzzle_identifiers: 3,
@@ -285,7 +260,7 @@ fn an_arc_task_needs_its_row_of_the_puzzle_embedding() {
     let mut by_id = arc(None, vec![vec![0]]);
     by_id.id = Some(Id::Text("007bbfb7".to_owned()));
     assert_eq!(row(&known, &by_id), Ok(1));
-    by_id.content = Content::Grid(vec![vec![0]]);
+    by_id.cells = Cells::Grid(vec![vec![0]]);
     assert_eq!(row(&known, &by_id), Ok(1));
     let mut given = named("unseen");
     given.puzzle_id = Some(2);
@@ -314,7 +289,7 @@ fn an_arc_task_needs_its_row_of_the_puzzle_embedding() {
         &message,
         "ARC task 007bbfb7 needs identifiers.json beside the model, or a puzzle_id in the document",
     );
-    let one = Space {
+    let one = TokenSpec {
         num_puzzle_identifiers: 1,
         ..model
     };

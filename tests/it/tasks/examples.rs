@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use trm::task::{ArcGrid, Content, Maze, Problem, Puzzle, Space, Sudoku, Task, TaskKind, detect};
+use trm_runtime::task::{
+    ArcGrid, Cells, EncodedPuzzle, Maze, Puzzle, Sudoku, Task, TaskKind, TokenSpec, detect,
+};
 
 use super::{arc, space};
 
@@ -17,7 +19,7 @@ fn example(name: &str) -> Puzzle {
         .expect("a puzzle")
 }
 
-fn encoded(name: &str, kind: TaskKind, task: &dyn Task, space: &Space) -> Problem {
+fn encoded(name: &str, kind: TaskKind, task: &dyn Task, space: &TokenSpec) -> EncodedPuzzle {
     let puzzle = example(name);
     assert_eq!(
         detect(&puzzle, Some(space), None, None).expect("a task"),
@@ -68,7 +70,7 @@ fn the_arc_example_is_a_published_task_with_its_output() {
         &ArcGrid::default(),
         &space(12, 900),
     );
-    let Content::Arc(task) = &problem.content else {
+    let Cells::Arc(task) = &problem.cells else {
         panic!("an ARC task")
     };
     assert_eq!(task.train.len(), 5);
@@ -82,12 +84,10 @@ fn the_arc_example_is_a_published_task_with_its_output() {
             task.test[r % 3][c % 3]
         }
     };
-    let expected = (0..9)
-        .map(|r| (0..9).map(|c| expected(r, c)).collect())
-        .collect();
+    let expected = (0..9).map(|r| (0..9).map(|c| expected(r, c)).collect()).collect();
     assert_eq!(
         ArcGrid::default().decode(&problem, &solution),
-        Content::Grid(expected)
+        Cells::Grid(expected)
     );
 }
 

@@ -1,19 +1,19 @@
 //! The task of a document.
 
-use trm::task::{ArcGrid, Content, Maze, Puzzle, Space, Sudoku, Task, TaskKind, Tokens, detect};
+use trm_runtime::task::{ArcGrid, Cells, Maze, Puzzle, Sudoku, Task, TaskKind, TokenSpec, Tokens, detect};
 
 use super::{EASY, SMALL, arc, assert_says, puzzle, rows, space, split, text};
 
 #[test]
 fn the_form_and_the_model_decide_the_task() {
-    let small_grid = || Content::Grid(vec![vec![0; 4]; 4]);
-    let arc_task = || arc(None, vec![vec![0]]).content;
+    let small_grid = || Cells::Grid(vec![vec![0; 4]; 4]);
+    let arc_task = || arc(None, vec![vec![0]]).cells;
     let nine = Some(space(11, 81));
     let six = Some(space(6, None));
     let twelve = Some(space(12, 900));
     type Case = (
-        Content,
-        Option<Space>,
+        Cells,
+        Option<TokenSpec>,
         Option<TaskKind>,
         Option<&'static str>,
         Result<TaskKind, &'static str>,
@@ -40,46 +40,34 @@ fn the_form_and_the_model_decide_the_task() {
         (small_grid(), six.clone(), None, None, Ok(TaskKind::Sudoku)),
         (small_grid(), None, None, None, Ok(TaskKind::Sudoku)),
         (small_grid(), twelve.clone(), None, None, Ok(TaskKind::Arc)),
+        (small_grid(), twelve.clone(), None, Some("arc"), Ok(TaskKind::Arc)),
         (
-            small_grid(),
-            twelve.clone(),
-            None,
-            Some("arc"),
-            Ok(TaskKind::Arc),
-        ),
-        (
-            Content::List(vec![0; 16]),
+            Cells::List(vec![0; 16]),
             None,
             None,
             Some("tokens"),
             Ok(TaskKind::Tokens),
         ),
         (
-            Content::Grid(vec![vec![0; 10]; 10]),
+            Cells::Grid(vec![vec![0; 10]; 10]),
             Some(space(12, None)),
             None,
             None,
             Err("--task"),
         ),
-        (
-            Content::Grid(vec![vec![0; 3]; 4]),
-            None,
-            None,
-            None,
-            Err("--task"),
-        ),
+        (Cells::Grid(vec![vec![0; 3]; 4]), None, None, None, Err("--task")),
         (small_grid(), nine.clone(), None, None, Err("--task")),
-        (Content::List(vec![0; 17]), None, None, None, Err("--task")),
+        (Cells::List(vec![0; 17]), None, None, None, Err("--task")),
         (arc_task(), twelve.clone(), None, None, Ok(TaskKind::Arc)),
         (
-            Content::Tokens(vec![1]),
+            Cells::Tokens(vec![1]),
             nine.clone(),
             None,
             Some("sudoku"),
             Ok(TaskKind::Tokens),
         ),
         (
-            Content::Tokens(vec![1]),
+            Cells::Tokens(vec![1]),
             nine.clone(),
             Some(TaskKind::Sudoku),
             None,
@@ -139,8 +127,7 @@ fn the_form_and_the_model_decide_the_task() {
         (text(""), None, None, None, Err("neither a Sudoku")),
     ];
     for (content, space, hint, model, expected) in cases {
-        let found = detect(&puzzle(content.clone()), space.as_ref(), hint, model)
-            .map_err(|e| e.to_string());
+        let found = detect(&puzzle(content.clone()), space.as_ref(), hint, model).map_err(|e| e.to_string());
         match expected {
             Ok(kind) => assert_eq!(found, Ok(kind), "{content:?}"),
             Err(part) => assert_says(&found.expect_err("an error"), part),
@@ -152,7 +139,7 @@ fn the_form_and_the_model_decide_the_task() {
 fn a_document_may_name_its_task() {
     let named = |name: &str| Puzzle {
         task: Some(name.to_owned()),
-        ..puzzle(Content::List(vec![0; 16]))
+        ..puzzle(Cells::List(vec![0; 16]))
     };
     assert_eq!(
         detect(&named("sudoku"), None, None, None).expect("a task"),
@@ -187,8 +174,5 @@ fn a_document_may_name_its_task() {
 fn the_tasks_know_their_names_and_whether_rules_tell_an_answer() {
     let tasks: [&dyn Task; 4] = [&Sudoku::default(), &Maze, &ArcGrid::default(), &Tokens];
     assert_eq!(tasks.map(Task::name), TaskKind::ALL.map(TaskKind::name));
-    assert_eq!(
-        tasks.map(Task::verifies_by_rules),
-        [true, true, false, false]
-    );
+    assert_eq!(tasks.map(Task::verifies_by_rules), [true, true, false, false]);
 }

@@ -14,48 +14,48 @@ mod tokens;
 
 use std::fs;
 
-use trm::task::{ArcPuzzle, Content, Problem, Puzzle, Space, Task};
+use trm_runtime::task::{ArcPuzzle, Cells, EncodedPuzzle, Puzzle, Task, TokenSpec};
 
-fn puzzle(content: Content) -> Puzzle {
+fn puzzle(content: Cells) -> Puzzle {
     Puzzle {
         id: None,
-        content,
+        cells,
         solution: None,
         task: None,
         puzzle_id: None,
     }
 }
 
-fn text(s: &str) -> Content {
-    Content::Text(s.to_owned())
+fn text(s: &str) -> Cells {
+    Cells::Text(s.to_owned())
 }
 
-fn rows(rows: &[&str]) -> Content {
-    Content::Rows(rows.iter().map(|&row| row.to_owned()).collect())
+fn rows(rows: &[&str]) -> Cells {
+    Cells::Rows(rows.iter().map(|&row| row.to_owned()).collect())
 }
 
-fn split(s: &str) -> Content {
+fn split(s: &str) -> Cells {
     let chars: Vec<char> = s.chars().collect();
     let n = chars.len().isqrt();
-    Content::Rows(chars.chunks(n).map(|row| row.iter().collect()).collect())
+    Cells::Rows(chars.chunks(n).map(|row| row.iter().collect()).collect())
 }
 
 /// Any model: a vocabulary, and S if it is fixed.
-fn space(vocab_size: usize, seq_len: impl Into<Option<usize>>) -> Space {
-    Space {
+fn token_spec(vocab_size: usize, seq_len: impl Into<Option<usize>>) -> TokenSpec {
+    TokenSpec {
         vocab_size,
         seq_len: seq_len.into(),
         num_puzzle_identifiers: 0,
     }
 }
 
-fn error(task: &dyn Task, content: Content, space: &Space) -> String {
+fn error(task: &dyn Task, content: Cells, space: &TokenSpec) -> String {
     task.encode(&puzzle(content), space)
         .expect_err("an error")
         .to_string()
 }
 
-fn why(task: &dyn Task, problem: &Problem, answer: &[u32]) -> String {
+fn why(task: &dyn Task, problem: &EncodedPuzzle, answer: &[u32]) -> String {
     let verdict = task.verify(problem, answer);
     assert_eq!(verdict.valid, Some(false), "{verdict:?}");
     verdict.why.expect("a reason")
@@ -78,15 +78,14 @@ fn csv(name: &str) -> Vec<(String, String)> {
     file.lines().skip(1).map(pair).collect()
 }
 
-const EASY: &str =
-    "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+const EASY: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 
 /// A maze with two shortest paths.
 const SMALL: [&str; 4] = ["S   ", " ## ", " #G ", "    "];
 
 /// Returns one test input of an ARC task.
 fn arc(task: Option<&str>, test: Vec<Vec<i64>>) -> Puzzle {
-    puzzle(Content::Arc(ArcPuzzle {
+    puzzle(Cells::Arc(ArcPuzzle {
         task: task.map(str::to_owned),
         train: vec![].into(),
         test,

@@ -1,19 +1,18 @@
 //! Properties of all puzzles, untrusted input included.
 
 use proptest::prelude::*;
-use trm::task::{ArcGrid, ArcPuzzle, Content, Maze, Puzzle, Space, Sudoku, Task, Tokens, detect};
+use trm_runtime::task::{ArcGrid, ArcPuzzle, Cells, Maze, Puzzle, Sudoku, Task, TokenSpec, Tokens, detect};
 
 use super::arc::naive_crop;
 use super::{arc, puzzle, space};
 
-fn any_content() -> impl Strategy<Value = Content> {
+fn any_content() -> impl Strategy<Value = Cells> {
     let number = || prop_oneof![4 => 0..12_i64, 1 => any::<i64>()];
     let string = || prop_oneof![3 => "[0-9.]{0,100}", 3 => "[# SGo]{0,100}", 1 => "\\PC{0,30}"];
     let row = || prop::collection::vec(number(), 0..10);
     let grid = || prop::collection::vec(row(), 0..10);
     let square = |cell: fn() -> BoxedStrategy<i64>| {
-        (1..10_usize)
-            .prop_flat_map(move |n| prop::collection::vec(prop::collection::vec(cell(), n), n))
+        (1..10_usize).prop_flat_map(move |n| prop::collection::vec(prop::collection::vec(cell(), n), n))
     };
     let sparse = (2..7_usize).prop_flat_map(|n| {
         prop::collection::vec(
@@ -22,21 +21,21 @@ fn any_content() -> impl Strategy<Value = Content> {
         )
     });
     prop_oneof![
-        sparse.prop_map(|cells| Content::Text(cells.into_iter().collect())),
-        string().prop_map(Content::Text),
-        prop::collection::vec(string(), 0..10).prop_map(Content::Rows),
+        sparse.prop_map(|cells| Cells::Text(cells.into_iter().collect())),
+        string().prop_map(Cells::Text),
+        prop::collection::vec(string(), 0..10).prop_map(Cells::Rows),
         (1..10_usize)
             .prop_flat_map(|n| prop::collection::vec(
                 prop::collection::vec(prop::sample::select(vec!['#', ' ', ' ', 'S', 'G']), n),
                 n
             ))
-            .prop_map(|rows| Content::Rows(rows.iter().map(|row| row.iter().collect()).collect())),
-        grid().prop_map(Content::Grid),
-        square(|| (0..9_i64).boxed()).prop_map(Content::Grid),
-        row().prop_map(Content::List),
-        prop::collection::vec(0..6_i64, 0..40).prop_map(Content::Tokens),
-        row().prop_map(Content::Tokens),
-        (prop::option::of("\\PC{0,10}"), grid()).prop_map(|(task, test)| Content::Arc(ArcPuzzle {
+            .prop_map(|rows| Cells::Rows(rows.iter().map(|row| row.iter().collect()).collect())),
+        grid().prop_map(Cells::Grid),
+        square(|| (0..9_i64).boxed()).prop_map(Cells::Grid),
+        row().prop_map(Cells::List),
+        prop::collection::vec(0..6_i64, 0..40).prop_map(Cells::Tokens),
+        row().prop_map(Cells::Tokens),
+        (prop::option::of("\\PC{0,10}"), grid()).prop_map(|(task, test)| Cells::Arc(ArcPuzzle {
             task,
             train: vec![].into(),
             test
@@ -62,11 +61,11 @@ fn any_task() -> impl Strategy<Value = Box<dyn Task>> {
     ]
 }
 
-fn any_space() -> impl Strategy<Value = Space> {
+fn any_space() -> impl Strategy<Value = TokenSpec> {
     let number = || prop_oneof![4 => 0..20_usize, 1 => any::<usize>()];
     let square = (0..10_usize).prop_map(|n| n * n);
     let seq_len = prop::option::of(prop_oneof![2 => square, 1 => number()]);
-    (number(), seq_len, number()).prop_map(|(vocab_size, seq_len, num_puzzle_identifiers)| Space {
+    (number(), seq_len, number()).prop_map(|(vocab_size, seq_len, num_puzzle_identifiers)| TokenSpec {
         vocab_size,
         seq_len,
         num_puzzle_identifiers,
@@ -108,11 +107,11 @@ proptest! {
         if let Ok(problem) = task.encode(&puzzle(content.clone()), &space) {
             let printed = task.decode(&problem, &problem.tokens);
             let same = match (content, &printed) {
-                (Content::Arc(arc), Content::Grid(grid)) => arc.test == *grid,
-                (Content::Text(written), Content::Text(printed)) if task.name() == "sudoku" => {
+                (Cells::Arc(arc), Cells::Grid(grid)) => arc.test == *grid,
+                (Cells::Text(written), Cells::Text(printed)) if task.name() == "sudoku" => {
                     plain(&written) == plain(printed)
                 }
-                (Content::Rows(written), Content::Rows(printed)) if task.name() == "sudoku" => {
+                (Cells::Rows(written), Cells::Rows(printed)) if task.name() == "sudoku" => {
                     plain(&written.join("\n")) == plain(&printed.join("\n"))
                 }
                 (content, printed) => content == *printed,
@@ -131,7 +130,7 @@ proptest! {
             .prop_flat_map(|(r, c)| prop::collection::vec(prop::collection::vec(0..10_i64, c), r))
     ) {
         let problem = ArcGrid::default().encode(&arc(None, grid.clone()), &space(12, 900)).expect("a grid");
-        prop_assert_eq!(ArcGrid::default().decode(&problem, &problem.tokens), Content::Grid(grid));
+        prop_assert_eq!(ArcGrid::default().decode(&problem, &problem.tokens), Cells::Grid(grid));
     }
 
     #[test]
@@ -142,6 +141,6 @@ proptest! {
         ]
     ) {
         let problem = ArcGrid::default().encode(&arc(None, vec![vec![0]]), &space(12, 36)).expect("a grid");
-        prop_assert_eq!(ArcGrid::default().decode(&problem, &tokens), Content::Grid(naive_crop(&tokens, 6)));
+        prop_assert_eq!(ArcGrid::default().decode(&problem, &tokens), Cells::Grid(naive_crop(&tokens, 6)));
     }
 }

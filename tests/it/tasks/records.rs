@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use std::io::{BufReader, Cursor};
-use trm::task::{Content, Id, NpyRows, Puzzle, Record, RecordError, Records};
+use trm_runtime::task::{Cells, Id, NpyRows, Puzzle, Record, RecordError, Records};
 
 const FOUR: &str = "1..4..1..1..4..1";
 const NINE: [&str; 9] = [
@@ -25,13 +25,9 @@ fn read(input: impl Into<Vec<u8>>, name: &str) -> Vec<Result<Record, RecordError
 /// one.
 fn shown(input: impl Into<Vec<u8>>, name: &str) -> Vec<String> {
     let show = |item: Result<Record, RecordError>| match item {
-        Ok(Record {
-            puzzle,
-            number,
-            line,
-        }) => {
+        Ok(Record { puzzle, number, line }) => {
             let mut text = place(number, line, puzzle.id.as_ref());
-            text += &puzzle.content.to_json().to_string();
+            text += &puzzle.cells.to_json().to_string();
             if let Some(solution) = &puzzle.solution {
                 text += &format!(" / {}", solution.to_json());
             }
@@ -50,9 +46,7 @@ fn shown(input: impl Into<Vec<u8>>, name: &str) -> Vec<String> {
 
 fn place(number: u64, line: Option<u64>, id: Option<&Id>) -> String {
     let line = line.map_or("-".to_owned(), |line| line.to_string());
-    let id = id
-        .map(|id| format!(" {}", id.to_json()))
-        .unwrap_or_default();
+    let id = id.map(|id| format!(" {}", id.to_json())).unwrap_or_default();
     format!("{number}@{line}{id} ")
 }
 
@@ -68,10 +62,7 @@ fn a_document_is_read_in_every_form() {
     check("\n \n\t\r\n", &[]);
     check("[]", &[]);
     check(FOUR, &[r#"0@1 "1..4..1..1..4..1""#]);
-    check(
-        format!("\u{feff}{FOUR}\r\n"),
-        &[r#"0@1 "1..4..1..1..4..1""#],
-    );
+    check(format!("\u{feff}{FOUR}\r\n"), &[r#"0@1 "1..4..1..1..4..1""#]);
     check(format!("\n\n  {FOUR}  "), &[r#"0@3 "1..4..1..1..4..1""#]);
     check(r#""1..4..1..1..4..1""#, &[r#"0@1 "1..4..1..1..4..1""#]);
     check("[1,0,0,1]", &["0@1 [1,0,0,1]"]);
@@ -119,7 +110,8 @@ fn lists_are_read_item_by_item() {
 #[test]
 fn arc_documents_give_a_puzzle_per_test_input() {
     let task = r#"{"train":[{"input":[[1,2]],"output":[[2,1]]}],"test":[{"input":[[3,4]]}]}"#;
-    let two = r#"{"id":"t","test":[{"input":[[1]],"output":[[2]]},{"input":[[3]],"output":null}],"train":[]}"#;
+    let two =
+        r#"{"id":"t","test":[{"input":[[1]],"output":[[2]]},{"input":[[3]],"output":null}],"train":[]}"#;
     check(task, &["0@1 [[3,4]]"]);
     check(two, &[r#"0@1 "t-1" [[1]] / [[2]]"#, r#"1@1 "t-2" [[3]]"#]);
     check(
@@ -146,7 +138,7 @@ fn arc_documents_give_a_puzzle_per_test_input() {
     );
     assert_eq!(shown(format!("[{task}]"), "tasks.json"), ["0@1 [[3,4]]"]);
     let records = read(task, "007bbfb7.json");
-    let Content::Arc(arc) = &records[0].as_ref().unwrap().puzzle.content else {
+    let Cells::Arc(arc) = &records[0].as_ref().unwrap().puzzle.cells else {
         panic!("no ARC puzzle")
     };
     assert_eq!(arc.task.as_deref(), Some("007bbfb7"));
@@ -243,10 +235,7 @@ fn errors_name_the_field() {
         ),
         (r#"{"puzzle": [[1,2],3]}"#, "`puzzle`: row 2 is a number"),
         (r#"{"puzzle": ["12",3]}"#, "`puzzle`: row 2 is a number"),
-        (
-            r#"{"puzzle": [1.5]}"#,
-            "value 1 is a number that is not whole",
-        ),
+        (r#"{"puzzle": [1.5]}"#, "value 1 is a number that is not whole"),
         (
             r#"{"puzzle": [1, 9223372036854775808]}"#,
             "value 2 is a number out of range",
@@ -262,10 +251,7 @@ fn errors_name_the_field() {
             r#"{"puzzle": "1", "puzzle_id": 4294967296}"#,
             "`puzzle_id`: 4294967296 is out of range",
         ),
-        (
-            r#"{"puzzle": "1", "puzzle_id": "x"}"#,
-            "`puzzle_id`: must be",
-        ),
+        (r#"{"puzzle": "1", "puzzle_id": "x"}"#, "`puzzle_id`: must be"),
         (r#"{"tokens": [[1]]}"#, "`tokens`: "),
         (r#"{"tokens": "12"}"#, "`tokens`: must be a flat list"),
         (r#"{"train": []}"#, "no `test` input"),
@@ -306,18 +292,8 @@ fn errors_name_the_field() {
             .to_string()
             .contains("several")
     );
-    assert!(
-        "[]".parse::<Puzzle>()
-            .unwrap_err()
-            .to_string()
-            .contains("empty")
-    );
-    assert!(
-        "".parse::<Puzzle>()
-            .unwrap_err()
-            .to_string()
-            .contains("empty")
-    );
+    assert!("[]".parse::<Puzzle>().unwrap_err().to_string().contains("empty"));
+    assert!("".parse::<Puzzle>().unwrap_err().to_string().contains("empty"));
     let mut deep = serde_json::json!(1);
     for _ in 0..100 {
         deep = serde_json::Value::Array(vec![deep]);
@@ -385,31 +361,25 @@ fn the_files_of_the_repository_are_read() {
         assert_eq!(records.len(), count, "{name}");
         for (i, record) in records.iter().enumerate() {
             assert_eq!((record.number, record.line), (i as u64, Some(i as u64 + 2)));
-            assert_eq!(record.puzzle.content.cells(), cells);
-            assert_eq!(
-                record.puzzle.solution.as_ref().map(Content::cells),
-                Some(cells)
-            );
+            assert_eq!(record.puzzle.cells.count(), cells);
+            assert_eq!(record.puzzle.solution.as_ref().map(Cells::cells), Some(cells));
         }
         // The same puzzles as plain text: one per line, and as grids below each other.
         let n = cells.isqrt();
         let (mut lines, mut grids) = (String::new(), String::new());
         for record in &records {
-            let text = record.puzzle.content.to_string();
+            let text = record.puzzle.cells.to_string();
             lines += &format!("{text}\n");
             for row in text.as_bytes().chunks(n) {
                 grids += &format!("{}\n", std::str::from_utf8(row).unwrap());
             }
         }
-        let texts: Vec<Content> = read(lines, "x")
+        let texts: Vec<Cells> = read(lines, "x")
             .into_iter()
-            .map(|r| r.unwrap().puzzle.content)
+            .map(|r| r.unwrap().puzzle.cells)
             .collect();
-        assert!(
-            texts.iter().eq(records.iter().map(|r| &r.puzzle.content)),
-            "{name}"
-        );
-        let rows = |text: &Content| {
+        assert!(texts.iter().eq(records.iter().map(|r| &r.puzzle.cells)), "{name}");
+        let rows = |text: &Cells| {
             text.to_json().as_str().map(|text| {
                 text.as_bytes()
                     .chunks(n)
@@ -417,14 +387,14 @@ fn the_files_of_the_repository_are_read() {
                     .collect()
             })
         };
-        let found: Vec<Content> = read(grids, "x")
+        let found: Vec<Cells> = read(grids, "x")
             .into_iter()
-            .map(|r| r.unwrap().puzzle.content)
+            .map(|r| r.unwrap().puzzle.cells)
             .collect();
-        let expected: Vec<Content> = records
+        let expected: Vec<Cells> = records
             .iter()
-            .filter_map(|r| rows(&r.puzzle.content))
-            .map(Content::Rows)
+            .filter_map(|r| rows(&r.puzzle.cells))
+            .map(Cells::Rows)
             .collect();
         assert_eq!(found.len(), expected.len(), "{name}");
         assert!(found == expected, "{name}");
@@ -453,12 +423,9 @@ fn plain_text_is_read_in_every_form() {
         let found = read(lines.join("\n"), "-");
         let cells: Vec<usize> = found
             .iter()
-            .map(|r| r.as_ref().unwrap().puzzle.content.cells())
+            .map(|r| r.as_ref().unwrap().puzzle.cells.count())
             .collect();
-        assert_eq!(
-            cells,
-            lines.iter().map(|line| line.len()).collect::<Vec<_>>()
-        );
+        assert_eq!(cells, lines.iter().map(|line| line.len()).collect::<Vec<_>>());
     }
     // The first line is broken, but as long as the others: neither a grid of 16 x 16 nor one of
     // three rows.
@@ -484,12 +451,7 @@ fn plain_text_is_read_in_every_form() {
     }
     check(newspaper.clone(), &[&format!("0@2 {rows}")]);
     assert_eq!(
-        newspaper
-            .parse::<Puzzle>()
-            .unwrap()
-            .content
-            .to_json()
-            .to_string(),
+        newspaper.parse::<Puzzle>().unwrap().cells.to_json().to_string(),
         rows
     );
     // A row of 16 with digits above 4 is no Sudoku of 4 x 4.
@@ -518,10 +480,7 @@ fn mazes_keep_their_blanks() {
     );
     check(
         "S  \n   \n  G\n\n#S#\n   \n G#\n",
-        &[
-            r##"0@1 ["S  ","   ","  G"]"##,
-            r##"1@5 ["#S#","   "," G#"]"##,
-        ],
+        &[r##"0@1 ["S  ","   ","  G"]"##, r##"1@5 ["#S#","   "," G#"]"##],
     );
     // Too few rows are one broken maze, not the start of the next.
     check(
@@ -537,18 +496,12 @@ fn mazes_keep_their_blanks() {
     );
     let text = "    \n S  \n  G \n   #\n";
     assert_eq!(
-        text.parse::<Puzzle>().unwrap().content.to_string(),
+        text.parse::<Puzzle>().unwrap().cells.to_string(),
         text.trim_end_matches('\n')
     );
-    assert_eq!(
-        alone.parse::<Puzzle>().unwrap().content,
-        Content::Text(alone.into())
-    );
+    assert_eq!(alone.parse::<Puzzle>().unwrap().cells, Cells::Text(alone.into()));
     let json = format!("\"{alone}\"");
-    assert_eq!(
-        json.parse::<Puzzle>().unwrap().content,
-        Content::Text(alone.into())
-    );
+    assert_eq!(json.parse::<Puzzle>().unwrap().cells, Cells::Text(alone.into()));
 }
 
 /// Text with the characters that matter to the parsers.
@@ -591,14 +544,14 @@ fn texts() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-fn contents() -> impl Strategy<Value = Content> {
+fn contents() -> impl Strategy<Value = Cells> {
     let numbers = |n: std::ops::Range<usize>| proptest::collection::vec(any::<i64>(), n);
     prop_oneof![
-        "[0-9.]{1,100}".prop_map(Content::Text),
-        "[ #]{0,10}#[ #SG]{0,10}".prop_map(Content::Text),
-        proptest::collection::vec("[ #SG0-9.]{1,12}", 2..12).prop_map(Content::Rows),
-        numbers(1..50).prop_map(Content::List),
-        proptest::collection::vec(numbers(1..8), 1..8).prop_map(Content::Grid),
+        "[0-9.]{1,100}".prop_map(Cells::Text),
+        "[ #]{0,10}#[ #SG]{0,10}".prop_map(Cells::Text),
+        proptest::collection::vec("[ #SG0-9.]{1,12}", 2..12).prop_map(Cells::Rows),
+        numbers(1..50).prop_map(Cells::List),
+        proptest::collection::vec(numbers(1..8), 1..8).prop_map(Cells::Grid),
     ]
 }
 
@@ -637,13 +590,13 @@ proptest! {
         let document = serde_json::json!({ "id": number, "puzzle": content.to_json(), "solution": solution.to_json() });
         let puzzle = Puzzle::from_json(document.clone()).unwrap();
         prop_assert_eq!(puzzle.id, Some(Id::Number(number)));
-        prop_assert_eq!(&puzzle.content, &content);
+        prop_assert_eq!(&puzzle.cells, &content);
         prop_assert_eq!(puzzle.solution, Some(solution));
         let records = read(document.to_string(), "x");
         prop_assert_eq!(records.len(), 1);
-        prop_assert_eq!(&records[0].as_ref().unwrap().puzzle.content, &content);
+        prop_assert_eq!(&records[0].as_ref().unwrap().puzzle.cells, &content);
         let pretty = serde_json::to_string_pretty(&document).unwrap();
         let records = read(pretty, "x");
-        prop_assert_eq!(&records[0].as_ref().unwrap().puzzle.content, &content);
+        prop_assert_eq!(&records[0].as_ref().unwrap().puzzle.cells, &content);
     }
 }

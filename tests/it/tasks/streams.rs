@@ -3,18 +3,13 @@
 use std::collections::VecDeque;
 use std::io::{BufReader, Cursor, Read};
 
-use trm::task::Records;
+use trm_runtime::task::Records;
 
 /// Returns the content of each record, or its error.
 fn shown(input: String) -> Vec<String> {
     let records = Records::new(Cursor::new(input), "-");
     records
-        .map(|item| {
-            item.map_or_else(
-                |e| e.to_string(),
-                |r| r.puzzle.content.to_json().to_string(),
-            )
-        })
+        .map(|item| item.map_or_else(|e| e.to_string(), |r| r.puzzle.cells.to_json().to_string()))
         .collect()
 }
 
@@ -90,7 +85,7 @@ fn records_come_as_soon_as_their_line_is_read() {
         assert!(records.next().is_some_and(|r| r.is_ok()), "{lines:?}");
         assert!(records.next().is_some_and(|r| r.is_ok()), "{lines:?}");
         let error = records.next().unwrap().unwrap_err();
-        assert_eq!(error.error.kind(), trm::ErrorKind::Io);
+        assert_eq!(error.error.kind(), trm_runtime::ErrorKind::Io);
         assert!(error.to_string().contains("read too far"), "{error}");
         assert!(records.next().is_none());
     }

@@ -1,16 +1,16 @@
 //! The worked example of a task of your own: `examples/takuzu`.
 
 use std::sync::Arc;
-use trm::random::Random;
-use trm::task::{Content, Space, Task};
-use trm::{Effort, Puzzle, Solver};
+use trm_runtime::low_level::random::Random;
+use trm_runtime::task::{Cells, Task, TokenSpec};
+use trm_runtime::{MultiStart, Puzzle, Solver};
 
 #[path = "../../../examples/takuzu/main.rs"]
 #[allow(dead_code, reason = "its main is for people")]
 mod takuzu;
 use takuzu::Takuzu;
 
-const SPACE: Space = Space {
+const SPACE: TokenSpec = TokenSpec {
     vocab_size: 4,
     seq_len: Some(36),
     num_puzzle_identifiers: 0,
@@ -37,14 +37,17 @@ fn puzzles() -> Vec<(String, String)> {
 /// Returns how many of the puzzles are solved. Every answer that verifies must be the solution.
 fn solved(starts: usize) -> usize {
     let model = include_bytes!("../../../examples/takuzu/model/model.safetensors");
-    let solver = Solver::from_bytes(model).unwrap().task(Arc::new(Takuzu));
-    let solver = solver.effort(Effort {
+    let solver = Solver::builder()
+        .task(Arc::new(Takuzu))
+        .from_bytes(model)
+        .unwrap();
+    let solver = solver.effort(MultiStart {
         starts,
-        ..Effort::default()
+        ..MultiStart::default()
     });
     let right = puzzles().into_iter().filter(|(puzzle, solution)| {
         let answer = solver.solve(&puzzle.parse().unwrap()).unwrap();
-        let Content::Rows(rows) = &answer.answer else {
+        let Cells::Rows(rows) = &answer.answer else {
             panic!("{:?}", answer.answer)
         };
         // Every puzzle has one solution, so a valid answer is the solution.
@@ -65,17 +68,13 @@ fn held_out_puzzles_are_solved_and_verified() {
 #[test]
 fn a_symmetry_keeps_the_rules() {
     let (puzzle, solution) = puzzles().remove(0);
-    let problem = Takuzu
-        .encode(&puzzle.parse::<Puzzle>().unwrap(), &SPACE)
-        .unwrap();
+    let problem = Takuzu.encode(&puzzle.parse::<Puzzle>().unwrap(), &SPACE).unwrap();
     let solved = Takuzu
         .encode(&solution.parse::<Puzzle>().unwrap(), &SPACE)
         .unwrap();
     let mut seen = std::collections::HashSet::new();
     for seed in 0..200 {
-        let symmetry = Takuzu
-            .relabelling(&problem, &mut Random::new(seed))
-            .unwrap();
+        let symmetry = Takuzu.random_symmetry(&problem, &mut Random::new(seed)).unwrap();
         let (other, answer) = (symmetry.apply(&problem), symmetry.apply(&solved).tokens);
         assert_eq!(Takuzu.verify(&other, &answer).valid, Some(true));
         assert_eq!(symmetry.undo(&answer), solved.tokens);
@@ -87,9 +86,7 @@ fn a_symmetry_keeps_the_rules() {
 #[test]
 fn every_changed_cell_breaks_a_rule() {
     for (puzzle, solution) in puzzles().iter().take(20) {
-        let problem = Takuzu
-            .encode(&puzzle.parse::<Puzzle>().unwrap(), &SPACE)
-            .unwrap();
+        let problem = Takuzu.encode(&puzzle.parse::<Puzzle>().unwrap(), &SPACE).unwrap();
         let solved = Takuzu
             .encode(&solution.parse::<Puzzle>().unwrap(), &SPACE)
             .unwrap();
@@ -112,24 +109,14 @@ fn every_changed_cell_breaks_a_rule() {
         "000111 111000 001101 110010 010011 101100",
         "010101 101010 010101 101010 011001 100110",
     ] {
-        let answer = Takuzu
-            .encode(&rows.parse::<Puzzle>().unwrap(), &SPACE)
-            .unwrap();
-        assert_eq!(
-            Takuzu.verify(&blank, &answer.tokens).valid,
-            Some(false),
-            "{rows}"
-        );
+        let answer = Takuzu.encode(&rows.parse::<Puzzle>().unwrap(), &SPACE).unwrap();
+        assert_eq!(Takuzu.verify(&blank, &answer.tokens).valid, Some(false), "{rows}");
     }
 }
 
 #[test]
 fn other_puzzles_are_errors() {
-    for puzzle in [
-        ".".repeat(35),
-        "2".to_owned() + &".".repeat(35),
-        "?".repeat(36),
-    ] {
+    for puzzle in [".".repeat(35), "2".to_owned() + &".".repeat(35), "?".repeat(36)] {
         let error = Takuzu
             .encode(&puzzle.parse::<Puzzle>().unwrap(), &SPACE)
             .unwrap_err();

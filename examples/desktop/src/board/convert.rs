@@ -1,7 +1,7 @@
 //! Conversion of the library's puzzles and answers to board values.
 
 use trm_runtime::Result;
-use trm_runtime::task::{ArcGrid, Cells, Maze, Puzzle, TokenSpec, Sudoku, Task, TaskKind, detect};
+use trm_runtime::task::{ArcGrid, Cells, Maze, Puzzle, Sudoku, Task, TaskKind, TokenSpec, detect};
 
 use super::{Board, GOAL, Grid, INVALID, Kind, MAZE_SIDES, PATH, START};
 
@@ -61,11 +61,7 @@ pub(super) fn answer(kind: Kind, answer: &Cells) -> Grid {
             .iter()
             .flat_map(|row| row.chars())
             .filter(|c| !"\r\n".contains(*c));
-        let value = |c| {
-            u8::try_from(c)
-                .ok()
-                .filter(|&value| kind.token(value).is_some())
-        };
+        let value = |c| u8::try_from(c).ok().filter(|&value| kind.token(value).is_some());
         chars.map(|c| value(c).unwrap_or(INVALID)).collect()
     };
     let cells = match (kind, answer) {
@@ -92,10 +88,7 @@ fn task(puzzle: &Puzzle) -> Result<TaskKind, String> {
             let side = rows.len();
             let is_sudoku = SUDOKU_SIDES.contains(&side)
                 && rows.iter().all(|row| row.len() == side)
-                && rows
-                    .iter()
-                    .flatten()
-                    .all(|&v| (0..=side as i64).contains(&v));
+                && rows.iter().flatten().all(|&v| (0..=side as i64).contains(&v));
             Ok(if is_sudoku {
                 TaskKind::Sudoku
             } else {

@@ -112,9 +112,7 @@ fn gates_are_right_by_columns_and_by_rows() {
         let (half_rows, half_cols) = (rows / 2, cols / 2);
         let (a, panel) = (noise(rows * k, 3), noise(k * cols, 4));
         let product = |a: &dyn Fn(usize, usize) -> f32, i: usize, j: usize| -> f64 {
-            (0..k)
-                .map(|k| a(i, k) as f64 * panel[k * cols + j] as f64)
-                .sum()
+            (0..k).map(|k| a(i, k) as f64 * panel[k * cols + j] as f64).sum()
         };
         for (m, n) in [(1, 1), (rows, half_cols), (rows - 1, half_cols - 1)] {
             let mut out = vec![0.0; m * n];
@@ -122,10 +120,7 @@ fn gates_are_right_by_columns_and_by_rows() {
             let at = |i: usize, x: usize| a[i * k + x];
             for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
                 let exact = silu(product(&at, i, j)) * product(&at, i, half_cols + j);
-                assert!(
-                    (exact - out[i * n + j] as f64).abs() < 1e-5,
-                    "{simd:?} {i} {j}"
-                );
+                assert!((exact - out[i * n + j] as f64).abs() < 1e-5, "{simd:?} {i} {j}");
             }
         }
         for (m, n) in [(1, 1), (half_rows, cols), (half_rows - 1, cols - 1)] {
@@ -134,10 +129,7 @@ fn gates_are_right_by_columns_and_by_rows() {
             let at = |i: usize, x: usize| a[x * rows + i];
             for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
                 let exact = silu(product(&at, i, j)) * product(&at, half_rows + i, j);
-                assert!(
-                    (exact - out[i * n + j] as f64).abs() < 1e-5,
-                    "{simd:?} {i} {j}"
-                );
+                assert!((exact - out[i * n + j] as f64).abs() < 1e-5, "{simd:?} {i} {j}");
             }
         }
     });
@@ -194,20 +186,11 @@ fn softmax_continues_from_block_to_block() {
             };
             let (before, powers) = (all(&original), [all(&first), all(&second)].concat());
             let largest = before.iter().copied().fold(f32::MIN, f32::max) as f64;
-            let exact: Vec<f64> = before
-                .iter()
-                .map(|s| (*s as f64 - largest).exp2())
-                .collect();
+            let exact: Vec<f64> = before.iter().map(|s| (*s as f64 - largest).exp2()).collect();
             let sum: f64 = exact.iter().sum();
-            assert!(
-                (state[cols + column] as f64 / sum - 1.0).abs() < 1e-5,
-                "{simd:?}"
-            );
+            assert!((state[cols + column] as f64 / sum - 1.0).abs() < 1e-5, "{simd:?}");
             for (power, exact) in powers.iter().zip(exact) {
-                assert!(
-                    (*power as f64 - exact).abs() < 1e-5,
-                    "{simd:?}: {power} {exact}"
-                );
+                assert!((*power as f64 - exact).abs() < 1e-5, "{simd:?}: {power} {exact}");
             }
         }
     });
@@ -225,17 +208,9 @@ fn nan_stays_nan() {
             scores[1].is_nan() && state[cols + 1].is_nan() && scores[0] == 1.0,
             "{simd:?}"
         );
-        let panel: Vec<f32> = (0..cols)
-            .map(|j| if j < 2 { f32::NAN } else { 1e9 })
-            .collect();
+        let panel: Vec<f32> = (0..cols).map(|j| if j < 2 { f32::NAN } else { 1e9 }).collect();
         let mut out = vec![0.0; cols / 2];
-        simd.gate_columns(
-            &[-1.0],
-            1,
-            1,
-            &panel,
-            Tile::of(&mut out, 1, cols / 2, cols / 2),
-        );
+        simd.gate_columns(&[-1.0], 1, 1, &panel, Tile::of(&mut out, 1, cols / 2, cols / 2));
         assert!(out[0].is_nan() && out[2].abs() < 1e-6, "{simd:?}: {out:?}");
     });
 }
@@ -330,12 +305,8 @@ fn rows_and_columns_are_quantised_alike() {
                 let values: Vec<f32> = x.iter().skip(column).step_by(cols).copied().collect();
                 let mut row = vec![0.0; Simd::int8_stride(rows)];
                 simd.quantize_row(&values, &mut row);
-                let of_row: Vec<u32> = row[..rows.div_ceil(4)]
-                    .iter()
-                    .map(|x| x.to_bits())
-                    .collect();
-                let of_column: Vec<u32> =
-                    words.iter().skip(column).step_by(cols).copied().collect();
+                let of_row: Vec<u32> = row[..rows.div_ceil(4)].iter().map(|x| x.to_bits()).collect();
+                let of_column: Vec<u32> = words.iter().skip(column).step_by(cols).copied().collect();
                 assert_eq!(
                     scale.to_bits(),
                     row[row.len() - 1].to_bits(),
@@ -349,10 +320,7 @@ fn rows_and_columns_are_quantised_alike() {
                 for (i, byte) in bytes(&of_row).into_iter().enumerate() {
                     let back = f32::from(byte.wrapping_sub(simd.int8_zero()) as i8) * scale;
                     let exact = values.get(i).copied().unwrap_or(0.0);
-                    assert!(
-                        (back - exact).abs() <= 0.5001 * scale,
-                        "{simd:?}: {back} {exact}"
-                    );
+                    assert!((back - exact).abs() <= 0.5001 * scale, "{simd:?}: {back} {exact}");
                 }
             }
         }
@@ -383,11 +351,7 @@ fn products_of_int8_are_right() {
                 }
             };
             let strip: Vec<u32> = (0..depth * rows).map(word).collect();
-            let panel = [
-                random(depth * cols - cols / 2, 8),
-                vec![0x7f7f_7f7f; cols / 2],
-            ]
-            .concat();
+            let panel = [random(depth * cols - cols / 2, 8), vec![0x7f7f_7f7f; cols / 2]].concat();
             let scales: Vec<f32> = noise(cols.max(rows), 9).iter().map(|x| x * 1e-4).collect();
             let bias: Vec<u32> = (0..cols.max(rows))
                 .map(|i| (i as u32).wrapping_sub(9).wrapping_mul(1000))
@@ -411,9 +375,7 @@ fn products_of_int8_are_right() {
                     0 => i64::from(byte as i8),
                     _ => i64::from(byte),
                 };
-                (0..4)
-                    .map(|i| activation(a[i]) * i64::from(w[i] as i8))
-                    .sum()
+                (0..4).map(|i| activation(a[i]) * i64::from(w[i] as i8)).sum()
             };
             let by_rows = |i: usize, j: usize| {
                 let sum: i64 = (0..depth)
@@ -470,8 +432,7 @@ fn products_of_int8_are_right() {
                     (&panel, &col_scale),
                     Tile::of(&mut out, m, cols, cols),
                 );
-                let exact =
-                    |i: usize, j: usize| silu(by_columns(i, j)) * by_columns(rows / 2 + i, j);
+                let exact = |i: usize, j: usize| silu(by_columns(i, j)) * by_columns(rows / 2 + i, j);
                 check("gate rows", &mut out, m, cols, &exact);
             }
         }
@@ -498,11 +459,7 @@ fn products_of_16_bit_pairs_are_right() {
             let mut panel = vec![0.0; simd.pair_group_len(k)];
             for (i, row) in a.chunks_exact_mut(stride).enumerate() {
                 // The first row has the largest values everywhere.
-                let x = if i == 0 {
-                    vec![-3.0; k]
-                } else {
-                    noise(k, i as u32)
-                };
+                let x = if i == 0 { vec![-3.0; k] } else { noise(k, i as u32) };
                 simd.pair_row(&x, row);
                 for (n, x) in shorts(row, k).into_iter().zip(x) {
                     assert!(
@@ -534,11 +491,7 @@ fn products_of_16_bit_pairs_are_right() {
                             &a[at / cols * stride..][..stride],
                             &b[at % cols * stride..][..stride],
                         );
-                        let sum: i64 = shorts(a, k)
-                            .iter()
-                            .zip(shorts(b, k))
-                            .map(|(a, b)| a * b)
-                            .sum();
+                        let sum: i64 = shorts(a, k).iter().zip(shorts(b, k)).map(|(a, b)| a * b).sum();
                         let exact = sum as f64 * a[stride - 1] as f64 * b[stride - 1] as f64;
                         (*got as f64 - exact).abs() <= 4e-7 * exact.abs() + 1e-12
                     })
@@ -566,14 +519,8 @@ fn columns_and_softmax_are_rounded_to_16_bits() {
                 let each = panel.iter().skip(column).step_by(cols).copied();
                 let packed: Vec<f32> = each.collect();
                 let (words, scale) = packed.split_at(k.div_ceil(2));
-                for (n, x) in shorts(words, k)
-                    .iter()
-                    .zip(x.iter().skip(column).step_by(cols))
-                {
-                    assert!(
-                        (*n as f32 * scale[0] - x).abs() <= 0.501 * scale[0],
-                        "{simd:?}"
-                    );
+                for (n, x) in shorts(words, k).iter().zip(x.iter().skip(column).step_by(cols)) {
+                    assert!((*n as f32 * scale[0] - x).abs() <= 0.501 * scale[0], "{simd:?}");
                 }
             }
             for strength in [0.0, 1.0, 30.0] {
@@ -615,8 +562,7 @@ fn int8_has_the_same_bits_however_bytes_are_multiplied() {
                     .map(|x| (x.to_bits() << 9) & 0x7f7f_7f7f)
                     .collect();
                 let sum = |column: usize| -> i64 {
-                    let words: Vec<u32> =
-                        panel.iter().skip(column).step_by(cols).copied().collect();
+                    let words: Vec<u32> = panel.iter().skip(column).step_by(cols).copied().collect();
                     bytes(&words).into_iter().map(|b| i64::from(b as i8)).sum()
                 };
                 let bias = |column| (wrong - i64::from(simd.int8_zero()) * sum(column)) as u32;
@@ -637,19 +583,10 @@ fn int8_has_the_same_bits_however_bytes_are_multiplied() {
             };
             let all = int8_of(i);
             for pair in all.windows(2) {
-                assert_eq!(
-                    product(pair[0], 0),
-                    product(pair[1], 0),
-                    "{}, {k}",
-                    i.name()
-                );
+                assert_eq!(product(pair[0], 0), product(pair[1], 0), "{}, {k}", i.name());
             }
             for simd in all {
-                assert_ne!(
-                    product(simd, 1),
-                    product(simd, 0),
-                    "a planted bug went unseen"
-                );
+                assert_ne!(product(simd, 1), product(simd, 0), "a planted bug went unseen");
             }
         }
     }
@@ -671,9 +608,7 @@ fn rows_and_columns_are_rounded_to_bf16() {
                 1.003_906_2,
                 1.011_718_7,
             ];
-            x.iter_mut()
-                .zip(special)
-                .for_each(|(x, special)| *x = special);
+            x.iter_mut().zip(special).for_each(|(x, special)| *x = special);
             let mut words = vec![1.0; k.div_ceil(2) * cols];
             simd.bf16_columns(&x, &mut words);
             for column in 0..cols {
@@ -682,12 +617,7 @@ fn rows_and_columns_are_rounded_to_bf16() {
                 simd.bf16_row(&values, &mut row);
                 let bits = |word: &f32| [word.to_bits() as u16, (word.to_bits() >> 16) as u16];
                 let of_row: Vec<u16> = row.iter().flat_map(bits).collect();
-                let of_column: Vec<u16> = words
-                    .iter()
-                    .skip(column)
-                    .step_by(cols)
-                    .flat_map(bits)
-                    .collect();
+                let of_column: Vec<u16> = words.iter().skip(column).step_by(cols).flat_map(bits).collect();
                 for (i, got) in of_row.iter().enumerate() {
                     let exact = half::bf16::from_f32(values.get(i).copied().unwrap_or(0.0));
                     let got = half::bf16::from_bits(*got);
@@ -696,11 +626,7 @@ fn rows_and_columns_are_rounded_to_bf16() {
                         "{simd:?} {k} {i}: {got} {exact}"
                     );
                 }
-                assert_eq!(
-                    of_row[..of_column.len()],
-                    of_column,
-                    "{simd:?} {k} {column}"
-                );
+                assert_eq!(of_row[..of_column.len()], of_column, "{simd:?} {k} {column}");
             }
         }
     });
