@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::backend::cpu::InstructionSet;
+use crate::backend::cpu::pool::ThreadPool;
+use crate::backend::cpu::scratch::Scratch;
 
 fn all() -> impl Iterator<Item = Simd> {
     InstructionSet::ALL.into_iter().filter_map(|i| {
@@ -204,7 +206,7 @@ fn no_number_stays_none() {
 #[test]
 fn scratch_pieces_are_aligned_and_apart() {
     let mut scratch = Scratch::default();
-    let [a, b, c] = scratch.pieces([3, 0, 17]);
+    let [a, b, c] = scratch.split([3, 0, 17]);
     assert_eq!((a.len(), b.len(), c.len()), (3, 0, 17));
     assert!((a.as_ptr() as usize).is_multiple_of(64) && (c.as_ptr() as usize).is_multiple_of(64));
 }
@@ -228,10 +230,10 @@ fn a_product_beyond_its_memory_is_refused() {
 fn a_team_runs_every_task_once() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     for threads in [1, 2, 5] {
-        let team = Team::new(threads).unwrap();
+        let team = ThreadPool::new(threads).unwrap();
         for tasks in [0, 1, 2, 100, 3] {
             let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
-            team.shift(|shift| {
+            team.scope(|shift| {
                 for _ in 0..50 {
                     shift.run(tasks, &|task: usize, _: &mut Scratch| {
                         counts[task].fetch_add(1, Ordering::Relaxed);
@@ -242,17 +244,17 @@ fn a_team_runs_every_task_once() {
         }
         let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let fail = |task: usize, _: &mut Scratch| assert!(task != 7, "planted");
-            team.shift(|shift| shift.run(20, &fail));
+            team.scope(|shift| shift.run(20, &fail));
         }));
         assert!(failed.is_err());
-        team.shift(|shift| shift.run(4, &|_: usize, _: &mut Scratch| {}));
+        team.scope(|shift| shift.run(4, &|_: usize, _: &mut Scratch| {}));
     }
 }
 
 /// An instruction set with each table for int8 that this machine has.
 fn int8_of(i: InstructionSet) -> Vec<Simd> {
     let mut all = Vec::new();
-    for (int8, here) in int8::tables(i) {
+    for (int8, here) in int8_table::tables(i) {
         match Simd::of(i).filter(|_| here) {
             Some(mut simd) => {
                 simd.int8 = int8;
@@ -303,7 +305,7 @@ fn rows_and_columns_are_quantised_alike() {
                 }
                 assert_eq!(of_row, of_column, "{simd:?} {rows} {column}");
                 for (i, byte) in bytes(&of_row).into_iter().enumerate() {
-                    let back = f32::from(byte.wrapping_sub(simd.int8_zero()) as i8) * scale;
+                    let back = f32::from(byte.wrapping_sub(simd.int8_zero_point()) as i8) * scale;
                     let exact = values.get(i).copied().unwrap_or(0.0);
                     assert!((back - exact).abs() <= 0.5001 * scale, "{simd:?}: {back} {exact}");
                 }
@@ -341,7 +343,7 @@ fn products_of_int8() {
             let bias: Vec<u32> = (0..cols.max(rows))
                 .map(|i| (i as u32).wrapping_sub(9).wrapping_mul(1000))
                 .collect();
-            let group = |words| Int8Group {
+            let group = |words| Int8Panel {
                 words,
                 bias: &bias,
                 scale: &scales,
@@ -356,7 +358,7 @@ fn products_of_int8() {
                 .for_each(|s| *s = s.abs() + 0.1);
             let dot = |activations: u32, weights: u32| -> i64 {
                 let (a, w) = (activations.to_ne_bytes(), weights.to_ne_bytes());
-                let activation = |byte: u8| match simd.int8_zero() {
+                let activation = |byte: u8| match simd.int8_zero_point() {
                     0 => i64::from(byte as i8),
                     _ => i64::from(byte),
                 };
@@ -438,13 +440,13 @@ fn products_of_pairs() {
     for simd in all_int8() {
         let (rows, cols) = (simd.rows(), simd.cols());
         for k in [1, 2, 7, 64, 97, 916] {
-            let stride = Simd::pair_stride(k);
+            let stride = Simd::int16_stride(k);
             let (mut a, mut b) = (vec![0.0; rows * stride], vec![0.0; cols * stride]);
-            let mut panel = vec![0.0; simd.pair_group_len(k)];
+            let mut panel = vec![0.0; simd.int16_panel_len(k)];
             for (i, row) in a.chunks_exact_mut(stride).enumerate() {
                 // The first is as large as can be everywhere.
                 let x = if i == 0 { vec![-3.0; k] } else { noise(k, i as u32) };
-                simd.pair_row(&x, row);
+                simd.int16_quantize_row(&x, row);
                 for (n, x) in shorts(row, k).into_iter().zip(x) {
                     assert!(
                         (n as f32 * row[stride - 1] - x).abs() <= 0.501 * row[stride - 1],
@@ -458,15 +460,15 @@ fn products_of_pairs() {
                 } else {
                     noise(k, 100 + i as u32)
                 };
-                simd.pair_row(&x, row);
-                simd.pair_pack_row(row, k, i, &mut panel);
+                simd.int16_quantize_row(&x, row);
+                simd.int16_pack_row(row, k, i, &mut panel);
             }
             for m in 1..=rows {
                 let mut out = vec![0.0; m * cols];
-                simd.pair_product_rows(
+                simd.int16_product_rows(
                     &a,
                     k,
-                    simd.pair_group(k, &panel),
+                    simd.int16_panel(k, &panel),
                     Tile::of(&mut out, m, cols, cols),
                 );
                 let near = |out: &[f32]| {
@@ -496,8 +498,8 @@ fn pairs_of_columns_and_of_a_softmax() {
         let cols = simd.cols();
         for k in [1, 2, 5, 64, 97, 916] {
             let x = noise(k * cols, 3);
-            let mut panel = vec![0.0; simd.pair_group_len(k)];
-            simd.pair_pack_columns(&x, k, &mut panel);
+            let mut panel = vec![0.0; simd.int16_panel_len(k)];
+            simd.int16_pack_columns(&x, k, &mut panel);
             for column in 0..cols {
                 let each = panel.iter().skip(column).step_by(cols).copied();
                 let packed: Vec<f32> = each.collect();
@@ -513,8 +515,8 @@ fn pairs_of_columns_and_of_a_softmax() {
                 }
                 let powers: Vec<f64> = scores[..k].iter().map(|s| (*s as f64).exp2()).collect();
                 let all: f64 = powers.iter().sum();
-                let mut row = vec![0.0; Simd::pair_stride(k)];
-                simd.pair_softmax(&mut scores, k, &mut row);
+                let mut row = vec![0.0; Simd::int16_stride(k)];
+                simd.int16_softmax(&mut scores, k, &mut row);
                 let numbers = shorts(&row, k);
                 assert!(
                     numbers.iter().sum::<i64>() * 4095 <= i64::from(i32::MAX),
@@ -548,14 +550,14 @@ fn int8_has_the_same_bits_however_bytes_are_multiplied() {
                     let words: Vec<u32> = panel.iter().skip(column).step_by(cols).copied().collect();
                     bytes(&words).into_iter().map(|b| i64::from(b as i8)).sum()
                 };
-                let bias = |column| (wrong - i64::from(simd.int8_zero()) * sum(column)) as u32;
+                let bias = |column| (wrong - i64::from(simd.int8_zero_point()) * sum(column)) as u32;
                 let (bias, scale): (Vec<u32>, _) = ((0..cols).map(bias).collect(), noise(cols, 13));
                 let (x, stride) = (noise(rows * k, 14), Simd::int8_stride(k));
                 let mut a = vec![0.0; rows * stride];
                 for (x, a) in x.chunks_exact(k).zip(a.chunks_exact_mut(stride)) {
                     simd.quantize_row(x, a);
                 }
-                let panel = Int8Group {
+                let panel = Int8Panel {
                     words: &panel,
                     bias: &bias,
                     scale: &scale,
