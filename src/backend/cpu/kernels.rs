@@ -120,8 +120,8 @@ impl CallRunner<'_, '_> {
         }
     }
 
-    /// Computes the tiles of an output of each live slot with `compute(slot, index, tile,
-    /// scratch)`.
+    /// Computes the tiles of an output of each live slot, with
+    /// `compute(slot, index, tile, scratch)`.
     fn tiles(
         &mut self,
         output: Output,

@@ -161,7 +161,7 @@ impl Drop for CompletionGuard<'_> {
     }
 }
 
-/// Locks scratch memory. A poisoned lock means that a task panicked; no task relies on the contents
+/// Locks scratch memory. A poisoned lock means that a task panicked. No task relies on the contents
 /// of scratch memory.
 fn lock(scratch: &Mutex<Scratch>) -> MutexGuard<'_, Scratch> {
     scratch.lock().unwrap_or_else(PoisonError::into_inner)

@@ -6,7 +6,7 @@ use super::simd::{PackedWord, Simd, Tile, TileIndex};
 pub(super) enum InputRows<'a> {
     /// `[L, K]`.
     F32(&'a [f32]),
-    /// Quantised rows `[L, stride]` of packed words; see [`Simd::int8_stride`].
+    /// Quantised rows `[L, stride]` of packed words, see [`Simd::int8_stride`].
     Int8(&'a [PackedWord]),
     /// Rounded rows `[L, stride]` of packed words, see [`Simd::bf16_stride`], and the loops for
     /// them.

@@ -3,7 +3,7 @@ use super::scratch::{Scratch, ScratchSize};
 use super::simd::{BufferSum, PackedWord, Simd, Tile};
 use crate::model::plan::Dims;
 
-/// Lengths of the scratch parts: s, the gated values, and the scale of each channel; then s and the
+/// Lengths of the scratch parts: s, the gated values, the scale of each channel, and then s and the
 /// gated values as bf16 words. The second list is s and the gated values as int8 words.
 fn scratch_lengths(d: &Dims, simd: Simd, arithmetic: Arithmetic) -> ([usize; 5], [usize; 2]) {
     let (l, t, width) = (d.positions, d.token_inner, simd.cols());
@@ -29,8 +29,8 @@ pub(super) fn scratch_size(d: &Dims, simd: Simd, arithmetic: Arithmetic) -> Scra
     ScratchSize::of(&floats, &words)
 }
 
-/// Computes some channels from `first` on of: s `[L, D]`, gate_up `[2T, L]`, down `[L, T]` -> `[L,
-/// D]`.
+/// Computes some channels from `first` on of: s `[L, D]`, gate_up `[2T, L]`, down `[L, T]` ->
+/// `[L, D]`.
 ///
 /// The weights are the left operand and the channels `[L, C]` the right one, so nothing is
 /// transposed. Everything except the weights stays in the L1 and L2 caches.

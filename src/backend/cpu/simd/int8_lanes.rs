@@ -68,7 +68,7 @@ pub(super) struct Int8Product {
 /// Returns the initial sums, the bias, of a tile of exactly M rows.
 ///
 /// # Safety
-/// As for [`Lanes`]; `p` describes memory that may be read, for M rows.
+/// As for [`Lanes`]. `p` describes memory that may be read, for M rows.
 #[inline(always)]
 pub(super) unsafe fn start<W: Int8Lanes, const M: usize, const ROWS: bool>(
     p: &Int8Product,
@@ -90,7 +90,7 @@ pub(super) unsafe fn start<W: Int8Lanes, const M: usize, const ROWS: bool>(
 /// Adds the products of one word along k: one row of b with as many rows of a as there are sums.
 ///
 /// # Safety
-/// As for [`Lanes`]; these words may be read.
+/// As for [`Lanes`]. These words may be read.
 #[inline(always)]
 pub(super) unsafe fn add_word<W: Int8Lanes, const ROWS: bool>(
     a: *const u32,

@@ -10,8 +10,8 @@ use super::lanes::{Lanes, MulLanes, PackedWord, exp2, silu_mul};
 /// counts words of [`MulLanes`].
 ///
 /// In a product by rows, element (i, k) of a is at `i * a_stride + k`. In a product by columns, it
-/// is at `k * a_stride + i`. Element (k, j) of b is at `2 N k + j`, element (i, j) of c at `i *
-/// c_stride + j`.
+/// is at `k * a_stride + i`. Element (k, j) of b is at `2 N k + j`, element (i, j) of c at
+/// `i * c_stride + j`.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
     /// Rows of the tile, from 1 to M.
@@ -31,7 +31,7 @@ pub(super) struct Product {
 /// Returns the sums of a tile of exactly M rows.
 ///
 /// # Safety
-/// As for [`Lanes`]; `p` describes memory that may be read.
+/// As for [`Lanes`]. `p` describes memory that may be read.
 #[inline(always)]
 unsafe fn sums<F: MulLanes, const M: usize, const ROWS: bool>(p: &Product) -> [[F::Acc; 2]; M] {
     // SAFETY: the caller vouches for the instruction set and for the memory of `p`.
@@ -67,7 +67,7 @@ unsafe fn sums<F: MulLanes, const M: usize, const ROWS: bool>(p: &Product) -> [[
 /// Stores the first `n` elements of two vectors.
 ///
 /// # Safety
-/// As for [`Lanes`]; `n` elements may be written at `to`.
+/// As for [`Lanes`]. `n` elements may be written at `to`.
 #[inline(always)]
 pub(super) unsafe fn store<V: Lanes>(row: [V; 2], to: *mut f32, n: usize) {
     // SAFETY: the caller vouches for the instruction set and `n` elements; `whole` holds two
@@ -106,7 +106,7 @@ pub(super) unsafe fn store_half<V: Lanes>(row: V, to: *mut f32, n: usize) {
 /// Computes `c = a b` or `c += a b` by rows.
 ///
 /// # Safety
-/// As for [`Lanes`]; `p` describes memory that may be read, c written; m is M.
+/// As for [`Lanes`]. `p` describes memory that may be read, and c may be written. m is M.
 #[inline(always)]
 pub(super) unsafe fn product_rows<F: MulLanes, const M: usize>(p: &Product) {
     // SAFETY: the caller vouches for all of it.
@@ -179,7 +179,7 @@ pub(super) unsafe fn gate_rows<F: MulLanes, const M: usize>(p: &Product) {
 /// and (output only) the factor that rescales the sums of earlier blocks.
 ///
 /// # Safety
-/// As for [`Lanes`]; `scores` and `state` may be written.
+/// As for [`Lanes`]. `scores` and `state` may be written.
 #[inline(always)]
 pub(super) unsafe fn softmax<V: Lanes>(keys: usize, scores: *mut f32, state: *mut f32) {
     // SAFETY: the caller vouches for all of it.
@@ -221,7 +221,7 @@ pub(super) unsafe fn softmax<V: Lanes>(keys: usize, scores: *mut f32, state: *mu
 /// Computes `2^(score - largest)` in place and returns it.
 ///
 /// # Safety
-/// As for [`Lanes`]; a vector at `score` may be written.
+/// As for [`Lanes`]. A vector at `score` may be written.
 #[inline(always)]
 unsafe fn power_of<V: Lanes>(score: *mut f32, largest: V) -> V {
     // SAFETY: the caller vouches for all of it.
@@ -235,7 +235,7 @@ unsafe fn power_of<V: Lanes>(score: *mut f32, largest: V) -> V {
 /// Multiplies every row of x `[rows, 2 N]` by the row `factor`.
 ///
 /// # Safety
-/// As for [`Lanes`]; `x` may be written, `factor` read.
+/// As for [`Lanes`]. `x` may be written, `factor` read.
 #[inline(always)]
 pub(super) unsafe fn scale_rows<V: Lanes>(rows: usize, x: *mut f32, factor: *const f32) {
     // SAFETY: the caller vouches for all of it.

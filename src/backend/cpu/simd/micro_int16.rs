@@ -29,7 +29,7 @@ pub(super) struct Int16Product {
 /// Computes a product by rows, of exactly M rows.
 ///
 /// # Safety
-/// As for [`Lanes`]; `p` describes memory that may be read, c written; m is M.
+/// As for [`Lanes`]. `p` describes memory that may be read, and c may be written. m is M.
 #[inline(always)]
 pub(super) unsafe fn product_rows<W: Int8Lanes, const M: usize>(p: &Int16Product) {
     // SAFETY: the caller vouches for all of it.
@@ -62,7 +62,7 @@ pub(super) unsafe fn product_rows<W: Int8Lanes, const M: usize>(p: &Int16Product
 /// sum of the values is at most `max_sum`.
 ///
 /// # Safety
-/// As for [`Lanes`]; the scores are whole vectors.
+/// As for [`Lanes`]. The scores are whole vectors.
 #[inline(always)]
 pub(super) unsafe fn softmax<W: Int8Lanes>(
     scores: &mut [f32],

@@ -11,7 +11,7 @@ use super::micro::{store, store_half};
 /// Returns the scaled sums of a tile of exactly M rows.
 ///
 /// # Safety
-/// As for [`Lanes`]; `p` describes memory that may be read, for M rows.
+/// As for [`Lanes`]. `p` describes memory that may be read, for M rows.
 #[inline(always)]
 unsafe fn values<W: Int8Lanes, const M: usize, const ROWS: bool>(
     p: &Int8Product,
@@ -38,7 +38,7 @@ unsafe fn values<W: Int8Lanes, const M: usize, const ROWS: bool>(
 /// Computes a product by rows.
 ///
 /// # Safety
-/// As for [`Lanes`]; `p` describes memory that may be read, c written; m is M.
+/// As for [`Lanes`]. `p` describes memory that may be read, and c may be written. m is M.
 #[inline(always)]
 pub(super) unsafe fn product_rows<W: Int8Lanes, const M: usize>(p: &Int8Product) {
     // SAFETY: the caller vouches for all of it.
@@ -98,7 +98,7 @@ pub(super) unsafe fn gate_rows<W: Int8Lanes, const M: usize>(p: &Int8Product) {
 /// [zero point](Int8Lanes::ZERO_POINT).
 ///
 /// # Safety
-/// As for [`Lanes`]; `bytes` is as long as `x` or longer.
+/// As for [`Lanes`]. `bytes` is as long as `x` or longer.
 #[inline(always)]
 pub(super) unsafe fn quantize_row<W: Int8Lanes>(x: &[f32], bytes: &mut [u8]) -> f32 {
     let (factor, scale) = scales_of(x, 127.0);

@@ -12,7 +12,7 @@ use super::neon::NeonInt8;
 /// Returns the same sums as [`sums_by_dot`](super::int8_lanes::sums_by_dot).
 ///
 /// # Safety
-/// As for [`start`]; the machine has dotprod and i8mm.
+/// As for [`start`]. The machine has dotprod and i8mm.
 #[inline(always)]
 pub(super) unsafe fn sums<const DOT: u8, const M: usize, const ROWS: bool>(
     p: &Int8Product,

@@ -324,8 +324,8 @@ impl Simd {
         unsafe { (self.table.gate_rows)(&p) }
     }
 
-    /// Computes one block of an online softmax over the rows of `scores` `[keys, columns of a
-    /// tile]`. See [`micro::softmax`] for `state` `[3, columns]`.
+    /// Computes one block of an online softmax over the rows of `scores`, which is
+    /// `[keys, columns of a tile]`. See [`micro::softmax`] for `state` `[3, columns]`.
     pub(in super::super) fn softmax(self, scores: &mut [f32], state: &mut [f32]) {
         assert!(3 * self.cols() <= state.len(), "the softmax state is too short");
         let keys = scores.len() / self.cols();
