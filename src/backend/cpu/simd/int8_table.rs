@@ -12,8 +12,6 @@ use super::portable_int8::PortableInt8;
 #[cfg(target_arch = "x86_64")]
 use super::x86_int8::{AVX_VNNI, Avx2Int8, Avx512Int8, WIDENED};
 use crate::backend::cpu::instructions::InstructionSet;
-#[cfg(all(test, target_arch = "x86_64"))]
-use super::x86_int8::AVX512_VL;
 
 /// The int8 and [int16](super::int16) loops of one instruction set.
 pub(super) struct Int8Table {
@@ -139,7 +137,7 @@ table!(
 #[cfg(all(test, target_arch = "x86_64"))]
 table!(
     AVX2_VL,
-    Avx2Int8<AVX512_VL>,
+    Avx2Int8<{ super::x86_int8::AVX512_VL }>,
     Some("avx512_vnni of 256 bits"),
     6,
     [1 2 3 4 5 6],
