@@ -153,8 +153,8 @@ pub(super) fn int16_quantize_row(x: &[f32], out: &mut [u16], max: f32) -> f32 {
     scale
 }
 
-/// Quantises the columns of x `[rows, width]` to int16 words `[rows / 2, width]` of two rows each,
-/// so that the largest value of a column becomes `max`. `scale` receives the scale of each column.
+/// Quantises the columns of x `[rows, width]` to int16 words `[rows / 2, width]` of two rows each.
+/// The largest value of a column becomes `max`. `scale` receives the scale of each column.
 #[inline(always)]
 pub(super) fn int16_quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32], max: f32) {
     let width = scale.len();
