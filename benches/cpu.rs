@@ -68,7 +68,7 @@ impl Bench<'_> {
         for different in models::different(plan) {
             let only = Plan {
                 dims: plan.dims,
-                embedding: 0,
+                embed_calls: 0,
                 calls: vec![different.call],
             };
             let name = format!("{}/{}", self.name, different.name);

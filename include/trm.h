@@ -1,11 +1,18 @@
-/* Tiny Recursive Models in C: open a model, solve puzzles, watch each refinement step. C99 and C++.
+/* Tiny Recursive Models (TRM) in C99 and C++.
 
-   Threads: every function may be called from any thread at any time, handles may be shared. A call runs on the thread that calls,
-   callbacks too; several threads that solve with one solver take turns, step by step. Error texts belong to the thread.
-   Callbacks may call only what says so; the rest answers TRM_STATUS_REENTRY.
-   Handles are numbers, not addresses: a freed or foreign one is an error, TRM_STATUS_HANDLE, never undefined behaviour.
+   Open a model, solve puzzles, observe every refinement step.
 
-   Made from src/capi by tests/capi.rs: change it there. */
+   Threads: any thread may call any function at any time, and threads may share handles. A call and
+   its callbacks run on the calling thread. Threads that solve with the same solver take turns, step
+   by step. Each thread has its own error message.
+
+   Callbacks may call only the functions whose comment allows it. Other functions return
+   TRM_STATUS_REENTRY.
+
+   Handles are numbers, not addresses. A freed or foreign handle is an error (TRM_STATUS_HANDLE),
+   never undefined behaviour.
+
+   Generated from src/capi by tests/capi.rs. Edit src/capi, not this file. */
 
 #ifndef TRM_H
 #define TRM_H
@@ -14,139 +21,147 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The version of this interface: it grows with every change that a compiled caller would notice.
+// Version of this interface. Every change that affects an already compiled caller increases it.
 #define TRM_ABI_VERSION 1
 
-// How a call ended.
+// Result of a call.
 typedef enum trm_status {
-  // It did what it says.
+  // Success.
   TRM_STATUS_OK = 0,
-  // A file could not be opened or read.
+  // A file cannot be opened or read.
   TRM_STATUS_IO = 1,
-  // A model file is damaged, hostile, or in a form that is not supported.
+  // A model file is damaged, malicious, or in an unsupported format.
   TRM_STATUS_CHECKPOINT = 2,
   // A hyper-parameter is missing, contradictory or out of range.
   TRM_STATUS_CONFIG = 3,
-  // A puzzle cannot be read, or is impossible, or is none for this model.
+  // A puzzle cannot be parsed, contradicts itself, or does not fit this model.
   TRM_STATUS_PUZZLE = 4,
-  // A device is not available, or failed.
+  // A device is not available or failed.
   TRM_STATUS_DEVICE = 5,
-  // An argument is null, too long, or out of range.
+  // An argument is NULL, too long, or out of range.
   TRM_STATUS_ARGUMENT = 6,
-  // A step callback or a cancel token stopped it, or its solver was freed meanwhile.
+  // A step callback, a cancel token, or freeing the solver stopped the call.
   TRM_STATUS_CANCELLED = 7,
-  // The time limit passed.
+  // The time limit expired.
   TRM_STATUS_DEADLINE = 8,
-  // A handle is 0, was freed, or belongs to something else.
+  // A handle is 0, was freed, or has another type.
   TRM_STATUS_HANDLE = 9,
-  // Called from inside a callback.
+  // Called from inside a callback that must not call this function.
   TRM_STATUS_REENTRY = 10,
-  // A bug of this library. The solver can be freed; better do not use it further.
+  // A bug in this library. Free the solver and do not use it again.
   TRM_STATUS_PANIC = 11,
 } trm_status;
 
-// Yes, no, or nobody can tell.
+// A truth value that can be unknown.
 typedef enum trm_truth {
-  // It cannot be told.
+  // Not known.
   TRM_TRUTH_UNKNOWN = -1,
-  // No.
+  // False.
   TRM_TRUTH_NO = 0,
-  // Yes.
+  // True.
   TRM_TRUTH_YES = 1,
 } trm_truth;
 
-// How a solver works. A field that is 0 or null has its default, so `trm_options options = {.size = sizeof options};` changes nothing.
-// Names are those of `trm-run`'s options.
+// Options of a solver. `trm_options options = {.size = sizeof options};` selects all defaults:
+// a field that is 0 or NULL has its default value. Strings have the values that the options of
+// `trm-run` have.
 typedef struct trm_options {
-  // `sizeof(trm_options)`: which fields the caller knows.
+  // Required: `sizeof(trm_options)`. It tells the library which fields the caller knows.
   size_t size;
-  // "auto" (default), "cpu", "gpu", "gpu:N", "reference".
+  // Device: "auto", "cpu", "gpu", "gpu:N" or "reference". NULL = "auto".
   const char *device;
-  // A folder for what is measured to choose a device, so that it is measured once; nowhere by default.
+  // Folder that keeps the measurements of "auto", so that they run once. NULL = not kept.
   const char *cache_dir;
-  // "sudoku", "maze", "arc", "tokens"; the model's own by default.
+  // Task: "sudoku", "maze", "arc" or "tokens". NULL = the model's own task.
   const char *task;
-  // "f32", "f16", "bf16", "int8": the weights of the blocks; by default "int8" if the file has them so, else "f32".
+  // Dtype of the weights in the model's blocks: "f32", "f16", "bf16" or "int8".
+  // NULL = "int8" if the file stores them as int8, else "f32".
   const char *dtype;
-  // "verified" (default), "head", "never": who decides that a puzzle halts.
+  // Halting rule: "head" halts a puzzle when its halting probability is above `halt_threshold`,
+  // "verified" also requires a valid answer, "never" always runs `max_steps`.
+  // NULL = "verified".
   const char *halt;
-  // The head says "halt" above this probability; 0.5 by default.
+  // Threshold of the halting probability, from 0 to 1. 0 = 0.5.
   float halt_threshold;
-  // Threads of the CPU; all that there are by default.
+  // Number of CPU threads. 0 = one per core.
   uint32_t threads;
-  // No puzzle halts before this many steps; 1 by default.
+  // Minimum number of refinement steps for each puzzle. 0 = 1.
   uint32_t min_steps;
-  // Every puzzle ends after this many steps; as many as the model was trained for by default.
+  // Maximum number of refinement steps for each puzzle. 0 = the number of steps that the model
+  // was trained with.
   uint32_t max_steps;
-  // Milliseconds for each `trm_solver_solve`; no limit by default.
+  // Time limit of each `trm_solver_solve` in milliseconds. 0 = no limit.
   uint32_t time_limit_ms;
 } trm_options;
 
-// A model on a device. 0 is none; a number is never used twice.
+// Handle of a model on a device. 0 is the null handle. Handles are never reused.
 typedef uint64_t trm_solver;
 
-// Called once when bytes that were lent are no longer needed, on any thread that calls this library.
+// Called exactly once when borrowed bytes are no longer needed, on any thread that calls this
+// library.
 typedef void (*trm_release)(void *context);
 
-// Stops solving from another thread. 0 is none; a number is never used twice.
+// Handle of a cancel token, which stops solving from another thread. 0 is the null handle.
+// Handles are never reused.
 typedef uint64_t trm_cancel;
 
-// A puzzle after a refinement step. Later versions may add fields at the end.
+// State of a puzzle after a refinement step. Later versions may add fields at the end.
 typedef struct trm_step {
-  // The answer as it stands, in the form of the puzzle: plain text as it was given, otherwise JSON. UTF-8.
+  // Current answer in UTF-8, in the form of the puzzle: plain text for plain text, else JSON.
   const char *answer;
-  // The answer as it stands: a token for each cell, row by row.
+  // Current answer as tokens, one per cell, row by row.
   const uint32_t *tokens;
-  // How many tokens.
+  // Number of tokens.
   size_t token_count;
-  // The cells that the step changed, counted from 0; in step 1, those that differ from the puzzle.
+  // Indices, from 0, of the cells that this step changed. Step 1 is compared with the puzzle.
   const uint32_t *changed;
-  // How many cells changed.
+  // Number of changed cells.
   size_t changed_count;
-  // Steps taken, from 1.
+  // Number of this step, from 1.
   uint32_t step;
-  // What the halting head says: the probability that the answer is right.
+  // Halting probability: the halting head's estimate that the answer is correct.
   float halt_probability;
-  // Whether it is the last one: an answer follows.
+  // True for the last step of the puzzle.
   bool last;
 } trm_step;
 
-// Called after each refinement step, on the thread that solves. The step and all that it points to end with the call. False
-// stops: no further step is taken. After the last step what it says does not count. It must not throw or jump out.
+// Called after each refinement step, on the solving thread. `step` and everything it points to are
+// valid only during the callback. Return false to stop: no further step runs. The return value of
+// the last step is ignored. The callback must not throw or `longjmp`.
 typedef bool (*trm_on_step)(void *context, const struct trm_step *step);
 
-// How a puzzle ended. 0 is none; a number is never used twice.
+// Handle of the final answer to a puzzle. 0 is the null handle. Handles are never reused.
 typedef uint64_t trm_answer;
 
-// How a puzzle ended. Later versions may add fields at the end.
+// Final answer to a puzzle. Later versions may add fields at the end.
 typedef struct trm_answer_record {
-  // The answer, in the form of the puzzle: plain text as it was given, otherwise JSON. UTF-8.
+  // Answer in UTF-8, in the form of the puzzle: plain text for plain text, else JSON.
   const char *answer;
-  // The answer: a token for each cell, row by row.
+  // Answer as tokens, one per cell, row by row.
   const uint32_t *tokens;
-  // How many tokens.
+  // Number of tokens.
   size_t token_count;
-  // What is wrong with the answer, for people; null if nothing is, or nobody can tell.
+  // Readable reason why the answer is not valid. NULL = it is valid, or validity is unknown.
   const char *why;
-  // "sudoku", "maze", "arc", "tokens".
+  // Task: "sudoku", "maze", "arc" or "tokens".
   const char *task;
-  // The device that computed it: "cpu", "gpu", "reference".
+  // Device that computed the answer: "cpu", "gpu" or "reference".
   const char *device;
-  // Milliseconds from the first step to the last.
+  // Time from the start of the first step to the end of the last, in milliseconds.
   double milliseconds;
-  // Whether it keeps the puzzle's rules.
+  // Whether the answer keeps the puzzle's rules.
   enum trm_truth valid;
-  // Mazes: whether the path is a shortest one.
+  // Mazes only: whether the path is a shortest one.
   enum trm_truth shortest;
-  // Whether it equals the solution that came with the puzzle.
+  // Whether the answer equals the solution that came with the puzzle.
   enum trm_truth correct;
-  // Steps taken.
+  // Number of refinement steps that ran.
   uint32_t steps;
-  // The halting head's logit at the end.
+  // The halting head's logit after the last step.
   float q_halt;
-  // The halting probability at the end.
+  // Halting probability after the last step.
   float halt_probability;
-  // It halted by itself; otherwise it ran into the last step.
+  // True if the halting rule ended the puzzle, false if it reached the maximum number of steps.
   bool halted;
 } trm_answer_record;
 
@@ -154,33 +169,37 @@ typedef struct trm_answer_record {
 extern "C" {
 #endif // __cplusplus
 
-// The `TRM_ABI_VERSION` of the library that is linked. May be called from a callback.
+// Returns the `TRM_ABI_VERSION` of the linked library. Callbacks may call this function.
 uint32_t trm_abi_version(void);
 
-// The version of the library, as "0.1.0". May be called from a callback.
+// Returns the version of the library, for example "0.1.0". Callbacks may call this function.
 const char *trm_version(void);
 
-// What went wrong in this thread's last call that failed, in UTF-8, for people. It stays until this thread's next failure; "" if there
-// was none. May be called from a callback.
+// Returns a readable message about the last failed call of this thread, in UTF-8. "" = no call of
+// this thread has failed. The message is valid until the next failed call of this thread.
+// Callbacks may call this function.
 const char *trm_error(void);
 
-// Opens a model: a file that `trm-run convert` or training wrote, or a folder with one. `options` may be null. `*solver` is 0 if
-// that fails.
+// Opens a model from `path`: a file written by `trm-run convert` or by training, or a folder that
+// contains one. `options`: NULL = all defaults. On failure `*solver` is 0.
 //
 // # Safety
-// Strings end with the byte 0, pointers are null or valid during the call.
+// Strings end with a NUL byte. Pointers are NULL or valid during the call.
 enum trm_status trm_solver_open(const char *path,
                                 const struct trm_options *options,
                                 trm_solver *solver);
 
-// A model from the bytes of a file that `trm-run convert` wrote. `options` may be null. `*solver` is 0 if that fails.
+// Opens a model from `length` bytes in memory: the content of a file written by `trm-run convert`.
+// `options`: NULL = all defaults. On failure `*solver` is 0.
 //
-// With `release` the bytes are lent and not copied: they must neither change nor go before the library calls `release(context)`.
-// It does so exactly once, whatever this function returns: when the solver is freed and nothing solves with it any more, or
-// before this function returns if it fails. Without `release` the bytes are copied and may go when this function returns.
+// `release`: NULL = the library copies the bytes, and the caller may free them as soon as this
+// function returns. Otherwise the library borrows the bytes without copying them. They must stay
+// valid and unchanged until the library calls `release(context)`. It does so exactly once,
+// whatever this function returns: on success when the solver is freed and no call uses it any
+// more, on failure before this function returns.
 //
 // # Safety
-// Pointers are null or valid during the call; `length` bytes can be read at `bytes`.
+// Pointers are NULL or valid during the call. `length` bytes can be read at `bytes`.
 enum trm_status trm_solver_from_bytes(const void *bytes,
                                       size_t length,
                                       trm_release release,
@@ -188,26 +207,33 @@ enum trm_status trm_solver_from_bytes(const void *bytes,
                                       const struct trm_options *options,
                                       trm_solver *solver);
 
-// Makes the device ready, which the first `trm_solver_solve` does otherwise, and tells which it is and why, for people, as
-// "cpu: a step of this model and batch is small". It may take a moment: drivers are loaded and `auto` may measure. The text stays until
-// this thread calls this function again.
+// Prepares the device of a solver and describes it. `*device` becomes a readable text with the
+// device and the reason for choosing it, for example "cpu: a step of this model and batch is
+// small". It is valid until this thread calls this function again. On failure `*device` is NULL.
+//
+// The call can be slow: it loads drivers, and the device "auto" may run measurements. Without this
+// call the first `trm_solver_solve` does the same work.
 //
 // # Safety
-// `device` is null or valid during the call.
-enum trm_status trm_solver_device(trm_solver solver,
-                                  const char **device);
+// `device` is NULL or valid during the call.
+enum trm_status trm_solver_device(trm_solver solver, const char **device);
 
-// Frees a solver. What solves with it on other threads stops before its next step with `TRM_STATUS_CANCELLED`; answers stay.
+// Frees a solver. Calls that are solving with it on other threads stop before their next step and
+// return `TRM_STATUS_CANCELLED`. Its answers stay valid.
 enum trm_status trm_solver_free(trm_solver solver);
 
-// Solves a puzzle, on this thread, and returns when it is done. `puzzle` is `length` bytes of UTF-8: the plain text of one puzzle,
-// as "53..7....6..1...", or JSON, as `trm-run` reads it. `cancel` may be 0, `on_step` null. `*answer` is 0 if there is none; an
-// answer that breaks the rules is one.
+// Solves a puzzle on the calling thread and returns when the puzzle has ended.
 //
-// Without `on_step` a GPU works several steps ahead: faster, and stopped a few steps later.
+// `puzzle` is `length` bytes of UTF-8: one puzzle as plain text, for example
+// "53..7....6..1...", or as JSON in the form that `trm-run` reads. `cancel`: 0 = no cancel token.
+// `on_step`: NULL = no callback. An answer that breaks the puzzle's rules is still an answer: see
+// `trm_answer_record.valid`. On failure `*answer` is 0.
+//
+// Without `on_step`, a GPU keeps several steps in flight. This is faster, but cancelling takes
+// effect up to three steps later.
 //
 // # Safety
-// Pointers are null or valid during the call; `length` bytes can be read at `puzzle`.
+// Pointers are NULL or valid during the call. `length` bytes can be read at `puzzle`.
 enum trm_status trm_solver_solve(trm_solver solver,
                                  const char *puzzle,
                                  size_t length,
@@ -216,23 +242,26 @@ enum trm_status trm_solver_solve(trm_solver solver,
                                  void *context,
                                  trm_answer *answer);
 
-// What an answer says; null if there is none such. The record and all that it points to stay until the answer is freed.
+// Returns the content of an answer. NULL = `answer` is not a valid handle. The record and
+// everything it points to are valid until the answer is freed.
 const struct trm_answer_record *trm_answer_read(trm_answer answer);
 
 // Frees an answer.
 enum trm_status trm_answer_free(trm_answer answer);
 
-// A new cancel token. `*cancel` is 0 if that fails.
+// Creates a cancel token. On failure `*cancel` is 0.
 //
 // # Safety
-// `cancel` is null or valid during the call.
+// `cancel` is NULL or valid during the call.
 enum trm_status trm_cancel_new(trm_cancel *cancel);
 
-// Stops everything that solves, or will solve, with this token: the step in flight ends, the call returns `TRM_STATUS_CANCELLED`.
-// May be called from any thread at any time, and from a callback.
+// Cancels every current and future call that solves with this token: the step in flight ends, and
+// the call returns `TRM_STATUS_CANCELLED`. Any thread may call this function at any time, and so
+// may callbacks.
 enum trm_status trm_cancel_now(trm_cancel cancel);
 
-// Frees a cancel token. What solves with it goes on and can no longer be stopped by it.
+// Frees a cancel token. Calls that are solving with it continue and can no longer be cancelled
+// through it.
 enum trm_status trm_cancel_free(trm_cancel cancel);
 
 #ifdef __cplusplus

@@ -2,10 +2,11 @@
 import PackageDescription
 
 #if os(Linux)
-// The tests here: `include/` by a link; test.sh says where libtrm.so is.
+// For the tests on Linux. Sources/CTrm is a link to `include/`, and test.sh passes the folder of
+// libtrm.so to the linker.
 let library = Target.systemLibrary(name: "CTrm")
 #else
-// What build-xcframework.sh makes.
+// build-xcframework.sh builds it.
 let library = Target.binaryTarget(name: "CTrm", path: "Trm.xcframework")
 #endif
 

@@ -1,18 +1,24 @@
 #!/usr/bin/env bash
-# Builds Trm.xcframework, which Package.swift takes: iPhones and iPads, their simulator, and Macs. On a Mac with Xcode and Rust:
-#   rustup target add aarch64-apple-ios aarch64-apple-ios-sim x86_64-apple-ios aarch64-apple-darwin x86_64-apple-darwin
+# Builds Trm.xcframework for iOS devices, the iOS simulator and macOS. Package.swift uses it.
+# Runs on a Mac with Xcode and Rust:
+#   rustup target add aarch64-apple-ios aarch64-apple-ios-sim x86_64-apple-ios
+#   rustup target add aarch64-apple-darwin x86_64-apple-darwin
 #   ios/build-xcframework.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ "$(uname -s)" = Darwin ] || { echo "xcodebuild and lipo are on a Mac only; ios/check-native.sh builds the libraries elsewhere" >&2; exit 2; }
+if [ "$(uname -s)" != Darwin ]; then
+    echo "this script needs xcodebuild and lipo, which only macOS has;" \
+        "ios/check-native.sh builds the libraries on Linux" >&2
+    exit 2
+fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# In a folder of their own: a module.modulemap directly in Headers would clash with another framework's.
+# A folder of its own: a module.modulemap directly in Headers collides with other frameworks.
 mkdir -p "$scratch/Headers/CTrm"
 cp include/trm.h include/module.modulemap "$scratch/Headers/CTrm"
 
-# One library for all processors of a platform.
+# Builds one library for all architectures of a platform.
 arguments=()
 platform() { # NAME TARGET...
     local name=$1 library libraries=()

@@ -1,20 +1,24 @@
-//! The models that the library carries (feature `bundled`, else none), as `trm-run convert` wrote them.
+//! The models inside the library, as [`Model::save`](crate::Model::save) wrote them. Without the
+//! feature `bundled` there are no such models.
 
 use crate::error::{Error, Hint, Result};
 use crate::task::TaskKind;
 
 macro_rules! models {
     ($($name:literal $kind:ident $cells:literal),*) => {
-        /// Their names.
+        /// The names of the bundled models.
         pub const NAMES: &[&str] = &[$($name),*];
 
-        /// What each is for: the task, and the cells of its puzzles, of mazes those of the largest.
+        /// Task, number of cells and name of each model. A maze model also solves smaller mazes.
         const FITS: &[(TaskKind, usize, &str)] = &[$((TaskKind::$kind, $cells, $name)),*];
 
-        /// The bytes of one of them, for [`Solver::from_bytes`](crate::Solver::from_bytes).
+        /// Returns the file of a bundled model, for
+        /// [`Solver::from_bytes`](crate::Solver::from_bytes).
         pub fn bytes(name: &str) -> Option<&'static [u8]> {
             match name {
-                $($name => Some(include_bytes!(concat!("../models/", $name, "/model.safetensors"))),)*
+                $($name => {
+                    Some(include_bytes!(concat!("../models/", $name, "/model.safetensors")))
+                })*
                 _ => None,
             }
         }
@@ -23,16 +27,18 @@ macro_rules! models {
 
 #[cfg(feature = "bundled")]
 models!(
-    "sudoku-4x4" Sudoku 16, "sudoku-6x6" Sudoku 36, "sudoku-9x9" Sudoku 81, "maze-10x10" Maze 100, "maze-15x15" Maze 225,
-    "maze-20x20" Maze 400
+    "sudoku-4x4" Sudoku 16, "sudoku-6x6" Sudoku 36, "sudoku-9x9" Sudoku 81,
+    "maze-10x10" Maze 100, "maze-15x15" Maze 225, "maze-20x20" Maze 400
 );
 #[cfg(not(feature = "bundled"))]
 models!();
 
-/// The name of the model for a puzzle of a task with so many cells: the one of that size, or, for a smaller maze, the next larger one.
+/// Returns the name of the bundled model for a puzzle of `cells` cells: the model of that size or,
+/// for a maze, the next larger one.
 ///
 /// # Errors
-/// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if none fits; the message lists those that there are.
+/// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if no bundled model fits. The message lists the
+/// bundled models.
 pub fn choose(kind: TaskKind, cells: usize) -> Result<&'static str> {
     let side = cells.isqrt();
     let square = side * side == cells;
@@ -50,7 +56,7 @@ pub fn choose(kind: TaskKind, cells: usize) -> Result<&'static str> {
             "maze"
         };
         return Err(Error::puzzle(format!(
-            "a {what} has n x n cells (16, 36, 81, ...): this one has {cells}"
+            "this {what} has {cells} cells, which is not n x n (16, 36, 81, ...)"
         )));
     }
     let what = match kind {
@@ -61,7 +67,7 @@ pub fn choose(kind: TaskKind, cells: usize) -> Result<&'static str> {
     };
     let names = NAMES.join(", ");
     Err(Error::puzzle(format!(
-        "no bundled model is for {what}; there are {names}"
+        "no bundled model fits {what}; the bundled models are {names}"
     ))
     .with_hint(Hint::ChooseModel))
 }

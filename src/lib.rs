@@ -1,55 +1,61 @@
-//! Runs Tiny Recursive Models anywhere.
+//! Runs Tiny Recursive Models (TRM) on the CPU or a GPU, without PyTorch.
 //!
-//! A Tiny Recursive Model (TRM) is a network of 5 to 7 million parameters that solves Sudokus, mazes and ARC grids by refining
-//! its answer again and again: it keeps an answer state and a reasoning state, updates both with the same two blocks, and a
-//! halting head says when to stop. This library loads the checkpoints that training writes and runs them without PyTorch.
+//! A TRM is a network of 0.1 to 7 million parameters that solves Sudokus, mazes and ARC grids. It
+//! carries an answer state and a reasoning state. Each **refinement step** updates both with the same
+//! two-layer network. After each step, the **halting head** predicts whether the answer is right: its
+//! output is the **halting probability**. This library loads the checkpoints that training writes and
+//! computes the same numbers as the training code.
 //!
+//! # First steps
 //! ```
 //! # #[cfg(feature = "bundled")] {
-//! let solver = trm_runtime::Solver::bundled("sudoku-4x4")?; // or open("a/folder/of/training"), or from_bytes(..)
-//! let puzzle = "0000020440102103".parse()?;
+//! use trm_runtime::Solver;
 //!
-//! let answer = solver.solve(&puzzle)?;
-//! assert_eq!(answer.answer.to_string(), "3421123443122143");
+//! let solver = Solver::bundled("sudoku-4x4")?; // or Solver::open("runs/my-model")
+//! let answer = solver.solve(&"0000020440102103".parse()?)?;
+//! assert_eq!(answer.cells.to_string(), "3421123443122143");
 //! assert_eq!(answer.valid, Some(true));
-//!
-//! let mut session = solver.session(&[puzzle])?; // any number of puzzles, each halts on its own
-//! while let Some(step) = session.next_step()? {
-//!     for p in &step.puzzles {
-//!         println!("{} {:.2} {}", p.id, p.halt_probability, p.answer);
-//!     }
-//! }
 //! # }
 //! # Ok::<(), trm_runtime::Error>(())
 //! ```
 //!
-//! # The floors, each using only those above it in this list
-//! - [`config`] and [`task`]: hyper-parameters, and puzzles as people write them.
-//! - [`checkpoint`] and [`weights`]: files of strangers, read into tensors that are named and checked, or into an [`onnx`] graph; [`quantize`]: the number
-//!   formats in which a device may store them.
-//! - [`plan`] and [`mod@model`]: a refinement step of every variant as a list of calls of eight kernels.
-//! - [`backend`]: who runs a plan: the scalar oracle, the CPU, a GPU.
-//! - [`Session`]: the halting loop; [`Solver`]: the front door.
+//! | to | use |
+//! |---|---|
+//! | choose the device, threads, halting, number format | [`Solver::builder`] |
+//! | solve one puzzle, or any number | [`Solver::solve`], [`Solver::solve_many`] |
+//! | watch every step | [`Solver::session`] and [`Session::steps`] |
+//! | stop from another thread | [`CancelToken`] |
+//! | list the GPUs, describe the CPU | [`devices`], [`cpu`] |
+//! | open, inspect and save a model | [`Model`] |
+//! | bring your own kind of puzzle | [`task::Task`] |
+//! | read states and logits, run single kernels | [`low_level`] |
+//!
+//! A [`Solver`] is `Send + Sync` and cheap to clone. Every [`Error`] has a kind, and its message names
+//! what was found and where: the file, tensor, line or field.
 //!
 //! # Features
-//! - `cli` (default): the program `trm-run` and its dependencies. An app leaves it out.
-//! - `gpu` (default): the GPU backend, by wgpu. Without it nothing of wgpu is built.
-//! - `bundled` (default): carries the models of `models/` inside the library, about 7 MB.
-//! - `onnx` (default): refinement steps exported as ONNX, run by tract. An app leaves it out.
-//! - `capi`: the C ABI of `include/trm.h`, which the Android and iOS libraries are made of.
+//! - `gpu` (default): the GPU backend, through wgpu. Without it, wgpu is not built.
+//! - `bundled` (default): includes the models of `models/` (5.4 MB).
+//! - `onnx`: runs refinement steps that were exported as ONNX files, with tract.
+//! - `capi`: the C ABI of `include/trm.h`, from which the Android and iOS libraries are made.
+//!
+//! # Stability
+//! Everything outside [`low_level`] is the stable interface: see the page on
+//! [stability](guide::stability). [`low_level`] may change in any release.
 
-pub mod backend;
+mod backend;
 pub mod bundled;
 #[cfg(feature = "capi")]
 pub mod capi;
-pub mod checkpoint;
-pub mod config;
+mod checkpoint;
+mod config;
 mod device;
 mod error;
+pub mod guide;
 mod import;
-pub mod model;
-pub mod onnx;
-pub mod random;
+mod model;
+mod onnx;
+mod random;
 mod session;
 mod solver;
 pub mod task;
@@ -61,11 +67,40 @@ pub use error::{Error, ErrorKind, Hint, Result};
 pub use import::{LoadOptions, Model, SaveOptions, StoredTensor};
 pub use model::dtype::WeightDtype;
 pub use session::{
-    Answer, CancelToken, HaltPolicy, HaltRule, Halting, Inspect, MultiStart, PlanStepper, PuzzleStep,
-    Session, Step, Stepper, Steps,
+    Answer, CancelToken, HaltPolicy, HaltRule, Halting, MultiStart, PuzzleStep, Session, Step,
+    Steps,
 };
 pub use solver::{SolveMany, Solver, SolverBuilder};
 pub use task::Puzzle;
+
+/// Plans, backends, weights and states: open, but without a promise.
+///
+/// Everything here may change in any release. It is public for researchers who inspect a model, for
+/// benchmarks, and for apps that bring their own backend.
+pub mod low_level {
+    pub use crate::model::{build, dtype, plan, weights};
+    pub use crate::session::{Inspect, PlanStepper, Stepper};
+
+    /// What runs a plan: the CPU, a GPU, the scalar reference; and the comparison of two of them.
+    pub mod backend {
+        pub use crate::backend::*;
+    }
+
+    /// Files of tensors, as an index over bytes that are read on demand.
+    pub mod checkpoint {
+        pub use crate::checkpoint::*;
+    }
+
+    /// Hyper-parameters, and where each came from.
+    pub mod config {
+        pub use crate::config::*;
+    }
+
+    /// The random numbers of symmetries and noise.
+    pub mod random {
+        pub use crate::random::*;
+    }
+}
 
 /// Entry points for the fuzz targets of tests/fuzz.
 #[cfg(fuzzing)]

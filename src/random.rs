@@ -1,16 +1,23 @@
-//! Numbers that are the same for the same seed, everywhere.
+//! A random number generator that gives the same numbers for the same seed on every platform.
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
+/// The SplitMix64 generator (Steele, Lea, Flood 2014).
+///
+/// ```
+/// use trm_runtime::random::Random;
+///
+/// assert_eq!(Random::new(7).bits(), Random::new(7).bits());
+/// assert!(Random::new(7).below(10) < 10);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers of a seed.
+    /// Creates a generator from a seed.
     pub fn new(seed: u64) -> Random {
         Random(seed)
     }
 
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -19,19 +26,20 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to `below` - 1; 0 if `below` is 0.
+    /// Returns an integer from 0 to `below` - 1, or 0 if `below` is 0.
     pub fn below(&mut self, below: usize) -> usize {
         (self.bits() % (below.max(1) as u64)) as usize
     }
 
-    /// Puts a list into a random order.
+    /// Shuffles a list (Fisher and Yates).
     pub fn shuffle<T>(&mut self, list: &mut [T]) {
         for i in (1..list.len()).rev() {
             list.swap(i, self.below(i + 1));
         }
     }
 
-    /// A number of the normal distribution with mean 0 and standard deviation 1 (Box and Muller).
+    /// Returns a sample of the normal distribution with mean 0 and standard deviation 1 (Box and
+    /// Muller).
     pub fn normal(&mut self) -> f32 {
         let uniform = |bits: u64| ((bits >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
         let (a, b) = (uniform(self.bits()), uniform(self.bits()));

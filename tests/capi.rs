@@ -1,4 +1,4 @@
-//! The C ABI: its header, its symbols, and programs of C that use and misuse it.
+//! Tests the C ABI: its header, its exported symbols, and C programs that use and misuse it.
 #![cfg(unix)]
 
 use std::collections::BTreeSet;
@@ -13,12 +13,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// `include/trm.h` as `src/capi` has it. `TRM_BLESS=1 cargo test --test capi` writes it.
+/// Generates the header from `src/capi` and compares it with `include/trm.h`.
+/// `TRM_BLESS=1 cargo test --test capi` overwrites the file.
 #[test]
-fn the_header_is_what_the_source_says() {
+fn the_header_matches_the_source() {
     let config = cbindgen::Config::from_file(root().join("include/cbindgen.toml")).unwrap();
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in ["mod.rs", "options.rs", "records.rs"] {
+    for file in ["mod.rs", "options.rs", "c_structs.rs"] {
         builder = builder.with_src(root().join("src/capi").join(file));
     }
     let mut header = Vec::new();
@@ -31,12 +32,12 @@ fn the_header_is_what_the_source_says() {
     assert_eq!(
         std::fs::read_to_string(&path).unwrap(),
         header,
-        "TRM_BLESS=1 writes it anew"
+        "include/trm.h is out of date; TRM_BLESS=1 regenerates it"
     );
 }
 
-/// The folder that the library for apps is in, built as an app's build does it.
-fn library() -> &'static Path {
+/// Builds the shared library as an app would and returns its folder.
+fn library_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
@@ -49,7 +50,7 @@ fn library() -> &'static Path {
     })
 }
 
-/// What a program printed. It must end well.
+/// Runs a program, which must succeed, and returns its standard output.
 fn run(command: &mut Command) -> String {
     let Output {
         status,
@@ -59,14 +60,18 @@ fn run(command: &mut Command) -> String {
     let (stdout, stderr) = [stdout, stderr]
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .into();
-    assert!(status.success(), "{command:?}: {status}\n{stdout}\n{stderr}");
+    assert!(
+        status.success(),
+        "{command:?}: {status}\n{stdout}\n{stderr}"
+    );
     stdout
 }
 
-/// A program of C that is linked with the library; warnings are errors.
-fn compiled(source: &str) -> PathBuf {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(Path::new(source).file_stem().unwrap());
-    let library = library().display();
+/// Compiles a C program, with warnings as errors, and links it with the shared library.
+fn compile(source: &str) -> PathBuf {
+    let program =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(Path::new(source).file_stem().unwrap());
+    let library = library_folder().display();
     run(Command::new("cc")
         .args("-std=c99 -pedantic -Wall -Wextra -Werror -g -Iinclude -pthread".split(' '))
         .args(["-o".as_ref(), program.as_os_str(), source.as_ref()])
@@ -79,7 +84,7 @@ fn compiled(source: &str) -> PathBuf {
 }
 
 #[test]
-fn the_header_is_cplusplus_too() {
+fn the_header_is_valid_cplusplus() {
     for standard in ["-std=c++11", "-std=c++20"] {
         run(Command::new("c++")
             .args(["-xc++", "-pedantic", "-Wall", "-Wextra", "-Werror"])
@@ -88,8 +93,8 @@ fn the_header_is_cplusplus_too() {
 }
 
 #[test]
-fn the_example_solves() {
-    let example = compiled("examples/c/solve.c");
+fn the_example_solves_a_puzzle() {
+    let example = compile("examples/c/solve.c");
     let solve = |puzzle| {
         Command::new(&example)
             .args(["models/sudoku-4x4", puzzle])
@@ -98,7 +103,10 @@ fn the_example_solves() {
     };
     let solved = solve("0000020440102103");
     let printed = String::from_utf8(solved.stdout).unwrap();
-    assert!(printed.contains("3421123443122143: valid after"), "{printed}");
+    assert!(
+        printed.contains("3421123443122143: valid after"),
+        "{printed}"
+    );
     assert!(printed.starts_with("step 1  halt "), "{printed}");
     assert_eq!(solved.status.code(), Some(0));
 
@@ -111,20 +119,23 @@ fn the_example_solves() {
     );
 }
 
-/// Checked once as it is and once with each byte that is read or written looked at. `TRM_REQUIRE_VALGRIND=1` makes the absence of
-/// valgrind a failure. Valgrind runs one thread at a time: without its fair scheduler, threads that wait for work can keep the
-/// one that has it from running for ever. `timeout` makes whatever hangs all the same a failure, with what it printed.
+/// Runs the misuse program directly and then under valgrind. `TRM_REQUIRE_VALGRIND=1` turns a
+/// missing valgrind into a failure.
+///
+/// Valgrind runs one thread at a time. Without its fair scheduler, threads that spin for work can
+/// starve the thread that has the work. `timeout` turns a hang into a failure with its output.
 #[test]
-fn misuse_is_an_error_code_and_touches_no_memory_but_its_own() {
-    let program = compiled("tests/capi/misuse.c");
+fn misuse_returns_error_codes_and_accesses_no_invalid_memory() {
+    let program = compile("tests/capi/misuse.c");
     run(Command::new(&program).arg(MODEL));
     if Command::new("valgrind").arg("--version").output().is_err() {
         let required = std::env::var("TRM_REQUIRE_VALGRIND").is_ok_and(|v| v == "1");
-        assert!(!required, "there is no valgrind");
-        return println!("skipped: there is no valgrind");
+        assert!(!required, "valgrind is not installed");
+        return println!("skipped: valgrind is not installed");
     }
     let valgrind = |program: &Path, arg: &str| {
-        // Tables that live as long as the process are no leak, though nothing but their middle is pointed at.
+        // Static tables live as long as the process. Valgrind sees only interior pointers to them,
+        // which is not a leak.
         let leaks = "--leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite";
         let mut command = Command::new("timeout");
         command
@@ -141,31 +152,40 @@ fn misuse_is_an_error_code_and_touches_no_memory_but_its_own() {
     };
     run(&mut valgrind(&program, MODEL));
 
-    // It would see an answer that is read after its end.
-    let planted = compiled("tests/capi/after_free.c");
-    let seen = valgrind(&planted, MODEL).current_dir(root()).output().unwrap();
-    assert_eq!(seen.status.code(), Some(99));
-    assert!(String::from_utf8_lossy(&seen.stderr).contains("Invalid read"));
+    // Planted bug: an answer is read after it was freed.
+    let planted = compile("tests/capi/after_free.c");
+    let output = valgrind(&planted, MODEL)
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(99));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Invalid read"));
 }
 
-/// An app sees what the header names and nothing else.
+/// The library exports exactly the functions that the header declares.
 #[test]
 #[cfg(target_os = "linux")]
 fn only_the_functions_of_the_header_are_exported() {
-    let library = library().join(format!("{DLL_PREFIX}trm{DLL_SUFFIX}"));
-    let listed = run(Command::new("nm")
+    let library = library_folder().join(format!("{DLL_PREFIX}trm{DLL_SUFFIX}"));
+    let symbols = run(Command::new("nm")
         .args(["-D", "--defined-only", "--format=just-symbols"])
         .arg(library));
-    let exported: BTreeSet<_> = listed.lines().collect();
+    let exported: BTreeSet<_> = symbols.lines().collect();
     let header = std::fs::read_to_string(root().join("include/trm.h")).unwrap();
-    let code = header.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = header
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     let code: String = code.flat_map(|line| [line, "\n"]).collect();
-    // Their declarations are the only places where a name stands before a parenthesis.
-    let named: BTreeSet<_> = code
+    // Outside comments, only function declarations have a name before a parenthesis.
+    let declared: BTreeSet<_> = code
         .split('(')
-        .filter_map(|before| before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next())
+        .filter_map(|before| {
+            before
+                .rsplit(|c: char| !c.is_alphanumeric() && c != '_')
+                .next()
+        })
         .filter(|name| name.starts_with("trm_"))
         .collect();
-    assert!(named.len() > 10, "{named:?}");
-    assert_eq!(exported, named);
+    assert!(declared.len() > 10, "{declared:?}");
+    assert_eq!(exported, declared);
 }

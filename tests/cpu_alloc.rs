@@ -1,14 +1,15 @@
-//! Steps on the CPU allocate nothing once a batch has been set up and has taken one. A program of its own without the harness of other tests,
-//! for it counts what every thread allocates.
+//! After the first step of a batch the CPU backend allocates nothing. A program without the test
+//! harness, since it counts what every thread allocates.
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
-mod common;
+#[path = "common/data.rs"]
+mod data;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::data;
+use data::data;
 use trm::backend::Backend;
 use trm::backend::cpu::Cpu;
 use trm::{Format, LoadOptions, Model, NativeStepper, Stepper};
@@ -31,14 +32,13 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How often anybody allocates while `work` runs.
+/// Returns the number of allocations of all threads while `work` runs.
 fn allocations(work: impl FnOnce()) -> usize {
     let before = ALLOCATED.load(Ordering::Relaxed);
     work();
     ALLOCATED.load(Ordering::Relaxed) - before
 }
 
-/// Nothing is allocated after the first step.
 fn main() {
     // In another thread, as a planted one would be.
     let planted = allocations(|| drop(std::thread::spawn(|| vec![0u8; 100]).join().unwrap()));
@@ -52,19 +52,27 @@ fn main() {
                 let cpu = Cpu::new(Some(threads)).unwrap().with_format(format);
                 let loaded = cpu.load(model.weights().unwrap()).unwrap();
                 let tokens = model.config.seq_len.unwrap_or(tokens);
-                let mut stepper = NativeStepper::new(model.clone(), &*loaded, tokens, batch).unwrap();
+                let mut stepper =
+                    NativeStepper::new(model.clone(), &*loaded, tokens, batch).unwrap();
                 for slot in 0..batch {
                     stepper.load(slot, &vec![1; tokens], 0).unwrap();
                 }
                 let live: Vec<usize> = (0..batch).collect();
                 stepper.step(&live).unwrap();
                 let found = allocations(|| {
-                    // Puzzles halt one after the other; whichever thread is first at any of this, it has what it needs.
-                    for end in [16, 15, 14, 7, 2, 1].into_iter().filter(|end| *end <= batch) {
+                    // Puzzles halt one after the other. Every thread has what it needs, whichever
+                    // comes first.
+                    for end in [16, 15, 14, 7, 2, 1]
+                        .into_iter()
+                        .filter(|end| *end <= batch)
+                    {
                         (0..3).for_each(|_| stepper.step(&live[..end]).unwrap());
                     }
                 });
-                assert_eq!(found, 0, "{case}, {format:?}, {threads} threads, batch {batch}");
+                assert_eq!(
+                    found, 0,
+                    "{case}, {format:?}, {threads} threads, batch {batch}"
+                );
             }
         }
     }

@@ -17,7 +17,7 @@ android {
     buildFeatures {
         compose = true
     }
-    // The library maps the models out of the package.
+    // Uncompressed models can be memory-mapped.
     androidResources {
         noCompress += "safetensors"
     }
@@ -26,7 +26,7 @@ android {
             isMinifyEnabled = true
             isShrinkResources = true
             proguardFiles(getDefaultProguardFile("proguard-android-optimize.txt"))
-            // So that it can be tried without a key of one's own.
+            // Signs with the debug key, so that you need no key of your own.
             signingConfig = signingConfigs.getByName("debug")
         }
     }
@@ -36,7 +36,7 @@ android {
     }
 }
 
-/** The repository's models as assets, NAME.safetensors each. */
+/** Copies the repository's models to the assets, each as NAME.safetensors. */
 abstract class CopyModels : DefaultTask() {
     @get:InputFiles
     abstract val models: ConfigurableFileCollection
@@ -45,14 +45,21 @@ abstract class CopyModels : DefaultTask() {
     abstract val assets: DirectoryProperty
 
     @TaskAction
-    fun copy() = models.forEach { it.copyTo(assets.file("${it.parentFile.name}.safetensors").get().asFile, overwrite = true) }
+    fun copy() = models.forEach { model ->
+        val asset = assets.file("${model.parentFile.name}.safetensors").get().asFile
+        model.copyTo(asset, overwrite = true)
+    }
 }
 
 val copyModels by tasks.registering(CopyModels::class) {
-    models.from(listOf("sudoku-9x9", "maze-10x10").map { rootDir.resolve("../models/$it/model.safetensors") })
+    for (name in listOf("sudoku-9x9", "maze-10x10")) {
+        models.from(rootDir.resolve("../models/$name/model.safetensors"))
+    }
 }
 androidComponents {
-    onVariants { it.sources.assets?.addGeneratedSourceDirectory(copyModels, CopyModels::assets) }
+    onVariants {
+        it.sources.assets?.addGeneratedSourceDirectory(copyModels, CopyModels::assets)
+    }
 }
 
 dependencies {

@@ -28,11 +28,11 @@ kotlin {
 }
 
 dependencies {
-    // Flow is in the interface.
+    // `api`, because Flow is part of the public interface.
     api(libs.coroutines.core)
 }
 
-// libtrm_jni.so for every ABI, into src/main/jniLibs; cargo builds what has changed, and nothing otherwise.
+// Builds libtrm_jni.so for every ABI into src/main/jniLibs. Cargo rebuilds only after changes.
 val buildNative by tasks.registering(Exec::class) {
     commandLine(rootDir.resolve("build-native.sh").path)
 }

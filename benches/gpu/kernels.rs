@@ -35,7 +35,7 @@ pub(crate) fn time(
     });
     let plan = Arc::new(Plan {
         dims,
-        embedding: 0,
+        embed_calls: 0,
         calls,
     });
     let mut program = loaded.program(plan, slots)?;

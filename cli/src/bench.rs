@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use trm_runtime::{CancelToken, Error, ErrorKind, Inspect, Solver, SolverBuilder};
+use trm_runtime::low_level::{Inspect};
+use trm_runtime::{CancelToken, Error, ErrorKind, Solver, SolverBuilder};
 
 use crate::args::{BenchArgs, Shared};
 use crate::models::{named, open, shown, solver};
@@ -107,7 +108,7 @@ impl Timed {
         let batch = shared.batch.unwrap_or(1);
         let mut stepper = solver.stepper(tokens, batch)?;
         let load = start.elapsed();
-        let mut random = trm_runtime::random::Random::new(shared.seed);
+        let mut random = trm_runtime::low_level::random::Random::new(shared.seed);
         for slot in 0..batch {
             stepper.load(slot, &random::tokens(&mut random, tokens, config.vocab_size), 0)?;
         }
@@ -184,7 +185,7 @@ impl Timed {
             "reference" => 1,
             _ => shared
                 .threads
-                .unwrap_or_else(trm_runtime::backend::cpu::physical_cores),
+                .unwrap_or_else(trm_runtime::low_level::backend::cpu::physical_cores),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `check`: a device in lockstep with the scalar reference, for reports from machines that nobody has seen.
 
 use serde_json::json;
-use trm_runtime::backend::lockstep::Difference;
+use trm_runtime::low_level::backend::lockstep::Difference;
 use trm_runtime::{Error, ErrorKind};
 
 use crate::args::{CheckArgs, Shared};
@@ -22,7 +22,7 @@ pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<Done, Failure> {
         let message = "the model fits any size: give the number of tokens, as in --set seq_len=81";
         Error::new(ErrorKind::Argument, message)
     })?;
-    let mut random = trm_runtime::random::Random::new(shared.seed);
+    let mut random = trm_runtime::low_level::random::Random::new(shared.seed);
     let puzzles: Vec<Vec<u32>> = (0..PUZZLES)
         .map(|_| random::tokens(&mut random, tokens, config.vocab_size))
         .collect();

@@ -7,12 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trm_runtime::backend::{HaltParams, PipelinedProgram};
-use trm_runtime::config::State;
-use trm_runtime::{
-    Answer, CancelToken, ErrorKind, HaltPolicy, HaltRule, Halting, Inspect, Session, Solver, Stepper,
-    WeightDtype,
-};
+use trm_runtime::low_level::backend::{HaltParams, PipelinedProgram};
+use trm_runtime::low_level::config::State;
+use trm_runtime::low_level::{Inspect, Stepper};
+use trm_runtime::{Answer, CancelToken, ErrorKind, HaltPolicy, HaltRule, Halting, Session, Solver, WeightDtype};
 
 use crate::args::Shared;
 use crate::differences::{Cosines, Differences, cosine};

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
-use trm_runtime::model::plan::Plan;
+use trm_runtime::low_level::plan::Plan;
 use trm_runtime::{Model, Solver};
 
 use crate::args::{InspectArgs, Shared};
@@ -102,7 +102,7 @@ fn object(path: &str, model: &Model, plan: Option<&Plan>, with_plan: bool) -> Va
         "notes": model.notes,
     });
     if let (true, Some(plan), Some(fields)) = (with_plan, plan, object.as_object_mut()) {
-        let names = |buffers: Vec<trm_runtime::model::plan::Buffer>| {
+        let names = |buffers: Vec<trm_runtime::low_level::plan::Buffer>| {
             buffers.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         let calls: Vec<Value> = plan

@@ -7,10 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trm_runtime::task::{self, Cells, EncodedPuzzle, Sudoku, Task, TaskKind};
-use trm_runtime::{
-    CancelToken, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, MultiStart, Puzzle, Solver,
-    SolverBuilder,
-};
+use trm_runtime::{CancelToken, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, MultiStart, Puzzle, Solver, SolverBuilder};
 
 use crate::args::{Rule, Shared, TaskName};
 use crate::input::Body;

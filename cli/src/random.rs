@@ -1,6 +1,6 @@
 //! Random tokens to measure and to compare with.
 
-use trm_runtime::random::Random;
+use trm_runtime::low_level::random::Random;
 
 /// Tokens of a vocabulary, without padding where there is anything else.
 pub(crate) fn tokens(random: &mut Random, count: usize, vocab: usize) -> Vec<u32> {

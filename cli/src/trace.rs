@@ -8,10 +8,11 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, json};
-use trm_runtime::checkpoint::{Checkpoint, Dtype};
-use trm_runtime::config::{Config, State};
-use trm_runtime::model::plan::Dims;
-use trm_runtime::{Error, ErrorKind, Inspect};
+use trm_runtime::low_level::checkpoint::{Checkpoint, Dtype};
+use trm_runtime::low_level::config::{Config, State};
+use trm_runtime::low_level::plan::Dims;
+use trm_runtime::low_level::{Inspect};
+use trm_runtime::{Error, ErrorKind};
 
 use crate::args::{Shared, TraceArgs};
 use crate::models::{batch, named, open, shown, solver};

@@ -1,35 +1,35 @@
-//! What stands around every entry point: nothing panics out of it, no callback re-enters, and the error text is kept.
+//! Runs entry points and callbacks: catches panics, rejects re-entry, stores the error message.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::trm_status;
+use super::status::trm_status;
 use crate::error::{Error, ErrorKind};
 
-/// Why a call failed.
+/// A failed call: its status and its message.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct CallError {
     status: trm_status,
-    text: String,
+    message: String,
 }
 
-impl Failure {
-    pub(super) fn new(status: trm_status, text: impl Into<String>) -> Failure {
-        Failure {
+impl CallError {
+    pub(super) fn new(status: trm_status, message: impl Into<String>) -> CallError {
+        CallError {
             status,
-            text: text.into(),
+            message: message.into(),
         }
     }
 
-    pub(super) fn argument(text: impl Into<String>) -> Failure {
-        Failure::new(trm_status::TRM_STATUS_ARGUMENT, text)
+    pub(super) fn argument(message: impl Into<String>) -> CallError {
+        CallError::new(trm_status::TRM_STATUS_ARGUMENT, message)
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
+impl From<Error> for CallError {
+    fn from(error: Error) -> CallError {
         let status = match error.kind() {
             ErrorKind::Io => trm_status::TRM_STATUS_IO,
             ErrorKind::Checkpoint => trm_status::TRM_STATUS_CHECKPOINT,
@@ -40,37 +40,40 @@ impl From<Error> for Failure {
             ErrorKind::Cancelled => trm_status::TRM_STATUS_CANCELLED,
             ErrorKind::Deadline => trm_status::TRM_STATUS_DEADLINE,
         };
-        Failure::new(status, error.to_string())
+        CallError::new(status, error.to_string())
     }
 }
 
 thread_local! {
-    static ERROR: RefCell<CString> = RefCell::default();
+    static ERROR_MESSAGE: RefCell<CString> = RefCell::default();
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs an entry point.
-pub(super) fn guarded(entry: impl FnOnce() -> Result<(), Failure>) -> trm_status {
+/// Runs an entry point that callbacks must not call.
+pub(super) fn run_entry(entry: impl FnOnce() -> Result<(), CallError>) -> trm_status {
     if IN_CALLBACK.get() {
-        let failure = Failure::new(
+        let error = CallError::new(
             trm_status::TRM_STATUS_REENTRY,
-            "called from inside a callback of this library: let it return first",
+            "called from inside a callback of this library: return from the callback first",
         );
-        return keep(failure);
+        return store_error(error);
     }
-    unguarded(entry)
+    run_reentrant_entry(entry)
 }
 
-/// Runs an entry point that a callback may call too.
-pub(super) fn unguarded(entry: impl FnOnce() -> Result<(), Failure>) -> trm_status {
+/// Runs an entry point that callbacks may call, too.
+pub(super) fn run_reentrant_entry(entry: impl FnOnce() -> Result<(), CallError>) -> trm_status {
     match catch_unwind(AssertUnwindSafe(entry)) {
         Ok(Ok(())) => trm_status::TRM_STATUS_OK,
-        Ok(Err(failure)) => keep(failure),
-        Err(panic) => keep(Failure::new(trm_status::TRM_STATUS_PANIC, said(&*panic))),
+        Ok(Err(error)) => store_error(error),
+        Err(panic) => store_error(CallError::new(
+            trm_status::TRM_STATUS_PANIC,
+            panic_message(&*panic),
+        )),
     }
 }
 
-/// Runs a callback of the app.
+/// Runs a callback of the app. Until it returns, `run_entry` rejects calls from this thread.
 pub(super) fn in_callback<T>(callback: impl FnOnce() -> T) -> T {
     struct Reset(bool);
     impl Drop for Reset {
@@ -82,50 +85,57 @@ pub(super) fn in_callback<T>(callback: impl FnOnce() -> T) -> T {
     callback()
 }
 
-/// The text of this thread's last failure. It stays until the next.
+/// Returns the message of this thread's last failed call. It is valid until the next failed call.
 pub(super) fn error_text() -> *const c_char {
-    ERROR
+    ERROR_MESSAGE
         .try_with(|text| text.borrow().as_ptr())
         .unwrap_or(c"".as_ptr())
 }
 
-fn keep(failure: Failure) -> trm_status {
-    // A thread that ends has no place for the text any more; what it destroys may still free its handles.
-    let _ = ERROR.try_with(|text| text.replace(c_string(failure.text)));
-    failure.status
+fn store_error(error: CallError) -> trm_status {
+    // On a thread that is ending, the thread-local may be gone already. Destructors of other
+    // thread-locals may still free their handles.
+    let _ = ERROR_MESSAGE.try_with(|text| text.replace(c_string(error.message)));
+    error.status
 }
 
-fn said(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!(
-        "a bug of this library, please report it: {}",
+        "a bug in this library, please report it: {}",
         text.unwrap_or("it panicked")
     )
 }
 
-/// Text for C, which ends strings with the byte 0: one inside becomes a blank.
+/// Converts a text to a C string. NUL bytes inside become spaces.
 pub(super) fn c_string(text: impl Into<String>) -> CString {
     let mut bytes = text.into().into_bytes();
-    bytes.iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
+    bytes
+        .iter_mut()
+        .filter(|b| **b == 0)
+        .for_each(|b| *b = b' ');
     CString::new(bytes).unwrap_or_default()
 }
 
-/// A string of C; `None` for null. `name` is what an error calls it.
+/// Reads a C string. Returns `None` for null. `name` is the argument's name in the error message.
 ///
 /// # Safety
-/// `text` is null, or ends with the byte 0 and does not change during the call.
-pub(super) unsafe fn text<'a>(text: *const c_char, name: &str) -> Result<Option<&'a str>, Failure> {
+/// `text` is null, or ends with a NUL byte and does not change during the call.
+pub(super) unsafe fn optional_str<'a>(
+    text: *const c_char,
+    name: &str,
+) -> Result<Option<&'a str>, CallError> {
     if text.is_null() {
         return Ok(None);
     }
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     let bytes = unsafe { CStr::from_ptr(text) };
     match bytes.to_str() {
         Ok(text) => Ok(Some(text)),
-        Err(_) => Err(Failure::argument(format!("{name} is not UTF-8"))),
+        Err(_) => Err(CallError::argument(format!("{name} is not UTF-8"))),
     }
 }
 
@@ -135,20 +145,20 @@ mod tests {
     use crate::capi::{trm_error, trm_solver_free};
 
     #[test]
-    fn a_thread_that_ends_may_still_call() {
+    fn thread_local_destructors_may_call_the_library() {
         static FREED: std::sync::Mutex<Option<(trm_status, bool)>> = std::sync::Mutex::new(None);
-        struct Last;
-        impl Drop for Last {
+        struct FreesOnDrop;
+        impl Drop for FreesOnDrop {
             fn drop(&mut self) {
                 let status = trm_solver_free(0);
-                *FREED.lock().unwrap() = Some((status, ERROR.try_with(|_| ()).is_err()));
+                *FREED.lock().unwrap() = Some((status, ERROR_MESSAGE.try_with(|_| ()).is_err()));
                 assert!(!trm_error().is_null());
             }
         }
-        thread_local!(static LAST: Last = const { Last });
+        thread_local!(static FIRST_CREATED: FreesOnDrop = const { FreesOnDrop });
         std::thread::spawn(|| {
-            // What is made first is destroyed last.
-            LAST.with(|_| ());
+            // Thread-locals are destroyed in the reverse order of their creation.
+            FIRST_CREATED.with(|_| ());
             trm_solver_free(0);
         })
         .join()
@@ -156,7 +166,7 @@ mod tests {
         assert_eq!(
             *FREED.lock().unwrap(),
             Some((trm_status::TRM_STATUS_HANDLE, true)),
-            "the error's place was gone, and the call said what was wrong"
+            "the error message's thread-local was gone, and the call still returned its status"
         );
     }
 }

@@ -1,59 +1,62 @@
-//! Handles: numbers that are never used twice, so that one that was freed is known to be.
+//! Handle tables. Handles are numbers that are never reused, so a freed handle is always detected.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use super::guard::Failure;
-use super::trm_status;
+use super::guard::CallError;
+use super::status::trm_status;
 
-/// The things of one kind that callers hold handles of.
-pub(super) struct Table<T> {
-    kind: &'static str,
+/// The live handles of one type, with their entries.
+pub(super) struct HandleTable<T> {
+    type_name: &'static str,
     entries: LazyLock<Mutex<HashMap<u64, Arc<T>>>>,
 }
 
-/// Shared by all tables, so that a handle of one kind is none of another. 0 is no handle.
-static NEXT: AtomicU64 = AtomicU64::new(1);
+/// The next new handle. All tables share it, so that a handle is valid in one table only. It starts
+/// at 1 because 0 is the null handle.
+static NEXT_HANDLE: AtomicU64 = AtomicU64::new(1);
 
-impl<T> Table<T> {
-    /// An empty table; `kind` is what errors call an entry.
-    pub(super) const fn new(kind: &'static str) -> Table<T> {
-        Table {
-            kind,
+impl<T> HandleTable<T> {
+    /// Creates an empty table. `type_name` describes an entry in error messages, with its article.
+    pub(super) const fn new(type_name: &'static str) -> HandleTable<T> {
+        HandleTable {
+            type_name,
             entries: LazyLock::new(Mutex::default),
         }
     }
 
-    /// Keeps `entry` and gives its handle.
+    /// Stores `entry` and returns its new handle.
     pub(super) fn insert(&self, entry: T) -> u64 {
-        let handle = NEXT.fetch_add(1, Ordering::Relaxed);
+        let handle = NEXT_HANDLE.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(handle, Arc::new(entry));
         handle
     }
 
-    /// The entry of a handle. It stays alive while it is used, also if the handle is freed.
-    pub(super) fn get(&self, handle: u64) -> Result<Arc<T>, Failure> {
+    /// Returns the entry of a handle. The entry outlives the handle while the `Arc` is held.
+    pub(super) fn get(&self, handle: u64) -> Result<Arc<T>, CallError> {
         self.lock()
             .get(&handle)
             .cloned()
-            .ok_or_else(|| self.unknown(handle))
+            .ok_or_else(|| self.invalid(handle))
     }
 
-    /// Forgets a handle; whoever uses its entry still has it.
-    pub(super) fn remove(&self, handle: u64) -> Result<Arc<T>, Failure> {
-        // Dropped by the caller, after the lock: what is dropped may run code of the app.
-        self.lock().remove(&handle).ok_or_else(|| self.unknown(handle))
+    /// Removes a handle and returns its entry, which other threads may still hold.
+    pub(super) fn remove(&self, handle: u64) -> Result<Arc<T>, CallError> {
+        // The caller drops the entry after the lock: dropping it may run a callback of the app.
+        self.lock()
+            .remove(&handle)
+            .ok_or_else(|| self.invalid(handle))
     }
 
-    fn unknown(&self, handle: u64) -> Failure {
-        let (kind, known) = (self.kind, NEXT.load(Ordering::Relaxed));
-        let what = match handle {
-            0 => format!("0 is no {kind}"),
-            h if h < known => format!("handle {h} is no {kind}, or was freed"),
-            h => format!("handle {h} was never given out: it is no {kind}"),
+    fn invalid(&self, handle: u64) -> CallError {
+        let (name, next) = (self.type_name, NEXT_HANDLE.load(Ordering::Relaxed));
+        let message = match handle {
+            0 => format!("0 is the null handle, not {name}"),
+            h if h < next => format!("handle {h} is not {name}, or it was freed"),
+            h => format!("handle {h} was never created; {name} is expected"),
         };
-        Failure::new(trm_status::TRM_STATUS_HANDLE, what)
+        CallError::new(trm_status::TRM_STATUS_HANDLE, message)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<T>>> {

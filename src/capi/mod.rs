@@ -1,141 +1,126 @@
-//! The C ABI (feature `capi`): what Kotlin, Swift and C call. `include/trm.h` is made from this file, comments included.
+//! The C ABI (feature `capi`), called by the Kotlin, Swift and C bindings.
 //!
-//! Handles are looked up in tables and never used as addresses (`handles`); what guards an entry point is in `guard`.
+//! `include/trm.h` is generated from this file, comments included. Handles are looked up in tables
+//! and never used as addresses (`handles`). Every entry point catches panics (`guard`).
 #![allow(unsafe_code, reason = "pointers come from C")]
 #![allow(non_camel_case_types, reason = "the names of C")]
 
+mod c_structs;
 mod guard;
 mod handles;
 mod options;
-mod records;
+mod status;
 
 use std::ffi::{CString, c_char, c_void};
 use std::path::Path;
 
-use guard::{Failure, c_string, guarded, in_callback, text, unguarded};
-use handles::Table;
+use c_structs::{OwnedAnswer, OwnedStep};
+pub use c_structs::{trm_answer_record, trm_step, trm_truth};
+use guard::{CallError, c_string, in_callback, optional_str, run_entry, run_reentrant_entry};
+use handles::HandleTable;
 pub use options::trm_options;
-use records::{AnswerRecord, StepRecord};
-pub use records::{trm_answer_record, trm_step, trm_truth};
+pub use status::trm_status;
 
 use crate::error::{Error, ErrorKind};
-use crate::session::Answer;
-use crate::session::cancel::CancelToken;
+use crate::session::{Answer, CancelToken};
 use crate::solver::Solver;
 use crate::task::Puzzle;
 
-/// The version of this interface: it grows with every change that a compiled caller would notice.
+/// Version of this interface. Every change that affects an already compiled caller increases it.
 pub const TRM_ABI_VERSION: u32 = 1;
 
-/// How a call ended.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum trm_status {
-    /// It did what it says.
-    TRM_STATUS_OK = 0,
-    /// A file could not be opened or read.
-    TRM_STATUS_IO = 1,
-    /// A model file is damaged, hostile, or in a form that is not supported.
-    TRM_STATUS_CHECKPOINT = 2,
-    /// A hyper-parameter is missing, contradictory or out of range.
-    TRM_STATUS_CONFIG = 3,
-    /// A puzzle cannot be read, or is impossible, or is none for this model.
-    TRM_STATUS_PUZZLE = 4,
-    /// A device is not available, or failed.
-    TRM_STATUS_DEVICE = 5,
-    /// An argument is null, too long, or out of range.
-    TRM_STATUS_ARGUMENT = 6,
-    /// A step callback or a cancel token stopped it, or its solver was freed meanwhile.
-    TRM_STATUS_CANCELLED = 7,
-    /// The time limit passed.
-    TRM_STATUS_DEADLINE = 8,
-    /// A handle is 0, was freed, or belongs to something else.
-    TRM_STATUS_HANDLE = 9,
-    /// Called from inside a callback.
-    TRM_STATUS_REENTRY = 10,
-    /// A bug of this library. The solver can be freed; better do not use it further.
-    TRM_STATUS_PANIC = 11,
-}
-
-/// A model on a device. 0 is none; a number is never used twice.
+/// Handle of a model on a device. 0 is the null handle. Handles are never reused.
 pub type trm_solver = u64;
 
-/// How a puzzle ended. 0 is none; a number is never used twice.
+/// Handle of the final answer to a puzzle. 0 is the null handle. Handles are never reused.
 pub type trm_answer = u64;
 
-/// Stops solving from another thread. 0 is none; a number is never used twice.
+/// Handle of a cancel token, which stops solving from another thread. 0 is the null handle.
+/// Handles are never reused.
 pub type trm_cancel = u64;
 
-/// Called after each refinement step, on the thread that solves. The step and all that it points to end with the call. False
-/// stops: no further step is taken. After the last step what it says does not count. It must not throw or jump out.
-pub type trm_on_step = Option<unsafe extern "C" fn(context: *mut c_void, step: *const trm_step) -> bool>;
+/// Called after each refinement step, on the solving thread. `step` and everything it points to are
+/// valid only during the callback. Return false to stop: no further step runs. The return value of
+/// the last step is ignored. The callback must not throw or `longjmp`.
+pub type trm_on_step =
+    Option<unsafe extern "C" fn(context: *mut c_void, step: *const trm_step) -> bool>;
 
-/// Called once when bytes that were lent are no longer needed, on any thread that calls this library.
+/// Called exactly once when borrowed bytes are no longer needed, on any thread that calls this
+/// library.
 pub type trm_release = Option<unsafe extern "C" fn(context: *mut c_void)>;
 
 struct SolverEntry {
     solver: Solver,
-    /// Cancelled when the solver is freed.
+    /// Cancelled by `trm_solver_free`.
     freed: CancelToken,
 }
 
-static SOLVERS: Table<SolverEntry> = Table::new("solver");
-static ANSWERS: Table<AnswerRecord> = Table::new("answer");
-static CANCELS: Table<CancelToken> = Table::new("cancel token");
+static SOLVERS: HandleTable<SolverEntry> = HandleTable::new("a solver");
+static ANSWERS: HandleTable<OwnedAnswer> = HandleTable::new("an answer");
+static CANCEL_TOKENS: HandleTable<CancelToken> = HandleTable::new("a cancel token");
 
 thread_local! {
-    static DEVICE: std::cell::RefCell<CString> = std::cell::RefCell::default();
+    static DEVICE_TEXT: std::cell::RefCell<CString> = std::cell::RefCell::default();
 }
 
-/// The `TRM_ABI_VERSION` of the library that is linked. May be called from a callback.
+/// Returns the `TRM_ABI_VERSION` of the linked library. Callbacks may call this function.
 #[unsafe(no_mangle)]
 pub extern "C" fn trm_abi_version() -> u32 {
     TRM_ABI_VERSION
 }
 
-/// The version of the library, as "0.1.0". May be called from a callback.
+/// Returns the version of the library, for example "0.1.0". Callbacks may call this function.
 #[unsafe(no_mangle)]
 pub extern "C" fn trm_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// What went wrong in this thread's last call that failed, in UTF-8, for people. It stays until this thread's next failure; "" if there
-/// was none. May be called from a callback.
+/// Returns a readable message about the last failed call of this thread, in UTF-8. "" = no call of
+/// this thread has failed. The message is valid until the next failed call of this thread.
+/// Callbacks may call this function.
 #[unsafe(no_mangle)]
 pub extern "C" fn trm_error() -> *const c_char {
     guard::error_text()
 }
 
-/// Opens a model: a file that `trm-run convert` or training wrote, or a folder with one. `options` may be null. `*solver` is 0 if
-/// that fails.
+/// Opens a model from `path`: a file written by `trm-run convert` or by training, or a folder that
+/// contains one. `options`: NULL = all defaults. On failure `*solver` is 0.
 ///
 /// # Safety
-/// Strings end with the byte 0, pointers are null or valid during the call.
+/// Strings end with a NUL byte. Pointers are NULL or valid during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn trm_solver_open(
     path: *const c_char,
     options: *const trm_options,
     solver: *mut trm_solver,
 ) -> trm_status {
-    guarded(|| {
-        // SAFETY: as the caller promises.
-        let (path, place) = unsafe { (text(path, "path")?, Out::new(solver, 0, "solver")?) };
-        let path = path.ok_or_else(|| Failure::argument("path is null"))?;
-        let opened = Solver::open(Path::new(path))?;
-        // SAFETY: as the caller promises.
-        place.write(keep(unsafe { options::apply(options, opened) }?));
+    run_entry(|| {
+        // SAFETY: guaranteed by the caller.
+        let (path, out) = unsafe {
+            (
+                optional_str(path, "path")?,
+                OutParam::new(solver, 0, "solver")?,
+            )
+        };
+        let path = path.ok_or_else(|| CallError::argument("path is NULL"))?;
+        // SAFETY: guaranteed by the caller.
+        let builder = unsafe { options::builder(options) }?;
+        out.write(insert_solver(builder.open(Path::new(path))?));
         Ok(())
     })
 }
 
-/// A model from the bytes of a file that `trm-run convert` wrote. `options` may be null. `*solver` is 0 if that fails.
+/// Opens a model from `length` bytes in memory: the content of a file written by `trm-run convert`.
+/// `options`: NULL = all defaults. On failure `*solver` is 0.
 ///
-/// With `release` the bytes are lent and not copied: they must neither change nor go before the library calls `release(context)`.
-/// It does so exactly once, whatever this function returns: when the solver is freed and nothing solves with it any more, or
-/// before this function returns if it fails. Without `release` the bytes are copied and may go when this function returns.
+/// `release`: NULL = the library copies the bytes, and the caller may free them as soon as this
+/// function returns. Otherwise the library borrows the bytes without copying them. They must stay
+/// valid and unchanged until the library calls `release(context)`. It does so exactly once,
+/// whatever this function returns: on success when the solver is freed and no call uses it any
+/// more, on failure before this function returns.
 ///
 /// # Safety
-/// Pointers are null or valid during the call; `length` bytes can be read at `bytes`.
+/// Pointers are NULL or valid during the call. `length` bytes can be read at `bytes`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn trm_solver_from_bytes(
     bytes: *const c_void,
@@ -145,74 +130,85 @@ pub unsafe extern "C" fn trm_solver_from_bytes(
     options: *const trm_options,
     solver: *mut trm_solver,
 ) -> trm_status {
-    let lent = Lent {
+    let borrowed = BorrowedBytes {
         bytes: bytes.cast(),
         length,
         release,
         context,
     };
-    guarded(move || {
-        // SAFETY: as the caller promises.
-        let place = unsafe { Out::new(solver, 0, "solver")? };
-        if lent.bytes.is_null() {
-            return Err(Failure::argument("bytes is null"));
+    run_entry(move || {
+        // SAFETY: guaranteed by the caller.
+        let out = unsafe { OutParam::new(solver, 0, "solver")? };
+        if borrowed.bytes.is_null() {
+            return Err(CallError::argument("bytes is NULL"));
         }
         if isize::try_from(length).is_err() {
-            return Err(Failure::argument(format!(
-                "length {length} is more than there can be"
+            return Err(CallError::argument(format!(
+                "length {length} exceeds the address space"
             )));
         }
-        let opened = match lent.release {
-            Some(_) => Solver::from_bytes(lent)?,
-            None => Solver::from_bytes(lent.as_ref().to_vec())?,
-        };
-        // SAFETY: as the caller promises.
-        place.write(keep(unsafe { options::apply(options, opened) }?));
+        // SAFETY: guaranteed by the caller.
+        let builder = unsafe { options::builder(options) }?;
+        out.write(insert_solver(match borrowed.release {
+            Some(_) => builder.from_bytes(borrowed)?,
+            None => builder.from_bytes(borrowed.as_ref().to_vec())?,
+        }));
         Ok(())
     })
 }
 
-/// Makes the device ready, which the first `trm_solver_solve` does otherwise, and tells which it is and why, for people, as
-/// "cpu: a step of this model and batch is small". It may take a moment: drivers are loaded and `auto` may measure. The text stays until
-/// this thread calls this function again.
+/// Prepares the device of a solver and describes it. `*device` becomes a readable text with the
+/// device and the reason for choosing it, for example "cpu: a step of this model and batch is
+/// small". It is valid until this thread calls this function again. On failure `*device` is NULL.
+///
+/// The call can be slow: it loads drivers, and the device "auto" may run measurements. Without this
+/// call the first `trm_solver_solve` does the same work.
 ///
 /// # Safety
-/// `device` is null or valid during the call.
+/// `device` is NULL or valid during the call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn trm_solver_device(solver: trm_solver, device: *mut *const c_char) -> trm_status {
-    guarded(|| {
-        // SAFETY: as the caller promises.
-        let place = unsafe { Out::new(device, std::ptr::null(), "device")? };
-        // As trm_solver_solve has it, one puzzle at a time.
-        let solver = SOLVERS.get(solver)?.solver.clone().batch(1);
+pub unsafe extern "C" fn trm_solver_device(
+    solver: trm_solver,
+    device: *mut *const c_char,
+) -> trm_status {
+    run_entry(|| {
+        // SAFETY: guaranteed by the caller.
+        let out = unsafe { OutParam::new(device, std::ptr::null(), "device")? };
+        // A batch of 1, as in trm_solver_solve.
+        let solver = SOLVERS.get(solver)?.solver.clone();
         let name = solver.device_name()?;
-        let said = match solver.device_choice_reason() {
-            Some(why) => format!("{name}: {why}"),
+        let description = match solver.device_choice_reason() {
+            Some(reason) => format!("{name}: {reason}"),
             None => name.to_string(),
         };
-        DEVICE.set(c_string(said));
-        place.write(DEVICE.with_borrow(|text| text.as_ptr()));
+        DEVICE_TEXT.set(c_string(description));
+        out.write(DEVICE_TEXT.with_borrow(|text| text.as_ptr()));
         Ok(())
     })
 }
 
-/// Frees a solver. What solves with it on other threads stops before its next step with `TRM_STATUS_CANCELLED`; answers stay.
+/// Frees a solver. Calls that are solving with it on other threads stop before their next step and
+/// return `TRM_STATUS_CANCELLED`. Its answers stay valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn trm_solver_free(solver: trm_solver) -> trm_status {
-    guarded(|| {
+    run_entry(|| {
         SOLVERS.remove(solver)?.freed.cancel();
         Ok(())
     })
 }
 
-/// Solves a puzzle, on this thread, and returns when it is done. `puzzle` is `length` bytes of UTF-8: the plain text of one puzzle,
-/// as "53..7....6..1...", or JSON, as `trm-run` reads it. `cancel` may be 0, `on_step` null. `*answer` is 0 if there is none; an
-/// answer that breaks the rules is one.
+/// Solves a puzzle on the calling thread and returns when the puzzle has ended.
 ///
-/// Without `on_step` a GPU works several steps ahead: faster, and stopped a few steps later.
+/// `puzzle` is `length` bytes of UTF-8: one puzzle as plain text, for example
+/// "53..7....6..1...", or as JSON in the form that `trm-run` reads. `cancel`: 0 = no cancel token.
+/// `on_step`: NULL = no callback. An answer that breaks the puzzle's rules is still an answer: see
+/// `trm_answer_record.valid`. On failure `*answer` is 0.
+///
+/// Without `on_step`, a GPU keeps several steps in flight. This is faster, but cancelling takes
+/// effect up to three steps later.
 ///
 /// # Safety
-/// Pointers are null or valid during the call; `length` bytes can be read at `puzzle`.
+/// Pointers are NULL or valid during the call. `length` bytes can be read at `puzzle`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn trm_solver_solve(
     solver: trm_solver,
@@ -223,33 +219,37 @@ pub unsafe extern "C" fn trm_solver_solve(
     context: *mut c_void,
     answer: *mut trm_answer,
 ) -> trm_status {
-    guarded(|| {
-        // SAFETY: as the caller promises.
-        let place = unsafe { Out::new(answer, 0, "answer")? };
+    run_entry(|| {
+        // SAFETY: guaranteed by the caller.
+        let out = unsafe { OutParam::new(answer, 0, "answer")? };
         let entry = SOLVERS.get(solver)?;
         let token = match cancel {
             0 => entry.freed.clone(),
-            _ => entry.freed.or(&*CANCELS.get(cancel)?),
+            _ => entry.freed.or(&*CANCEL_TOKENS.get(cancel)?),
         };
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         let puzzle: Puzzle = unsafe { puzzle_text(puzzle, length)? }.parse()?;
-        let solver = entry.solver.clone().batch(1).cancel_token(token);
-        let found = match on_step {
+        let solver = &entry.solver;
+        let solver = solver.to_builder().cancel_token(token).build(solver.model().clone())?;
+        let solved = match on_step {
             None => solver.solve(&puzzle)?,
-            // SAFETY: a step callback is what its type says.
-            Some(call) => watch(&solver, &puzzle, |step| unsafe { call(context, step) })?,
+            Some(call) => {
+                // SAFETY: the callback follows the contract of its type.
+                solve_with_callback(&solver, &puzzle, |step| unsafe { call(context, step) })?
+            }
         };
-        place.write(ANSWERS.insert(AnswerRecord::new(found)));
+        out.write(ANSWERS.insert(OwnedAnswer::new(solved)));
         Ok(())
     })
 }
 
-/// What an answer says; null if there is none such. The record and all that it points to stay until the answer is freed.
+/// Returns the content of an answer. NULL = `answer` is not a valid handle. The record and
+/// everything it points to are valid until the answer is freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn trm_answer_read(answer: trm_answer) -> *const trm_answer_record {
     let mut found = std::ptr::null();
-    guarded(|| {
-        // The table keeps the record at its place until it is freed.
+    run_entry(|| {
+        // The table keeps the record at a fixed address until it is freed.
         found = ANSWERS.get(answer)?.record();
         Ok(())
     });
@@ -259,127 +259,143 @@ pub extern "C" fn trm_answer_read(answer: trm_answer) -> *const trm_answer_recor
 /// Frees an answer.
 #[unsafe(no_mangle)]
 pub extern "C" fn trm_answer_free(answer: trm_answer) -> trm_status {
-    guarded(|| ANSWERS.remove(answer).map(drop))
+    run_entry(|| ANSWERS.remove(answer).map(drop))
 }
 
-/// A new cancel token. `*cancel` is 0 if that fails.
+/// Creates a cancel token. On failure `*cancel` is 0.
 ///
 /// # Safety
-/// `cancel` is null or valid during the call.
+/// `cancel` is NULL or valid during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn trm_cancel_new(cancel: *mut trm_cancel) -> trm_status {
-    guarded(|| {
-        // SAFETY: as the caller promises.
-        unsafe { Out::new(cancel, 0, "cancel")? }.write(CANCELS.insert(CancelToken::new()));
+    run_entry(|| {
+        // SAFETY: guaranteed by the caller.
+        let out = unsafe { OutParam::new(cancel, 0, "cancel")? };
+        out.write(CANCEL_TOKENS.insert(CancelToken::new()));
         Ok(())
     })
 }
 
-/// Stops everything that solves, or will solve, with this token: the step in flight ends, the call returns `TRM_STATUS_CANCELLED`.
-/// May be called from any thread at any time, and from a callback.
+/// Cancels every current and future call that solves with this token: the step in flight ends, and
+/// the call returns `TRM_STATUS_CANCELLED`. Any thread may call this function at any time, and so
+/// may callbacks.
 #[unsafe(no_mangle)]
 pub extern "C" fn trm_cancel_now(cancel: trm_cancel) -> trm_status {
-    unguarded(|| {
-        CANCELS.get(cancel)?.cancel();
+    run_reentrant_entry(|| {
+        CANCEL_TOKENS.get(cancel)?.cancel();
         Ok(())
     })
 }
 
-/// Frees a cancel token. What solves with it goes on and can no longer be stopped by it.
+/// Frees a cancel token. Calls that are solving with it continue and can no longer be cancelled
+/// through it.
 #[unsafe(no_mangle)]
 pub extern "C" fn trm_cancel_free(cancel: trm_cancel) -> trm_status {
-    guarded(|| CANCELS.remove(cancel).map(drop))
+    run_entry(|| CANCEL_TOKENS.remove(cancel).map(drop))
 }
 
-fn keep(solver: Solver) -> trm_solver {
+fn insert_solver(solver: Solver) -> trm_solver {
     let freed = CancelToken::new();
     SOLVERS.insert(SolverEntry { solver, freed })
 }
 
-/// Solves step by step; `on_step` says whether to go on.
-fn watch(solver: &Solver, puzzle: &Puzzle, on_step: impl Fn(&trm_step) -> bool) -> Result<Answer, Failure> {
+/// Solves step by step. `on_step` returns whether to continue.
+fn solve_with_callback(
+    solver: &Solver,
+    puzzle: &Puzzle,
+    on_step: impl Fn(&trm_step) -> bool,
+) -> Result<Answer, CallError> {
     let mut session = solver.session(std::slice::from_ref(puzzle))?;
     while let Some(step) = session.next_step()? {
         for mut step in step.puzzles {
             let outcome = step.outcome.take();
-            let record = StepRecord::new(&step, outcome.is_some());
-            let goes_on = in_callback(|| on_step(&record.for_c()));
+            let owned = OwnedStep::new(&step, outcome.is_some());
+            let continues = in_callback(|| on_step(&owned.as_c()));
             match outcome {
                 Some(answer) => return Ok(answer),
-                None if goes_on => {}
-                None => return Err(Error::new(ErrorKind::Cancelled, "stopped by the step callback").into()),
+                None if continues => {}
+                None => {
+                    let error = Error::new(ErrorKind::Cancelled, "stopped by the step callback");
+                    return Err(error.into());
+                }
             }
         }
     }
-    Err(Failure::argument("the puzzle ended without an answer"))
+    Err(CallError::argument("the puzzle ended without an answer"))
 }
 
+/// Reads the puzzle text of an app.
+///
 /// # Safety
 /// `puzzle` is null, or `length` bytes can be read there during the call.
-unsafe fn puzzle_text<'a>(puzzle: *const c_char, length: usize) -> Result<&'a str, Failure> {
+unsafe fn puzzle_text<'a>(puzzle: *const c_char, length: usize) -> Result<&'a str, CallError> {
     if puzzle.is_null() {
-        return Err(Failure::argument("puzzle is null"));
+        return Err(CallError::argument("puzzle is NULL"));
     }
-    if length > crate::task::MAX_DOCUMENT {
-        return Err(Failure::argument(format!(
-            "length {length}: a puzzle is 8 MiB at most"
+    if length > crate::task::MAX_DOCUMENT_BYTES {
+        return Err(CallError::argument(format!(
+            "length {length} exceeds the limit of 8 MiB for a puzzle"
         )));
     }
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     let bytes = unsafe { std::slice::from_raw_parts(puzzle.cast::<u8>(), length) };
     std::str::from_utf8(bytes).map_err(|e| {
-        Failure::new(
+        CallError::new(
             trm_status::TRM_STATUS_PUZZLE,
             format!("the puzzle is not UTF-8: {e}"),
         )
     })
 }
 
-/// Where a result goes: memory of the caller, which may hold anything. It holds "none" from here on.
-struct Out<T>(*mut T);
+/// Memory of the caller that receives a result. It may be uninitialised until the first write.
+struct OutParam<T>(*mut T);
 
-impl<T> Out<T> {
+impl<T> OutParam<T> {
+    /// Writes `empty` to `target`, so that a failed call leaves a defined value behind.
+    ///
     /// # Safety
-    /// `place` is null, or a `T` can be written there as long as this lives.
-    unsafe fn new(place: *mut T, none: T, name: &str) -> Result<Out<T>, Failure> {
-        if place.is_null() {
-            return Err(Failure::argument(format!("{name} is null")));
+    /// `target` is null, or a `T` can be written there as long as this value lives.
+    unsafe fn new(target: *mut T, empty: T, name: &str) -> Result<OutParam<T>, CallError> {
+        if target.is_null() {
+            return Err(CallError::argument(format!("{name} is NULL")));
         }
-        let out = Out(place);
-        out.write(none);
+        let out = OutParam(target);
+        out.write(empty);
         Ok(out)
     }
 
     fn write(&self, value: T) {
-        // SAFETY: as who made it promised.
+        // SAFETY: guaranteed by the caller of `new`.
         unsafe { self.0.write(value) }
     }
 }
 
-/// Bytes of the app.
-struct Lent {
+/// Model bytes that the app owns. Dropping this value calls `release`.
+struct BorrowedBytes {
     bytes: *const u8,
     length: usize,
     release: trm_release,
     context: *mut c_void,
 }
 
-// SAFETY: nobody writes the bytes until they are released, and `release` may be called on any thread: both are asked of the caller.
-unsafe impl Send for Lent {}
+// SAFETY: the caller guarantees that the bytes do not change before they are released, and that
+// `release` may be called on any thread.
+unsafe impl Send for BorrowedBytes {}
 // SAFETY: as above.
-unsafe impl Sync for Lent {}
+unsafe impl Sync for BorrowedBytes {}
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for BorrowedBytes {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: not null, `length` was checked, and the caller keeps them until they are released.
+        // SAFETY: the pointer is not null, `length` was checked, and the caller keeps the bytes
+        // valid until they are released.
         unsafe { std::slice::from_raw_parts(self.bytes, self.length) }
     }
 }
 
-impl Drop for Lent {
+impl Drop for BorrowedBytes {
     fn drop(&mut self) {
         if let Some(release) = self.release {
-            // SAFETY: a release callback is what its type says, and this happens once.
+            // SAFETY: the callback follows the contract of its type, and this is its only call.
             in_callback(|| unsafe { release(self.context) });
         }
     }

@@ -1,97 +1,105 @@
-//! How a solver is to be made.
+//! The options of a solver.
 
 use std::ffi::c_char;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::guard::{Failure, text};
+use super::guard::{CallError, optional_str};
 use crate::error::Error;
-use crate::solver::Solver;
+use crate::solver::{Solver, SolverBuilder};
 
-/// How a solver works. A field that is 0 or null has its default, so `trm_options options = {.size = sizeof options};` changes nothing.
-/// Names are those of `trm-run`'s options.
+/// Options of a solver. `trm_options options = {.size = sizeof options};` selects all defaults:
+/// a field that is 0 or NULL has its default value. Strings have the values that the options of
+/// `trm-run` have.
 #[repr(C)]
 #[derive(Debug)]
 pub struct trm_options {
-    /// `sizeof(trm_options)`: which fields the caller knows.
+    /// Required: `sizeof(trm_options)`. It tells the library which fields the caller knows.
     pub size: usize,
-    /// "auto" (default), "cpu", "gpu", "gpu:N", "reference".
+    /// Device: "auto", "cpu", "gpu", "gpu:N" or "reference". NULL = "auto".
     pub device: *const c_char,
-    /// A folder for what is measured to choose a device, so that it is measured once; nowhere by default.
+    /// Folder that keeps the measurements of "auto", so that they run once. NULL = not kept.
     pub cache_dir: *const c_char,
-    /// "sudoku", "maze", "arc", "tokens"; the model's own by default.
+    /// Task: "sudoku", "maze", "arc" or "tokens". NULL = the model's own task.
     pub task: *const c_char,
-    /// "f32", "f16", "bf16", "int8": the weights of the blocks; by default "int8" if the file has them so, else "f32".
+    /// Dtype of the weights in the model's blocks: "f32", "f16", "bf16" or "int8".
+    /// NULL = "int8" if the file stores them as int8, else "f32".
     pub dtype: *const c_char,
-    /// "verified" (default), "head", "never": who decides that a puzzle halts.
+    /// Halting rule: "head" halts a puzzle when its halting probability is above `halt_threshold`,
+    /// "verified" also requires a valid answer, "never" always runs `max_steps`.
+    /// NULL = "verified".
     pub halt: *const c_char,
-    /// The head says "halt" above this probability; 0.5 by default.
+    /// Threshold of the halting probability, from 0 to 1. 0 = 0.5.
     pub halt_threshold: f32,
-    /// Threads of the CPU; all that there are by default.
+    /// Number of CPU threads. 0 = one per core.
     pub threads: u32,
-    /// No puzzle halts before this many steps; 1 by default.
+    /// Minimum number of refinement steps for each puzzle. 0 = 1.
     pub min_steps: u32,
-    /// Every puzzle ends after this many steps; as many as the model was trained for by default.
+    /// Maximum number of refinement steps for each puzzle. 0 = the number of steps that the model
+    /// was trained with.
     pub max_steps: u32,
-    /// Milliseconds for each `trm_solver_solve`; no limit by default.
+    /// Time limit of each `trm_solver_solve` in milliseconds. 0 = no limit.
     pub time_limit_ms: u32,
 }
 
-/// What an option names; a name that there is not is a wrong argument, whatever it names.
-fn parsed<T: FromStr<Err = Error>>(name: &str) -> Result<T, Failure> {
-    name.parse().map_err(|e: Error| Failure::argument(e.to_string()))
+/// Parses the value of an option. Maps every error to an argument error.
+fn parse<T: FromStr<Err = Error>>(value: &str) -> Result<T, CallError> {
+    value
+        .parse()
+        .map_err(|e: Error| CallError::argument(e.to_string()))
 }
 
-/// The solver as `options` wants it.
+/// Returns a solver builder with `options`. Null gives the defaults.
 ///
 /// # Safety
-/// `options` is null or points to as many bytes as its `size` says; its strings end with the byte 0.
-pub(super) unsafe fn apply(options: *const trm_options, mut solver: Solver) -> Result<Solver, Failure> {
+/// `options` is null, or `options.size` bytes can be read there, and its strings end with NUL.
+pub(super) unsafe fn builder(options: *const trm_options) -> Result<SolverBuilder, CallError> {
+    // Every call solves one puzzle.
+    let mut builder = Solver::builder().batch(1);
     if options.is_null() {
-        return Ok(solver);
+        return Ok(builder);
     }
-    // SAFETY: the first field is there whatever the version.
+    // SAFETY: every version of the struct starts with this field.
     let size = unsafe { (&raw const (*options).size).read() };
     if size != size_of::<trm_options>() {
-        return Err(Failure::argument(format!(
-            "options.size is {size}; set it to sizeof(trm_options), {} in this version",
+        return Err(CallError::argument(format!(
+            "options.size is {size}; this version expects sizeof(trm_options) = {}",
             size_of::<trm_options>()
         )));
     }
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     let options = unsafe { &*options };
-    // SAFETY: as the caller promises.
-    let named = |value, name| unsafe { text(value, name) };
-    if let Some(device) = named(options.device, "options.device")? {
-        solver = solver.device(parsed(device)?);
+    // SAFETY: guaranteed by the caller.
+    let string = |value, name| unsafe { optional_str(value, name) };
+    if let Some(device) = string(options.device, "options.device")? {
+        builder = builder.device(parse(device)?);
     }
-    if let Some(folder) = named(options.cache_dir, "options.cache_dir")? {
-        solver = solver.cache_dir(folder);
+    if let Some(folder) = string(options.cache_dir, "options.cache_dir")? {
+        builder = builder.cache_dir(folder);
     }
-    if let Some(task) = named(options.task, "options.task")? {
-        solver = solver.kind(parsed(task)?);
+    if let Some(task) = string(options.task, "options.task")? {
+        builder = builder.kind(parse(task)?);
     }
-    if let Some(dtype) = named(options.dtype, "options.dtype")? {
-        solver = solver.format(parsed(dtype)?);
+    if let Some(dtype) = string(options.dtype, "options.dtype")? {
+        builder = builder.dtype(parse(dtype)?);
     }
-    if let Some(rule) = named(options.halt, "options.halt")? {
-        solver = solver.halt(parsed(rule)?);
+    if let Some(rule) = string(options.halt, "options.halt")? {
+        builder = builder.halt_rule(parse(rule)?);
     }
     if options.halt_threshold != 0.0 {
-        solver = solver.halt_threshold(options.halt_threshold);
+        builder = builder.halt_threshold(options.halt_threshold);
     }
     if options.threads != 0 {
-        solver = solver.threads(options.threads as usize);
+        builder = builder.threads(options.threads as usize);
     }
     if options.min_steps != 0 {
-        solver = solver.min_steps(options.min_steps as usize);
+        builder = builder.min_steps(options.min_steps as usize);
     }
     if options.max_steps != 0 {
-        solver = solver.max_steps(options.max_steps as usize);
+        builder = builder.max_steps(options.max_steps as usize);
     }
     if options.time_limit_ms != 0 {
-        solver = solver.time_limit(Duration::from_millis(options.time_limit_ms.into()));
+        builder = builder.time_limit(Duration::from_millis(options.time_limit_ms.into()));
     }
-    solver.policy().checked()?;
-    Ok(solver)
+    Ok(builder)
 }

@@ -1,4 +1,4 @@
-//! Element types of stored tensors, and how their bytes become f32.
+//! Element types of stored tensors, and their conversion to f32.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ pub enum Dtype {
     F64,
     /// 32-bit float.
     F32,
-    /// 16-bit IEEE float.
+    /// 16-bit IEEE 754 float.
     F16,
-    /// 16-bit float with the range of f32.
+    /// 16-bit float with the exponent range of f32 (bfloat16).
     BF16,
     /// 64-bit signed integer.
     I64,
@@ -26,14 +26,15 @@ pub enum Dtype {
     I8,
     /// 8-bit unsigned integer.
     U8,
-    /// One byte, zero or not.
+    /// Boolean, one byte: false is 0.
     Bool,
-    /// A type that this library does not read; such a tensor is an error only where it is needed.
+    /// A type that is not supported, with its name. A tensor of this type is an error only when it
+    /// is read.
     Other(&'static str),
 }
 
 impl Dtype {
-    /// Bytes of one element; 0 for a type that is not read.
+    /// Returns the size of an element in bytes. 0: the type is not supported.
     pub fn size(self) -> usize {
         match self {
             Dtype::F64 | Dtype::I64 => 8,
@@ -44,7 +45,7 @@ impl Dtype {
         }
     }
 
-    /// Its name in the safetensors format.
+    /// Returns the name in the safetensors format.
     pub fn name(self) -> &'static str {
         match self {
             Dtype::F64 => "F64",
@@ -61,7 +62,7 @@ impl Dtype {
         }
     }
 
-    /// Converts little-endian elements to f32, as many as both slices hold.
+    /// Converts little-endian elements to f32, until the shorter of both slices ends.
     pub(crate) fn decode(self, bytes: &[u8], out: &mut [f32]) {
         match self {
             Dtype::F64 => convert(bytes, out, |b| f64::from_le_bytes(b) as f32),

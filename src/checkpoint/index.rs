@@ -1,29 +1,30 @@
-//! Where the tensors of a file lie.
+//! The index of a file: type, shape and position of every tensor.
 
 use std::collections::BTreeMap;
 
 use super::dtype::Dtype;
 use crate::error::{Error, Result};
 
-/// A CRC-32 that the bytes of a tensor must have.
+/// The CRC-32 that a file states for the bytes of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Checksum(pub(super) u32);
 
-/// A tensor in a file: its type, its shape, and where its elements lie.
+/// The type, the shape and the position of a tensor in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {
-    /// Type of its elements.
+    /// Type of the elements.
     pub dtype: Dtype,
-    /// Its shape, outermost first.
+    /// Size of each dimension, outermost first.
     pub shape: Vec<usize>,
-    /// For each dimension the distance of neighbours, in elements.
+    /// Distance of neighbouring elements along each dimension, in elements.
     pub strides: Vec<usize>,
-    /// Byte position of its first element in the file.
+    /// Position of the first element in the file, in bytes.
     pub offset: u64,
+    /// Set only if the file states a checksum for exactly these bytes.
     pub(super) checksum: Option<Checksum>,
 }
 
-/// All tensors of a file by name, and its text annotations.
+/// All tensors of a file by name, and its metadata.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Index {
     pub(super) tensors: BTreeMap<String, TensorInfo>,
@@ -31,6 +32,7 @@ pub(super) struct Index {
 }
 
 impl TensorInfo {
+    /// Creates a tensor whose position is set by [`TensorInfo::place`].
     pub(super) fn new(dtype: Dtype, shape: Vec<usize>, strides: Vec<usize>) -> TensorInfo {
         TensorInfo {
             dtype,
@@ -41,11 +43,16 @@ impl TensorInfo {
         }
     }
 
-    /// Puts the tensor's first element at element `offset` of a storage, and checks that its last lies inside too.
+    /// Places the tensor's first element at element `offset` of a storage, which has `len` bytes
+    /// from byte `start` of the file.
+    ///
+    /// # Errors
+    /// An element lies outside the storage.
     pub(super) fn place(&mut self, start: u64, len: u64, offset: u64) -> Result<()> {
         let outside = || {
             Error::checkpoint(format!(
-                "shape {:?} with strides {:?} from element {offset} does not fit its storage of {len} bytes",
+                "shape {:?} with strides {:?} from element {offset} does not fit its storage of \
+                 {len} bytes",
                 self.shape, self.strides
             ))
         };
@@ -65,7 +72,7 @@ impl TensorInfo {
         Ok(())
     }
 
-    /// Number of elements, if it is a number that memory could hold.
+    /// Returns the number of elements. `None`: more than memory can hold.
     pub fn elements(&self) -> Option<usize> {
         if self.shape.contains(&0) {
             return Some(0);
@@ -76,7 +83,8 @@ impl TensorInfo {
             .filter(|n| *n <= isize::MAX as usize / 8)
     }
 
-    /// Elements from the first to the last, both included.
+    /// Returns the number of elements from the first to the last in the file, both included.
+    /// `None`: it overflows.
     pub(super) fn span(&self) -> Option<u64> {
         if self.shape.contains(&0) {
             return Some(0);
@@ -90,14 +98,15 @@ impl TensorInfo {
             })
     }
 
-    /// Bytes that its elements would take without gaps; none where the type is not known.
+    /// Returns the size of the elements without gaps, in bytes. `None`: the type is not supported,
+    /// or the size overflows.
     pub fn stored_bytes(&self) -> Option<u64> {
         (self.elements()? as u64)
             .checked_mul(self.dtype.size() as u64)
             .filter(|_| self.dtype.size() > 0)
     }
 
-    /// Whether the elements lie in row-major order without gaps.
+    /// Returns whether the elements are in row-major order without gaps.
     pub fn is_contiguous(&self) -> bool {
         let mut step = 1usize;
         for (size, stride) in self.shape.iter().zip(&self.strides).rev() {
@@ -109,7 +118,8 @@ impl TensorInfo {
         true
     }
 
-    /// Whether two of its elements may be the same (other than by a stride of 0, which `expand` makes).
+    /// Returns whether two elements may share bytes. A stride of 0, which `expand` makes, is
+    /// allowed.
     pub(super) fn overlaps(&self) -> bool {
         let mut axes: Vec<(usize, usize)> = self
             .strides
@@ -119,12 +129,13 @@ impl TensorInfo {
             .filter(|a| a.0 > 0 && a.1 > 1)
             .collect();
         axes.sort_unstable();
-        let mut reach = 0usize;
+        // Distance from the first to the last element along the axes so far.
+        let mut extent = 0usize;
         for (stride, size) in axes {
-            if stride <= reach {
+            if stride <= extent {
                 return true;
             }
-            reach = reach.saturating_add(stride.saturating_mul(size - 1));
+            extent = extent.saturating_add(stride.saturating_mul(size - 1));
         }
         false
     }

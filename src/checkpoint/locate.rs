@@ -1,43 +1,55 @@
-//! Which files a path means: the tensors, and the configuration beside them.
+//! Finds the files of a model: the tensors or the graph, and the configuration beside them.
 
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::FileFormat;
-use crate::config::Settings;
+use crate::config::{MAX_CONFIG_BYTES, Settings};
 use crate::error::{Error, Result};
 
-const SUFFIXES: &[&str] = &["safetensors", "pt", "pth", "ckpt", "bin", "onnx"];
-const CONFIG: &str = "config.json";
-const MODEL: &str = "model.safetensors";
-const TRAINING: &str = "all_config.yaml";
-/// Where training data describes itself, the nearest first.
-const DATASETS: &[&str] = &["dataset.json", "train/dataset.json", "test/dataset.json"];
+/// Suffixes of files that may be a checkpoint or an ONNX graph.
+const MODEL_SUFFIXES: &[&str] = &["safetensors", "pt", "pth", "ckpt", "bin", "onnx"];
+/// Name of the configuration that [`Model::save`](crate::Model::save) writes.
+pub(crate) const CONFIG_FILE: &str = "config.json";
+/// Name of the file of tensors that [`Model::save`](crate::Model::save) writes.
+pub(crate) const MODEL_FILE: &str = "model.safetensors";
+/// Name of the configuration that training writes.
+const TRAINING_FILE: &str = "all_config.yaml";
+/// Paths of the description of the training data, in the order of the search.
+const DATASET_FILES: &[&str] = &["dataset.json", "train/dataset.json", "test/dataset.json"];
 
-/// Most entries of a directory that are looked at.
-const MAX_ENTRIES: usize = 100_000;
+/// Most entries of a directory that are searched.
+const MAX_DIRECTORY_ENTRIES: usize = 100_000;
+/// Most file names in a message.
+const MAX_SHOWN_NAMES: usize = 10;
 
-/// The file of tensors that `path` means: itself; or in a directory `model.safetensors` beside `config.json`, else
-/// the newest `step_N`, else the only file that looks like a checkpoint.
-pub(crate) fn tensors(path: &Path) -> Result<PathBuf> {
+/// Returns the file of tensors, or the ONNX graph, of a model. A file is its own. In a directory it
+/// is, in this order:
+/// 1. `model.safetensors`, if `config.json` is there, too;
+/// 2. `step_N` with the largest N;
+/// 3. the only file whose name is that of a checkpoint or a graph.
+///
+/// # Errors
+/// The path cannot be read, or the directory has no such file or several.
+pub(crate) fn model_file(path: &Path) -> Result<PathBuf> {
     let found = fs::metadata(path).map_err(|e| Error::io(path.display(), e))?;
     if !found.is_dir() {
         return Ok(path.to_owned());
     }
-    if path.join(CONFIG).is_file() && path.join(MODEL).is_file() {
-        return Ok(path.join(MODEL));
+    if path.join(CONFIG_FILE).is_file() && path.join(MODEL_FILE).is_file() {
+        return Ok(path.join(MODEL_FILE));
     }
-    let names = names(path)?;
-    if let Some(newest) = names.iter().filter_map(|name| Some((step(name)?, name))).max() {
+    let names = file_names(path)?;
+    if let Some(newest) = names.iter().filter_map(|name| Some((step_number(name)?, name))).max() {
         return Ok(path.join(newest.1));
     }
     let candidates: Vec<_> = names.iter().filter(|name| is_checkpoint(name)).collect();
     match candidates.as_slice() {
         [only] => Ok(path.join(only)),
-        [] => Err(none(&names).context(path.display())),
+        [] => Err(no_model(&names).context(path.display())),
         several => {
-            let several: Vec<_> = several.iter().take(10).map(|s| s.as_str()).collect();
+            let several: Vec<_> = several.iter().take(MAX_SHOWN_NAMES).map(|s| s.as_str()).collect();
             Err(Error::checkpoint(format!(
                 "holds several checkpoints ({}); name the one to load",
                 several.join(", ")
@@ -47,13 +59,13 @@ pub(crate) fn tensors(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The files of a directory, sorted.
-fn names(dir: &Path) -> Result<Vec<String>> {
+/// Returns the names of the files in a directory, sorted.
+fn file_names(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let entries = fs::read_dir(dir).map_err(|e| Error::io(dir.display(), e))?;
-    for entry in entries.take(MAX_ENTRIES) {
+    for entry in entries.take(MAX_DIRECTORY_ENTRIES) {
         let name = entry.map_err(|e| Error::io(dir.display(), e))?.file_name();
-        // A name that is no Unicode is none of those that are looked for.
+        // Skips names that are not valid Unicode, because no file of a model has one.
         if let Ok(name) = name.into_string()
             && dir.join(&name).is_file()
         {
@@ -64,15 +76,15 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The directory of a file; `.` for a bare name.
+/// Returns the directory of a file, `.` for a bare name.
 pub(crate) fn parent(file: &Path) -> &Path {
     file.parent()
         .filter(|dir| !dir.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
 }
 
-/// N of `step_N`.
-fn step(name: &str) -> Option<u64> {
+/// Returns N of the name `step_N`.
+fn step_number(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("step_")?;
     digits
         .bytes()
@@ -81,21 +93,23 @@ fn step(name: &str) -> Option<u64> {
         .flatten()
 }
 
+/// Returns whether a name is that of a checkpoint or an ONNX graph.
 fn is_checkpoint(name: &str) -> bool {
     let suffix = Path::new(name).extension().and_then(|s| s.to_str());
-    name == "checkpoint" || suffix.is_some_and(|s| SUFFIXES.contains(&s))
+    name == "checkpoint" || suffix.is_some_and(|s| MODEL_SUFFIXES.contains(&s))
 }
 
-fn none(names: &[String]) -> Error {
+/// Returns the error for a directory without a model.
+fn no_model(names: &[String]) -> Error {
     let found = match names {
         [] => "no file".to_owned(),
         _ => {
-            let more = if names.len() > 10 { " ..." } else { "" };
+            let more = if names.len() > MAX_SHOWN_NAMES { " ..." } else { "" };
             format!(
                 "{}{more}",
                 names
                     .iter()
-                    .take(10)
+                    .take(MAX_SHOWN_NAMES)
                     .map(String::as_str)
                     .collect::<Vec<_>>()
                     .join(", ")
@@ -103,20 +117,25 @@ fn none(names: &[String]) -> Error {
         }
     };
     Error::checkpoint(format!(
-        "holds no model: neither {CONFIG} with {MODEL}, nor step_N, nor one file *.safetensors, *.pt, *.pth, *.ckpt, *.bin, *.onnx; found: {found}"
+        "holds no model: neither {CONFIG_FILE} with {MODEL_FILE}, nor step_N, nor one file \
+         *.safetensors, *.pt, *.pth, *.ckpt, *.bin, *.onnx; found: {found}"
     ))
 }
 
-/// Adds the configuration beside a file of tensors. Where both kinds lie there, the one that was written with the file
-/// counts: `config.json` for safetensors, `all_config.yaml` for `torch.save`; the other is not read.
-pub(crate) fn beside(file: &Path, format: FileFormat, settings: &mut Settings) -> Result<bool> {
+/// Adds the configuration file beside a file of tensors. Returns whether there is one. If both
+/// `config.json` and `all_config.yaml` are there, only the one that belongs to `format` is read:
+/// `config.json` for safetensors, `all_config.yaml` for `torch.save`.
+///
+/// # Errors
+/// The configuration cannot be read, or is invalid.
+pub(crate) fn add_config_beside(file: &Path, format: FileFormat, settings: &mut Settings) -> Result<bool> {
     let dir = parent(file);
     let order = match format {
-        FileFormat::Safetensors => [CONFIG, TRAINING],
-        FileFormat::Torch => [TRAINING, CONFIG],
+        FileFormat::Safetensors => [CONFIG_FILE, TRAINING_FILE],
+        FileFormat::Torch => [TRAINING_FILE, CONFIG_FILE],
     };
     for name in order {
-        if let Some(text) = read_if_there(&dir.join(name))? {
+        if let Some(text) = read_config_if_exists(&dir.join(name))? {
             settings.add_file(name, &text).map_err(|e| e.context(dir.display()))?;
             return Ok(true);
         }
@@ -124,61 +143,74 @@ pub(crate) fn beside(file: &Path, format: FileFormat, settings: &mut Settings) -
     Ok(false)
 }
 
-/// Adds the description of the training data, where it is found.
-pub(crate) fn dataset(file: &Path, settings: &mut Settings) -> Result<()> {
+/// Adds the description of the training data, `dataset.json`, if there is one.
+///
+/// # Errors
+/// The file cannot be read, or is invalid.
+pub(crate) fn add_dataset_beside(file: &Path, settings: &mut Settings) -> Result<()> {
     let dir = parent(file);
-    for name in DATASETS {
-        if let Some(text) = read_if_there(&dir.join(name))? {
+    for name in DATASET_FILES {
+        if let Some(text) = read_config_if_exists(&dir.join(name))? {
             return settings.add_dataset(name, &text).map_err(|e| e.context(dir.display()));
         }
     }
     Ok(())
 }
 
-/// Adds what lies beside an ONNX file: a configuration, if one is wanted, and the description of the training data.
+/// Adds the settings beside an ONNX file: the configuration, if `configuration` is set, and the
+/// description of the training data.
+///
+/// # Errors
+/// A file cannot be read, or is invalid.
 #[cfg(feature = "onnx")]
-pub(crate) fn settings_beside(file: &Path, configuration: bool, settings: &mut Settings) -> Result<()> {
+pub(crate) fn add_settings_beside(file: &Path, configuration: bool, settings: &mut Settings) -> Result<()> {
     if configuration {
-        beside(file, FileFormat::Safetensors, settings)?;
+        add_config_beside(file, FileFormat::Safetensors, settings)?;
     }
-    dataset(file, settings)
+    add_dataset_beside(file, settings)
 }
 
-/// The checkpoint beside an ONNX file, if there is one: `model.safetensors`, and the newest `step_N`.
+/// Returns the checkpoints beside an ONNX file: `model.safetensors`, and `step_N` with the largest
+/// N.
+///
+/// # Errors
+/// The directory cannot be read.
 #[cfg(feature = "onnx")]
 pub(crate) fn checkpoints_beside(file: &Path) -> Result<Vec<PathBuf>> {
     let dir = parent(file);
-    let names = names(dir)?;
-    let newest = names.iter().filter_map(|name| Some((step(name)?, name))).max();
-    let own = names.iter().filter(|name| *name == MODEL);
-    Ok(own
+    let names = file_names(dir)?;
+    let newest = names.iter().filter_map(|name| Some((step_number(name)?, name))).max();
+    let model = names.iter().filter(|name| *name == MODEL_FILE);
+    Ok(model
         .chain(newest.map(|newest| newest.1))
         .map(|name| dir.join(name))
         .collect())
 }
 
-fn read_if_there(path: &Path) -> Result<Option<String>> {
+fn read_config_if_exists(path: &Path) -> Result<Option<String>> {
     if path.is_file() {
-        read(path).map(Some)
+        read_config(path).map(Some)
     } else {
         Ok(None)
     }
 }
 
-/// Reads a configuration file of a decent size.
-pub(crate) fn read(path: &Path) -> Result<String> {
+/// Reads a configuration file.
+///
+/// # Errors
+/// The file cannot be read, is larger than [`MAX_CONFIG_BYTES`], or is not UTF-8.
+pub(crate) fn read_config(path: &Path) -> Result<String> {
     let at = |e| Error::io(path.display(), e);
     if !fs::metadata(path).map_err(at)?.is_file() {
         return Err(Error::config("is not a regular file").context(path.display()));
     }
     let mut bytes = Vec::new();
-    let limit = crate::config::MAX_FILE;
     fs::File::open(path)
-        .and_then(|f| f.take(limit + 1).read_to_end(&mut bytes))
+        .and_then(|f| f.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes))
         .map_err(at)?;
-    if bytes.len() as u64 > limit {
+    if bytes.len() as u64 > MAX_CONFIG_BYTES {
         return Err(Error::config(format!(
-            "has more than {limit} bytes, far too many for a configuration"
+            "has more than {MAX_CONFIG_BYTES} bytes, the limit for a configuration file"
         ))
         .context(path.display()));
     }

@@ -1,15 +1,16 @@
-//! Files that training leaves, as an index of tensors over bytes that are read on demand.
+//! Reads the files that training writes: an index of tensors, whose bytes are read on demand.
 //!
-//! Every format ends in the same [`Checkpoint`]: names, element types, shapes, strides and byte offsets, all checked
-//! against the length of the file before anything is read. Nothing of a file is ever executed.
+//! Every file format gives the same [`Checkpoint`]: names, element types, shapes, strides and byte
+//! offsets, all checked against the length of the file before any tensor is read. Checkpoints are
+//! untrusted input. Nothing in a file is ever executed.
 
 mod dtype;
 mod index;
 pub(crate) mod int8;
-mod known;
 pub(crate) mod locate;
 pub(crate) mod names;
 mod pickle;
+mod pickle_globals;
 mod read;
 mod rows;
 mod safetensors;
@@ -31,10 +32,21 @@ use crate::error::{Error, Result};
 use index::Index;
 pub(crate) use source::Source;
 
-/// Bytes that are hashed at a time.
+/// Size of the buffer for hashing a file, in bytes.
 const HASH_CHUNK_BYTES: usize = 1 << 20;
 
-/// An open file of tensors. Opening reads only what says where the tensors are.
+/// An open file of tensors. Opening reads the index only, not the tensors.
+///
+/// ```
+/// # #[cfg(feature = "bundled")] {
+/// use trm_runtime::{bundled, checkpoint::Checkpoint};
+///
+/// let file = Checkpoint::from_bytes(bundled::bytes("sudoku-4x4").unwrap())?;
+/// let head = file.read("lm_head.weight")?;
+/// assert_eq!(head.shape, file.tensors()["lm_head.weight"].shape);
+/// # }
+/// # Ok::<(), trm_runtime::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Checkpoint {
     source: Source,
@@ -42,26 +54,27 @@ pub struct Checkpoint {
     format: FileFormat,
 }
 
-/// How a file stores its tensors; told from its bytes, never from its name.
+/// The format of a file of tensors. The first bytes of the file decide, never its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileFormat {
-    /// `torch.save`: a zip archive with a pickle.
+    /// A file written by `torch.save`: a zip archive with a pickle.
     Torch,
-    /// safetensors.
+    /// A safetensors file.
     Safetensors,
 }
 
 impl Checkpoint {
-    /// Opens a file of `torch.save` or a `.safetensors` file, whatever its name.
+    /// Opens a file written by `torch.save`, or a safetensors file.
     ///
     /// # Errors
-    /// The file cannot be read, is damaged, or is in another format; the message names the format and the way out.
+    /// The file cannot be read, is damaged, or has another format. For a known format the message
+    /// says how to convert it.
     pub fn open(path: impl AsRef<Path>) -> Result<Checkpoint> {
         Checkpoint::new(Source::open(path.as_ref())?)
     }
 
-    /// The same for a file in memory, which is kept and not copied.
+    /// Opens a file in memory. The bytes are kept and not copied.
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
@@ -80,17 +93,17 @@ impl Checkpoint {
         }
     }
 
-    /// How the file stores its tensors.
+    /// Returns the format of the file.
     pub fn format(&self) -> FileFormat {
         self.format
     }
 
-    /// All tensors by their names in the file.
+    /// Returns all tensors by their names in the file.
     pub fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
         &self.index.tensors
     }
 
-    /// SHA-256 of the whole file, as 64 hexadecimal digits.
+    /// Returns the SHA-256 of the whole file, as 64 hexadecimal digits.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -108,21 +121,25 @@ impl Checkpoint {
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Text annotations (safetensors only).
+    /// Returns the metadata of a safetensors file. Empty for other formats.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.index.metadata
     }
 }
 
-/// Whether the file is an ONNX model, by its first fields (of `ModelProto`): the version of its representation, 1 to 127, and one that may follow.
+/// Returns whether the file is an ONNX model. Decides by the first two fields of its `ModelProto`:
+/// the `ir_version`, 1 to 127, and the tag of a field that may follow it.
+///
+/// # Errors
+/// The file cannot be read.
 pub(crate) fn is_onnx(source: &Source) -> Result<bool> {
     let start = source
         .read_vec(0, source.len().min(9))
         .map_err(|e| source.locate(e))?;
-    // Fields 2, 3, 4, 6, 7, 8, 14 and 20 with a length, 5 as a number.
-    let follows = [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72, 0xa2];
-    let begins = matches!(start[..], [0x08, 1..=0x7f, next, ..] if follows.contains(&next));
-    Ok(begins && !safetensors::recognises(&start))
+    // Tags of the fields 2, 3, 4, 6, 7, 8, 14 and 20 (length-delimited) and 5 (varint).
+    let second_tags = [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72, 0xa2];
+    let is_model = matches!(start[..], [0x08, 1..=0x7f, tag, ..] if second_tags.contains(&tag));
+    Ok(is_model && !safetensors::recognises(&start))
 }
 
 fn index(source: &Source) -> Result<(FileFormat, Index)> {
@@ -141,29 +158,35 @@ fn index(source: &Source) -> Result<(FileFormat, Index)> {
     ))
 }
 
-/// What to say of a format that is not read.
+/// Returns the message for a known but unsupported format that begins with `start`.
 fn unsupported(start: &[u8]) -> Option<&'static str> {
-    // torch.save before version 1.6: a pickled magic number (0x1950a86a20f9469cfc6c) comes first.
+    // A file of torch.save before version 1.6 begins with the pickled magic number
+    // 0x1950a86a20f9469cfc6c.
     const LEGACY: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
     Some(match start {
         [] => "is empty",
         [0x80, _, rest @ ..] if rest.starts_with(LEGACY) => {
-            "is in the old format of torch.save (before version 1.6, or _use_new_zipfile_serialization=False), \
-                which is not read; load it with PyTorch and save it anew: \
-                torch.save(torch.load(\"OLD\", weights_only=True), \"NEW\")"
+            "is in the old format of torch.save (before version 1.6, or \
+             _use_new_zipfile_serialization=False), which is not supported; load it with PyTorch \
+             and save it again: torch.save(torch.load(\"OLD\", weights_only=True), \"NEW\")"
         }
         [0x80, 0..=5, ..] => {
-            "is a plain pickle, not a file of torch.save; load it where it was made and save the tensors with torch.save"
+            "is a plain pickle, not a file of torch.save; load it in Python and save its tensors \
+             with torch.save"
         }
         _ if start.get(257..262) == Some(b"ustar") => {
-            "is a tar archive, the oldest format of torch.save; load it with PyTorch and save it anew: \
-             torch.save(torch.load(\"OLD\"), \"NEW\")"
+            "is a tar archive, the oldest format of torch.save; load it with PyTorch and save it \
+             again: torch.save(torch.load(\"OLD\"), \"NEW\")"
         }
         [0x1f, 0x8b, ..] => "is compressed with gzip; unpack it first",
-        _ if start.starts_with(b"\x89HDF\r\n") => "is an HDF5 file; only torch.save and safetensors are read",
-        _ if start.starts_with(b"GGUF") => "is a GGUF file; only torch.save and safetensors are read",
+        _ if start.starts_with(b"\x89HDF\r\n") => {
+            "is an HDF5 file; only torch.save and safetensors files are supported"
+        }
+        _ if start.starts_with(b"GGUF") => {
+            "is a GGUF file; only torch.save and safetensors files are supported"
+        }
         _ if start.starts_with(b"version https://git-lfs") => {
-            "is a Git LFS pointer, not the file itself; fetch it with: git lfs pull"
+            "is a Git LFS pointer, not the file itself; download the file with: git lfs pull"
         }
         _ if start.trim_ascii_start().starts_with(b"<") => {
             "is a web page, not a checkpoint; download the file itself"
@@ -172,7 +195,7 @@ fn unsupported(start: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Runs a pickle and collects its tensors, for the fuzzer.
+/// Runs a pickle and collects its tensors, for the fuzz target.
 #[cfg(fuzzing)]
 pub fn fuzz_pickle(data: &[u8]) {
     let _ = torch::pickled_names(data);

@@ -1,24 +1,26 @@
-//! The names of tensors in the wild. This file alone knows them.
+//! Maps the names of tensors in checkpoints to the weights of a model. Only this file knows the
+//! names that other programs use.
 //!
-//! A published name (`L_level.layers.0.mlp.down_proj.weight`) comes behind any number of wrappers: the keys of nested
-//! dicts (`state_dict`, `ema`), the attributes of wrapping modules (`model`, `inner`, `module`) and that of a compiled
-//! one (`_orig_mod`). Tensors behind the same wrappers form a group; one group is the model.
+//! Any number of wrappers may precede a published name (`L_level.layers.0.mlp.down_proj.weight`):
+//! keys of nested dicts (`state_dict`, `ema`), attributes of wrapping modules (`model`, `inner`,
+//! `module`), and the attribute of a compiled module (`_orig_mod`). The tensors with the same
+//! wrappers form a group. One group is the model.
 
 use std::collections::BTreeMap;
 
 use super::index::TensorInfo;
 use crate::config::State;
 use crate::error::{Error, Result};
-use crate::model::dtype::takes_format;
+use crate::model::dtype::takes_dtype;
 use crate::model::weights::Weight;
 
 /// Suffix that turns the name of an int8 matrix into the name of its row scales.
-pub(crate) const SCALE: &str = ".scale";
+pub(crate) const SCALE_SUFFIX: &str = ".scale";
 
-/// Name of the puzzle embedding without prefix.
+/// Name of the puzzle embedding without wrappers.
 pub(crate) const PUZZLE_EMB: &str = "puzzle_emb.weights";
 
-/// Names that say nothing but where a model was kept.
+/// Wrappers without a meaning of their own.
 const WRAPPERS: &[&str] = &[
     "_orig_mod",
     "model",
@@ -45,7 +47,7 @@ const AVERAGED: &[&str] = &[
     "shadow",
     "averaged",
 ];
-/// What else lies in a checkpoint of training: never part of the model, and not worth a word.
+/// Other parts of a training checkpoint. They never belong to the model, and no note lists them.
 const NOT_MODEL: &[&str] = &[
     "opt",
     "optim",
@@ -65,8 +67,8 @@ const NOT_MODEL: &[&str] = &[
     "rng_states",
     "carry",
 ];
-/// Buffers of the published modules that are derived, or used in training only.
-const DERIVED: &[&str] = &[
+/// Buffers of the published modules that follow from other values, or that only training uses.
+const UNUSED_BUFFERS: &[&str] = &[
     "puzzle_emb.local_weights",
     "puzzle_emb.local_ids",
     "rotary_emb.cos_cached",
@@ -79,30 +81,35 @@ const DERIVED: &[&str] = &[
     "n_averaged",
 ];
 
-/// Which tensor of the file is which part of the model.
+/// The name in the file of each tensor of the model.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Names {
+pub(crate) struct TensorNames {
     pub(crate) weights: BTreeMap<Weight, String>,
-    /// The scales of matrices in int8.
+    /// The row scales of the int8 matrices.
     pub(crate) scales: BTreeMap<Weight, String>,
     pub(crate) puzzle_emb: Option<String>,
-    /// What was chosen, and what was left aside.
+    /// Notes for the user: which group was chosen, and which tensors were ignored.
     pub(crate) notes: Vec<String>,
 }
 
 /// Returns the error for a tensor that the model needs and the file does not hold.
-pub(crate) fn missing(weight: Weight) -> Error {
+pub(crate) fn missing_error(weight: Weight) -> Error {
     Error::checkpoint(format!("tensor \"{}\" is missing", weight.name()))
 }
 
+/// Tensors with the same wrappers.
 #[derive(Default)]
 struct Group {
+    /// Whether they are averaged weights (EMA).
     averaged: bool,
-    names: Names,
+    names: TensorNames,
 }
 
-/// Assigns the tensors of a file.
-pub(crate) fn assign(tensors: &BTreeMap<String, TensorInfo>) -> Result<Names> {
+/// Assigns the tensors of a file to the weights of a model.
+///
+/// # Errors
+/// The file has no tensor of a model, or several models.
+pub(crate) fn assign(tensors: &BTreeMap<String, TensorInfo>) -> Result<TensorNames> {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     let mut unknown = Vec::new();
     for name in tensors.keys() {
@@ -111,8 +118,8 @@ pub(crate) fn assign(tensors: &BTreeMap<String, TensorInfo>) -> Result<Names> {
             continue;
         }
         let weight = Weight::parse(rest);
-        let scaled = rest.strip_suffix(SCALE).and_then(Weight::parse);
-        let scaled = scaled.filter(|w| takes_format(*w));
+        let scaled = rest.strip_suffix(SCALE_SUFFIX).and_then(Weight::parse);
+        let scaled = scaled.filter(|w| takes_dtype(*w));
         if weight.is_none() && scaled.is_none() && rest != PUZZLE_EMB {
             unknown.push(name.as_str());
             continue;
@@ -134,12 +141,12 @@ pub(crate) fn assign(tensors: &BTreeMap<String, TensorInfo>) -> Result<Names> {
         return Err(not_a_model(&unknown));
     }
     if !unknown.is_empty() {
-        names.notes.push(format!("left aside: {}", list(&unknown)));
+        names.notes.push(format!("ignored tensors: {}", list(&unknown)));
     }
     Ok(names)
 }
 
-/// Splits a name into its wrappers and the rest.
+/// Splits a name into its wrappers, without the last dot, and the rest.
 fn unwrap(name: &str) -> (&str, &str) {
     let mut at = 0;
     while let Some((first, _)) = name.get(at..).and_then(|rest| rest.split_once('.')) {
@@ -152,32 +159,34 @@ fn unwrap(name: &str) -> (&str, &str) {
     (wrappers.trim_end_matches('.'), rest)
 }
 
+/// Returns whether a tensor is known not to belong to a model.
 fn is_not_model(wrappers: &str, rest: &str) -> bool {
     let first = rest.split('.').next().unwrap_or(rest);
     let within_state = wrappers.split('.').any(|w| w == "state") && first.parse::<u64>().is_ok();
-    NOT_MODEL.contains(&first) || DERIVED.contains(&rest) || within_state
+    NOT_MODEL.contains(&first) || UNUSED_BUFFERS.contains(&rest) || within_state
 }
 
-/// The group that is the model: the only one, or the averaged one.
-fn choose(groups: BTreeMap<String, Group>) -> Result<Names> {
+/// Returns the names of the group that is the model: the only group, or the averaged one of two.
+fn choose(groups: BTreeMap<String, Group>) -> Result<TensorNames> {
     let (averaged, plain): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(_, group)| group.averaged);
     let averaged = only(averaged)?;
     let plain = only(plain)?;
     match (averaged, plain) {
         (Some((_, group)), None) | (None, Some((_, group))) => Ok(group.names),
-        (None, None) => Ok(Names::default()),
+        (None, None) => Ok(TensorNames::default()),
         (Some((ema_at, ema)), Some((plain_at, plain))) => {
             Ok(prefer_averaged(&ema_at, ema.names, &plain_at, plain.names))
         }
     }
 }
 
-/// At most one group; two are an error, for nothing says which one is meant.
+/// Returns the only group, if there is one. Several are an error, because nothing tells which one
+/// the user wants.
 fn only(groups: Vec<(String, Group)>) -> Result<Option<(String, Group)>> {
     let mut groups = groups.into_iter();
     let first = groups.next();
     if let (Some((_, a)), Some((_, b))) = (&first, groups.next()) {
-        let name = |names: &Names| {
+        let name = |names: &TensorNames| {
             names
                 .weights
                 .values()
@@ -189,17 +198,19 @@ fn only(groups: Vec<(String, Group)>) -> Result<Option<(String, Group)>> {
         };
         let (a, b) = (name(&a.names), name(&b.names));
         return Err(Error::checkpoint(format!(
-            "holds more than one model (\"{a}\" and \"{b}\"); save the wanted one alone: torch.save(model.state_dict(), path)"
+            "holds more than one model (\"{a}\" and \"{b}\"); save only the one to load: \
+             torch.save(model.state_dict(), path)"
         )));
     }
     Ok(first)
 }
 
-/// Training publishes the averaged weights. They have no buffers where only parameters were averaged: those
-/// (the initial states and the puzzle embedding) are then the model's own.
-fn prefer_averaged(ema_at: &str, mut ema: Names, plain_at: &str, plain: Names) -> Names {
+/// Returns the averaged weights (EMA), which training publishes, if they are complete. If training
+/// averaged only parameters, the buffers (initial states, puzzle embedding) come from the plain
+/// weights.
+fn prefer_averaged(ema_at: &str, mut ema: TensorNames, plain_at: &str, plain: TensorNames) -> TensorNames {
     let is_buffer = |w: &Weight| matches!(w, Weight::Init(State::H | State::L | State::LowLevel(_)));
-    let lacking: Vec<_> = plain
+    let missing: Vec<_> = plain
         .weights
         .keys()
         .filter(|w| !ema.weights.contains_key(w))
@@ -209,16 +220,20 @@ fn prefer_averaged(ema_at: &str, mut ema: Names, plain_at: &str, plain: Names) -
     } else {
         plain_at
     };
-    if !lacking.iter().all(|w| is_buffer(w)) {
+    if !missing.iter().all(|w| is_buffer(w)) {
         let mut plain = plain;
         plain.notes.push(format!(
-            "the averaged weights under \"{ema_at}\" are incomplete; those of \"{plain_at}\" are used"
+            "the averaged weights under \"{ema_at}\" are incomplete; those of \"{plain_at}\" are \
+             used"
         ));
         return plain;
     }
-    let buffers = !lacking.is_empty() || (ema.puzzle_emb.is_none() && plain.puzzle_emb.is_some());
-    ema.notes.push(if buffers {
-        format!("the averaged weights under \"{ema_at}\" are used; the buffers that they lack are those of \"{plain_at}\"")
+    let lacks_buffers = !missing.is_empty() || (ema.puzzle_emb.is_none() && plain.puzzle_emb.is_some());
+    ema.notes.push(if lacks_buffers {
+        format!(
+            "the averaged weights under \"{ema_at}\" are used; their missing buffers come from \
+             \"{plain_at}\""
+        )
     } else {
         format!("the averaged weights under \"{ema_at}\" are used, not those of \"{plain_at}\"")
     });
@@ -229,6 +244,7 @@ fn prefer_averaged(ema_at: &str, mut ema: Names, plain_at: &str, plain: Names) -
     ema
 }
 
+/// Returns the error for a file without a tensor of a model.
 fn not_a_model(unknown: &[&str]) -> Error {
     let found = if unknown.is_empty() {
         "none".to_owned()
@@ -240,16 +256,17 @@ fn not_a_model(unknown: &[&str]) -> Error {
     ))
 }
 
+/// Returns the first names as a list, and the number of the others.
 fn list(names: &[&str]) -> String {
-    const SHOWN: usize = 5;
+    const MAX_SHOWN_NAMES: usize = 5;
     let mut text = names
         .iter()
-        .take(SHOWN)
+        .take(MAX_SHOWN_NAMES)
         .map(|n| format!("\"{n}\""))
         .collect::<Vec<_>>()
         .join(", ");
-    if names.len() > SHOWN {
-        text += &format!(" and {} more", names.len() - SHOWN);
+    if names.len() > MAX_SHOWN_NAMES {
+        text += &format!(" and {} more", names.len() - MAX_SHOWN_NAMES);
     }
     text
 }

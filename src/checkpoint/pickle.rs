@@ -1,40 +1,45 @@
-//! A small interpreter of Python's pickle format: just enough to find the tensors that `torch.save` wrote.
+//! Interprets just enough of Python's pickle format to find the tensors that `torch.save` wrote.
 //!
-//! A pickle is a program for a stack machine, and in Python running it can call anything. Here nothing can be called:
-//! a short list of names is understood ([`Known`]), every other name, and whatever is made with it, becomes
-//! [`Value::Foreign`], which is carried along and never looked into.
+//! A pickle is a program for a stack machine. In Python it can call any function. Here it can call
+//! nothing: a short list of globals ([`PickleGlobal`]) has a meaning. Every other global, and every
+//! value that is made with it, becomes [`Value::Foreign`], which is passed along and never
+//! inspected.
 //!
-//! Values live in an arena and refer to one another by index, so cycles and deep nesting cost neither recursion nor
-//! copies. Each instruction makes at most one value, and the number of instructions is bounded.
+//! Values live in an arena and refer to one another by index, so cycles and deep nesting need
+//! neither recursion nor copies. Each instruction makes at most one value, and the number of
+//! instructions is limited.
 
 use super::dtype::Dtype;
-use super::known::{Known, known};
+use super::pickle_globals::{PickleGlobal, lookup};
 use crate::error::{Error, Result};
 
-/// Longest pickle that is read; those of 7-million-parameter models have a few thousand bytes.
-pub(super) const MAX_LEN: u64 = 8 << 20;
-/// Most instructions that are run: some 70 MB of values.
-const MAX_STEPS: usize = 1_000_000;
+/// Size limit of a pickle, in bytes. The pickle of a model of 7 million parameters has a few
+/// thousand bytes.
+pub(super) const MAX_PICKLE_BYTES: u64 = 8 << 20;
+/// Most instructions of a pickle. They make at most about 70 MB of values.
+const MAX_INSTRUCTIONS: usize = 1_000_000;
 /// Most dimensions of a tensor.
 const MAX_RANK: usize = 8;
-/// Foreign names that are remembered for messages.
-const MAX_FOREIGN: usize = 16;
+/// Most foreign globals that are remembered for messages.
+const MAX_FOREIGN_NAMES: usize = 16;
 
 /// Position of a value in the arena.
 pub(super) type Id = u32;
 
-/// A tensor as the pickle describes it; nothing is checked against the storage yet.
+/// A tensor as the pickle describes it, not yet checked against the storage.
 #[derive(Debug)]
 pub(super) struct PickledTensor<'a> {
-    /// Name of the storage's entry in the archive.
+    /// Key of the storage: the last part of its entry name in the archive.
     pub(super) key: &'a str,
     pub(super) dtype: Dtype,
-    /// First element, counted in elements.
+    /// Position of the first element in the storage, in elements.
     pub(super) offset: u64,
     pub(super) shape: Vec<usize>,
+    /// Distance of neighbours along each dimension, in elements.
     pub(super) strides: Vec<usize>,
 }
 
+/// A value of the pickle. Values that no tensor needs carry no data.
 #[derive(Debug)]
 pub(super) enum Value<'a> {
     None,
@@ -47,24 +52,29 @@ pub(super) enum Value<'a> {
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Set,
-    Known(Known),
+    Global(PickleGlobal),
+    /// A storage. `dtype` is `None` for an untyped storage.
     Storage { key: &'a str, dtype: Option<Dtype> },
     Tensor(Box<PickledTensor<'a>>),
+    /// A value without a meaning here.
     Foreign,
 }
 
-/// The values that a pickle makes.
+/// The values that a pickle makes when it runs.
 #[derive(Debug)]
 pub(super) struct Pickle<'a> {
     values: Vec<Value<'a>>,
-    /// What the pickle holds.
+    /// The result of the pickle.
     pub(super) root: Id,
-    /// The first few names that are not understood.
+    /// The first few foreign globals, as `module.name`.
     pub(super) foreign: Vec<String>,
 }
 
 impl<'a> Pickle<'a> {
     /// Runs a pickle.
+    ///
+    /// # Errors
+    /// The pickle is malformed, or exceeds a limit. The message gives the byte.
     pub(super) fn load(data: &'a [u8]) -> Result<Pickle<'a>> {
         let mut machine = Machine::new(data);
         let root = machine
@@ -77,25 +87,31 @@ impl<'a> Pickle<'a> {
         })
     }
 
+    /// Returns the value at a position of the arena.
     pub(super) fn value(&self, id: Id) -> &Value<'a> {
         self.values.get(id as usize).unwrap_or(&Value::Foreign)
     }
 }
 
+/// The stack machine that runs a pickle.
 struct Machine<'a> {
     data: &'a [u8],
+    /// Position of the next byte in `data`.
     at: usize,
     values: Vec<Value<'a>>,
     stack: Vec<Id>,
+    /// Heights of the stack at each MARK.
     marks: Vec<usize>,
     memo: std::collections::HashMap<u32, Id>,
     foreign: Vec<String>,
+    /// Instructions that are left.
     budget: usize,
 }
 
-fn wrong(message: &str) -> Error {
+/// Returns the error for a malformed pickle.
+fn malformed(message: &str) -> Error {
     Error::checkpoint(format!(
-        "{message}; the file is damaged, or not what torch.save writes"
+        "{message}; the file is damaged, or torch.save did not write it"
     ))
 }
 
@@ -109,10 +125,11 @@ impl<'a> Machine<'a> {
             marks: Vec::new(),
             memo: Default::default(),
             foreign: Vec::new(),
-            budget: MAX_STEPS,
+            budget: MAX_INSTRUCTIONS,
         }
     }
 
+    /// Runs the pickle to its STOP instruction. Returns the result.
     fn run(&mut self) -> Result<Id> {
         loop {
             self.spend(1)?;
@@ -124,17 +141,17 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Counts work, so that no pickle runs for long.
-    fn spend(&mut self, steps: usize) -> Result<()> {
-        self.budget = self.budget.checked_sub(steps).ok_or_else(|| {
+    /// Counts work against the limit, so that no pickle runs for long.
+    fn spend(&mut self, instructions: usize) -> Result<()> {
+        self.budget = self.budget.checked_sub(instructions).ok_or_else(|| {
             Error::checkpoint(format!(
-                "holds more than {MAX_STEPS} objects, far more than a checkpoint needs"
+                "holds more than {MAX_INSTRUCTIONS} objects, far more than a checkpoint needs"
             ))
         })?;
         Ok(())
     }
 
-    // The instructions, by what they do; the letters are those of Python's pickletools.
+    /// Runs one instruction. The opcodes are those of Python's `pickletools`.
     fn step(&mut self, opcode: u8) -> Result<()> {
         match opcode {
             // PROTO, FRAME
@@ -159,19 +176,20 @@ impl<'a> Machine<'a> {
             0x8f => self.push(Value::Set),
             b'I' | b'L' | b'F' | b'J' | b'K' | b'M' | b'G' | 0x8a | 0x8b => self.number(opcode),
             b'S' | b'T' | b'U' | b'V' | b'X' | b'B' | b'C' | 0x8c | 0x8d | 0x8e | 0x96 => self.text(opcode),
-            b'p' | b'q' | b'r' | 0x94 | b'g' | b'h' | b'j' => self.memory(opcode),
-            b't' | b'l' | b'd' | 0x85 | 0x86 | 0x87 | 0x91 => self.gather(opcode),
-            b'a' | b'e' | b's' | b'u' | 0x90 => self.fill(opcode),
+            b'p' | b'q' | b'r' | 0x94 | b'g' | b'h' | b'j' => self.memo(opcode),
+            b't' | b'l' | b'd' | 0x85 | 0x86 | 0x87 | 0x91 => self.collect(opcode),
+            b'a' | b'e' | b's' | b'u' | 0x90 => self.extend(opcode),
             b'c' | 0x93 | b'i' | b'o' | b'R' | b'b' | 0x81 | 0x92 | 0x82..=0x84 => self.object(opcode),
             b'P' => self.line().and_then(|_| self.push(Value::Foreign)),
             b'Q' => self.persistent(),
             // NEXT_BUFFER, READONLY_BUFFER
             0x97 => self.push(Value::Bytes),
             0x98 => self.top().map(drop),
-            other => Err(wrong(&format!("has the unknown instruction {other:#04x}"))),
+            other => Err(malformed(&format!("has the unknown instruction {other:#04x}"))),
         }
     }
 
+    /// Runs an instruction that pushes a number.
     fn number(&mut self, opcode: u8) -> Result<()> {
         let value = match opcode {
             b'J' => Value::Int(i32::from_le_bytes(self.bytes()?).into()),
@@ -203,6 +221,7 @@ impl<'a> Machine<'a> {
         self.push(value)
     }
 
+    /// Runs an instruction that pushes a string or bytes.
     fn text(&mut self, opcode: u8) -> Result<()> {
         let quoted = matches!(opcode, b'S' | b'V');
         if quoted {
@@ -212,7 +231,7 @@ impl<'a> Machine<'a> {
             } else {
                 line
             };
-            // An escape sequence never occurs in the name of a tensor.
+            // The name of a tensor has no escape sequences.
             return self.push(if text.contains('\\') {
                 Value::Foreign
             } else {
@@ -233,12 +252,13 @@ impl<'a> Machine<'a> {
         self.push(value)
     }
 
-    fn memory(&mut self, opcode: u8) -> Result<()> {
+    /// Runs an instruction that stores a value in the memo or pushes one from it.
+    fn memo(&mut self, opcode: u8) -> Result<()> {
         let key = match opcode {
             b'p' | b'g' => self
                 .line()?
                 .parse()
-                .map_err(|_| wrong("has a memo key that is no number"))?,
+                .map_err(|_| malformed("has a memo key that is not a number"))?,
             b'q' | b'h' => self.bytes::<1>()?[0].into(),
             b'r' | b'j' => u32::from_le_bytes(self.bytes()?),
             _ => self.memo.len() as u32,
@@ -247,7 +267,7 @@ impl<'a> Machine<'a> {
             let id = *self
                 .memo
                 .get(&key)
-                .ok_or_else(|| wrong("recalls a value that it never stored"))?;
+                .ok_or_else(|| malformed("reads a memo entry that was never stored"))?;
             self.stack.push(id);
         } else {
             let top = self.top()?;
@@ -256,7 +276,8 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn gather(&mut self, opcode: u8) -> Result<()> {
+    /// Runs an instruction that makes a tuple, list, dict or set from values on the stack.
+    fn collect(&mut self, opcode: u8) -> Result<()> {
         let items = match opcode {
             0x85..=0x87 => self.pop_many(usize::from(opcode - 0x84))?,
             _ => self.pop_mark()?,
@@ -270,22 +291,24 @@ impl<'a> Machine<'a> {
         self.push(value)
     }
 
-    fn fill(&mut self, opcode: u8) -> Result<()> {
+    /// Runs an instruction that adds values on the stack to the container below them.
+    fn extend(&mut self, opcode: u8) -> Result<()> {
         let items = match opcode {
             b'a' => self.pop_many(1)?,
             b's' => self.pop_many(2)?,
             _ => self.pop_mark()?,
         };
-        let into = self.top()? as usize;
-        match (self.values.get_mut(into), opcode) {
+        let container = self.top()? as usize;
+        match (self.values.get_mut(container), opcode) {
             (Some(Value::List(list)), b'a' | b'e') => list.extend(items),
             (Some(Value::Dict(dict)), b's' | b'u') => dict.extend(pairs(&items)?),
             (Some(Value::Set), 0x90) | (Some(Value::Foreign), _) => {}
-            _ => return Err(wrong("puts items into something that takes none")),
+            _ => return Err(malformed("adds items to a value that is not a container")),
         }
         Ok(())
     }
 
+    /// Runs an instruction that names a global, calls it, or sets attributes.
     fn object(&mut self, opcode: u8) -> Result<()> {
         match opcode {
             b'c' => {
@@ -297,7 +320,7 @@ impl<'a> Machine<'a> {
                 let parts = self.pop_many(2)?;
                 let value = match (self.str(parts.first()), self.str(parts.get(1))) {
                     (Some(module), Some(name)) => self.global(module, name),
-                    _ => return Err(wrong("names a class by something that is no text")),
+                    _ => return Err(malformed("names a class by a value that is not a string")),
                 };
                 self.push(value)
             }
@@ -308,19 +331,20 @@ impl<'a> Machine<'a> {
                 self.push(Value::Foreign)
             }
             b'o' => self.pop_mark().and_then(|_| self.push(Value::Foreign)),
-            // EXT1, EXT2, EXT4: names registered in the Python process that wrote the file.
+            // EXT1, EXT2, EXT4: globals registered in the Python process that wrote the file.
             0x82..=0x84 => self
                 .skip(1 << (opcode - 0x82))
                 .and_then(|()| self.push(Value::Foreign)),
-            // BUILD sets attributes: those of a dict (`_metadata`) and of a foreign object alike are not looked at.
+            // BUILD sets attributes, of a dict (`_metadata`) or a foreign object. No tensor needs
+            // them.
             b'b' => self.drop_top().and_then(|()| self.top()).map(drop),
             0x81 | 0x92 => {
                 let parts = self.pop_many(if opcode == 0x92 { 3 } else { 2 })?;
-                let made = match self.known(parts.first()) {
-                    Some(Known::OrderedDict) => Value::Dict(Vec::new()),
+                let value = match self.as_global(parts.first()) {
+                    Some(PickleGlobal::OrderedDict) => Value::Dict(Vec::new()),
                     _ => Value::Foreign,
                 };
-                self.push(made)
+                self.push(value)
             }
             _ => {
                 let parts = self.pop_many(2)?;
@@ -329,31 +353,32 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Returns the value of the global `module.name`. Remembers it for messages if it is foreign.
     fn global(&mut self, module: &str, name: &str) -> Value<'a> {
-        if let Some(known) = known(module, name) {
-            return Value::Known(known);
+        if let Some(global) = lookup(module, name) {
+            return Value::Global(global);
         }
-        let new = |names: &[String]| {
-            names.len() < MAX_FOREIGN && module.len() + name.len() < 200 && {
+        let is_new = |names: &[String]| {
+            names.len() < MAX_FOREIGN_NAMES && module.len() + name.len() < 200 && {
                 let full = format!("{module}.{name}");
                 !names.contains(&full)
             }
         };
-        if new(&self.foreign) {
+        if is_new(&self.foreign) {
             self.foreign.push(format!("{module}.{name}"));
         }
         Value::Foreign
     }
 
-    /// What calling a known name gives; the call of anything else is foreign.
+    /// Calls a global. The result of calling anything else is foreign.
     fn reduce(&mut self, callee: Option<Id>, args: Option<Id>) -> Result<()> {
-        let known = self.known(callee.as_ref());
+        let global = self.as_global(callee.as_ref());
         let args: &[Id] = match args.and_then(|a| self.values.get(a as usize)) {
             Some(Value::Tuple(args)) => args,
             _ => &[],
         };
-        let value = match known {
-            Some(Known::OrderedDict) => {
+        let value = match global {
+            Some(PickleGlobal::OrderedDict) => {
                 let items = match args.first().and_then(|a| self.values.get(*a as usize)) {
                     Some(Value::List(items)) => items.clone(),
                     _ => Vec::new(),
@@ -361,12 +386,13 @@ impl<'a> Machine<'a> {
                 self.spend(items.len())?;
                 Value::Dict(items.iter().filter_map(|pair| self.pair(*pair)).collect())
             }
-            Some(Known::Tensor | Known::TensorOfType) => self.tensor(known, args)?,
-            // The value itself: torch.Size(tuple), Parameter(tensor, requires_grad, hooks).
-            Some(Known::Size | Known::Parameter) => {
+            Some(PickleGlobal::Tensor | PickleGlobal::TensorOfType) => self.tensor(global, args)?,
+            // The result is the first argument: torch.Size(tuple), Parameter(tensor, requires_grad,
+            // hooks).
+            Some(PickleGlobal::Size | PickleGlobal::Parameter) => {
                 let inner = *args
                     .first()
-                    .ok_or_else(|| wrong("calls a name without arguments"))?;
+                    .ok_or_else(|| malformed("calls a function without arguments"))?;
                 self.stack.push(inner);
                 return Ok(());
             }
@@ -375,29 +401,30 @@ impl<'a> Machine<'a> {
         self.push(value)
     }
 
-    fn tensor(&self, known: Option<Known>, args: &[Id]) -> Result<Value<'a>> {
+    /// Returns the tensor that a call of `_rebuild_tensor` makes.
+    fn tensor(&self, global: Option<PickleGlobal>, args: &[Id]) -> Result<Value<'a>> {
         let get = |i: usize| args.get(i).and_then(|id| self.values.get(*id as usize));
         let Some(Value::Storage { key, dtype }) = get(0) else {
-            return Err(wrong("makes a tensor of something that is no storage"));
+            return Err(malformed("makes a tensor of a value that is not a storage"));
         };
-        let named = match (known, get(6)) {
-            (Some(Known::TensorOfType), Some(Value::Known(Known::Type(dtype)))) => Some(*dtype),
-            (Some(Known::TensorOfType), _) => Some(Dtype::Other("unknown")),
+        let dtype_argument = match (global, get(6)) {
+            (Some(PickleGlobal::TensorOfType), Some(Value::Global(PickleGlobal::Type(dtype)))) => Some(*dtype),
+            (Some(PickleGlobal::TensorOfType), _) => Some(Dtype::Other("unknown")),
             _ => None,
         };
-        let Some(dtype) = named.or(*dtype) else {
-            return Err(wrong("makes a tensor of a storage without an element type"));
+        let Some(dtype) = dtype_argument.or(*dtype) else {
+            return Err(malformed("makes a tensor of a storage without an element type"));
         };
         let Some(Value::Int(offset)) = get(1) else {
-            return Err(wrong("makes a tensor whose offset is no number"));
+            return Err(malformed("makes a tensor whose offset is not a number"));
         };
         let (shape, strides) = (self.sizes(get(2))?, self.sizes(get(3))?);
         if shape.len() != strides.len() {
-            return Err(wrong(
-                "makes a tensor with more strides than dimensions, or fewer",
+            return Err(malformed(
+                "makes a tensor whose number of strides is not its number of dimensions",
             ));
         }
-        let offset = u64::try_from(*offset).map_err(|_| wrong("makes a tensor with a negative offset"))?;
+        let offset = u64::try_from(*offset).map_err(|_| malformed("makes a tensor with a negative offset"))?;
         Ok(Value::Tensor(Box::new(PickledTensor {
             key,
             dtype,
@@ -407,14 +434,15 @@ impl<'a> Machine<'a> {
         })))
     }
 
+    /// Returns the elements of a tuple or list of sizes.
     fn sizes(&self, value: Option<&Value<'a>>) -> Result<Vec<usize>> {
         let items: &[Id] = match value {
             Some(Value::Tuple(items)) => items,
             Some(Value::List(items)) => items,
-            _ => return Err(wrong("makes a tensor whose shape is no tuple")),
+            _ => return Err(malformed("makes a tensor whose shape is not a tuple")),
         };
         if items.len() > MAX_RANK {
-            return Err(wrong("makes a tensor of more than 8 dimensions"));
+            return Err(malformed("makes a tensor of more than 8 dimensions"));
         }
         let size = |id: &Id| match self.values.get(*id as usize) {
             Some(Value::Int(n)) => usize::try_from(*n).ok(),
@@ -422,35 +450,36 @@ impl<'a> Machine<'a> {
         };
         items
             .iter()
-            .map(|id| size(id).ok_or_else(|| wrong("makes a tensor with a size that is none")))
+            .map(|id| size(id).ok_or_else(|| malformed("makes a tensor with an invalid size")))
             .collect()
     }
 
-    /// `('storage', class, key, device, elements)`, torch's way to point at an entry of the archive.
+    /// Runs BINPERSID. Its argument `('storage', class, key, device, elements)` is torch's
+    /// reference to an entry of the archive.
     fn persistent(&mut self) -> Result<()> {
         let id = self.pop()?;
         let Some(Value::Tuple(parts)) = self.values.get(id as usize) else {
-            return Err(wrong("points at something outside that is no storage"));
+            return Err(malformed("has a persistent id that is not a storage"));
         };
         let is_storage = self.str(parts.first()) == Some("storage");
-        let value = match (self.known(parts.get(1)), self.str(parts.get(2))) {
-            (Some(Known::Storage(dtype)), Some(key)) if is_storage => Value::Storage {
+        let value = match (self.as_global(parts.get(1)), self.str(parts.get(2))) {
+            (Some(PickleGlobal::Storage(dtype)), Some(key)) if is_storage => Value::Storage {
                 key,
                 dtype: Some(dtype),
             },
-            (Some(Known::UntypedStorage), Some(key)) if is_storage => Value::Storage { key, dtype: None },
+            (Some(PickleGlobal::UntypedStorage), Some(key)) if is_storage => Value::Storage { key, dtype: None },
             (_, Some(key)) if is_storage => Value::Storage {
                 key,
                 dtype: Some(Dtype::Other("unknown")),
             },
-            _ => return Err(wrong("points at something outside that is no storage")),
+            _ => return Err(malformed("has a persistent id that is not a storage")),
         };
         self.push(value)
     }
 
-    fn known(&self, id: Option<&Id>) -> Option<Known> {
+    fn as_global(&self, id: Option<&Id>) -> Option<PickleGlobal> {
         match self.values.get(*id? as usize) {
-            Some(Value::Known(known)) => Some(*known),
+            Some(Value::Global(global)) => Some(*global),
             _ => None,
         }
     }
@@ -471,13 +500,13 @@ impl<'a> Machine<'a> {
     }
 
     fn push(&mut self, value: Value<'a>) -> Result<()> {
-        // In range: each step makes at most one value.
+        // An Id can count them: each instruction makes at most one value.
         self.stack.push(self.values.len() as Id);
         self.values.push(value);
         Ok(())
     }
 
-    /// The stack above the last mark: instructions reach no deeper.
+    /// Returns the height of the stack at the last mark. Instructions reach no deeper.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -485,7 +514,7 @@ impl<'a> Machine<'a> {
     fn top(&self) -> Result<Id> {
         let top = self.stack.last().filter(|_| self.stack.len() > self.floor());
         top.copied()
-            .ok_or_else(|| wrong("takes a value from an empty stack"))
+            .ok_or_else(|| malformed("takes a value from an empty stack"))
     }
 
     fn pop(&mut self) -> Result<Id> {
@@ -509,7 +538,7 @@ impl<'a> Machine<'a> {
             .len()
             .checked_sub(count)
             .filter(|from| *from >= self.floor());
-        let from = from.ok_or_else(|| wrong("takes a value from an empty stack"))?;
+        let from = from.ok_or_else(|| malformed("takes a value from an empty stack"))?;
         Ok(self.stack.split_off(from))
     }
 
@@ -517,14 +546,15 @@ impl<'a> Machine<'a> {
         let mark = self
             .marks
             .pop()
-            .ok_or_else(|| wrong("goes back to a mark that it never set"))?;
-        // split_off beyond the end would panic; a mark is never above the stack, but that is far from here.
+            .ok_or_else(|| malformed("pops a mark that was never set"))?;
+        // A mark is never above the stack. `min` makes sure that split_off cannot panic.
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }
 
+    /// Reads the next `len` bytes.
     fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let taken = self.data.get(self.at..).and_then(|rest| rest.get(..len));
-        let taken = taken.ok_or_else(|| Error::checkpoint("cut short"))?;
+        let taken = taken.ok_or_else(|| Error::checkpoint("is cut short"))?;
         self.at += len;
         Ok(taken)
     }
@@ -533,34 +563,38 @@ impl<'a> Machine<'a> {
         self.take(len).map(drop)
     }
 
+    /// Reads the next N bytes.
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N]> {
         let found = self.data.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
-        let found = *found.ok_or_else(|| Error::checkpoint("cut short"))?;
+        let found = *found.ok_or_else(|| Error::checkpoint("is cut short"))?;
         self.at += N;
         Ok(found)
     }
 
+    /// Reads the rest of the line, without the line break.
     fn line(&mut self) -> Result<&'a str> {
         let rest = self.data.get(self.at..).unwrap_or_default();
         let len = rest
             .iter()
             .position(|b| *b == b'\n')
-            .ok_or_else(|| Error::checkpoint("cut short"))?;
+            .ok_or_else(|| Error::checkpoint("is cut short"))?;
         let line = self.take(len)?;
         self.skip(1)?;
-        std::str::from_utf8(line).map_err(|_| wrong("has a line that is no text"))
+        std::str::from_utf8(line).map_err(|_| malformed("has a line that is not UTF-8 text"))
     }
 }
 
+/// Splits `key, value, key, value, ...` into pairs.
 fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>> {
     let (pairs, rest) = items.as_chunks::<2>();
     if !rest.is_empty() {
-        return Err(wrong("has a dict with a key and no value"));
+        return Err(malformed("has a dict with a key and no value"));
     }
     Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
 }
 
-/// A little-endian two's complement number of any length; one that fits no i64 is of no use to a tensor.
+/// Returns a little-endian two's complement integer of any length. No tensor needs one that does
+/// not fit an i64, so it is foreign.
 fn long(bytes: &[u8]) -> Value<'static> {
     let Some(last) = bytes.last() else {
         return Value::Int(0);

@@ -1,4 +1,4 @@
-//! The puzzle embedding, which stays in the file: only the rows in use are read.
+//! Reads rows of the puzzle embedding on demand. The embedding stays in the file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,14 +7,15 @@ use super::Checkpoint;
 use crate::error::{Error, Result};
 use crate::model::weights::check_finite;
 
-/// The rows of a model's puzzle embedding, read one at a time. (An ARC model has 876,406 of them, 1.8 GB.)
+/// The puzzle embedding of a model, whose rows are read one at a time. An ARC model has 876,406
+/// rows, 1.8 GB.
 #[derive(Debug, Clone)]
 pub struct PuzzleRows {
     checkpoint: Arc<Checkpoint>,
     tensor: String,
     rows: usize,
     width: usize,
-    /// Identifier to row, where the file does not hold them all.
+    /// Row of each identifier. `None`: the file holds all rows, and the identifier is the row.
     ids: Option<HashMap<u32, usize>>,
 }
 
@@ -35,48 +36,53 @@ impl PuzzleRows {
         }
     }
 
-    /// Number of rows in the file.
+    /// Returns the number of rows in the file.
     pub fn len(&self) -> usize {
         self.rows
     }
 
-    /// Whether there is no row.
+    /// Returns whether the file has no rows.
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
 
-    /// Elements of a row: `puzzle_emb_ndim`.
+    /// Returns the number of elements of a row, `puzzle_emb_ndim`.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The row of a puzzle identifier, `puzzle_emb_ndim` elements.
+    /// Reads the row of a puzzle identifier, `[puzzle_emb_ndim]`.
     ///
     /// # Errors
-    /// The model has no such identifier, or the file cannot be read.
+    /// The model has no such identifier, the file cannot be read, or the row holds an infinity or a
+    /// NaN.
     pub fn row(&self, id: u32) -> Result<Vec<f32>> {
         let row = self.index(id)?;
         self.read(row, 1)
     }
 
-    /// The row that an identifier stands in.
+    /// Returns the number of the row of an identifier.
+    ///
+    /// # Errors
+    /// The model has no such identifier.
     pub(crate) fn index(&self, id: u32) -> Result<usize> {
         let row = match &self.ids {
             Some(ids) => ids.get(&id).copied(),
             None => usize::try_from(id).ok().filter(|row| *row < self.rows),
         };
         row.ok_or_else(|| {
-            let known = match &self.ids {
+            let model = match &self.ids {
                 Some(_) => format!(
-                    "was cut down to {} identifiers, and this is none of them",
+                    "keeps only {} identifiers, and this is not one of them",
                     self.rows
                 ),
-                None => format!("knows the identifiers 0 to {}", self.rows.saturating_sub(1)),
+                None => format!("has the identifiers 0 to {}", self.rows.saturating_sub(1)),
             };
-            Error::argument(format!("puzzle identifier {id} is unknown: the model {known}"))
+            Error::argument(format!("puzzle identifier {id} is unknown: the model {model}"))
         })
     }
 
+    /// Reads `count` rows from row `first` on, `[count, puzzle_emb_ndim]`.
     pub(crate) fn read(&self, first: usize, count: usize) -> Result<Vec<f32>> {
         let rows = self.checkpoint.read_rows(&self.tensor, first, count)?;
         check_finite(&rows)

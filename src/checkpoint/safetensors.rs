@@ -1,4 +1,5 @@
-//! The safetensors format: a length, a JSON header, then the tensors without gaps.
+//! Reads the index of a safetensors file: the length of the header, a JSON header, then the tensors
+//! without gaps.
 
 use std::collections::BTreeMap;
 
@@ -7,42 +8,51 @@ use super::index::{Index, TensorInfo};
 use super::source::Source;
 use crate::error::{Error, Result};
 
-/// Longest header that is read: some ten thousand tensors. Parsing takes twenty times its size.
-const MAX_HEADER: u64 = 1 << 20;
+/// Size limit of the header, in bytes: about ten thousand tensors. Parsing takes twenty times as
+/// much memory.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
 
-/// Whether a file that begins with `start` is of this format.
+/// Returns whether a file that begins with `start` has this format.
 pub(super) fn recognises(start: &[u8]) -> bool {
     start.get(8) == Some(&b'{')
 }
 
-/// Reads the header.
+/// Reads the index of a file.
+///
+/// # Errors
+/// The file cannot be read, is damaged, or its header is too large.
 pub(super) fn index(source: &Source) -> Result<Index> {
     let mut len = [0; 8];
     source.read_at(0, &mut len)?;
     let len = u64::from_le_bytes(len);
     if len > source.len().saturating_sub(8) {
         return Err(Error::checkpoint(format!(
-            "cut short, or damaged: its header claims {len} bytes, the file has {}",
+            "is cut short or damaged: its header claims {len} bytes, but the file has {}",
             source.len()
         )));
     }
-    if len > MAX_HEADER {
+    if len > MAX_HEADER_BYTES {
         return Err(Error::checkpoint(format!(
-            "its header has {len} bytes; the most that is read is {MAX_HEADER}"
+            "its header has {len} bytes; at most {MAX_HEADER_BYTES} are supported"
         )));
     }
     parse(&source.read_vec(8, len)?, 8 + len, source.len())
 }
 
-/// Checks a header; its tensors begin at byte `start` of a file of `file_len` bytes.
+/// Parses and checks a header. The tensors begin at byte `start` of a file of `file_len` bytes.
+///
+/// # Errors
+/// The header is damaged, or does not fit the file.
 pub(super) fn parse(header: &[u8], start: u64, file_len: u64) -> Result<Index> {
     let damaged = |e: serde_json::Error| Error::checkpoint(format!("its header is damaged: {e}")).with_source(e);
-    // Parsing checks that shapes fit their bytes and that tensors follow one another without gap or overlap.
+    // Parsing checks that the shapes fit the byte ranges, and that the ranges have no gaps or
+    // overlaps.
     let header: safetensors::tensor::Metadata = serde_json::from_slice(header).map_err(damaged)?;
     let end = start.checked_add(header.data_len() as u64);
     if end != Some(file_len) {
         return Err(Error::checkpoint(format!(
-            "cut short, or damaged: its tensors need {} bytes after the header, the file has {}",
+            "is cut short or damaged: its tensors need {} bytes after the header, but the file \
+             has {}",
             header.data_len(),
             file_len.saturating_sub(start)
         )));
@@ -65,7 +75,7 @@ pub(super) fn parse(header: &[u8], start: u64, file_len: u64) -> Result<Index> {
     Ok(Index { tensors, metadata })
 }
 
-/// Strides of a tensor without gaps, in elements.
+/// Returns the strides of a row-major tensor without gaps, in elements.
 fn row_major(shape: &[usize]) -> Vec<usize> {
     let mut strides: Vec<usize> = shape
         .iter()

@@ -1,40 +1,45 @@
-//! What the shapes of a file's tensors tell of the model.
+//! Derives the sizes and the architecture of a model from the names and shapes of its tensors.
 
 use std::collections::BTreeSet;
 
 use super::Checkpoint;
-use super::names::{Names, missing};
+use super::names::{TensorNames, missing_error};
 use crate::config::{Architecture, Level, Shapes, State};
 use crate::error::{Error, Result};
 use crate::model::weights::Weight;
 
-/// Reads the sizes of a model off its tensors.
-pub(crate) fn shapes(checkpoint: &Checkpoint, names: &Names) -> Result<Shapes> {
-    let look = Look { checkpoint, names };
-    let [vocab_size, hidden_size] = look.matrix(Weight::EmbedTokens)?;
-    let variant = look.variant()?;
-    let (h_layers, l_layers) = (look.layers(Level::H)?, look.layers(Level::L)?);
-    let net = if l_layers > 0 { Level::L } else { Level::H };
-    let [_, inner] = look.matrix(Weight::Down(net, 0))?;
-    let token_down = Weight::TokenDown(net, 0);
-    let (mlp_t, attention) = (look.has(token_down), look.has(Weight::Qkv(net, 0)));
+/// Returns the sizes and the architecture of a model with these tensors.
+///
+/// # Errors
+/// A tensor is missing or has an unexpected number of dimensions, or the tensors belong to no
+/// published architecture.
+pub(crate) fn model_shapes(checkpoint: &Checkpoint, names: &TensorNames) -> Result<Shapes> {
+    let reader = ShapeReader { checkpoint, names };
+    let [vocab_size, hidden_size] = reader.matrix(Weight::EmbedTokens)?;
+    let variant = reader.architecture()?;
+    let (h_layers, l_layers) = (reader.layers(Level::H)?, reader.layers(Level::L)?);
+    let level = if l_layers > 0 { Level::L } else { Level::H };
+    let [_, inner] = reader.matrix(Weight::Down(level, 0))?;
+    let token_down = Weight::TokenDown(level, 0);
+    let (mlp_t, attention) = (reader.has(token_down), reader.has(Weight::Qkv(level, 0)));
     if mlp_t == attention {
         let which = if mlp_t {
             "both self_attn and mlp_t"
         } else {
             "neither self_attn nor mlp_t"
         };
-        return Err(Error::checkpoint(format!("{}.layers.0 has {which}", net.name())));
+        return Err(Error::checkpoint(format!("{}.layers.0 has {which}", level.name())));
     }
-    let learned = look.has(Weight::EmbedPos);
-    let across = if mlp_t {
-        Some(look.matrix(token_down)?)
+    let learned_positions = reader.has(Weight::EmbedPos);
+    // [L, T]
+    let token_shape = if mlp_t {
+        Some(reader.matrix(token_down)?)
     } else {
         None
     };
-    let positions = match across {
+    let positions = match token_shape {
         Some([positions, _]) => Some(positions),
-        None if learned => Some(look.matrix(Weight::EmbedPos)?[0]),
+        None if learned_positions => Some(reader.matrix(Weight::EmbedPos)?[0]),
         None => None,
     };
     Ok(Shapes {
@@ -44,32 +49,35 @@ pub(crate) fn shapes(checkpoint: &Checkpoint, names: &Names) -> Result<Shapes> {
         h_layers,
         l_layers,
         inner,
-        token_inner: across.map(|a| a[1]),
+        token_inner: token_shape.map(|shape| shape[1]),
         positions,
-        learned,
+        learned_positions,
         puzzle_emb: names
             .puzzle_emb
             .as_deref()
-            .map(|name| look.dimensions(name))
+            .map(|name| reader.dimensions(name))
             .transpose()?,
     })
 }
 
-struct Look<'a> {
+/// Looks up the shapes of a model's tensors.
+struct ShapeReader<'a> {
     checkpoint: &'a Checkpoint,
-    names: &'a Names,
+    names: &'a TensorNames,
 }
 
-impl Look<'_> {
+impl ShapeReader<'_> {
     fn has(&self, weight: Weight) -> bool {
         self.names.weights.contains_key(&weight)
     }
 
+    /// Returns the shape of a matrix, `[rows, columns]`.
     fn matrix(&self, weight: Weight) -> Result<[usize; 2]> {
-        let name = self.names.weights.get(&weight).ok_or_else(|| missing(weight))?;
+        let name = self.names.weights.get(&weight).ok_or_else(|| missing_error(weight))?;
         self.dimensions(name)
     }
 
+    /// Returns the shape of the tensor `name`, which must have two dimensions.
     fn dimensions(&self, name: &str) -> Result<[usize; 2]> {
         let shape = self
             .checkpoint
@@ -80,17 +88,17 @@ impl Look<'_> {
         match shape {
             [rows, columns] if *rows > 0 && *columns > 0 => Ok([*rows, *columns]),
             _ => Err(
-                Error::checkpoint(format!("has shape {shape:?}, not two sizes above 0"))
+                Error::checkpoint(format!("has shape {shape:?}, not two dimensions above 0"))
                     .context(format!("tensor \"{name}\"")),
             ),
         }
     }
 
-    /// The tell-tale tensors of each published model.
-    fn variant(&self) -> Result<Architecture> {
+    /// Returns the architecture, which the levels and the initial states identify.
+    fn architecture(&self) -> Result<Architecture> {
         let init = |state| self.has(Weight::Init(state));
-        let level = |net| self.blocks(net).next().is_some();
-        match (level(Level::H), level(Level::L)) {
+        let has_level = |level| self.blocks(level).next().is_some();
+        match (has_level(Level::H), has_level(Level::L)) {
             (true, true) => Ok(Architecture::Hrm),
             (true, false) => Ok(Architecture::Baseline),
             (false, true) if init(State::LowLevel(0)) => Ok(Architecture::Hier6),
@@ -102,8 +110,8 @@ impl Look<'_> {
         }
     }
 
-    /// The numbers of a network's blocks.
-    fn blocks(&self, net: Level) -> impl Iterator<Item = usize> {
+    /// Returns the number of the block of each tensor of a level, in no particular order.
+    fn blocks(&self, level: Level) -> impl Iterator<Item = usize> {
         self.names.weights.keys().filter_map(move |weight| match weight {
             Weight::Qkv(n, i)
             | Weight::OProj(n, i)
@@ -111,7 +119,7 @@ impl Look<'_> {
             | Weight::TokenDown(n, i)
             | Weight::GateUp(n, i)
             | Weight::Down(n, i)
-                if *n == net =>
+                if *n == level =>
             {
                 Some(*i)
             }
@@ -119,10 +127,11 @@ impl Look<'_> {
         })
     }
 
-    fn layers(&self, net: Level) -> Result<usize> {
-        let found: BTreeSet<usize> = self.blocks(net).collect();
+    /// Returns the number of blocks of a level. Their numbers must have no gaps.
+    fn layers(&self, level: Level) -> Result<usize> {
+        let found: BTreeSet<usize> = self.blocks(level).collect();
         match found.iter().enumerate().find(|(expected, i)| expected != *i) {
-            Some((expected, _)) => Err(missing(Weight::Down(net, expected))),
+            Some((expected, _)) => Err(missing_error(Weight::Down(level, expected))),
             None => Ok(found.len()),
         }
     }

@@ -1,4 +1,4 @@
-//! The bytes of a checkpoint, read at any position: a file, or memory.
+//! Random access to the bytes of a checkpoint, in a file or in memory.
 
 use std::fmt;
 use std::fs::File;
@@ -8,25 +8,30 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// An open file or a slice of memory.
+/// The bytes of a checkpoint.
 pub(crate) struct Source {
+    /// Path of the file, for messages.
     name: Option<String>,
     len: u64,
     bytes: Bytes,
 }
 
 enum Bytes {
-    // Seek and read under a lock: the same on every system, and reads are few and large.
+    // A lock around seek and read works on every system. It costs little, because reads are few and
+    // large.
     File(Mutex<File>),
     Memory(Box<dyn AsRef<[u8]> + Send + Sync>),
 }
 
 impl Source {
     /// Opens a regular file.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is not a regular file.
     pub(crate) fn open(path: &Path) -> Result<Source> {
         let at = |e| Error::io(path.display(), e);
         let found = std::fs::metadata(path).map_err(at)?;
-        // A pipe would block and a device has no end.
+        // Reading a pipe could block, and reading a device might never end.
         if !found.is_file() {
             return Err(Error::checkpoint("is not a regular file").context(path.display()));
         }
@@ -39,7 +44,7 @@ impl Source {
         })
     }
 
-    /// Reads from memory, which is not copied.
+    /// Creates a source from memory. The bytes are kept and not copied.
     pub(crate) fn memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Source {
         Source {
             name: None,
@@ -48,11 +53,12 @@ impl Source {
         }
     }
 
+    /// Returns the size in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    /// Adds the name of the file to an error.
+    /// Adds the path of the file to the context of an error.
     pub(crate) fn locate(&self, error: Error) -> Error {
         match &self.name {
             Some(name) => error.context(name),
@@ -60,14 +66,17 @@ impl Source {
         }
     }
 
-    /// Fills `buffer` from the bytes at `offset`.
+    /// Fills `buffer` with the bytes from `offset` on.
+    ///
+    /// # Errors
+    /// The file ends before, or cannot be read.
     pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let inside = offset
             .checked_add(buffer.len() as u64)
             .is_some_and(|end| end <= self.len);
         if !inside {
             return Err(Error::checkpoint(format!(
-                "cut short: {} bytes were expected at byte {offset}, but the file has {}",
+                "is cut short: {} bytes were expected at byte {offset}, but the file has {}",
                 buffer.len(),
                 self.len
             )));
@@ -94,19 +103,23 @@ impl Source {
                     .and_then(|rest| rest.get(..buffer.len()))
                 {
                     Some(found) => buffer.copy_from_slice(found),
-                    None => return Err(Error::checkpoint("cut short")),
+                    None => return Err(Error::checkpoint("is cut short")),
                 }
                 Ok(())
             }
         }
     }
 
-    /// `len` bytes at `offset`; nothing is allocated for bytes that the file does not have.
+    /// Reads `len` bytes from `offset` on. Checks the length of the file before it allocates
+    /// memory.
+    ///
+    /// # Errors
+    /// As [`Source::read_at`].
     pub(crate) fn read_vec(&self, offset: u64, len: u64) -> Result<Vec<u8>> {
         let fits = offset.checked_add(len).is_some_and(|end| end <= self.len);
         let size = usize::try_from(len).ok().filter(|_| fits).ok_or_else(|| {
             Error::checkpoint(format!(
-                "cut short: {len} bytes were expected at byte {offset}, but the file has {}",
+                "is cut short: {len} bytes were expected at byte {offset}, but the file has {}",
                 self.len
             ))
         })?;

@@ -1,4 +1,5 @@
-//! Files of `torch.save`: a zip archive of a pickle (`NAME/data.pkl`) and one entry per storage (`NAME/data/KEY`).
+//! Reads the index of a file of `torch.save`: a zip archive with a pickle (`NAME/data.pkl`) and one
+//! entry per storage (`NAME/data/KEY`).
 
 use std::collections::{BTreeMap, btree_map};
 
@@ -8,15 +9,19 @@ use super::source::Source;
 use super::zip::{self, Entries};
 use crate::error::{Error, Result};
 
-/// Deepest nesting of dicts that is searched for tensors.
+/// Most levels of nested dicts that are searched for tensors.
 const MAX_DEPTH: usize = 16;
-/// Most dict items that are looked at, and most tensors.
+/// Most items of dicts in a file.
 const MAX_ITEMS: usize = 200_000;
+/// Most tensors in a file.
 const MAX_TENSORS: usize = 20_000;
-/// Longest name of a tensor, nesting keys included.
-const MAX_NAME: usize = 512;
+/// Longest name of a tensor in bytes, the keys of enclosing dicts included.
+const MAX_NAME_BYTES: usize = 512;
 
-/// Indexes the tensors of an archive.
+/// Reads the index of a file.
+///
+/// # Errors
+/// The file cannot be read, is damaged, exceeds a limit, or has no tensors.
 pub(super) fn index(source: &Source) -> Result<Index> {
     let entries = zip::entries(source)?;
     let prefix = prefix(&entries)?;
@@ -25,14 +30,14 @@ pub(super) fn index(source: &Source) -> Result<Index> {
     let entry = entries
         .get(&name)
         .ok_or_else(|| Error::checkpoint("has no entry data.pkl"))?;
-    if entry.size() > pickle::MAX_LEN {
+    if entry.size() > pickle::MAX_PICKLE_BYTES {
         return Err(Error::checkpoint(format!(
             "its pickle has {} bytes, far more than a checkpoint needs",
             entry.size()
         )));
     }
     let data = source.read_vec(entry.data(source)?, entry.size())?;
-    // 0: written with checksums switched off.
+    // 0: the file was written without checksums.
     if entry.crc != 0 && crc32fast::hash(&data) != entry.crc {
         return Err(Error::checkpoint("its pickle is damaged: the checksum differs"));
     }
@@ -41,7 +46,7 @@ pub(super) fn index(source: &Source) -> Result<Index> {
         source,
         entries: &entries,
         prefix,
-        found: BTreeMap::new(),
+        located: BTreeMap::new(),
     };
     let mut tensors = BTreeMap::new();
     for (name, tensor) in flatten(&pickle)? {
@@ -59,7 +64,7 @@ pub(super) fn index(source: &Source) -> Result<Index> {
     })
 }
 
-/// `NAME/` of the one entry `NAME/data.pkl`.
+/// Returns `NAME/` of the only entry `NAME/data.pkl`.
 fn prefix(entries: &Entries) -> Result<&str> {
     let mut pickles = entries.keys().filter_map(|name| {
         name.strip_suffix("data.pkl")
@@ -73,12 +78,14 @@ fn prefix(entries: &Entries) -> Result<&str> {
     }
     if entries.contains_key(&format!("{prefix}constants.pkl")) {
         return Err(Error::checkpoint(
-            "is a TorchScript program; save the weights alone: torch.save(model.state_dict(), path)",
+            "is a TorchScript program; save the weights alone: torch.save(model.state_dict(), \
+             path)",
         ));
     }
     Ok(prefix)
 }
 
+/// Checks that the elements are little-endian.
 fn check_byte_order(source: &Source, entries: &Entries, prefix: &str) -> Result<()> {
     let Some(entry) = entries.get(&format!("{prefix}byteorder")) else {
         return Ok(());
@@ -86,13 +93,14 @@ fn check_byte_order(source: &Source, entries: &Entries, prefix: &str) -> Result<
     let order = source.read_vec(entry.data(source)?, entry.size().min(16))?;
     if order != b"little" {
         return Err(Error::checkpoint(format!(
-            "was written with byte order \"{}\"; only \"little\" is read",
+            "was written with byte order \"{}\"; only \"little\" is supported",
             order.escape_ascii()
         )));
     }
     Ok(())
 }
 
+/// Returns the error for a pickle without tensors.
 fn no_tensors(pickle: &Pickle<'_>) -> Error {
     let hint = "save the weights alone: torch.save(model.state_dict(), path)";
     match (pickle.value(pickle.root), pickle.foreign.first()) {
@@ -107,12 +115,13 @@ fn no_tensors(pickle: &Pickle<'_>) -> Error {
     }
 }
 
-/// The tensors of nested dicts, their keys joined by dots. Lists and foreign objects are not searched.
+/// Collects the tensors in nested dicts. A name is the keys joined by dots. Lists and foreign
+/// objects are not searched.
 fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<BTreeMap<String, &'p PickledTensor<'a>>> {
     let mut found = BTreeMap::new();
-    let mut open: Vec<(String, Id, usize)> = vec![(String::new(), pickle.root, 0)];
+    let mut pending: Vec<(String, Id, usize)> = vec![(String::new(), pickle.root, 0)];
     let mut items = 0;
-    while let Some((path, id, depth)) = open.pop() {
+    while let Some((path, id, depth)) = pending.pop() {
         let Value::Dict(dict) = pickle.value(id) else {
             continue;
         };
@@ -128,16 +137,16 @@ fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<BTreeMap<String, &'p Pickle
                 _ => continue,
             };
             match pickle.value(*value) {
-                Value::Tensor(_) | Value::Dict(_) if name.len() > MAX_NAME => {
+                Value::Tensor(_) | Value::Dict(_) if name.len() > MAX_NAME_BYTES => {
                     return Err(Error::checkpoint(format!(
-                        "names a tensor by {} bytes of text",
+                        "has a tensor name of {} bytes; at most {MAX_NAME_BYTES} are supported",
                         name.len()
                     )));
                 }
                 Value::Tensor(tensor) => {
                     found.insert(name, tensor.as_ref());
                 }
-                Value::Dict(_) if depth < MAX_DEPTH => open.push((name, *value, depth + 1)),
+                Value::Dict(_) if depth < MAX_DEPTH => pending.push((name, *value, depth + 1)),
                 _ => {}
             }
         }
@@ -145,24 +154,27 @@ fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<BTreeMap<String, &'p Pickle
     Ok(found)
 }
 
-/// Finds the bytes of storages, each once.
+/// Finds the bytes of storages. Looks up each storage once.
 struct Storages<'a> {
     source: &'a Source,
     entries: &'a Entries,
     prefix: &'a str,
-    found: BTreeMap<&'a str, Storage>,
+    located: BTreeMap<&'a str, Storage>,
 }
 
+/// Position and size of a storage in the file, in bytes.
 #[derive(Clone, Copy)]
 struct Storage {
     start: u64,
     len: u64,
+    /// CRC-32 of the bytes. 0: the file has no checksums.
     crc: u32,
 }
 
 impl<'a> Storages<'a> {
+    /// Returns the position of a tensor in the file.
     fn locate(&mut self, tensor: &PickledTensor<'a>) -> Result<TensorInfo> {
-        let storage = match self.found.entry(tensor.key) {
+        let storage = match self.located.entry(tensor.key) {
             btree_map::Entry::Occupied(known) => *known.get(),
             btree_map::Entry::Vacant(new) => {
                 let name = format!("{}data/{}", self.prefix, tensor.key);
@@ -181,13 +193,13 @@ impl<'a> Storages<'a> {
         };
         let mut info = TensorInfo::new(tensor.dtype, tensor.shape.clone(), tensor.strides.clone());
         info.place(storage.start, storage.len, tensor.offset)?;
-        let whole = info.is_contiguous() && info.stored_bytes() == Some(storage.len);
-        info.checksum = (whole && storage.crc != 0).then_some(Checksum(storage.crc));
+        let fills_storage = info.is_contiguous() && info.stored_bytes() == Some(storage.len);
+        info.checksum = (fills_storage && storage.crc != 0).then_some(Checksum(storage.crc));
         Ok(info)
     }
 }
 
-/// The names of a pickle's tensors, for the fuzzer.
+/// Returns the names of a pickle's tensors, for the fuzz target.
 #[cfg(fuzzing)]
 pub(super) fn pickled_names(data: &[u8]) -> Result<Vec<String>> {
     let pickle = Pickle::load(data)?;

@@ -1,18 +1,23 @@
-//! The directory of a zip archive of stored entries, which is all that `torch.save` writes.
+//! Reads the directory of a zip archive whose entries are stored without compression, as
+//! `torch.save` writes it.
 //!
-//! Only positions are wanted, nothing is extracted; so names may be what they like. Written here and not taken from a
-//! crate because those reserve memory for as many entries as the file claims to have.
+//! Only the positions of entries are read. Nothing is extracted, so entry names are harmless. This
+//! is not a crate because the common ones reserve memory for as many entries as the file claims to
+//! have.
 
 use std::collections::BTreeMap;
 
 use super::source::Source;
 use crate::error::{Error, Result};
 
-const MAX_DIRECTORY: u64 = 8 << 20;
+/// Size limit of the directory, in bytes.
+const MAX_DIRECTORY_BYTES: u64 = 8 << 20;
+/// Most entries of an archive.
 const MAX_ENTRIES: u64 = 100_000;
-const STORED: u16 = 0;
+/// Compression method 0: stored without compression.
+const METHOD_STORED: u16 = 0;
 
-/// An entry, as the directory describes it.
+/// An entry, as the directory describes it. Sizes and positions are in bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     name: String,
@@ -20,6 +25,7 @@ pub(super) struct Entry {
     method: u16,
     size: u64,
     compressed: u64,
+    /// Position of its local header.
     header: u64,
     /// CRC-32 of its bytes.
     pub(super) crc: u32,
@@ -47,6 +53,7 @@ fn u64_at(data: &[u8], at: usize) -> Result<u64> {
     Ok(u64::from_le_bytes(bytes(data, at)?))
 }
 
+/// Number of entries, and size and position of the directory in bytes.
 struct Directory {
     entries: u64,
     size: u64,
@@ -54,9 +61,12 @@ struct Directory {
 }
 
 /// Reads the directory at the end of the archive.
+///
+/// # Errors
+/// The file cannot be read, or its directory is damaged or too large.
 pub(super) fn entries(source: &Source) -> Result<Entries> {
     let directory = find_directory(source)?;
-    if directory.size > MAX_DIRECTORY || directory.entries > MAX_ENTRIES {
+    if directory.size > MAX_DIRECTORY_BYTES || directory.entries > MAX_ENTRIES {
         return Err(Error::checkpoint(format!(
             "its zip directory claims {} entries in {} bytes, more than any checkpoint has",
             directory.entries, directory.size
@@ -78,20 +88,21 @@ pub(super) fn entries(source: &Source) -> Result<Entries> {
     Ok(entries)
 }
 
+/// Finds the directory by the end record, which a comment may follow.
 fn find_directory(source: &Source) -> Result<Directory> {
-    const END: &[u8] = b"PK\x05\x06";
-    const END_LEN: u64 = 22;
-    const MAX_COMMENT: u64 = 65_535;
-    let tail_len = source.len().min(END_LEN + MAX_COMMENT);
+    const END_SIGNATURE: &[u8] = b"PK\x05\x06";
+    const END_BYTES: u64 = 22;
+    const MAX_COMMENT_BYTES: u64 = 65_535;
+    let tail_len = source.len().min(END_BYTES + MAX_COMMENT_BYTES);
     let tail_at = source.len() - tail_len;
     let tail = source.read_vec(tail_at, tail_len)?;
     let fits =
         |at: usize| u16_at(&tail, at + 20).is_ok_and(|comment| at + 22 + usize::from(comment) == tail.len());
     let at = (0..tail.len())
         .rev()
-        .find(|&at| tail.get(at..at + 4) == Some(END) && fits(at))
+        .find(|&at| tail.get(at..at + 4) == Some(END_SIGNATURE) && fits(at))
         .ok_or_else(|| {
-            Error::checkpoint("cut short: a zip archive whose directory, which stands at the end, is missing")
+            Error::checkpoint("is cut short: the zip directory at its end is missing")
         })?;
     let end = tail.get(at..).unwrap_or_default();
     let (entries, size, offset) = (u16_at(end, 10)?, u32_at(end, 12)?, u32_at(end, 16)?);
@@ -105,6 +116,7 @@ fn find_directory(source: &Source) -> Result<Directory> {
     })
 }
 
+/// Finds the directory by the zip64 end record. `end` is the position of the plain end record.
 fn find_directory64(source: &Source, end: u64) -> Result<Directory> {
     let damaged = || Error::checkpoint("the end of its zip directory is damaged");
     let locator = source.read_vec(end.checked_sub(20).ok_or_else(damaged)?, 20)?;
@@ -122,7 +134,7 @@ fn find_directory64(source: &Source, end: u64) -> Result<Directory> {
     })
 }
 
-/// The first entry of `data` and the number of bytes that it takes.
+/// Returns the first entry of `data`, and its size in the directory in bytes.
 fn entry(data: &[u8]) -> Result<(Entry, usize)> {
     let damaged = || Error::checkpoint("its zip directory is damaged");
     if !data.starts_with(b"PK\x01\x02") {
@@ -151,7 +163,7 @@ fn entry(data: &[u8]) -> Result<(Entry, usize)> {
     Ok((entry, len))
 }
 
-/// Replaces the saturated fields of an entry by those of its zip64 extra field.
+/// Replaces the saturated fields of an entry by the values in its zip64 extra field.
 fn widen(entry: &mut Entry, mut extra: &[u8]) -> Result<()> {
     const ZIP64: u16 = 1;
     let saturated = u64::from(u32::MAX);
@@ -173,11 +185,15 @@ fn widen(entry: &mut Entry, mut extra: &[u8]) -> Result<()> {
 }
 
 impl Entry {
+    /// Returns the size of the data in bytes.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// Byte position of the entry's data, which is checked to lie inside the file.
+    /// Returns the position of the entry's data, in bytes.
+    ///
+    /// # Errors
+    /// The entry is encrypted or compressed, or does not lie inside the file.
     pub(super) fn data(&self, source: &Source) -> Result<u64> {
         self.locate(source)
             .map_err(|e| e.context(format!("zip entry \"{}\"", self.name)))
@@ -187,9 +203,10 @@ impl Entry {
         if self.flags & 1 != 0 {
             return Err(Error::checkpoint("is encrypted"));
         }
-        if self.method != STORED || self.size != self.compressed {
+        if self.method != METHOD_STORED || self.size != self.compressed {
             return Err(Error::checkpoint(
-                "is compressed; torch.save stores its entries as they are, so load and save the file with PyTorch",
+                "is compressed, but torch.save writes entries without compression; load the file \
+                 with PyTorch and save it again",
             ));
         }
         let header = source.read_vec(self.header, 30)?;

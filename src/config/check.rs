@@ -1,10 +1,14 @@
-//! Limits that hold for a configuration as a whole.
+//! Checks that need several hyper-parameters of a configuration.
 
-use super::limits::MAX_SIZE;
+use super::limits::MAX_DIMENSION;
 use super::{Config, PosEncodings};
 use crate::error::{Error, Result};
 
-/// Checks sizes against one another, and that none is absurd.
+/// Checks that every size is within its limits and that the sizes fit together.
+///
+/// # Errors
+/// A size is 0 or too large, attention heads have an odd size under rotary positions, or the model
+/// has too many positions.
 pub(super) fn check(config: &Config) -> Result<()> {
     let sizes = [
         ("hidden_size", config.hidden_size),
@@ -12,15 +16,15 @@ pub(super) fn check(config: &Config) -> Result<()> {
         ("the inner width of mlp", config.inner),
     ];
     for (name, size) in sizes {
-        if size == 0 || size > MAX_SIZE {
+        if size == 0 || size > MAX_DIMENSION {
             return Err(Error::config(format!(
-                "{name} is {size}; it must be from 1 to {MAX_SIZE}"
+                "{name} is {size}; it must be from 1 to {MAX_DIMENSION}"
             )));
         }
     }
-    if config.token_inner > MAX_SIZE || (config.mlp_t && config.token_inner == 0) {
+    if config.token_inner > MAX_DIMENSION || (config.mlp_t && config.token_inner == 0) {
         return Err(Error::config(format!(
-            "the inner width of mlp_t is {}",
+            "the inner width of mlp_t is {}; it must be from 1 to {MAX_DIMENSION}",
             config.token_inner
         )));
     }
@@ -32,9 +36,9 @@ pub(super) fn check(config: &Config) -> Result<()> {
         )));
     }
     let positions = config.prefix_len().saturating_add(config.seq_len.unwrap_or(0));
-    if positions > MAX_SIZE {
+    if positions > MAX_DIMENSION {
         return Err(Error::config(format!(
-            "{positions} positions; at most {MAX_SIZE} are run"
+            "the model has {positions} positions; at most {MAX_DIMENSION} are supported"
         )));
     }
     Ok(())

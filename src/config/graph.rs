@@ -1,42 +1,46 @@
-//! The configuration of an ONNX graph: sizes from its inputs and outputs, halting and task from settings.
+//! Resolves the configuration of an ONNX graph: the sizes come from its inputs and outputs, the
+//! fields about halting and tasks from the settings.
 
 use serde_json::Value;
 
-use super::limits::{MAX_IDENTIFIERS, MAX_SIZE, MAX_STEPS};
-use super::resolve::{Resolved, Resolver};
+use super::limits::{MAX_DIMENSION, MAX_IDENTIFIERS, MAX_STEPS};
+use super::resolve::{ResolvedConfig, Resolver};
 use super::{Architecture, Config, PosEncodings, Settings, Shapes};
 use crate::error::{Error, Result};
 
-/// What the inputs and outputs of a graph tell.
+/// The sizes and options that the inputs and outputs of a graph determine.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct GraphShapes {
-    /// The variant with these states.
+    /// The architecture with the same states.
     pub(crate) variant: Architecture,
-    /// S.
+    /// S: grid tokens.
     pub(crate) seq_len: usize,
-    /// L.
+    /// L: positions.
     pub(crate) positions: usize,
-    /// D.
+    /// D: hidden size.
     pub(crate) hidden_size: usize,
-    /// V.
+    /// V: vocabulary size.
     pub(crate) vocab_size: usize,
-    /// It takes puzzle identifiers.
-    pub(crate) identifiers: bool,
-    /// It has a logit to go on.
-    pub(crate) q_continue: bool,
+    /// Whether the graph has the input `puzzle_identifiers`.
+    pub(crate) takes_identifiers: bool,
+    /// Whether the graph has the output `q_continue`.
+    pub(crate) has_q_continue: bool,
 }
 
 impl Settings {
-    /// A size, for an axis that the graph leaves open.
+    /// Returns the value of `key` as a size, for an axis whose size the graph does not fix.
     pub(crate) fn size(&self, key: &str) -> Option<usize> {
         let size = self.get(key)?.0.as_u64()?;
-        usize::try_from(size).ok().filter(|n| *n <= MAX_SIZE)
+        usize::try_from(size).ok().filter(|n| *n <= MAX_DIMENSION)
     }
 }
 
 impl Config {
     /// Resolves the configuration of a graph.
-    pub(crate) fn of_graph(graph: &GraphShapes, settings: &Settings) -> Result<Resolved> {
+    ///
+    /// # Errors
+    /// A setting is invalid or contradicts the graph, or a size is out of range.
+    pub(crate) fn of_graph(graph: &GraphShapes, settings: &Settings) -> Result<ResolvedConfig> {
         let shapes = Shapes {
             variant: graph.variant,
             hidden_size: graph.hidden_size,
@@ -46,25 +50,25 @@ impl Config {
             inner: 0,
             token_inner: None,
             positions: Some(graph.positions),
-            learned: false,
+            learned_positions: false,
             puzzle_emb: None,
         };
-        let mut r = Resolver::new(&shapes, settings);
-        let config = r.of_graph(graph)?;
-        Ok(Resolved {
+        let mut resolver = Resolver::new(&shapes, settings);
+        let config = resolver.of_graph(graph)?;
+        Ok(ResolvedConfig {
             config,
-            provenance: r.provenance,
-            kept: settings.kept.clone(),
-            notes: r.notes,
+            provenance: resolver.provenance,
+            extra: settings.extra.clone(),
+            notes: resolver.notes,
         })
     }
 }
 
 impl Resolver<'_> {
     fn of_graph(&mut self, graph: &GraphShapes) -> Result<Config> {
-        let hidden_size = self.shaped("hidden_size", graph.hidden_size, "the states")?;
-        let vocab_size = self.shaped("vocab_size", graph.vocab_size, "output \"logits\"")?;
-        let seq_len = self.shaped("seq_len", graph.seq_len, "input \"inputs\"")?;
+        let hidden_size = self.size_from_shape("hidden_size", graph.hidden_size, "the states")?;
+        let vocab_size = self.size_from_shape("vocab_size", graph.vocab_size, "output \"logits\"")?;
+        let seq_len = self.size_from_shape("seq_len", graph.seq_len, "input \"inputs\"")?;
         let prefix = graph.positions.checked_sub(seq_len).ok_or_else(|| {
             Error::config(format!(
                 "the states have {} positions, fewer than the {seq_len} tokens of input \"inputs\"",
@@ -72,9 +76,9 @@ impl Resolver<'_> {
             ))
         })?;
         for (name, size) in [("L", graph.positions), ("D", hidden_size), ("V", vocab_size)] {
-            if !(1..=MAX_SIZE).contains(&size) {
+            if !(1..=MAX_DIMENSION).contains(&size) {
                 return Err(Error::config(format!(
-                    "{name} is {size}; at most {MAX_SIZE} is run"
+                    "{name} is {size}; it must be from 1 to {MAX_DIMENSION}"
                 )));
             }
         }
@@ -94,7 +98,7 @@ impl Resolver<'_> {
             pos_encodings: PosEncodings::None,
             rope_theta: 0.0,
             rms_norm_eps: 0.0,
-            // A prefix is there whatever it comes from.
+            // The graph has a prefix, whether it comes from a puzzle embedding or not.
             puzzle_emb_ndim: prefix * hidden_size,
             puzzle_emb_len: prefix,
             halt_max_steps: self.count("halt_max_steps", 1, MAX_STEPS, Some(16))?,
@@ -108,20 +112,23 @@ impl Resolver<'_> {
         })
     }
 
+    /// Returns `no_ACT_continue`.
     fn halting_rule(&mut self, graph: &GraphShapes) -> Result<bool> {
         const KEY: &str = "no_ACT_continue";
-        let (value, from) = match self.given_bool(KEY)? {
-            Some((false, from)) if !graph.q_continue => {
-                let message = format!("{KEY} is false ({from}), but the graph has no output \"q_continue\"");
-                return Err(Error::config(message));
+        let (value, from) = match self.bool_setting(KEY)? {
+            Some((false, from)) if !graph.has_q_continue => {
+                return Err(Error::config(format!(
+                    "{KEY} is false ({from}), but the graph has no output \"q_continue\""
+                )));
             }
             Some(given) => given,
-            None if !graph.q_continue => (true, "there is no output \"q_continue\"".to_owned()),
-            None if self.settings.training().is_some() => (true, "published default".to_owned()),
+            None if !graph.has_q_continue => (true, "there is no output \"q_continue\"".to_owned()),
+            None if self.settings.has_training_file() => (true, "published default".to_owned()),
             None => {
                 self.notes.push(format!(
-                    "the file does not tell {KEY}: the halting probability is taken from q_halt alone, as TRM is published; \
-                     for HRM and the baseline, give --set {KEY}=false"
+                    "the file does not give {KEY}: the halting probability is the sigmoid of \
+                     q_halt alone, as in the published TRM; for HRM and the baseline, set {KEY} to \
+                     false"
                 ));
                 (true, "published default".to_owned())
             }
@@ -130,20 +137,21 @@ impl Resolver<'_> {
         Ok(value)
     }
 
+    /// Returns the number of puzzle identifiers.
     fn identifiers(&mut self, graph: &GraphShapes) -> Result<usize> {
         const KEY: &str = "num_puzzle_identifiers";
-        if !graph.identifiers {
+        if !graph.takes_identifiers {
             self.note_source(KEY, Value::from(0), "there is no input \"puzzle_identifiers\"");
             return Ok(0);
         }
-        // Training counts identifiers even where a model takes none.
-        match self.given_count(KEY, 0, MAX_IDENTIFIERS)? {
+        // A count of 0 is possible: training counts identifiers even for a model without them.
+        match self.count_setting(KEY, 0, MAX_IDENTIFIERS)? {
             Some((count, from)) if count > 0 => {
                 self.note_source(KEY, count, from);
                 Ok(count)
             }
             _ => {
-                self.note_source(KEY, 1, "not told: only identifier 0 is taken");
+                self.note_source(KEY, 1, "not given: only identifier 0 is accepted");
                 Ok(1)
             }
         }

@@ -1,11 +1,11 @@
-//! `config.json`, as `convert` writes it.
+//! Writes the hyper-parameters of `config.json`.
 
 use serde_json::{Map, Value, json};
 
 use super::Config;
 
 impl Config {
-    /// Every hyper-parameter under the name that it has in `all_config.yaml`, in a fixed order.
+    /// Returns every hyper-parameter under its name in `all_config.yaml`, in a fixed order.
     pub fn to_json(&self) -> Map<String, Value> {
         let mut map = Map::new();
         let mut put = |key: &str, value: Value| {
@@ -26,7 +26,7 @@ impl Config {
         put("expansion", json!(self.expansion));
         put("pos_encodings", json!(self.pos_encodings.name()));
         put("rope_theta", json!(self.rope_theta));
-        // Through text, so that 1e-5 does not become 0.000009999999747378752.
+        // The detour through text keeps 1e-5 from becoming 0.000009999999747378752.
         put(
             "rms_norm_eps",
             json!(self.rms_norm_eps.to_string().parse::<f64>().unwrap_or(1e-5)),

@@ -1,8 +1,13 @@
-//! The largest values that a configuration may hold.
+//! Upper limits of hyper-parameters, so that an untrusted configuration cannot ask for endless
+//! work.
 
+/// Largest value of `H_cycles` and `L_cycles`.
 pub(super) const MAX_CYCLES: usize = 64;
+/// Most blocks of one level.
 pub(super) const MAX_LAYERS: usize = 256;
+/// Largest value of `halt_max_steps`, in refinement steps.
 pub(super) const MAX_STEPS: usize = 1 << 20;
-/// Largest size of a dimension. Every product of three fits in 64 bits.
-pub(super) const MAX_SIZE: usize = 1 << 20;
+/// Largest size of a dimension. A product of three such sizes fits in 64 bits.
+pub(super) const MAX_DIMENSION: usize = 1 << 20;
+/// Most puzzle identifiers: an identifier is a `u32`.
 pub(super) const MAX_IDENTIFIERS: usize = u32::MAX as usize;

@@ -1,13 +1,15 @@
 //! Hyper-parameters of a model and the sizes that follow from them.
 //!
-//! Letters used everywhere: B batch, S grid tokens, P prefix positions (puzzle embedding), L = P + S positions,
-//! D hidden size, V vocabulary, I inner width of the SwiGLU over channels, T inner width of the one over positions.
+//! Shapes use these letters everywhere: B batch size, S grid tokens, P prefix positions (puzzle
+//! embedding), L = P + S positions, D hidden size, V vocabulary size, I inner width of the SwiGLU
+//! over channels, T inner width of the SwiGLU over positions.
 
 mod check;
 #[cfg(feature = "onnx")]
 mod graph;
 mod json;
 mod limits;
+mod puzzle_embedding;
 mod resolve;
 mod settings;
 mod yaml;
@@ -16,25 +18,25 @@ mod yaml;
 pub(crate) use graph::GraphShapes;
 pub use resolve::Provenance;
 pub(crate) use resolve::Shapes;
-pub(crate) use settings::{MAX_FILE, Settings};
+pub(crate) use settings::{MAX_CONFIG_BYTES, Settings};
 
-/// Which published model it is; told by the names of its tensors.
+/// A published architecture. The names of a model's tensors tell which one it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
-    /// Tiny Recursive Model: z_H and z_L, one network.
+    /// Tiny Recursive Model: states z_H and z_L, updated by one network.
     Trm,
-    /// TRM with a single state z_L.
+    /// TRM with the single state z_L.
     SingleZ,
-    /// TRM with six lower states z_L1 .. z_L6.
+    /// TRM with z_H and six reasoning states z_L1 .. z_L6.
     Hier6,
-    /// Hierarchical Reasoning Model: z_H and z_L, a network each.
+    /// Hierarchical Reasoning Model: states z_H and z_L, each updated by its own network.
     Hrm,
-    /// The transformer baseline: z_H only.
+    /// The transformer baseline: the single state z_H.
     Baseline,
 }
 
 impl Architecture {
-    /// Its name in messages and in the output of `inspect`.
+    /// Returns the name for messages and reports, such as `TRM single-z`.
     pub fn name(self) -> &'static str {
         match self {
             Architecture::Trm => "TRM",
@@ -46,19 +48,19 @@ impl Architecture {
     }
 }
 
-/// How a model knows where a token stands.
+/// How a model encodes the position of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PosEncodings {
-    /// Rotary embedding of queries and keys.
+    /// Rotary embedding (RoPE) of queries and keys.
     Rope,
-    /// A learned row per position, added to the input.
+    /// A learned row per position, `[L, D]`, added to the input.
     Learned,
-    /// Nothing.
+    /// No position encoding.
     None,
 }
 
 impl PosEncodings {
-    /// Its name in `all_config.yaml`.
+    /// Returns the name in `all_config.yaml`: `rope`, `learned` or `none`.
     pub fn name(self) -> &'static str {
         match self {
             PosEncodings::Rope => "rope",
@@ -68,17 +70,18 @@ impl PosEncodings {
     }
 }
 
-/// One of the two networks of a model; all variants but HRM have one.
+/// A network of a model: a stack of blocks that updates a state. HRM has both levels, the
+/// transformer baseline `H_level` only, and every other architecture `L_level` only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
-    /// `H_level`.
+    /// The network `H_level`.
     H,
-    /// `L_level`.
+    /// The network `L_level`.
     L,
 }
 
 impl Level {
-    /// Its name in checkpoints.
+    /// Returns the name in checkpoints: `H_level` or `L_level`.
     pub fn name(self) -> &'static str {
         match self {
             Level::H => "H_level",
@@ -87,19 +90,20 @@ impl Level {
     }
 }
 
-/// A state that is carried from step to step.
+/// A state, `[L, D]`, that is carried from one refinement step to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
     /// The answer state, `z_H`.
     H,
     /// The reasoning state, `z_L`.
     L,
-    /// One of the six lower states of hier6, `z_L1` .. `z_L6`, counted from 0.
+    /// One of the six reasoning states of hier6. The number counts from 0, the name from 1:
+    /// `LowLevel(0)` is `z_L1`, `LowLevel(5)` is `z_L6`.
     LowLevel(u8),
 }
 
 impl State {
-    /// `z_H`, `z_L`, `z_L1`, ...
+    /// Returns the name: `z_H`, `z_L`, or `z_L1` to `z_L6`.
     pub fn name(self) -> String {
         match self {
             State::H => "z_H".into(),
@@ -109,57 +113,61 @@ impl State {
     }
 }
 
-/// Everything that decides a model's shape and its refinement step. Of an ONNX graph only the sizes and what concerns halting and tasks is known:
-/// its variant is that whose states it has, and what decides the blocks is 0.
+/// The hyper-parameters that determine a model's shapes and its refinement step.
+///
+/// For an ONNX graph only the sizes and the fields about halting and tasks are known. Its `variant`
+/// is the architecture with the same states, and the fields that describe blocks are 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Which published model it is.
+    /// The published architecture.
     pub variant: Architecture,
     /// Outer cycles of a refinement step.
     pub h_cycles: usize,
-    /// Inner cycles in each outer cycle.
+    /// Inner cycles per outer cycle.
     pub l_cycles: usize,
-    /// Blocks of `H_level`, 0 where there is none.
+    /// Number of blocks of `H_level`. 0: the model has no such level.
     pub h_layers: usize,
-    /// Blocks of `L_level`, 0 where there is none.
+    /// Number of blocks of `L_level`. 0: the model has no such level.
     pub l_layers: usize,
-    /// D.
+    /// D, the hidden size.
     pub hidden_size: usize,
-    /// Attention heads; without meaning for a model without attention.
+    /// Number of attention heads. Unused in a model without attention.
     pub num_heads: usize,
-    /// The factor from which the inner widths were made, where it is known.
+    /// The factor from which training computed the inner widths. `None`: not known.
     pub expansion: Option<f64>,
     /// I, the inner width of the SwiGLU over channels.
     pub inner: usize,
-    /// T, the inner width of the SwiGLU over positions; 0 for a model with attention.
+    /// T, the inner width of the SwiGLU over positions. 0 for a model with attention.
     pub token_inner: usize,
-    /// A SwiGLU across positions stands in the place of attention.
+    /// Whether a SwiGLU over positions replaces attention.
     pub mlp_t: bool,
-    /// How a model knows where a token stands.
+    /// How the model encodes positions.
     pub pos_encodings: PosEncodings,
     /// Base of the rotary embedding.
     pub rope_theta: f64,
-    /// Added to the mean square in the norm.
+    /// Added to the mean square in the RMSNorm.
     pub rms_norm_eps: f32,
-    /// Width of a row of the puzzle embedding, 0 where there is none.
+    /// Elements of a row of the puzzle embedding. 0: the model has no puzzle embedding.
     pub puzzle_emb_ndim: usize,
-    /// P as configured; 0 where it follows from the width.
+    /// P as configured. 0: P is `puzzle_emb_ndim / hidden_size`, rounded up.
     pub puzzle_emb_len: usize,
-    /// Steps that the model was trained for.
+    /// Number of refinement steps that the model was trained for.
     pub halt_max_steps: usize,
-    /// The halting head's first logit alone decides (TRM), not its difference to the second.
+    /// Whether `q_halt` alone gives the halting probability, as in TRM. See
+    /// [`Config::halting_logit`].
     pub no_act_continue: bool,
-    /// V.
+    /// V, the vocabulary size.
     pub vocab_size: usize,
-    /// S, where the model fixes it or its data set is known.
+    /// S, if the model or its data set fixes it.
     pub seq_len: Option<usize>,
-    /// Rows of the puzzle embedding as trained, 0 where there is none.
+    /// Rows of the puzzle embedding as trained. 0: the model has no puzzle embedding.
     pub num_puzzle_identifiers: usize,
-    /// The identifiers whose rows this file holds, where it does not hold all (`convert --puzzle-ids`), in the order of the rows.
+    /// The puzzle identifiers whose rows this file holds, in the order of the rows. `None`: it
+    /// holds all of them.
     pub puzzle_ids: Option<Vec<u32>>,
-    /// Name of the task that the model was trained for, where it is known.
+    /// Name of the task that the model was trained for. `None`: not known.
     pub task: Option<String>,
-    /// Rows and columns of a Sudoku's box, where they are known.
+    /// Rows and columns of a Sudoku box. `None`: not known.
     pub box_shape: Option<[usize; 2]>,
 }
 
@@ -181,7 +189,7 @@ impl Config {
         }
     }
 
-    /// P: the positions that the puzzle embedding takes.
+    /// Returns P, the number of positions of the puzzle embedding.
     pub fn prefix_len(&self) -> usize {
         match (self.puzzle_emb_ndim, self.puzzle_emb_len) {
             (0, _) => 0,
@@ -190,7 +198,7 @@ impl Config {
         }
     }
 
-    /// The carried states, in the order of the checkpoint.
+    /// Returns the carried states, in the order of the checkpoint.
     pub fn states(&self) -> Vec<State> {
         match self.variant {
             Architecture::Trm | Architecture::Hrm => vec![State::H, State::L],
@@ -202,7 +210,7 @@ impl Config {
         }
     }
 
-    /// The state that the heads read.
+    /// Returns the state that both heads read.
     pub fn answer_state(&self) -> State {
         if self.variant == Architecture::SingleZ {
             State::L
@@ -211,18 +219,19 @@ impl Config {
         }
     }
 
-    /// The networks that the model has, with their number of blocks.
-    pub fn nets(&self) -> Vec<(Level, usize)> {
+    /// Returns the levels of the model, each with its number of blocks.
+    pub fn levels(&self) -> Vec<(Level, usize)> {
         [(Level::H, self.h_layers), (Level::L, self.l_layers)]
             .into_iter()
-            .filter(|n| n.1 > 0)
+            .filter(|level| level.1 > 0)
             .collect()
     }
 
-    /// The inner width of a SwiGLU over `width`: two thirds of the expanded width, rounded up to a multiple of 256.
+    /// Returns the inner width of a SwiGLU over `width` elements: two thirds of the expanded width,
+    /// rounded up to a multiple of 256, as the published code computes it.
     pub fn inner_width(width: usize, expansion: f64) -> usize {
-        // Python's round(): halves to even, as f64::round_ties_even.
-        let wanted = (expansion * width as f64 * 2.0 / 3.0).round_ties_even();
-        (wanted as usize).div_ceil(256) * 256
+        // Python's round() rounds halves to even, too.
+        let rounded = (expansion * width as f64 * 2.0 / 3.0).round_ties_even();
+        (rounded as usize).div_ceil(256) * 256
     }
 }

@@ -1,79 +1,92 @@
-//! From shapes and settings to a [`Config`], without guessing.
+//! Resolves a [`Config`] from the shapes of tensors and from settings, without guessing.
 //!
-//! What shapes tell is taken from them; a setting that says otherwise is an error that names both. What they cannot
-//! tell must be given: all that is missing is listed in one error.
+//! A value that the shapes determine comes from them. A setting that contradicts a shape is an
+//! error that names both. Every other value must be set or have a published default. One error
+//! lists all missing values.
 
 use serde_json::{Map, Value};
 
 use super::check::check;
-use super::limits::{MAX_CYCLES, MAX_IDENTIFIERS, MAX_LAYERS, MAX_SIZE, MAX_STEPS};
+use super::limits::{MAX_CYCLES, MAX_DIMENSION, MAX_IDENTIFIERS, MAX_LAYERS, MAX_STEPS};
 use super::{Architecture, Config, PosEncodings, Settings};
 use crate::error::{Error, Hint, Result};
 
-/// A hyper-parameter, its value, and where it comes from.
+/// A hyper-parameter, its value, and the source of the value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Provenance {
-    /// Its name in `all_config.yaml`.
+    /// Name in `all_config.yaml`.
     pub name: &'static str,
-    /// Its value.
+    /// Resolved value.
     pub value: Value,
-    /// A file, an option, a tensor's shape, or the published default.
+    /// Source of the value: a file, an option, a tensor's shape, or the published default.
     pub from: String,
 }
 
-/// What the shapes of the tensors tell.
+/// What the names and shapes of a model's tensors determine.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Shapes {
     pub(crate) variant: Architecture,
+    /// D: hidden size.
     pub(crate) hidden_size: usize,
+    /// V: vocabulary size.
     pub(crate) vocab_size: usize,
+    /// Number of blocks of `H_level`, or 0.
     pub(crate) h_layers: usize,
+    /// Number of blocks of `L_level`, or 0.
     pub(crate) l_layers: usize,
+    /// I: inner width of the SwiGLU over channels.
     pub(crate) inner: usize,
-    /// T, in a model with `mlp_t`.
+    /// T: inner width of the SwiGLU over positions. `None`: the model has attention.
     pub(crate) token_inner: Option<usize>,
-    /// L, where a tensor has it.
+    /// L: positions. `None`: no shape contains it.
     pub(crate) positions: Option<usize>,
-    /// Learned positions.
-    pub(crate) learned: bool,
-    /// Rows and width of the puzzle embedding.
+    /// Whether the model has learned positions.
+    pub(crate) learned_positions: bool,
+    /// Rows and elements per row of the puzzle embedding.
     pub(crate) puzzle_emb: Option<[usize; 2]>,
 }
 
-/// A configuration with where it came from.
+/// A configuration and the sources of its values.
 #[derive(Debug, Clone)]
-pub(crate) struct Resolved {
+pub(crate) struct ResolvedConfig {
     pub(crate) config: Config,
     pub(crate) provenance: Vec<Provenance>,
-    /// Settings without a meaning here, for `convert`.
-    pub(crate) kept: Map<String, Value>,
+    /// Keys of configuration files that are not hyper-parameters. A saved model keeps them.
+    pub(crate) extra: Map<String, Value>,
+    /// Notes for the user.
     pub(crate) notes: Vec<String>,
 }
 
 impl Config {
-    /// Resolves a configuration.
-    pub(crate) fn resolve(shapes: &Shapes, settings: &Settings) -> Result<Resolved> {
-        let mut r = Resolver::new(shapes, settings);
-        let config = r.config()?;
-        if !r.missing.is_empty() {
-            return Err(r.missing_error());
+    /// Resolves the configuration of a model with these tensors.
+    ///
+    /// # Errors
+    /// A setting is invalid or contradicts a shape, a value is missing, or the values do not fit
+    /// together.
+    pub(crate) fn resolve(shapes: &Shapes, settings: &Settings) -> Result<ResolvedConfig> {
+        let mut resolver = Resolver::new(shapes, settings);
+        let config = resolver.config()?;
+        if !resolver.missing.is_empty() {
+            return Err(resolver.missing_error());
         }
         check(&config)?;
-        Ok(Resolved {
+        Ok(ResolvedConfig {
             config,
-            provenance: r.provenance,
-            kept: settings.kept.clone(),
-            notes: r.notes,
+            provenance: resolver.provenance,
+            extra: settings.extra.clone(),
+            notes: resolver.notes,
         })
     }
 }
 
+/// Resolves one hyper-parameter after the other. Each method returns the value of one, and records
+/// its source in `provenance` or its name in `missing`.
 pub(super) struct Resolver<'a> {
     pub(super) shapes: &'a Shapes,
     pub(super) settings: &'a Settings,
     pub(super) provenance: Vec<Provenance>,
-    /// Key and an example of a value.
-    missing: Vec<(&'static str, &'static str)>,
+    /// Name and example value of each missing hyper-parameter.
+    pub(super) missing: Vec<(&'static str, &'static str)>,
     pub(super) notes: Vec<String>,
 }
 
@@ -93,8 +106,8 @@ impl<'a> Resolver<'a> {
         let mlp_t = self.mlp_t()?;
         let (h_cycles, l_cycles) = self.cycles()?;
         let [h_layers, l_layers] = self.layers()?;
-        let hidden_size = self.shaped("hidden_size", shapes.hidden_size, "embed_tokens.embedding_weight")?;
-        let vocab_size = self.shaped("vocab_size", shapes.vocab_size, "embed_tokens.embedding_weight")?;
+        let hidden_size = self.size_from_shape("hidden_size", shapes.hidden_size, "embed_tokens.embedding_weight")?;
+        let vocab_size = self.size_from_shape("vocab_size", shapes.vocab_size, "embed_tokens.embedding_weight")?;
         let num_heads = self.num_heads(mlp_t)?;
         let pos_encodings = self.pos_encodings(mlp_t)?;
         let puzzle_emb_ndim = self.puzzle_emb_ndim()?;
@@ -132,6 +145,7 @@ impl<'a> Resolver<'a> {
         Ok(config)
     }
 
+    /// Records the value and the source of a hyper-parameter.
     pub(super) fn note_source(
         &mut self,
         name: &'static str,
@@ -145,14 +159,14 @@ impl<'a> Resolver<'a> {
         });
     }
 
-    /// A size that a tensor's shape gives; a setting must agree.
-    pub(super) fn shaped(&mut self, key: &'static str, value: usize, tensor: &str) -> Result<usize> {
-        if let Some((given, from)) = self.given_count(key, 0, MAX_IDENTIFIERS)?
-            && given != value
+    /// Returns a size that the shape of `tensor` determines. A setting must agree with it.
+    pub(super) fn size_from_shape(&mut self, key: &'static str, value: usize, tensor: &str) -> Result<usize> {
+        if let Some((setting, from)) = self.count_setting(key, 0, MAX_IDENTIFIERS)?
+            && setting != value
         {
             return Err(contradiction(
                 key,
-                given,
+                setting,
                 &from,
                 value,
                 &format!("the shape of {tensor}"),
@@ -162,7 +176,8 @@ impl<'a> Resolver<'a> {
         Ok(value)
     }
 
-    pub(super) fn given_count(
+    /// Returns the setting `key` as an integer from `min` to `max`, with its source.
+    pub(super) fn count_setting(
         &self,
         key: &'static str,
         min: usize,
@@ -191,7 +206,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// A number that no shape gives: as set, or the default, or missing.
+    /// Returns an integer that no shape determines: the setting, else the default. Without either,
+    /// the value counts as missing.
     pub(super) fn count(
         &mut self,
         key: &'static str,
@@ -199,7 +215,7 @@ impl<'a> Resolver<'a> {
         max: usize,
         default: Option<usize>,
     ) -> Result<usize> {
-        match (self.given_count(key, min, max)?, default) {
+        match (self.count_setting(key, min, max)?, default) {
             (Some((value, from)), _) => {
                 self.note_source(key, value, from);
                 Ok(value)
@@ -215,6 +231,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Returns a positive number that no shape determines: the setting, else the default.
     fn float(&mut self, key: &'static str, default: f64) -> Result<f64> {
         let Some((value, from)) = self.settings.get(key) else {
             self.note_source(key, default, "published default");
@@ -227,7 +244,8 @@ impl<'a> Resolver<'a> {
         Ok(number)
     }
 
-    pub(super) fn given_bool(&self, key: &'static str) -> Result<Option<(bool, String)>> {
+    /// Returns the setting `key` as a boolean, with its source.
+    pub(super) fn bool_setting(&self, key: &'static str) -> Result<Option<(bool, String)>> {
         match self.settings.get(key) {
             None => Ok(None),
             Some((Value::Bool(b), from)) => Ok(Some((*b, from.to_owned()))),
@@ -237,8 +255,8 @@ impl<'a> Resolver<'a> {
 
     fn mlp_t(&mut self) -> Result<bool> {
         let mlp_t = self.shapes.token_inner.is_some();
-        if let Some((given, from)) = self.given_bool("mlp_t")?
-            && given != mlp_t
+        if let Some((setting, from)) = self.bool_setting("mlp_t")?
+            && setting != mlp_t
         {
             let has = if mlp_t {
                 "tensors named mlp_t"
@@ -246,7 +264,7 @@ impl<'a> Resolver<'a> {
                 "tensors named self_attn"
             };
             return Err(Error::config(format!(
-                "mlp_t is {given} ({from}), but the model has {has}"
+                "mlp_t is {setting} ({from}), but the model has {has}"
             )));
         }
         self.note_source("mlp_t", mlp_t, "names of the tensors");
@@ -270,22 +288,23 @@ impl<'a> Resolver<'a> {
             ("H_layers", self.shapes.h_layers, "H_level"),
             ("L_layers", self.shapes.l_layers, "L_level"),
         ];
-        for (key, value, net) in &mut layers {
+        for (key, value, level) in &mut layers {
             if *value > MAX_LAYERS {
                 return Err(Error::config(format!(
-                    "the model has {value} layers; at most {MAX_LAYERS} are run"
+                    "the model has {value} layers; at most {MAX_LAYERS} are supported"
                 )));
             }
-            // A network that the variant does not have is configured all the same in published files, and ignored.
+            // Published files configure levels that the architecture does not have. Training
+            // ignores them.
             if *value > 0 {
-                self.shaped(key, *value, net)?;
+                self.size_from_shape(key, *value, level)?;
             }
         }
         Ok(layers.map(|l| l.1))
     }
 
     fn num_heads(&mut self, mlp_t: bool) -> Result<usize> {
-        let heads = self.count("num_heads", 1, MAX_SIZE, mlp_t.then_some(1))?;
+        let heads = self.count("num_heads", 1, MAX_DIMENSION, mlp_t.then_some(1))?;
         let width = self.shapes.hidden_size;
         if !mlp_t && heads > 0 && !width.is_multiple_of(heads) {
             return Err(Error::config(format!(
@@ -296,8 +315,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn pos_encodings(&mut self, mlp_t: bool) -> Result<PosEncodings> {
-        let learned = self.shapes.learned;
-        let given = match self.settings.get("pos_encodings") {
+        let learned = self.shapes.learned_positions;
+        let setting = match self.settings.get("pos_encodings") {
             None => None,
             Some((value, from)) => {
                 let all = [PosEncodings::Rope, PosEncodings::Learned, PosEncodings::None];
@@ -307,22 +326,22 @@ impl<'a> Resolver<'a> {
                 Some((found, from.to_owned()))
             }
         };
-        let (value, from) = match given {
-            Some((given, from)) if (given == PosEncodings::Learned) != learned => {
+        let (value, from) = match setting {
+            Some((setting, from)) if (setting == PosEncodings::Learned) != learned => {
                 let has = if learned {
                     "the model has"
                 } else {
                     "the model has no"
                 };
-                let given = given.name();
+                let setting = setting.name();
                 return Err(Error::config(format!(
-                    "pos_encodings is {given} ({from}), but {has} tensor embed_pos"
+                    "pos_encodings is {setting} ({from}), but {has} tensor embed_pos"
                 )));
             }
             _ if learned => (PosEncodings::Learned, "names of the tensors".to_owned()),
-            // Rotary positions act in attention alone.
+            // Rotary positions act in attention only.
             _ if mlp_t => (PosEncodings::None, "names of the tensors".to_owned()),
-            Some(given) => given,
+            Some(setting) => setting,
             None => {
                 self.missing.push(("pos_encodings", "rope|none"));
                 return Ok(PosEncodings::None);
@@ -332,154 +351,23 @@ impl<'a> Resolver<'a> {
         Ok(value)
     }
 
-    fn puzzle_emb_ndim(&mut self) -> Result<usize> {
-        const TENSOR: &str = "puzzle_emb.weights";
-        match self.shapes.puzzle_emb {
-            Some([_, width]) => self.shaped("puzzle_emb_ndim", width, TENSOR),
-            None => match self.given_count("puzzle_emb_ndim", 0, MAX_SIZE)? {
-                Some((given, from)) if given > 0 => Err(Error::config(format!(
-                    "puzzle_emb_ndim is {given} ({from}), but the model has no tensor {TENSOR}"
-                ))),
-                _ => {
-                    self.note_source("puzzle_emb_ndim", 0, format!("there is no {TENSOR}"));
-                    Ok(0)
-                }
-            },
-        }
-    }
-
-    fn puzzle_ids(&mut self) -> Result<Option<Vec<u32>>> {
-        let Some((value, from)) = self.settings.get("puzzle_ids") else {
-            return Ok(None);
-        };
-        let ids: Option<Vec<u32>> = value.as_array().and_then(|list| {
-            list.iter()
-                .map(|id| id.as_u64().and_then(|n| u32::try_from(n).ok()))
-                .collect()
-        });
-        let ids = ids.ok_or_else(|| invalid("puzzle_ids", &Value::Null, from, "a list of identifiers"))?;
-        let mut sorted = ids.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        if sorted.len() != ids.len() {
-            return Err(Error::config(format!(
-                "puzzle_ids names an identifier twice ({from})"
-            )));
-        }
-        let (value, from) = (value.clone(), from.to_owned());
-        self.note_source("puzzle_ids", value, from);
-        Ok(Some(ids))
-    }
-
-    /// The published loader resets an embedding of another size silently, which scores 0 %.
-    fn num_puzzle_identifiers(&mut self, ids: Option<&[u32]>) -> Result<usize> {
-        const KEY: &str = "num_puzzle_identifiers";
-        let Some([rows, _]) = self.shapes.puzzle_emb else {
-            if ids.is_some() {
-                return Err(Error::config(
-                    "puzzle_ids is given, but the model has no puzzle embedding",
-                ));
-            }
-            self.note_source(KEY, 0, "there is no puzzle_emb.weights");
-            return Ok(0);
-        };
-        let Some(ids) = ids else {
-            return self.shaped(KEY, rows, "puzzle_emb.weights");
-        };
-        if ids.len() != rows {
-            return Err(Error::config(format!(
-                "puzzle_ids names {} identifiers, but puzzle_emb.weights has {rows} rows",
-                ids.len()
-            )));
-        }
-        let last = ids.iter().max().map_or(0, |id| *id as usize);
-        let count = self.count(KEY, 1, MAX_IDENTIFIERS, Some(last.saturating_add(1)))?;
-        if last >= count {
-            return Err(Error::config(format!(
-                "puzzle_ids names {last}, but {KEY} is {count}"
-            )));
-        }
-        Ok(count)
-    }
-
-    fn puzzle_emb_len(&mut self, ndim: usize) -> Result<usize> {
-        const KEY: &str = "puzzle_emb_len";
-        let width = self.shapes.hidden_size.max(1);
-        let derived = ndim.div_ceil(width);
-        let given = self.given_count(KEY, 0, MAX_SIZE)?;
-        if ndim == 0 {
-            let (value, from) = given.unwrap_or((0, "there is no puzzle_emb.weights".into()));
-            self.note_source(KEY, value, from);
-            return Ok(value);
-        }
-        match given {
-            Some((0, from)) => {
-                self.note_source(
-                    KEY,
-                    0,
-                    format!("{from}; gives puzzle_emb_ndim / hidden_size = {derived}"),
-                );
-                Ok(0)
-            }
-            Some((len, from)) => {
-                if len.saturating_mul(width) < ndim {
-                    return Err(Error::config(format!(
-                        "puzzle_emb_len is {len} ({from}): too few positions of {width} for a puzzle_emb_ndim of {ndim}"
-                    )));
-                }
-                self.note_source(KEY, len, from);
-                Ok(len)
-            }
-            None => self.absent_puzzle_emb_len(derived),
-        }
-    }
-
-    /// The published code derives it where it is absent; without any file it may just not have been said.
-    fn absent_puzzle_emb_len(&mut self, derived: usize) -> Result<usize> {
-        const KEY: &str = "puzzle_emb_len";
-        let always = matches!(self.shapes.variant, Architecture::Hrm | Architecture::Baseline);
-        if always || self.settings.configured().is_some() {
-            self.note_source(
-                KEY,
-                0,
-                format!("published default; gives puzzle_emb_ndim / hidden_size = {derived}"),
-            );
-            return Ok(0);
-        }
-        let seq_len = self.given_count("seq_len", 1, MAX_SIZE)?;
-        match (self.shapes.positions, seq_len) {
-            (Some(positions), Some((seq_len, from))) if seq_len < positions => {
-                let len = positions - seq_len;
-                self.note_source(
-                    KEY,
-                    len,
-                    format!("{positions} positions less a seq_len of {seq_len} ({from})"),
-                );
-                Ok(len)
-            }
-            _ => {
-                self.missing.push((KEY, "N"));
-                Ok(0)
-            }
-        }
-    }
-
     fn no_act_continue(&mut self) -> Result<bool> {
         const KEY: &str = "no_ACT_continue";
-        let given = self.given_bool(KEY)?;
+        let setting = self.bool_setting(KEY)?;
         let published = matches!(self.shapes.variant, Architecture::Hrm | Architecture::Baseline);
-        let (value, from) = match given {
+        let (value, from) = match setting {
             _ if published => {
-                if let Some((true, from)) = given {
+                if let Some((true, from)) = setting {
                     let name = self.shapes.variant.name();
                     self.notes.push(format!(
-                        "{KEY} is true ({from}), which the published {name} does not know; it is ignored"
+                        "{KEY} is true ({from}), but the published {name} has no such option; it \
+                         is ignored"
                     ));
                 }
                 (false, "published rule of the variant".into())
             }
-            Some(given) => given,
-            None if self.settings.training().is_some() => (true, "published default".to_owned()),
+            Some(setting) => setting,
+            None if self.settings.has_training_file() => (true, "published default".to_owned()),
             None => {
                 self.missing.push((KEY, "true|false"));
                 return Ok(true);
@@ -523,7 +411,8 @@ impl<'a> Resolver<'a> {
         Ok(Some(shape))
     }
 
-    /// The inner widths stand in shapes; the factor is kept where it explains them.
+    /// Returns the expansion factor if it is set. Shapes determine the inner widths, so the factor
+    /// must give the same widths.
     fn expansion(&mut self, config: &Config) -> Result<Option<f64>> {
         let Some((value, from)) = self.settings.get("expansion") else {
             return Ok(None);
@@ -542,7 +431,8 @@ impl<'a> Resolver<'a> {
             let expected = Config::inner_width(width, number);
             if expected != inner {
                 return Err(Error::config(format!(
-                    "expansion is {number} ({from}), which gives {tensor} an inner width of {expected}, but its tensors have {inner}"
+                    "expansion is {number} ({from}), which gives {tensor} an inner width of \
+                     {expected}, but its tensors have {inner}"
                 )));
             }
         }
@@ -551,61 +441,30 @@ impl<'a> Resolver<'a> {
         Ok(Some(number))
     }
 
-    fn seq_len(&mut self, config: &Config) -> Result<Option<usize>> {
-        const KEY: &str = "seq_len";
-        let given = self.given_count(KEY, 1, MAX_SIZE)?;
-        let Some(positions) = self.shapes.positions else {
-            return Ok(given.map(|(value, from)| {
-                self.note_source(KEY, value, from);
-                value
-            }));
-        };
-        if self.missing.iter().any(|m| m.0 == "puzzle_emb_len") {
-            return Ok(given.map(|g| g.0));
-        }
-        let prefix = config.prefix_len();
-        let tensor = if self.shapes.learned {
-            "embed_pos.embedding_weight"
-        } else {
-            "mlp_t.down_proj.weight"
-        };
-        let value = positions.checked_sub(prefix).filter(|n| *n > 0).ok_or_else(|| {
-            Error::config(format!(
-                "puzzle_emb_len takes {prefix} positions, but {tensor} has {positions} in all, which leaves none for the puzzle"
-            ))
-        })?;
-        let from = format!("shape of {tensor} ({positions}) less {prefix} of the puzzle embedding");
-        match given {
-            Some((given, source)) if given != value => {
-                Err(contradiction(KEY, given, &source, value, &format!("the {from}")))
-            }
-            _ => {
-                self.note_source(KEY, value, from);
-                Ok(Some(value))
-            }
-        }
-    }
-
+    /// Returns the error that lists all missing hyper-parameters.
     fn missing_error(&self) -> Error {
         let names: Vec<_> = self.missing.iter().map(|m| m.0).collect();
         let examples = self.missing.iter();
         let examples = examples.map(|(key, example)| ((*key).to_string(), example.to_string()));
         Error::config(format!(
-            "the tensors do not tell {}, and no configuration does",
+            "cannot determine {}: neither the tensors nor a configuration file gives a value",
             names.join(", "),
         ))
         .with_hint(Hint::SetHyperparameters(examples.collect()))
     }
 }
 
-fn contradiction(key: &str, given: usize, from: &str, value: usize, what: &str) -> Error {
-    Error::config(format!("{key} is {given} ({from}), but {value} by {what}"))
+/// Returns the error for a setting that contradicts the value which `what` determines.
+pub(super) fn contradiction(key: &str, setting: usize, from: &str, value: usize, what: &str) -> Error {
+    Error::config(format!("{key} is {setting} ({from}), but {value} by {what}"))
 }
 
-fn invalid(key: &str, value: &Value, from: &str, wanted: &str) -> Error {
+/// Returns the error for a setting that is not what `expected` describes.
+pub(super) fn invalid(key: &str, value: &Value, from: &str, expected: &str) -> Error {
+    const MAX_SHOWN_CHARS: usize = 40;
     let mut text = value.to_string();
-    if text.len() > 40 {
-        text = text.chars().take(40).chain("...".chars()).collect();
+    if text.len() > MAX_SHOWN_CHARS {
+        text = text.chars().take(MAX_SHOWN_CHARS).chain("...".chars()).collect();
     }
-    Error::config(format!("{key} is {text} ({from}); it must be {wanted}"))
+    Error::config(format!("{key} is {text} ({from}); it must be {expected}"))
 }

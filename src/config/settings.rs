@@ -1,15 +1,15 @@
-//! Hyper-parameters as they were given, in layers: the first source that has a key wins.
+//! Hyper-parameters as the user and the files give them. The first source that has a key wins.
 
 use serde_json::{Map, Value};
 
 use super::yaml;
 use crate::error::{Error, Result};
 
-/// Longest configuration file that is read.
-pub(crate) const MAX_FILE: u64 = 1 << 20;
+/// Size limit of a configuration file, in bytes.
+pub(crate) const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// Every key with a meaning for a model.
-pub(super) const KNOWN: &[&str] = &[
+/// Every key that determines a model.
+const HYPER_PARAMETERS: &[&str] = &[
     "H_cycles",
     "L_cycles",
     "H_layers",
@@ -32,10 +32,10 @@ pub(super) const KNOWN: &[&str] = &[
     "task",
     "box",
 ];
-/// Keys that are written by `convert` but decide nothing here.
-const INFORMATION: &[&str] = &["format_version", "dtype", "source", "forward_dtype"];
-/// Keys of training that decide nothing here; they occur where a whole `arch` was copied into a JSON file.
-const TRAINING: &[&str] = &[
+/// Keys that a converted `config.json` has for information only.
+const INFORMATION_KEYS: &[&str] = &["format_version", "dtype", "source", "forward_dtype"];
+/// Keys that only training uses. A JSON file has them if a whole `arch` was copied into it.
+const TRAINING_KEYS: &[&str] = &[
     "arch",
     "name",
     "loss",
@@ -43,15 +43,15 @@ const TRAINING: &[&str] = &[
     "causal",
     "batch_size",
 ];
-/// What `dataset.json` is asked for.
-const DATASET: &[&str] = &["vocab_size", "seq_len", "num_puzzle_identifiers"];
+/// Keys that are read from `dataset.json`.
+const DATASET_KEYS: &[&str] = &["vocab_size", "seq_len", "num_puzzle_identifiers"];
 
-/// What kind of source a layer is.
+/// The kind of a source of hyper-parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// `--set KEY=VALUE`.
+    /// Single hyper-parameters that the caller sets.
     Option,
-    /// The YAML that training writes: keys that it lacks have the published defaults.
+    /// The YAML file that training writes. Keys that it lacks have the published defaults.
     Training,
     /// `config.json`.
     Json,
@@ -59,45 +59,51 @@ enum Origin {
     Dataset,
 }
 
+/// One source of hyper-parameters.
 #[derive(Debug, Clone)]
-struct Layer {
+struct SettingsLayer {
     origin: Origin,
+    /// Name of the source, for messages: a path, `option`, ...
     from: String,
     values: Map<String, Value>,
 }
 
-/// Layers of given hyper-parameters, the strongest first.
+/// Hyper-parameters by source, in order of precedence.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
-    layers: Vec<Layer>,
-    /// Keys without a meaning here, kept for `convert`.
-    pub(super) kept: Map<String, Value>,
+    layers: Vec<SettingsLayer>,
+    /// Keys of configuration files that are not hyper-parameters. A saved model keeps them.
+    pub(super) extra: Map<String, Value>,
+    /// Notes about the files, for the user.
     pub(super) notes: Vec<String>,
 }
 
 impl Settings {
-    /// Adds the options of the command line as the next layer.
+    /// Adds single hyper-parameters, as `(name, value)`, as the next source.
+    ///
+    /// # Errors
+    /// A name is not that of a hyper-parameter.
     pub(crate) fn add_options(&mut self, options: &[(String, String)]) -> Result<()> {
         let mut values = Map::new();
         for (key, text) in options {
-            if !KNOWN.contains(&key.as_str()) {
-                let known = KNOWN.join(", ");
+            if !HYPER_PARAMETERS.contains(&key.as_str()) {
+                let names = HYPER_PARAMETERS.join(", ");
                 return Err(
-                    Error::config(format!("no such hyper-parameter; there are: {known}"))
+                    Error::config(format!("is unknown; the hyper-parameters are {names}"))
                         .context(format!("hyper-parameter {key}")),
                 );
             }
-            // A box as `convert --box` takes it.
+            // A box may be written as ROWSxCOLUMNS or ROWS,COLUMNS.
             let value = match text.split_once([',', 'x']) {
                 Some((rows, columns)) if key == "box" && !text.starts_with('[') => {
                     Value::Array(vec![yaml::scalar(rows.trim()), yaml::scalar(columns.trim())])
                 }
-                _ => written(text),
+                _ => parse_value(text),
             };
             values.insert(key.clone(), value);
         }
         if !values.is_empty() {
-            self.layers.push(Layer {
+            self.layers.push(SettingsLayer {
                 origin: Origin::Option,
                 from: "option".into(),
                 values,
@@ -106,7 +112,11 @@ impl Settings {
         Ok(())
     }
 
-    /// Adds the annotations of an ONNX file as the next layer: `config`, a configuration file, or single hyper-parameters. Whether there were any.
+    /// Adds the metadata of an ONNX file as the next source: the key `config`, which holds a whole
+    /// configuration file, and single hyper-parameters. Returns whether there were any.
+    ///
+    /// # Errors
+    /// The value of `config` is not a valid configuration file.
     #[cfg(feature = "onnx")]
     pub(crate) fn add_metadata<'a>(
         &mut self,
@@ -118,12 +128,12 @@ impl Settings {
             if key == "config" {
                 self.add_file("metadata \"config\" of the file", text)?;
                 any = true;
-            } else if KNOWN.contains(&key) {
-                values.insert(key.to_owned(), written(text));
+            } else if HYPER_PARAMETERS.contains(&key) {
+                values.insert(key.to_owned(), parse_value(text));
             }
         }
         any |= !values.is_empty();
-        self.layers.push(Layer {
+        self.layers.push(SettingsLayer {
             origin: Origin::Json,
             from: "metadata of the file".into(),
             values,
@@ -131,12 +141,17 @@ impl Settings {
         Ok(any)
     }
 
-    /// Adds a configuration file, JSON or YAML by its first character, as the next layer.
+    /// Adds the text of a configuration file as the next source. A text that begins with `{` is
+    /// JSON, any other is YAML.
+    ///
+    /// # Errors
+    /// The text is neither valid JSON nor valid YAML, is not a mapping, or has an unsupported
+    /// `format_version`.
     pub(crate) fn add_file(&mut self, from: &str, text: &str) -> Result<()> {
         let json = text.trim_start_matches('\u{feff}').trim_start().starts_with('{');
         let value = if json { parse_json(text) } else { yaml::parse(text) };
         let Value::Object(all) = value.map_err(|e| e.context(from))? else {
-            return Err(Error::config("is no mapping of hyper-parameters").context(from));
+            return Err(Error::config("is not a mapping of hyper-parameters").context(from));
         };
         if json {
             self.add_json(from, all)
@@ -145,13 +160,16 @@ impl Settings {
         }
     }
 
-    /// Adds `dataset.json` as the next layer.
+    /// Adds the text of `dataset.json` as the next source.
+    ///
+    /// # Errors
+    /// The text is not a JSON object.
     pub(crate) fn add_dataset(&mut self, from: &str, text: &str) -> Result<()> {
         let Value::Object(mut values) = parse_json(text).map_err(|e| e.context(from))? else {
-            return Err(Error::config("is no JSON object").context(from));
+            return Err(Error::config("is not a JSON object").context(from));
         };
-        values.retain(|key, _| DATASET.contains(&key.as_str()));
-        self.layers.push(Layer {
+        values.retain(|key, _| DATASET_KEYS.contains(&key.as_str()));
+        self.layers.push(SettingsLayer {
             origin: Origin::Dataset,
             from: from.into(),
             values,
@@ -162,10 +180,10 @@ impl Settings {
     fn add_training(&mut self, from: &str, all: Map<String, Value>) -> Result<()> {
         let mut values = with_arch(all);
         if let Some(dtype) = values.get("forward_dtype") {
-            self.kept.entry("forward_dtype").or_insert(dtype.clone());
+            self.extra.entry("forward_dtype").or_insert(dtype.clone());
         }
-        values.retain(|key, _| KNOWN.contains(&key.as_str()));
-        self.layers.push(Layer {
+        values.retain(|key, _| HYPER_PARAMETERS.contains(&key.as_str()));
+        self.layers.push(SettingsLayer {
             origin: Origin::Training,
             from: from.into(),
             values,
@@ -179,7 +197,7 @@ impl Settings {
             Some(version) if version.as_u64() == Some(1) => {}
             Some(other) => {
                 return Err(Error::config(format!(
-                    "format_version is {other}, only 1 is read; is this program too old?"
+                    "format_version is {other}; only version 1 is supported"
                 ))
                 .context(from));
             }
@@ -188,22 +206,22 @@ impl Settings {
         let is = |list: &[&str], key: &str| list.contains(&key);
         let mut unknown = Vec::new();
         for (key, value) in &values {
-            if is(KNOWN, key) || is(TRAINING, key) {
+            if is(HYPER_PARAMETERS, key) || is(TRAINING_KEYS, key) {
                 continue;
             }
-            if !is(INFORMATION, key) {
+            if !is(INFORMATION_KEYS, key) {
                 unknown.push(key.as_str());
             }
-            self.kept.entry(key.clone()).or_insert(value.clone());
+            self.extra.entry(key.clone()).or_insert(value.clone());
         }
         if !unknown.is_empty() {
             self.notes.push(format!(
-                "{from}: unknown keys, kept but without effect: {}",
+                "{from}: unknown keys are kept but have no effect: {}",
                 unknown.join(", ")
             ));
         }
-        values.retain(|key, _| is(KNOWN, key));
-        self.layers.push(Layer {
+        values.retain(|key, _| is(HYPER_PARAMETERS, key));
+        self.layers.push(SettingsLayer {
             origin: Origin::Json,
             from: from.into(),
             values,
@@ -211,7 +229,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The value of a key and where it is from; null counts as absent.
+    /// Returns the value of a key and the name of its source. A null value counts as absent.
     pub(super) fn get(&self, key: &str) -> Option<(&Value, &str)> {
         self.layers.iter().find_map(|layer| {
             let value = layer.values.get(key).filter(|v| !v.is_null())?;
@@ -219,33 +237,30 @@ impl Settings {
         })
     }
 
-    /// The file that training wrote, if there is one.
-    pub(super) fn training(&self) -> Option<&str> {
-        self.file(Origin::Training)
+    /// Returns whether one of the sources is the file that training writes.
+    pub(super) fn has_training_file(&self) -> bool {
+        self.has(Origin::Training)
     }
 
-    /// Whether any file says how the model was configured.
-    pub(super) fn configured(&self) -> Option<&str> {
-        self.file(Origin::Training).or_else(|| self.file(Origin::Json))
+    /// Returns whether one of the sources is a configuration file.
+    pub(super) fn has_config_file(&self) -> bool {
+        self.has(Origin::Training) || self.has(Origin::Json)
     }
 
-    fn file(&self, origin: Origin) -> Option<&str> {
-        self.layers
-            .iter()
-            .find(|l| l.origin == origin)
-            .map(|l| l.from.as_str())
+    fn has(&self, origin: Origin) -> bool {
+        self.layers.iter().any(|layer| layer.origin == origin)
     }
 }
 
-/// A value as people write it.
-fn written(text: &str) -> Value {
+/// Parses the value of a single hyper-parameter: a JSON list or string, or a YAML scalar.
+fn parse_value(text: &str) -> Value {
     match text.starts_with(['[', '"']) {
         true => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
         false => yaml::scalar(text),
     }
 }
 
-/// The keys of `arch`, then those beside it.
+/// Merges the keys of `arch` with those beside it. The keys of `arch` win.
 fn with_arch(mut all: Map<String, Value>) -> Map<String, Value> {
     match all.remove("arch") {
         Some(Value::Object(mut arch)) => {
@@ -258,7 +273,7 @@ fn with_arch(mut all: Map<String, Value>) -> Map<String, Value> {
     }
 }
 
-/// Reads JSON; serde_json itself stops at 128 levels.
+/// Reads JSON. serde_json limits nesting to 128 levels.
 fn parse_json(text: &str) -> Result<Value> {
     let text = text.trim_start_matches('\u{feff}');
     serde_json::from_str(text).map_err(|e| Error::config(format!("is not valid JSON: {e}")).with_source(e))

@@ -1,7 +1,8 @@
-//! YAML as JSON values, within limits: `all_config.yaml` may come from a stranger.
+//! Reads YAML as JSON values, within limits, because `all_config.yaml` is untrusted input.
 //!
-//! Scalars are typed as PyYAML (YAML 1.1) types what training dumps. Tags are not obeyed: `!!python/object` makes
-//! nothing but plain data. Aliases are copies, and copies count.
+//! Scalars get the types that PyYAML (YAML 1.1) gives to what training writes. Tags other than
+//! `!!str` have no effect: `!!python/object` yields plain data. An alias copies its value, and the
+//! copy counts towards the limit of values.
 
 use std::collections::HashMap;
 
@@ -10,21 +11,25 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
+/// Most levels of nested lists and mappings.
 const MAX_DEPTH: usize = 32;
-/// Values in the whole document, those of aliases included.
+/// Most values in the whole document, the copies made by aliases included.
 const MAX_NODES: usize = 20_000;
 
-/// Reads the first document of `text`.
+/// Reads the first document of `text`. An empty text gives [`Value::Null`].
+///
+/// # Errors
+/// The text is not valid YAML, or exceeds a limit. The message gives the line.
 pub(crate) fn parse(text: &str) -> Result<Value> {
     let mut builder = Builder {
-        open: Vec::new(),
+        open_nodes: Vec::new(),
         anchors: HashMap::new(),
         nodes: 0,
     };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|e| Error::config(format!("is not valid YAML: {e}")).with_source(e))?;
         let done = builder
-            .take(event)
+            .handle(event)
             .map_err(|e| e.context(format!("line {}", span.start.line())))?;
         if let Some(value) = done {
             return Ok(value);
@@ -33,28 +38,34 @@ pub(crate) fn parse(text: &str) -> Result<Value> {
     Ok(Value::Null)
 }
 
+/// Builds the value of a document from parser events.
 struct Builder {
-    open: Vec<Open>,
+    /// The lists and mappings that enclose the next event, outermost first.
+    open_nodes: Vec<OpenNode>,
+    /// Value and number of nodes of each anchor.
     anchors: HashMap<usize, (Value, usize)>,
+    /// Nodes so far, copies included.
     nodes: usize,
 }
 
-/// A list or mapping whose end has not come yet.
-struct Open {
+/// A list or mapping whose end event is still to come.
+struct OpenNode {
+    /// Number of its anchor; 0 without one.
     anchor: usize,
-    /// Nodes before it, to know how many an alias of it copies.
-    before: usize,
-    into: Into,
+    /// Nodes before it. The difference at its end is what an alias copies.
+    nodes_before: usize,
+    container: Container,
 }
 
-enum Into {
+enum Container {
     List(Vec<Value>),
+    /// The entries so far, and the key whose value comes next.
     Map(Map<String, Value>, Option<String>),
 }
 
 impl Builder {
-    /// Takes an event; gives the document when it is complete.
-    fn take(&mut self, event: Event<'_>) -> Result<Option<Value>> {
+    /// Handles an event. Returns the document once it is complete.
+    fn handle(&mut self, event: Event<'_>) -> Result<Option<Value>> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let text_tag = tag.is_some_and(|t| t.is_yaml_core_schema() && t.suffix == "str");
@@ -67,40 +78,41 @@ impl Builder {
                 self.count(1)?;
                 self.close(value, anchor, self.nodes - 1)
             }
-            Event::SequenceStart(anchor, _) => self.open(anchor, Into::List(Vec::new())),
-            Event::MappingStart(anchor, _) => self.open(anchor, Into::Map(Map::new(), None)),
-            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open {
+            Event::SequenceStart(anchor, _) => self.open(anchor, Container::List(Vec::new())),
+            Event::MappingStart(anchor, _) => self.open(anchor, Container::Map(Map::new(), None)),
+            Event::SequenceEnd | Event::MappingEnd => match self.open_nodes.pop() {
+                Some(OpenNode {
                     anchor,
-                    before,
-                    into: Into::List(list),
-                }) => self.close(Value::Array(list), anchor, before),
-                Some(Open {
+                    nodes_before,
+                    container: Container::List(list),
+                }) => self.close(Value::Array(list), anchor, nodes_before),
+                Some(OpenNode {
                     anchor,
-                    before,
-                    into: Into::Map(map, _),
-                }) => self.close(Value::Object(map), anchor, before),
+                    nodes_before,
+                    container: Container::Map(map, _),
+                }) => self.close(Value::Object(map), anchor, nodes_before),
                 None => Err(Error::config("is not valid YAML")),
             },
             Event::Alias(id) => {
                 let Some((value, nodes)) = self.anchors.get(&id) else {
                     return Err(Error::config(
-                        "has an alias inside the very value that it stands for",
+                        "has an alias inside the value that it refers to",
                     ));
                 };
-                let (nodes, before) = (*nodes, self.nodes);
-                // Counted before it is copied.
-                if before + nodes > MAX_NODES {
+                let (nodes, nodes_before) = (*nodes, self.nodes);
+                // Checks the limit before the copy takes memory.
+                if nodes_before + nodes > MAX_NODES {
                     return self.count(nodes).map(|()| None);
                 }
                 let value = value.clone();
                 self.count(nodes)?;
-                self.close(value, 0, before)
+                self.close(value, 0, nodes_before)
             }
             _ => Ok(None),
         }
     }
 
+    /// Counts nodes against the limit.
     fn count(&mut self, nodes: usize) -> Result<()> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
@@ -111,49 +123,50 @@ impl Builder {
         Ok(())
     }
 
-    fn open(&mut self, anchor: usize, into: Into) -> Result<Option<Value>> {
-        if self.open.len() >= MAX_DEPTH {
+    /// Starts a list or mapping.
+    fn open(&mut self, anchor: usize, container: Container) -> Result<Option<Value>> {
+        if self.open_nodes.len() >= MAX_DEPTH {
             return Err(Error::config(format!("is nested more than {MAX_DEPTH} deep")));
         }
         self.count(1)?;
-        self.open.push(Open {
+        self.open_nodes.push(OpenNode {
             anchor,
-            before: self.nodes - 1,
-            into,
+            nodes_before: self.nodes - 1,
+            container,
         });
         Ok(None)
     }
 
-    /// Puts a finished value where it belongs.
-    fn close(&mut self, value: Value, anchor: usize, before: usize) -> Result<Option<Value>> {
+    /// Adds a complete value to the enclosing list or mapping. Returns it if nothing encloses it.
+    fn close(&mut self, value: Value, anchor: usize, nodes_before: usize) -> Result<Option<Value>> {
         if anchor > 0 {
-            self.anchors.insert(anchor, (value.clone(), self.nodes - before));
-            // The kept copy takes memory too.
-            self.count(self.nodes - before)?;
+            self.anchors.insert(anchor, (value.clone(), self.nodes - nodes_before));
+            // The copy in `anchors` takes memory, too.
+            self.count(self.nodes - nodes_before)?;
         }
-        match self.open.last_mut().map(|open| &mut open.into) {
+        match self.open_nodes.last_mut().map(|open| &mut open.container) {
             None => return Ok(Some(value)),
-            Some(Into::List(list)) => list.push(value),
-            Some(Into::Map(map, key)) => match key.take() {
+            Some(Container::List(list)) => list.push(value),
+            Some(Container::Map(map, key)) => match key.take() {
                 Some(key) => {
                     map.insert(key, value);
                 }
-                None => *key = Some(text(value)),
+                None => *key = Some(key_text(value)),
             },
         }
         Ok(None)
     }
 }
 
-/// A mapping's key; one that is no text is kept as its JSON.
-fn text(key: Value) -> String {
+/// Returns the key of a mapping as text. A key that is not a string becomes its JSON.
+fn key_text(key: Value) -> String {
     match key {
         Value::String(text) => text,
         other => other.to_string(),
     }
 }
 
-/// The value of a plain scalar, also of `--set KEY=VALUE`.
+/// Returns the value of a plain scalar. Numbers, booleans and null are recognised as in YAML 1.1.
 pub(crate) fn scalar(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,

@@ -1,5 +1,5 @@
-//! Opens a model, whatever its file: tensors from [`checkpoint`](crate::checkpoint), or an
-//! [`onnx`](crate::onnx) graph; and saves one.
+//! Opens a model from a file of tensors ([`checkpoint`](crate::checkpoint)) or from an ONNX graph
+//! ([`onnx`](crate::onnx)), and saves a model.
 
 mod model;
 mod save;

@@ -1,12 +1,26 @@
-//! A model, loaded: its configuration, its weights, and the puzzle embedding left in the file; or an ONNX graph.
+//! Opens a model. The stages of [`Model::open`], and the files that implement them:
+//!
+//! 1. Find the file that the path means (`checkpoint/locate.rs`).
+//! 2. Open it (`checkpoint/source.rs`). For an ONNX graph, `onnx/graph.rs` replaces the stages 3 to
+//!    9.
+//! 3. Read the index of its tensors: names, types, shapes, positions (`checkpoint/torch.rs`,
+//!    `checkpoint/safetensors.rs`).
+//! 4. Gather the hyper-parameters from [`LoadOptions`] and from the files beside it
+//!    (`config/settings.rs`).
+//! 5. Assign the tensors to weights by their names (`checkpoint/names.rs`).
+//! 6. Derive the sizes and the architecture from the shapes (`checkpoint/shapes.rs`).
+//! 7. Resolve the [`Config`] from shapes and hyper-parameters (`config/resolve.rs`).
+//! 8. Check the shape and the type of every tensor against the configuration (`check_tensors`
+//!    below, `checkpoint/int8.rs`).
+//! 9. Read the weights as f32 (`checkpoint/read.rs`). The puzzle embedding stays in the file.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
-use crate::checkpoint::names::{self, Names, SCALE, missing};
-use crate::checkpoint::shapes::shapes;
+use crate::checkpoint::names::{self, SCALE_SUFFIX, TensorNames, missing_error};
+use crate::checkpoint::shapes::model_shapes;
 use crate::checkpoint::{Checkpoint, Dtype, PuzzleRows, Source, int8, is_onnx, locate};
 use crate::config::{Config, Provenance, Settings, State};
 use crate::error::{Error, Result};
@@ -14,105 +28,127 @@ use crate::model::build::build_plan;
 use crate::model::dtype::WeightDtype;
 use crate::model::plan::Plan;
 use crate::model::weights::{Weight, Weights};
-use crate::onnx::Graph;
+use crate::onnx::{Graph, LoadedGraph};
 
-/// Where hyper-parameters come from beside the files of the model; these win over them.
+/// Hyper-parameters that take precedence over those in the files of the model.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
-    /// A further configuration: the `all_config.yaml` of the training, or a `config.json`.
+    /// A further configuration file: the `all_config.yaml` of the training, or a `config.json`.
     pub config: Option<PathBuf>,
-    /// Single hyper-parameters, as in `--set KEY=VALUE`.
+    /// Single hyper-parameters, as `(name, value)`. They also take precedence over `config`.
     pub set: Vec<(String, String)>,
 }
 
-/// Most tokens of a puzzle.
+/// Most tokens of a puzzle, S.
 const MAX_TOKENS: usize = 65_536;
 
-/// A tensor of the model as it stands in the file.
+/// A tensor of the model as the file stores it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredTensor {
-    /// Its published name, without prefix.
+    /// Published name, without prefix.
     pub name: String,
-    /// Its name in the file.
+    /// Name in the file.
     pub stored_name: String,
-    /// Its shape, outermost first.
+    /// Size of each dimension, outermost first.
     pub shape: Vec<usize>,
-    /// Type of its elements in the file.
+    /// Type of the elements in the file.
     pub dtype: Dtype,
-    /// Bytes of its elements.
+    /// Size of the elements in bytes.
     pub bytes: u64,
 }
 
-/// A model, loaded.
+/// A model: its configuration, its weights, and its puzzle embedding; or an ONNX graph.
+///
+/// ```
+/// # #[cfg(feature = "bundled")] {
+/// use trm_runtime::{LoadOptions, Model, bundled};
+///
+/// let bytes = bundled::bytes("sudoku-4x4").unwrap();
+/// let model = Model::from_bytes(bytes, &LoadOptions::default())?;
+/// assert_eq!(model.config.seq_len, Some(16));
+/// assert_eq!(model.plan(16)?.calls[0].kernel(), "embed");
+/// # }
+/// # Ok::<(), trm_runtime::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Model {
-    /// What decides its shape and its refinement step.
+    /// The hyper-parameters.
     pub config: Config,
-    /// Where each hyper-parameter came from.
+    /// The source of each hyper-parameter.
     pub provenance: Vec<Provenance>,
-    /// The puzzle embedding, left in the file; none where the model has none.
+    /// The puzzle embedding, which stays in the file. `None`: the model has no puzzle embedding.
     pub puzzle_rows: Option<PuzzleRows>,
-    /// All its tensors, the puzzle embedding included, in the order of their published names; none of an ONNX graph.
+    /// All tensors, the puzzle embedding included, in the order of their published names. Empty for
+    /// an ONNX graph.
     pub tensors: Vec<StoredTensor>,
-    /// The file; none for a model from memory.
+    /// The file. `None`: the model is from memory.
     pub path: Option<PathBuf>,
-    /// What was chosen or left aside while loading; also logged as warnings.
+    /// Notes on loading, such as ignored tensors. They are also logged as warnings.
     pub notes: Vec<String>,
-    /// How the matrices of the blocks stand in the file.
+    /// Dtype of the block matrices in the file: int8, or f32 for every other type.
     dtype: WeightDtype,
-    /// What each state starts from.
+    /// Initial value of each state.
     initial: Vec<(State, Vec<f32>)>,
-    body: Body,
+    content: ModelContent,
 }
 
-/// What a model's step is made of.
+/// The content of a model's file.
 #[derive(Debug)]
-enum Body {
-    /// Weights for this library's own recursion.
-    Tensors(Box<Tensors>),
-    /// A step that others have put together.
+enum ModelContent {
+    /// Weights for the recursion of this library.
+    Tensors(Box<TensorFile>),
+    /// A refinement step as an ONNX graph.
     Graph(Arc<Graph>),
 }
 
-/// An open file of tensors, as a model.
+/// The open file of tensors of a model.
 #[derive(Debug)]
-pub(super) struct Tensors {
-    /// What was read at opening, until it is handed over.
+pub(super) struct TensorFile {
+    /// The weights that were read at opening, until [`Model::take_weights`] takes them.
     weights: Mutex<Option<Weights>>,
-    pub(super) names: Names,
+    pub(super) names: TensorNames,
     pub(super) checkpoint: Arc<Checkpoint>,
-    pub(super) kept: Map<String, Value>,
+    /// Keys of the configuration files that are not hyper-parameters. [`Model::save`] keeps them.
+    pub(super) extra: Map<String, Value>,
 }
 
 impl Model {
-    /// LoadedModel a model from a file of tensors or a directory.
+    /// Opens a model from a file of tensors or from a directory.
     ///
-    /// A directory holds `config.json` and `model.safetensors`, or what training left: `step_N` (the largest N is
-    /// taken) and `all_config.yaml`, or one file of tensors. `dataset.json` is used where it lies in the directory or
-    /// in `train/` or `test/` below. For a file, the configuration is looked for beside it.
+    /// A directory holds one of:
+    /// - `config.json` and `model.safetensors`, as [`Model::save`] writes them;
+    /// - `step_N` and `all_config.yaml`, as training writes them (the largest N wins);
+    /// - a single file of tensors.
     ///
-    /// A refinement step exported as ONNX is a model too (feature `onnx`): see [`onnx`](crate::onnx).
+    /// `dataset.json` is read if it is in the directory, or in `train/` or `test/` below it. For a
+    /// file, the configuration and `dataset.json` are read from its directory.
+    ///
+    /// With the feature `onnx`, the path may also be that of an ONNX graph: see
+    /// [`onnx`](crate::onnx).
     ///
     /// # Errors
-    /// A file cannot be read or is damaged; hyper-parameters are missing, contradict the tensors or one another;
-    /// a tensor is missing, has another shape than the configuration demands, or holds numbers that are not finite.
+    /// - A file cannot be read, or is damaged.
+    /// - A hyper-parameter is missing, or contradicts the tensors or another hyper-parameter.
+    /// - A tensor is missing, has another shape than the configuration demands, or holds an
+    ///   infinity or a NaN.
     pub fn open(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Model> {
-        let file = locate::tensors(path.as_ref())?;
+        let file = locate::model_file(path.as_ref())?;
         let source = Source::open(&file)?;
-        let mut settings = given(options)?;
+        let mut settings = settings_from(options)?;
         if is_onnx(&source)? {
             return Model::from_graph(Graph::read(source, Some(&file), settings)?, Some(file));
         }
         let checkpoint = Checkpoint::new(source)?;
-        if !locate::beside(&file, checkpoint.format(), &mut settings)? {
-            from_metadata(&checkpoint, &mut settings).map_err(|e| e.context(file.display()))?;
+        if !locate::add_config_beside(&file, checkpoint.format(), &mut settings)? {
+            add_embedded_config(&checkpoint, &mut settings).map_err(|e| e.context(file.display()))?;
         }
-        locate::dataset(&file, &mut settings)?;
+        locate::add_dataset_beside(&file, &mut settings)?;
         Model::load(checkpoint, &settings, Some(file))
     }
 
-    /// LoadedModel a model from the bytes of its file of tensors. A file that [`Model::save`] wrote carries its configuration;
-    /// for another, `options` must give what the tensors cannot tell. The bytes are kept and not copied.
+    /// Opens a model from the bytes of its file. A file that [`Model::save`] wrote contains its
+    /// configuration. For any other file, `options` must give the hyper-parameters that the tensors
+    /// do not determine. The bytes are kept and not copied.
     ///
     /// # Errors
     /// As [`Model::open`].
@@ -121,32 +157,36 @@ impl Model {
         options: &LoadOptions,
     ) -> Result<Model> {
         let source = Source::memory(bytes);
-        let mut settings = given(options)?;
+        let mut settings = settings_from(options)?;
         if is_onnx(&source)? {
             return Model::from_graph(Graph::read(source, None, settings)?, None);
         }
         let checkpoint = Checkpoint::new(source)?;
-        from_metadata(&checkpoint, &mut settings)?;
+        add_embedded_config(&checkpoint, &mut settings)?;
         Model::load(checkpoint, &settings, None)
     }
 
+    /// Runs the stages 5 to 9 of opening a file of tensors.
     fn load(checkpoint: Checkpoint, settings: &Settings, path: Option<PathBuf>) -> Result<Model> {
         let locate = |e: Error| match &path {
             Some(path) => e.context(path.display()),
             None => e,
         };
         let names = names::assign(checkpoint.tensors()).map_err(locate)?;
-        let shapes = shapes(&checkpoint, &names).map_err(locate)?;
+        let shapes = model_shapes(&checkpoint, &names).map_err(locate)?;
         let resolved = Config::resolve(&shapes, settings).map_err(locate)?;
         let config = resolved.config;
         let mut notes = names.notes.clone();
         notes.extend(resolved.notes);
-        let unused = check_tensors(&checkpoint, &names, &config).map_err(locate)?;
-        if !unused.is_empty() {
-            notes.push(format!("not used by this variant: {}", unused.join(", ")));
+        let unused_tensors = check_tensors(&checkpoint, &names, &config).map_err(locate)?;
+        if !unused_tensors.is_empty() {
+            notes.push(format!(
+                "tensors that this architecture does not use: {}",
+                unused_tensors.join(", ")
+            ));
         }
         let dtype = int8::check(&checkpoint, &names, &config).map_err(locate)?;
-        let weights = read(&checkpoint, &names, &config)?;
+        let weights = read_weights(&checkpoint, &names, &config)?;
         for note in &notes {
             log::warn!("{note}");
         }
@@ -164,7 +204,7 @@ impl Model {
                 )
             });
         Ok(Model {
-            tensors: stored(&checkpoint, &names, &config),
+            tensors: stored_tensors(&checkpoint, &names, &config),
             initial: config
                 .states()
                 .into_iter()
@@ -176,56 +216,59 @@ impl Model {
             puzzle_rows,
             path,
             notes,
-            body: Body::Tensors(Box::new(Tensors {
+            content: ModelContent::Tensors(Box::new(TensorFile {
                 weights: Mutex::new(Some(weights)),
                 names,
                 checkpoint,
-                kept: resolved.kept,
+                extra: resolved.extra,
             })),
         })
     }
 
-    fn from_graph(read: crate::onnx::Read, path: Option<PathBuf>) -> Result<Model> {
-        for note in &read.notes {
+    fn from_graph(loaded: LoadedGraph, path: Option<PathBuf>) -> Result<Model> {
+        for note in &loaded.notes {
             log::warn!("{note}");
         }
         Ok(Model {
-            config: read.config,
-            provenance: read.provenance,
+            config: loaded.config,
+            provenance: loaded.provenance,
             puzzle_rows: None,
             tensors: Vec::new(),
             path,
-            notes: read.notes,
+            notes: loaded.notes,
             dtype: WeightDtype::F32,
-            initial: read.initial,
-            body: Body::Graph(Arc::new(read.graph)),
+            initial: loaded.initial,
+            content: ModelContent::Graph(Arc::new(loaded.graph)),
         })
     }
 
-    /// The directory of the file, where what belongs to the model lies; none for a model from memory.
+    /// Returns the directory of the model's file. `None`: the model is from memory.
     pub fn directory(&self) -> Option<&Path> {
         self.path.as_deref().map(locate::parent)
     }
 
-    /// Its tensors, without the puzzle embedding, for a backend to keep. The first call hands over what was read at opening, a
-    /// further one reads the file again: a model at work is in memory once.
+    /// Returns the weights, without the puzzle embedding, for a backend to store.
+    ///
+    /// The first call returns the weights that were read at opening. Each further call reads the
+    /// file again, so that the model itself keeps no second copy in memory.
     ///
     /// # Errors
-    /// The file cannot be read again, or is an ONNX graph.
+    /// The model is an ONNX graph, or the file cannot be read again.
     pub fn take_weights(&self) -> Result<Weights> {
-        let tensors = self.stored()?;
-        // A poisoned lock guards nothing half-made: the weights are there or not.
-        let kept = tensors.weights.lock().unwrap_or_else(|e| e.into_inner()).take();
-        kept.map_or_else(|| read(&tensors.checkpoint, &tensors.names, &self.config), Ok)
+        let file = self.tensor_file()?;
+        // A poisoned lock is harmless: the weights are either complete or taken.
+        let weights = file.weights.lock().unwrap_or_else(|e| e.into_inner()).take();
+        weights.map_or_else(|| read_weights(&file.checkpoint, &file.names, &self.config), Ok)
     }
 
-    /// The format that a solver takes unless told: [`WeightDtype::Int8`] if the matrices of the blocks stand in the file so, else
-    /// [`WeightDtype::F32`], which holds whatever other numbers a file has.
+    /// Returns the default weight dtype of a solver: [`WeightDtype::Int8`] if the file stores the
+    /// block matrices in int8, else [`WeightDtype::F32`], which represents every other type.
     pub fn dtype(&self) -> WeightDtype {
         self.dtype
     }
 
-    /// What a carried state starts from: a row for every position, `[D]`, or `[L, D]` in some ONNX graphs; empty if an ONNX file does not tell.
+    /// Returns the initial value of a carried state: `[D]`, the same for every position, or
+    /// `[L, D]` for some ONNX graphs. Empty if an ONNX file does not give it.
     pub fn initial(&self, state: State) -> &[f32] {
         self.initial
             .iter()
@@ -238,80 +281,96 @@ impl Model {
     /// # Errors
     /// The model is an ONNX graph, or it does not take puzzles of this size.
     pub fn plan(&self, tokens: usize) -> Result<Plan> {
-        if self.is_onnx() {
-            return Err(self.no_tensors());
-        }
+        self.tensor_file()?;
         self.check_token_count(tokens)?;
         Ok(build_plan(&self.config, tokens))
     }
 
     /// Checks that the model takes puzzles of S = `tokens` tokens.
+    ///
+    /// # Errors
+    /// It does not.
     pub(crate) fn check_token_count(&self, tokens: usize) -> Result<()> {
         if let Some(seq_len) = self.config.seq_len.filter(|&s| s != tokens) {
             return Err(Error::argument(format!(
-                "{tokens} tokens: this model takes {seq_len}"
+                "the puzzle has {tokens} tokens, but this model takes {seq_len}"
             )));
         }
         if !(1..=MAX_TOKENS).contains(&tokens) {
             return Err(Error::argument(format!(
-                "{tokens} tokens: a puzzle has 1 to {MAX_TOKENS}"
+                "the puzzle has {tokens} tokens; it must have 1 to {MAX_TOKENS}"
             )));
         }
         Ok(())
     }
 
-    /// Checks that the model's vocabulary has all these tokens.
+    /// Checks that all `tokens` are in the model's vocabulary.
+    ///
+    /// # Errors
+    /// A token is not.
     pub(crate) fn check_vocabulary(&self, tokens: &[u32]) -> Result<()> {
         let vocab = self.config.vocab_size;
         match tokens.iter().find(|&&t| t as usize >= vocab) {
             Some(token) => Err(Error::argument(format!(
-                "token {token}: the model's vocabulary has {vocab}"
+                "token {token} is out of range: the model's vocabulary has {vocab} tokens"
             ))),
             None => Ok(()),
         }
     }
 
-    /// An error unless the model knows this puzzle identifier, or takes none.
+    /// Checks that the model has the puzzle identifier `id`. A model without identifiers ignores
+    /// them.
+    ///
+    /// # Errors
+    /// It does not, or the row of the puzzle embedding cannot be read.
     pub(crate) fn check_puzzle_id(&self, id: u32) -> Result<()> {
         if let Some(rows) = &self.puzzle_rows {
             return rows.row(id).map(drop);
         }
         match self.config.num_puzzle_identifiers {
-            known if self.is_onnx() && known > 0 && id as usize >= known => Err(Error::argument(format!(
-                "puzzle identifier {id}: the model has {known} (num_puzzle_identifiers)"
+            // Without a puzzle embedding, only an ONNX graph has identifiers.
+            count if count > 0 && id as usize >= count => Err(Error::argument(format!(
+                "puzzle identifier {id} is out of range: the model has {count} \
+                 (num_puzzle_identifiers)"
             ))),
             _ => Ok(()),
         }
     }
 
-    /// The open file of tensors that the model came from; none if it is an ONNX graph.
+    /// Returns the open file of tensors. `None`: the model is an ONNX graph.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
-        self.stored().ok().map(|tensors| &*tensors.checkpoint)
+        self.tensor_file().ok().map(|file| &*file.checkpoint)
     }
 
-    /// The graph, if the model is one.
+    /// Returns the ONNX graph. `None`: the model is a file of tensors.
     pub(crate) fn graph(&self) -> Option<&Arc<Graph>> {
-        match &self.body {
-            Body::Graph(graph) => Some(graph),
-            Body::Tensors(_) => None,
+        match &self.content {
+            ModelContent::Graph(graph) => Some(graph),
+            ModelContent::Tensors(_) => None,
         }
     }
 
-    /// Whether the model is an ONNX graph, which is all that is known of its step.
+    /// Returns whether the model is an ONNX graph. Such a model has no plan, no weights and no
+    /// known number of floating-point operations.
     pub fn is_onnx(&self) -> bool {
         self.graph().is_some()
     }
 
-    pub(super) fn stored(&self) -> Result<&Tensors> {
-        match &self.body {
-            Body::Tensors(tensors) => Ok(tensors),
-            Body::Graph(_) => Err(self.no_tensors()),
+    /// Returns the file of tensors.
+    ///
+    /// # Errors
+    /// The model is an ONNX graph.
+    pub(super) fn tensor_file(&self) -> Result<&TensorFile> {
+        match &self.content {
+            ModelContent::Tensors(file) => Ok(file),
+            ModelContent::Graph(_) => Err(self.needs_tensors_error()),
         }
     }
 
-    /// What to say where a graph does not do.
-    pub(crate) fn no_tensors(&self) -> Error {
-        let message = "is an ONNX graph, whose blocks are not known here; that needs the checkpoint";
+    /// Returns the error for an operation that an ONNX graph does not support.
+    fn needs_tensors_error(&self) -> Error {
+        let message = "is an ONNX graph, which has no plan and no separate weights; \
+            use the checkpoint instead";
         let error = Error::checkpoint(message);
         match &self.path {
             Some(path) => error.context(path.display()),
@@ -320,17 +379,18 @@ impl Model {
     }
 }
 
-fn given(options: &LoadOptions) -> Result<Settings> {
+/// Returns the hyper-parameters of the options.
+fn settings_from(options: &LoadOptions) -> Result<Settings> {
     let mut settings = Settings::default();
     settings.add_options(&options.set)?;
     if let Some(path) = &options.config {
-        settings.add_file(&path.display().to_string(), &locate::read(path)?)?;
+        settings.add_file(&path.display().to_string(), &locate::read_config(path)?)?;
     }
     Ok(settings)
 }
 
-/// Adds the configuration that [`Model::save`] puts into the file itself.
-fn from_metadata(checkpoint: &Checkpoint, settings: &mut Settings) -> Result<()> {
+/// Adds the configuration that [`Model::save`] writes into the metadata of the file.
+fn add_embedded_config(checkpoint: &Checkpoint, settings: &mut Settings) -> Result<()> {
     match checkpoint.metadata().get("config") {
         Some(text) if text.trim_start().starts_with('{') => {
             settings.add_file("metadata \"config\" of the file", text)
@@ -339,11 +399,12 @@ fn from_metadata(checkpoint: &Checkpoint, settings: &mut Settings) -> Result<()>
     }
 }
 
-/// Checks that the tensors demanded are there in the demanded shapes; gives the names of those that are not.
-fn check_tensors(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Result<Vec<String>> {
+/// Checks that the file has every tensor that `config` demands, in the demanded shape. Returns the
+/// names of the tensors that the model does not use.
+fn check_tensors(checkpoint: &Checkpoint, names: &TensorNames, config: &Config) -> Result<Vec<String>> {
     let demanded = config.weights();
     for weight in &demanded {
-        let name = names.weights.get(weight).ok_or_else(|| missing(*weight))?;
+        let name = names.weights.get(weight).ok_or_else(|| missing_error(*weight))?;
         let found = checkpoint
             .tensors()
             .get(name)
@@ -353,7 +414,7 @@ fn check_tensors(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Res
             .check_shape(config, found)
             .map_err(|e| e.context(format!("tensor \"{name}\"")))?;
     }
-    let stored = demanded
+    let used = demanded
         .iter()
         .flat_map(|weight| {
             names
@@ -363,7 +424,7 @@ fn check_tensors(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Res
                 .chain(names.scales.get(weight))
         })
         .chain(&names.puzzle_emb);
-    checkpoint.check_cost(stored.map(String::as_str))?;
+    checkpoint.check_cost(used.map(String::as_str))?;
     Ok(names
         .weights
         .iter()
@@ -372,14 +433,15 @@ fn check_tensors(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Res
         .collect())
 }
 
-/// Reads what [`check_tensors`] has checked.
-fn read(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Result<Weights> {
+/// Reads the weights after [`check_tensors`].
+fn read_weights(checkpoint: &Checkpoint, names: &TensorNames, config: &Config) -> Result<Weights> {
     Weights::collect(config, |weight| int8::read(checkpoint, names, weight))
 }
 
-fn stored(checkpoint: &Checkpoint, names: &Names, config: &Config) -> Vec<StoredTensor> {
+/// Lists the tensors of the model, sorted by published name.
+fn stored_tensors(checkpoint: &Checkpoint, names: &TensorNames, config: &Config) -> Vec<StoredTensor> {
     let weights = config.weights().into_iter().flat_map(|w| {
-        let scales = names.scales.get(&w).map(|name| (w.name() + SCALE, name));
+        let scales = names.scales.get(&w).map(|name| (w.name() + SCALE_SUFFIX, name));
         names
             .weights
             .get(&w)

@@ -1,96 +1,100 @@
-//! A model written anew: `model.safetensors` and `config.json`, the same bytes every time.
+//! Saves a model as `model.safetensors` and `config.json`. The same model gives the same bytes.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use half::f16;
 use serde_json::{Map, Value, json};
 
 use super::Model;
-use crate::checkpoint::names::{PUZZLE_EMB, SCALE};
+use crate::checkpoint::locate::{CONFIG_FILE, MODEL_FILE};
+use crate::checkpoint::names::{PUZZLE_EMB, SCALE_SUFFIX};
 use crate::checkpoint::{Dtype, PuzzleRows, int8};
-use crate::config::Config;
+use crate::config::{Config, MAX_CONFIG_BYTES};
 use crate::error::{Error, Result};
-use crate::model::dtype::{Int8Rows, WeightDtype, bf16_bits, int8_rows, takes_format};
+use crate::model::dtype::{Int8Rows, WeightDtype, bf16_bits, int8_rows, takes_dtype};
 use crate::model::weights::Weight;
 
-const TENSORS: &str = "model.safetensors";
-const CONFIG: &str = "config.json";
-/// Bytes that are copied at a time.
-const CHUNK: usize = 1 << 20;
+/// Size of a write to the file, in bytes.
+const CHUNK_BYTES: usize = 1 << 20;
 
-/// What to write.
+/// Options of [`Model::save`].
 #[derive(Debug, Clone, Default)]
 pub struct SaveOptions {
-    /// How the matrices of the blocks are written. All other tensors stay f32, but for a puzzle embedding, which takes 16 bits with them: it
-    /// can be most of a file. In int8 a tensor `NAME.scale` of f32, one a row, stands beside each matrix `NAME`.
+    /// Dtype of the block matrices. In f16 and bf16 the puzzle embedding gets the same dtype,
+    /// because it can be most of a file. All other tensors stay f32. In int8 each matrix `NAME`
+    /// gets a tensor `NAME.scale` with one f32 per row. Default: f32.
     pub dtype: WeightDtype,
-    /// The puzzle identifiers whose rows are kept, in this order; all where none are named.
+    /// The puzzle identifiers whose rows are kept, in this order. Default: all.
     pub puzzle_ids: Option<Vec<u32>>,
-    /// Name of the task that the model was trained for; that of the model where none is named.
+    /// Name of the task that the model was trained for. Default: that of the model.
     pub task: Option<String>,
-    /// Rows and columns of a Sudoku's box; those of the model where none are named.
+    /// Rows and columns of a Sudoku box. Default: those of the model.
     pub box_shape: Option<[usize; 2]>,
 }
 
 impl Model {
-    /// Writes `model.safetensors` and `config.json` into `dir`, which is made if it is not there. The same model gives
-    /// the same bytes. Both files are complete before they take their names.
+    /// Writes `model.safetensors` and `config.json` into the directory `dir`, and creates it if it
+    /// does not exist. The same model gives the same bytes. Both files are written under temporary
+    /// names and renamed when they are complete.
     ///
     /// # Errors
-    /// The model is an ONNX graph; a file cannot be written; `dir` is where the model itself lies; an identifier is unknown or named twice; an
-    /// element is too large for f16.
+    /// - The model is an ONNX graph.
+    /// - A file cannot be written, or `dir` is the directory of the model itself.
+    /// - A puzzle identifier is unknown, or occurs twice.
+    /// - An element is too large for f16.
     pub fn save(&self, dir: impl AsRef<Path>, options: &SaveOptions) -> Result<()> {
-        self.stored()?;
+        self.tensor_file()?;
         let dir = dir.as_ref();
         let io = |e| Error::io(dir.display(), e);
         fs::create_dir_all(dir).map_err(io)?;
         self.check_elsewhere(dir)?;
-        let rows = self.rows(options)?;
-        let config = self.saved_config(options)?;
-        let tensors = self.saved_tensors(rows.as_ref(), options.dtype);
+        let rows = self.row_selection(options)?;
+        let config = self.output_config(options)?;
+        let tensors = self.output_tensors(rows.as_ref(), options.dtype);
         let mut text = serde_json::to_string_pretty(&config).map_err(|e| io(e.into()))?;
         text.push('\n');
-        if text.len() as u64 > crate::config::MAX_FILE {
+        if text.len() as u64 > MAX_CONFIG_BYTES {
             return Err(Error::argument(
-                "so many puzzle identifiers do not fit a configuration; keep all or fewer",
+                "too many puzzle identifiers for a configuration file; keep all rows, or fewer",
             ));
         }
-        let mut writer = Writer::create(&dir.join(TENSORS))?;
-        writer.put(&header(&tensors, &config)?)?;
+        let mut writer = AtomicFile::create(&dir.join(MODEL_FILE))?;
+        writer.write(&header(&tensors, &config)?)?;
         for tensor in &tensors {
-            self.write(tensor, &mut writer)
+            self.write_tensor(tensor, &mut writer)
                 .map_err(|e| e.context(format!("tensor \"{}\"", tensor.name)))?;
         }
-        let mut config = Writer::create(&dir.join(CONFIG))?;
-        config.put(text.as_bytes())?;
+        let mut config = AtomicFile::create(&dir.join(CONFIG_FILE))?;
+        config.write(text.as_bytes())?;
         writer.finish()?;
         config.finish()
     }
 
-    fn write(&self, tensor: &Saved<'_>, writer: &mut Writer) -> Result<()> {
-        let stored = self.stored()?;
-        let rounded = |weight| {
-            let matrix = int8::read(&stored.checkpoint, &stored.names, weight)?;
+    fn write_tensor(&self, tensor: &OutputTensor<'_>, writer: &mut AtomicFile) -> Result<()> {
+        let file = self.tensor_file()?;
+        let quantised = |weight| {
+            let matrix = int8::read(&file.checkpoint, &file.names, weight)?;
             let width = matrix.shape.last().copied().unwrap_or(1);
             Ok::<Int8Rows, Error>(int8_rows(&matrix.data, width))
         };
         match (&tensor.data, tensor.dtype) {
-            (Data::Rows(rows), dtype) => rows.write(writer, dtype),
-            (Data::Scales(weight), _) => writer.floats(&rounded(*weight)?.scales, Dtype::F32),
-            (Data::Weight(weight), Dtype::I8) => {
-                let bytes: Vec<u8> = rounded(*weight)?.values.iter().map(|v| *v as u8).collect();
-                writer.put(&bytes)
+            (TensorData::Rows(rows), dtype) => rows.write(writer, dtype),
+            (TensorData::Scales(weight), _) => writer.write_floats(&quantised(*weight)?.scales, Dtype::F32),
+            (TensorData::Weight(weight), Dtype::I8) => {
+                let bytes: Vec<u8> = quantised(*weight)?.values.iter().map(|v| *v as u8).collect();
+                writer.write(&bytes)
             }
-            (Data::Weight(weight), dtype) => {
-                let data = int8::read(&stored.checkpoint, &stored.names, *weight)?.data;
-                writer.floats(&data, dtype)
+            (TensorData::Weight(weight), dtype) => {
+                let data = int8::read(&file.checkpoint, &file.names, *weight)?.data;
+                writer.write_floats(&data, dtype)
             }
         }
     }
 
-    /// Saving over the file that is being read would lose it.
+    /// Checks that `dir` is not the directory of the model, whose file saving would overwrite while
+    /// it is read.
     fn check_elsewhere(&self, dir: &Path) -> Result<()> {
         let same = self
             .directory()
@@ -100,28 +104,32 @@ impl Model {
             });
         if same {
             return Err(
-                Error::argument("is where the model itself lies; write to another directory")
+                Error::argument("is the directory of the model itself; write to another directory")
                     .context(dir.display()),
             );
         }
         Ok(())
     }
 
-    fn rows<'a>(&'a self, options: &'a SaveOptions) -> Result<Option<Rows<'a>>> {
+    /// Returns the rows of the puzzle embedding to write. `None`: the model has no puzzle
+    /// embedding.
+    fn row_selection<'a>(&'a self, options: &'a SaveOptions) -> Result<Option<RowSelection<'a>>> {
         match (&self.puzzle_rows, &options.puzzle_ids) {
             (None, Some(_)) => Err(Error::argument(
                 "the model has no puzzle embedding to choose rows from",
             )),
             (None, None) => Ok(None),
-            (Some(rows), None) => Ok(Some(Rows { rows, chosen: None })),
+            (Some(rows), None) => Ok(Some(RowSelection { rows, chosen: None })),
             (Some(rows), Some(ids)) => {
                 let mut sorted = ids.clone();
                 sorted.sort_unstable();
                 if ids.is_empty() || sorted.windows(2).any(|w| w.first() == w.last()) {
-                    return Err(Error::argument("puzzle identifiers must be named, each once"));
+                    return Err(Error::argument(
+                        "the list of puzzle identifiers is empty or contains one twice",
+                    ));
                 }
                 let chosen: Result<Vec<usize>> = ids.iter().map(|id| rows.index(*id)).collect();
-                Ok(Some(Rows {
+                Ok(Some(RowSelection {
                     rows,
                     chosen: Some(chosen?),
                 }))
@@ -129,26 +137,31 @@ impl Model {
         }
     }
 
-    fn saved_tensors<'a>(&'a self, rows: Option<&'a Rows<'a>>, format: WeightDtype) -> Vec<Saved<'a>> {
-        let (of_matrices, of_rows) = match format {
+    /// Returns the tensors to write, in the order of the file.
+    fn output_tensors<'a>(
+        &'a self,
+        rows: Option<&'a RowSelection<'a>>,
+        dtype: WeightDtype,
+    ) -> Vec<OutputTensor<'a>> {
+        let (matrix_dtype, row_dtype) = match dtype {
             WeightDtype::F32 => (Dtype::F32, Dtype::F32),
             WeightDtype::F16 => (Dtype::F16, Dtype::F16),
             WeightDtype::Bf16 => (Dtype::BF16, Dtype::BF16),
             WeightDtype::Int8 => (Dtype::I8, Dtype::F32),
         };
         let weights = self.config.weights().into_iter().flat_map(|weight| {
-            let takes = takes_format(weight);
+            let is_matrix = takes_dtype(weight);
             let (name, shape) = (weight.name(), weight.shape(&self.config));
-            let scales = (takes && of_matrices == Dtype::I8).then(|| Saved {
-                name: format!("{name}{SCALE}"),
+            let scales = (is_matrix && matrix_dtype == Dtype::I8).then(|| OutputTensor {
+                name: format!("{name}{SCALE_SUFFIX}"),
                 shape: shape.iter().take(1).copied().collect(),
                 dtype: Dtype::F32,
-                data: Data::Scales(weight),
+                data: TensorData::Scales(weight),
             });
-            let dtype = if takes { of_matrices } else { Dtype::F32 };
-            let data = Data::Weight(weight);
+            let dtype = if is_matrix { matrix_dtype } else { Dtype::F32 };
+            let data = TensorData::Weight(weight);
             [
-                Some(Saved {
+                Some(OutputTensor {
                     name,
                     shape,
                     dtype,
@@ -160,23 +173,24 @@ impl Model {
         let weights = weights.flatten();
         let rows = rows.map(|rows| {
             let shape = vec![rows.len(), rows.rows.width()];
-            Saved {
+            OutputTensor {
                 name: PUZZLE_EMB.to_owned(),
                 shape,
-                dtype: of_rows,
-                data: Data::Rows(rows),
+                dtype: row_dtype,
+                data: TensorData::Rows(rows),
             }
         });
         let mut all: Vec<_> = weights.chain(rows).collect();
-        // The widest elements first, so that all lie at multiples of their size.
+        // The widest elements come first, so that every tensor is aligned to its element size.
         all.sort_by(|a, b| {
-            let wide = b.dtype.size().cmp(&a.dtype.size());
-            wide.then_with(|| a.name.cmp(&b.name))
+            let by_size = b.dtype.size().cmp(&a.dtype.size());
+            by_size.then_with(|| a.name.cmp(&b.name))
         });
         all
     }
 
-    fn saved_config(&self, options: &SaveOptions) -> Result<Map<String, Value>> {
+    /// Returns the content of `config.json`.
+    fn output_config(&self, options: &SaveOptions) -> Result<Map<String, Value>> {
         let mut config: Config = self.config.clone();
         config.task = options.task.clone().or(config.task);
         config.box_shape = options.box_shape.or(config.box_shape);
@@ -186,14 +200,14 @@ impl Model {
         let mut map = Map::new();
         map.insert("format_version".into(), json!(1));
         map.append(&mut config.to_json());
-        let own = ["format_version", "dtype", "source"];
-        let kept = &self.stored()?.kept;
-        for (key, value) in kept.iter().filter(|(key, _)| !own.contains(&key.as_str())) {
+        let written_here = ["format_version", "dtype", "source"];
+        let extra = &self.tensor_file()?.extra;
+        for (key, value) in extra.iter().filter(|(key, _)| !written_here.contains(&key.as_str())) {
             map.insert(key.clone(), value.clone());
         }
         map.insert("dtype".into(), json!(options.dtype.name()));
-        // A model converted before keeps the name of what training wrote.
-        let source = match kept.get("source") {
+        // A model that was saved before keeps the name and hash of the file that training wrote.
+        let source = match extra.get("source") {
             Some(source @ Value::Object(_)) => source.clone(),
             _ => self.source()?,
         };
@@ -201,61 +215,66 @@ impl Model {
         Ok(map)
     }
 
+    /// Returns the name and the SHA-256 of the model's file.
     fn source(&self) -> Result<Value> {
         let file = self
             .path
             .as_deref()
             .and_then(Path::file_name)
             .map(|name| name.to_string_lossy().into_owned());
-        Ok(json!({ "file": file, "sha256": self.stored()?.checkpoint.sha256()? }))
+        Ok(json!({ "file": file, "sha256": self.tensor_file()?.checkpoint.sha256()? }))
     }
 }
 
-struct Saved<'a> {
+/// A tensor to write.
+struct OutputTensor<'a> {
     name: String,
     shape: Vec<usize>,
     dtype: Dtype,
-    data: Data<'a>,
+    data: TensorData<'a>,
 }
 
-enum Data<'a> {
+/// The source of a tensor's elements.
+enum TensorData<'a> {
     Weight(Weight),
-    /// The scales of a matrix in int8.
+    /// The row scales of an int8 matrix.
     Scales(Weight),
-    Rows(&'a Rows<'a>),
+    Rows(&'a RowSelection<'a>),
 }
 
-/// The rows of the puzzle embedding that are kept.
-struct Rows<'a> {
+/// The rows of the puzzle embedding to write.
+struct RowSelection<'a> {
     rows: &'a PuzzleRows,
+    /// Numbers of the rows in the file. `None`: all rows.
     chosen: Option<Vec<usize>>,
 }
 
-impl Rows<'_> {
+impl RowSelection<'_> {
     fn len(&self) -> usize {
         self.chosen.as_ref().map_or(self.rows.len(), Vec::len)
     }
 
-    /// Copies the rows, a few at a time.
-    fn write(&self, writer: &mut Writer, dtype: Dtype) -> Result<()> {
+    /// Copies the rows, at most [`CHUNK_BYTES`] at a time.
+    fn write(&self, writer: &mut AtomicFile, dtype: Dtype) -> Result<()> {
         if let Some(chosen) = &self.chosen {
             return chosen
                 .iter()
-                .try_for_each(|row| writer.floats(&self.rows.read(*row, 1)?, dtype));
+                .try_for_each(|row| writer.write_floats(&self.rows.read(*row, 1)?, dtype));
         }
-        let step = (CHUNK / (4 * self.rows.width().max(1))).max(1);
+        let rows_per_chunk = (CHUNK_BYTES / (4 * self.rows.width().max(1))).max(1);
         let mut first = 0;
         while first < self.len() {
-            let count = step.min(self.len() - first);
-            writer.floats(&self.rows.read(first, count)?, dtype)?;
+            let count = rows_per_chunk.min(self.len() - first);
+            writer.write_floats(&self.rows.read(first, count)?, dtype)?;
             first += count;
         }
         Ok(())
     }
 }
 
-/// The header of a safetensors file, written here because the crate orders its metadata by chance.
-fn header(tensors: &[Saved<'_>], config: &Map<String, Value>) -> Result<Vec<u8>> {
+/// Returns the header of a safetensors file. The safetensors crate would write the metadata in a
+/// random order.
+fn header(tensors: &[OutputTensor<'_>], config: &Map<String, Value>) -> Result<Vec<u8>> {
     let json = |e: serde_json::Error| Error::argument(e.to_string()).with_source(e);
     let mut map = Map::new();
     let config = serde_json::to_string(config).map_err(json)?;
@@ -270,41 +289,41 @@ fn header(tensors: &[Saved<'_>], config: &Map<String, Value>) -> Result<Vec<u8>>
         start = end;
     }
     let mut text = serde_json::to_vec(&map).map_err(json)?;
-    // Spaces, so that the tensors begin at a multiple of 8.
+    // Spaces pad the header so that the tensors begin at a multiple of 8 bytes.
     text.resize(text.len().next_multiple_of(8), b' ');
     let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
     bytes.append(&mut text);
     Ok(bytes)
 }
 
-/// A file that takes its name when it is complete.
-struct Writer {
-    path: std::path::PathBuf,
-    temporary: std::path::PathBuf,
+/// A file that is written under a temporary name and renamed when it is complete.
+struct AtomicFile {
+    path: PathBuf,
+    temporary: PathBuf,
     file: Option<BufWriter<File>>,
 }
 
-impl Writer {
-    fn create(path: &Path) -> Result<Writer> {
+impl AtomicFile {
+    fn create(path: &Path) -> Result<AtomicFile> {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = std::path::PathBuf::from(name);
+        let temporary = PathBuf::from(name);
         let file = File::create(&temporary).map_err(|e| Error::io(temporary.display(), e))?;
-        Ok(Writer {
+        Ok(AtomicFile {
             path: path.to_owned(),
             temporary,
-            file: Some(BufWriter::with_capacity(CHUNK, file)),
+            file: Some(BufWriter::with_capacity(CHUNK_BYTES, file)),
         })
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let written = self.file.as_mut().map_or(Ok(()), |f| f.write_all(bytes));
         written.map_err(|e| Error::io(self.temporary.display(), e))
     }
 
-    /// Elements as F16, BF16 or F32.
-    fn floats(&mut self, data: &[f32], dtype: Dtype) -> Result<()> {
-        for part in data.chunks(CHUNK / 4) {
+    /// Writes elements as F16, BF16 or F32.
+    fn write_floats(&mut self, data: &[f32], dtype: Dtype) -> Result<()> {
+        for part in data.chunks(CHUNK_BYTES / 4) {
             let bytes: Vec<u8> = match dtype {
                 Dtype::BF16 => part.iter().flat_map(|x| bf16_bits(*x).to_le_bytes()).collect(),
                 Dtype::F16 => {
@@ -319,11 +338,12 @@ impl Writer {
                 }
                 _ => part.iter().flat_map(|x| x.to_le_bytes()).collect(),
             };
-            self.put(&bytes)?;
+            self.write(&bytes)?;
         }
         Ok(())
     }
 
+    /// Flushes the file to disk and gives it its final name.
     fn finish(mut self) -> Result<()> {
         let file = self.file.take();
         let flushed = file.map_or(Ok(()), |f| {
@@ -336,9 +356,9 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for AtomicFile {
     fn drop(&mut self) {
-        // After a rename there is nothing left to remove.
+        // Removes an incomplete file. After the rename the temporary name no longer exists.
         self.file = None;
         let _ = fs::remove_file(&self.temporary);
     }

@@ -1,7 +1,8 @@
-//! Number formats of weights: f32 rounded to f16, bf16, or int8 with a scale for each output row.
+//! Weight dtypes: f32, and f32 rounded to f16, bf16, or int8 with one scale per output row.
 //!
-//! Only the six matrices of a block take a format ([`takes_format`]). Embeddings, heads and biases stay f32: they are a few percent
-//! of a model, are read once a step, and decide what comes out.
+//! Only the six matrices of a block take a dtype ([`takes_dtype`]). Embeddings, heads and biases
+//! stay f32. They are a few percent of a model, a step reads them once, and they have the most
+//! influence on the answer.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,22 +12,30 @@ use half::{bf16, f16};
 use crate::error::{Error, Result};
 use crate::model::weights::{Tensor, Weight, Weights};
 
-/// How the weights of the blocks are stored.
+/// The element type in which the matrices of the blocks are stored.
+///
+/// ```
+/// use trm_runtime::WeightDtype;
+///
+/// assert_eq!("bf16".parse::<WeightDtype>()?, WeightDtype::Bf16);
+/// assert_eq!(WeightDtype::default().name(), "f32");
+/// # Ok::<(), trm_runtime::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum WeightDtype {
-    /// 32 bits, as the checkpoint is read.
+    /// 32-bit float, exactly as read from the checkpoint.
     #[default]
     F32,
-    /// 16 bits, 11 of them significant.
+    /// 16-bit float with 11 significant bits.
     F16,
-    /// 16 bits, 8 of them significant: the upper half of an f32.
+    /// 16-bit float with 8 significant bits: the upper half of an f32.
     Bf16,
-    /// 8 bits, and an f32 scale for every output row.
+    /// 8-bit integer, with an f32 scale per output row.
     Int8,
 }
 
 impl WeightDtype {
-    /// All formats, the exact one first.
+    /// All dtypes, the exact one first.
     pub const ALL: [WeightDtype; 4] = [
         WeightDtype::F32,
         WeightDtype::F16,
@@ -34,7 +43,7 @@ impl WeightDtype {
         WeightDtype::Int8,
     ];
 
-    /// Its name: `f32`, `f16`, `bf16`, `int8`.
+    /// Returns the name: `f32`, `f16`, `bf16` or `int8`.
     pub fn name(self) -> &'static str {
         match self {
             WeightDtype::F32 => "f32",
@@ -55,17 +64,18 @@ impl FromStr for WeightDtype {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<WeightDtype> {
-        let found = WeightDtype::ALL.into_iter().find(|format| format.name() == name);
+        let found = WeightDtype::ALL.into_iter().find(|dtype| dtype.name() == name);
         found.ok_or_else(|| {
             Error::argument(format!(
-                "number format {name:?}: there are f32, f16, bf16 and int8"
+                "unknown weight dtype {name:?}: expected f32, f16, bf16 or int8"
             ))
         })
     }
 }
 
-/// Whether a tensor is one of the matrices that take a [`WeightDtype`]; all others stay f32.
-pub fn takes_format(weight: Weight) -> bool {
+/// Returns whether a tensor is one of the matrices that take a [`WeightDtype`]. All others stay
+/// f32.
+pub fn takes_dtype(weight: Weight) -> bool {
     matches!(
         weight,
         Weight::Qkv(..)
@@ -77,7 +87,8 @@ pub fn takes_format(weight: Weight) -> bool {
     )
 }
 
-/// The bits of the nearest f16, of two equally near the even one. What is finite stays finite: beyond 65504 it is 65504.
+/// Returns the bits of the nearest f16, ties to even. A finite value stays finite: magnitudes above
+/// 65504 become 65504.
 pub fn f16_bits(value: f32) -> u16 {
     let limit = f16::MAX.to_f32();
     let value = if value.is_finite() {
@@ -88,7 +99,7 @@ pub fn f16_bits(value: f32) -> u16 {
     f16::from_f32(value).to_bits()
 }
 
-/// The bits of the nearest bf16, of two equally near the even one. What is finite stays finite.
+/// Returns the bits of the nearest bf16, ties to even. A finite value stays finite.
 pub fn bf16_bits(value: f32) -> u16 {
     let limit = bf16::MAX.to_f32();
     let value = if value.is_finite() {
@@ -99,29 +110,30 @@ pub fn bf16_bits(value: f32) -> u16 {
     bf16::from_f32(value).to_bits()
 }
 
-/// The value of an f16.
+/// Returns the value of the f16 with these bits.
 pub fn from_f16_bits(bits: u16) -> f32 {
     f16::from_bits(bits).to_f32()
 }
 
-/// The value of a bf16.
+/// Returns the value of the bf16 with these bits.
 pub fn from_bf16_bits(bits: u16) -> f32 {
     bf16::from_bits(bits).to_f32()
 }
 
-/// A matrix whose element is `values * scale of its row`.
+/// A matrix in int8. An element stands for `value * scale of its row`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Int8Rows {
-    /// -127 .. 127, `[rows, width]`.
+    /// Values from -127 to 127, `[rows, width]`.
     pub values: Vec<i8>,
-    /// `[rows]`.
+    /// Scale of each row, `[rows]`.
     pub scales: Vec<f32>,
 }
 
-/// Rounds every row of `width` elements to 255 evenly spaced values around 0, of which the outermost is the row's largest.
+/// Quantises `[rows, width]` elements to int8 with one scale per row, the largest magnitude of the
+/// row divided by 127. The zero point is 0.
 ///
-/// A row of zeros gets scale 0. A row that holds something infinite or not a number gets a scale that is not a number: the damage
-/// stays visible in everything that the row computes.
+/// A row of zeros gets scale 0. A row with an infinite element or a NaN gets the scale NaN, so that
+/// the damage stays visible in every product of the row.
 pub fn int8_rows(data: &[f32], width: usize) -> Int8Rows {
     let mut rows = Int8Rows {
         values: Vec::with_capacity(data.len()),
@@ -135,29 +147,30 @@ pub fn int8_rows(data: &[f32], width: usize) -> Int8Rows {
     rows
 }
 
-/// The scale of a row in int8. Of what a rounded row stands for it is the same, so that rounding twice is rounding once.
+/// Returns the scale of a row in int8. The values of a quantised row give the same scale again, so
+/// that quantising twice equals quantising once.
 pub(crate) fn int8_scale(row: &[f32]) -> f32 {
     let largest = row.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-    // 0 times what is infinite or not a number is not a number.
+    // 0 times infinity and 0 times NaN are NaN.
     if row.iter().map(|v| v * 0.0).sum::<f32>().is_nan() {
         return f32::NAN;
     }
-    // 127 times the quotient is off by less than half a unit in the last place, and rounds to `largest` again.
-    // That of the very largest would be infinite.
+    // 127 times the quotient is off by less than half a unit in the last place, so it rounds to
+    // `largest` again. Near f32::MAX that product would be infinite, hence the bound.
     largest.min(3.4e38) / 127.0
 }
 
-/// An element of a row in int8, -127 .. 127.
+/// Returns an element of a row in int8, from -127 to 127.
 pub(crate) fn int8(value: f32, scale: f32) -> i8 {
-    // 1.5 * 2^23: adding it leaves the nearest whole number, of two the even one, in the last bits.
+    // 1.5 * 2^23: adding it leaves the nearest integer, ties to even, in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
-    // So small a scale is rounded itself, even to 0: what is beyond 127 stays there.
+    // A subnormal scale is itself rounded, even to 0. The clamp keeps quotients beyond 127 at 127.
     let value = if scale > 0.0 { value / scale } else { 0.0 };
     (value.clamp(-127.0, 127.0) + ROUND).to_bits() as i8
 }
 
 impl Int8Rows {
-    /// The f32 that the rows stand for, `[rows, width]`.
+    /// Returns the f32 values that the rows stand for, `[rows, width]`.
     pub fn values(&self) -> Vec<f32> {
         let width = self.values.len() / self.scales.len().max(1);
         let rows = self.values.chunks_exact(width.max(1)).zip(&self.scales);
@@ -167,12 +180,12 @@ impl Int8Rows {
 }
 
 impl Weights {
-    /// The f32 weights that these stand for once they are stored in a format: what the oracle computes with to judge a backend that
-    /// stores them so.
-    pub fn rounded(self, format: WeightDtype) -> Weights {
+    /// Returns these weights rounded to `dtype` and converted back to f32. The reference backend
+    /// computes with them to check a backend that stores weights in `dtype`.
+    pub fn rounded(self, dtype: WeightDtype) -> Weights {
         let rounded = |(weight, tensor): (Weight, Tensor)| {
-            let tensor = if takes_format(weight) {
-                rounded(tensor, format)
+            let tensor = if takes_dtype(weight) {
+                rounded(tensor, dtype)
             } else {
                 tensor
             };
@@ -182,9 +195,9 @@ impl Weights {
     }
 }
 
-fn rounded(mut tensor: Tensor, format: WeightDtype) -> Tensor {
+fn rounded(mut tensor: Tensor, dtype: WeightDtype) -> Tensor {
     let each = |data: &mut [f32], round: fn(f32) -> f32| data.iter_mut().for_each(|v| *v = round(*v));
-    match format {
+    match dtype {
         WeightDtype::F32 => {}
         WeightDtype::F16 => each(&mut tensor.data, |v| from_f16_bits(f16_bits(v))),
         WeightDtype::Bf16 => each(&mut tensor.data, |v| from_bf16_bits(bf16_bits(v))),
@@ -203,15 +216,16 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for format in WeightDtype::ALL {
-            assert_eq!(format.name().parse::<WeightDtype>().unwrap(), format);
+        for dtype in WeightDtype::ALL {
+            assert_eq!(dtype.name().parse::<WeightDtype>().unwrap(), dtype);
         }
         assert!("F32".parse::<WeightDtype>().is_err());
     }
 
     #[test]
     fn halves_are_nearest_ties_to_even_and_stay_finite() {
-        // 1 + 2^-11 lies between 1 and 1 + 2^-10, 1 + 3 * 2^-11 between odd and even.
+        // 1 + 2^-11 is halfway between 1 and 1 + 2^-10, and 1 + 3 * 2^-11 halfway between an odd
+        // and an even neighbour.
         let step = 2f32.powi(-10);
         assert_eq!(from_f16_bits(f16_bits(1.0 + step / 2.0)), 1.0);
         assert_eq!(from_f16_bits(f16_bits(1.0 + step * 1.5)), 1.0 + 2.0 * step);
@@ -263,7 +277,7 @@ mod tests {
         }
     }
 
-    /// Neither a tiny row nor a damaged one may bring anything but what it says.
+    /// A row of tiny values adds no error, and the damage of a damaged row stays visible.
     #[test]
     fn extreme_rows_are_harmless_or_visible() {
         let tiny = int8_rows(&[1e-45, -1e-45], 2);
@@ -289,8 +303,8 @@ mod tests {
         let block = Weight::Down(Level::L, 1);
         let tensors = [(Weight::LmHead, tensor(vec![2, 3])), (block, tensor(vec![3, 2]))];
         let weights = Weights::from_tensors(tensors.into_iter().collect());
-        for format in [WeightDtype::F16, WeightDtype::Bf16] {
-            let rounded = weights.clone().rounded(format);
+        for dtype in [WeightDtype::F16, WeightDtype::Bf16] {
+            let rounded = weights.clone().rounded(dtype);
             assert_eq!(rounded.get(Weight::LmHead).data, [0.1; 6]);
             assert_ne!(rounded.get(block).data, [0.1; 6]);
         }

@@ -1,43 +1,45 @@
 //! A refinement step as data: a flat list of kernel calls over named buffers.
 //!
-//! [`model`](crate::model) records a [`Plan`], a [backend](crate::backend) runs it. There are eight kernels; each has one
-//! name, which is also its function, its file and its test.
+//! [`build_plan`](crate::model::build::build_plan) makes a [`Plan`], and a
+//! [backend](crate::backend) runs it. There are eight kernels. Each has one name, which is also the
+//! name of its function, its file and its test.
 //!
-//! Letters: B slots of a batch, S grid tokens, P prefix positions, L = P + S, D hidden size, V vocabulary, I inner width of
-//! the SwiGLU over channels, T inner width of the one over positions. Buffers are per slot and row-major.
+//! Shapes use these letters: B slots of a batch, S grid tokens, P prefix positions, L = P + S
+//! positions, D hidden size, V vocabulary size, I inner width of the SwiGLU over channels, T inner
+//! width of the SwiGLU over positions. Buffers are per slot and row-major.
 
 use std::fmt;
 
 use crate::config::{Config, PosEncodings, State};
 use crate::model::weights::Weight;
 
-/// The sizes that kernels are called with.
+/// The sizes that all kernel calls share.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dims {
-    /// S, grid tokens.
+    /// S: grid tokens.
     pub tokens: usize,
-    /// P, prefix positions.
+    /// P: prefix positions.
     pub prefix: usize,
-    /// L = P + S.
+    /// L = P + S: positions.
     pub positions: usize,
-    /// D.
+    /// D: hidden size.
     pub hidden: usize,
-    /// V.
+    /// V: vocabulary size.
     pub vocab: usize,
-    /// I.
+    /// I: inner width of the SwiGLU over channels.
     pub inner: usize,
-    /// T, 0 for a model with attention.
+    /// T: inner width of the SwiGLU over positions. 0 for a model with attention.
     pub token_inner: usize,
-    /// Attention heads; D / heads is the width of one.
+    /// Number of attention heads. Each has D / heads elements.
     pub heads: usize,
-    /// Added to the mean square in the norm.
+    /// Added to the mean square in the RMSNorm.
     pub eps: f32,
-    /// Base of the rotary embedding; `None` turns nothing.
+    /// Base of the rotary embedding. `None`: the model has no rotary embedding.
     pub rope_theta: Option<f64>,
 }
 
 impl Dims {
-    /// The sizes of `config` with S = `tokens`.
+    /// Returns the sizes of `config` with S = `tokens`.
     pub fn new(config: &Config, tokens: usize) -> Dims {
         let prefix = config.prefix_len();
         Dims {
@@ -54,48 +56,48 @@ impl Dims {
         }
     }
 
-    /// The width of one attention head.
+    /// Returns the width of one attention head, D / heads.
     pub fn head_dim(&self) -> usize {
         self.hidden / self.heads
     }
 }
 
-/// A named piece of memory that every slot of a batch has.
+/// A named piece of memory, of which every slot of a batch has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Buffer {
-    /// The puzzle, `[S]`, whole numbers.
+    /// The tokens of the puzzle, `[S]`, `u32`.
     Tokens,
-    /// Its row of the puzzle embedding, padded with zeros, `[P, D]`.
+    /// The puzzle's row of the puzzle embedding, padded with zeros, `[P, D]`.
     Prefix,
     /// The scaled input x, `[L, D]`.
     Input,
     /// A carried state, `[L, D]`.
     State(State),
-    /// What the mixer of a block leaves, `[L, D]`.
+    /// Output of a block's mixer (attention or token mixing), `[L, D]`.
     Mixed,
-    /// What a block leaves that is not the last of its network, `[L, D]`.
+    /// Output of a block that is not the last of its level, `[L, D]`.
     Block,
     /// Queries, keys and values side by side, `[L, 3D]`.
     Qkv,
-    /// What attention leaves, `[L, D]`.
+    /// Output of attention, `[L, D]`.
     Attended,
-    /// silu(gate) * up, `[L, I]`.
+    /// `silu(gate) * up`, `[L, I]`.
     Gated,
-    /// The halting head's logits, halt and continue, `[2]`.
+    /// The logits of the halting head, halt and continue, `[2]`.
     Halting,
-    /// The answer head's logits, `[S, V]`.
+    /// The logits of the answer head, `[S, V]`.
     Logits,
-    /// The likeliest token of every cell, `[S]`, whole numbers.
+    /// The most probable token of every cell, `[S]`, `u32`.
     Answer,
 }
 
 impl Buffer {
-    /// Whether the buffer holds whole numbers (`u32`) and not `f32`.
+    /// Returns whether the elements are `u32`. All other buffers hold `f32`.
     pub fn is_integer(self) -> bool {
         matches!(self, Buffer::Tokens | Buffer::Answer)
     }
 
-    /// Elements that one slot has.
+    /// Returns the number of elements in one slot.
     pub fn len(self, d: &Dims) -> usize {
         match self {
             Buffer::Tokens | Buffer::Answer => d.tokens,
@@ -133,80 +135,85 @@ impl fmt::Display for Buffer {
 /// One call of one of the eight kernels. A call never reads the buffer that it writes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
-    /// `x = sqrt(D) * (prefix ++ rows of the token embedding)`; with learned positions `x = sqrt(D/2) * (... + positions)`.
+    /// `x = sqrt(D) * (prefix ++ rows of the token embedding)`. With learned positions
+    /// `x = sqrt(D/2) * (prefix ++ rows of the token embedding + positions)`.
     Embed {
-        /// `[V, D]`.
+        /// Token embedding, `[V, D]`.
         embedding: Weight,
-        /// `[L, D]`, where positions are learned.
+        /// Learned positions, `[L, D]`. `None`: the positions are not learned.
         positions: Option<Weight>,
     },
-    /// s = sum of the sources; `out = norm(s + down silu(gate s) * (up s))`, all across the positions, for each channel.
+    /// `out = norm(s + down (silu(gate s) * (up s)))`, where s is the sum of the sources. The
+    /// products run across the positions, for each channel.
     TokenMix {
         /// `[2T, L]`.
         gate_up: Weight,
         /// `[L, T]`.
         down: Weight,
-        /// 1 to 8 buffers that are added up.
+        /// 1 to 8 buffers, which the kernel adds up.
         sources: Vec<Buffer>,
-        /// Where the result goes.
+        /// The buffer that the call writes.
         out: Buffer,
     },
-    /// s = sum of the sources; `out = s qkv^T`, queries and keys turned by their position.
+    /// `out = s qkv^T`, where s is the sum of the sources. Queries and keys are rotated by
+    /// position.
     QkvRope {
         /// `[3D, D]`.
         qkv: Weight,
-        /// 1 to 8 buffers that are added up.
+        /// 1 to 8 buffers, which the kernel adds up.
         sources: Vec<Buffer>,
-        /// Where the result goes.
+        /// The buffer that the call writes.
         out: Buffer,
     },
-    /// `out = softmax(q k^T / sqrt(head width)) v` for each head; every position sees every other.
+    /// `out = softmax(q k^T / sqrt(head width)) v` for each head. No mask: every position attends
+    /// to every position.
     Attention {
-        /// Queries, keys, values.
+        /// Queries, keys and values, `[L, 3D]`.
         qkv: Buffer,
-        /// Where the result goes.
+        /// The buffer that the call writes.
         out: Buffer,
     },
     /// `out = silu(gate input) * (up input)`.
     Swiglu {
         /// `[2I, D]`.
         gate_up: Weight,
-        /// What is projected.
+        /// The buffer that is projected.
         input: Buffer,
-        /// Where the result goes.
+        /// The buffer that the call writes.
         out: Buffer,
     },
     /// `out = norm(weight input + sum of the residuals)`.
     ProjectAddNorm {
-        /// `[D, width of the input]`.
+        /// `[D, width of input]`.
         weight: Weight,
-        /// What is projected.
+        /// The buffer that is projected.
         input: Buffer,
-        /// 1 to 8 buffers that are added up.
+        /// 1 to 8 buffers, which the kernel adds up.
         residuals: Vec<Buffer>,
-        /// Where the result goes.
+        /// The buffer that the call writes.
         out: Buffer,
     },
-    /// The two halting logits from a state's first position.
+    /// Computes the two halting logits from the first position of a state.
     Halt {
         /// `[2, D]`.
         weight: Weight,
         /// `[2]`.
         bias: Weight,
-        /// The state that is read.
+        /// The state that the head reads, `[L, D]`.
         state: Buffer,
     },
-    /// The answer logits of the positions P.. of a state, and each cell's likeliest token.
+    /// Computes the answer logits from the positions P.. of a state, and the most probable token of
+    /// each cell.
     Decode {
         /// `[V, D]`.
         weight: Weight,
-        /// The state that is read.
+        /// The state that the head reads, `[L, D]`.
         state: Buffer,
     },
 }
 
 impl Call {
-    /// The kernel's name.
+    /// Returns the name of the kernel.
     pub fn kernel(&self) -> &'static str {
         match self {
             Call::Embed { .. } => "embed",
@@ -220,7 +227,7 @@ impl Call {
         }
     }
 
-    /// The buffers that it reads.
+    /// Returns the buffers that the call reads.
     pub fn reads(&self) -> Vec<Buffer> {
         match self {
             Call::Embed { .. } => vec![Buffer::Tokens, Buffer::Prefix],
@@ -234,7 +241,7 @@ impl Call {
         }
     }
 
-    /// The buffers that it writes.
+    /// Returns the buffers that the call writes.
     pub fn writes(&self) -> Vec<Buffer> {
         match self {
             Call::Embed { .. } => vec![Buffer::Input],
@@ -248,7 +255,7 @@ impl Call {
         }
     }
 
-    /// The tensors that it multiplies with.
+    /// Returns the weights that the call reads.
     pub fn weights(&self) -> Vec<Weight> {
         match *self {
             Call::Embed { embedding, positions } => std::iter::once(embedding).chain(positions).collect(),
@@ -261,7 +268,8 @@ impl Call {
         }
     }
 
-    /// Two for every multiply-add of its matrix products, for one slot.
+    /// Returns the floating-point operations of the call for one slot: two for every multiply-add
+    /// of its matrix products.
     pub fn flops(&self, d: &Dims) -> u64 {
         let [l, s, h, v, i, t] =
             [d.positions, d.tokens, d.hidden, d.vocab, d.inner, d.token_inner].map(|n| n as u64);
@@ -279,29 +287,29 @@ impl Call {
     }
 }
 
-/// The calls that put a puzzle in place, then those of one refinement step.
+/// The calls that embed a puzzle, followed by those of one refinement step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The sizes that all calls share.
     pub dims: Dims,
-    /// How many of `calls` run once for a puzzle, before its first step.
-    pub embedding: usize,
+    /// Number of leading `calls` that run once per puzzle, before its first step.
+    pub embed_calls: usize,
     /// All calls, in order.
     pub calls: Vec<Call>,
 }
 
 impl Plan {
-    /// The range of calls that run once for a puzzle.
+    /// Returns the range of calls that run once per puzzle.
     pub fn embed(&self) -> std::ops::Range<usize> {
-        0..self.embedding
+        0..self.embed_calls
     }
 
-    /// The range of calls that are one refinement step.
+    /// Returns the range of calls that make up one refinement step.
     pub fn step(&self) -> std::ops::Range<usize> {
-        self.embedding..self.calls.len()
+        self.embed_calls..self.calls.len()
     }
 
-    /// Every buffer that the calls touch, each once, in a fixed order.
+    /// Returns every buffer that the calls read or write, each once, in a fixed order.
     pub fn buffers(&self) -> Vec<Buffer> {
         let all = self
             .calls
@@ -312,8 +320,8 @@ impl Plan {
             .collect()
     }
 
-    /// Billions of floating-point operations of one refinement step of one slot: two for every multiply-add of a
-    /// matrix product.
+    /// Returns the work of one refinement step of one slot in GFLOP (10^9 floating-point
+    /// operations). Every multiply-add of a matrix product counts as two operations.
     pub fn gflop_per_step(&self) -> f64 {
         self.calls[self.step()]
             .iter()
@@ -324,7 +332,7 @@ impl Plan {
 }
 
 impl fmt::Display for Plan {
-    /// One line a call, as `trm-run inspect --plan` prints it.
+    /// Writes one line per call: kernel, buffers read, buffers written, weights.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let join = |buffers: Vec<Buffer>| {
             buffers
@@ -336,7 +344,7 @@ impl fmt::Display for Plan {
         for (i, call) in self.calls.iter().enumerate() {
             if i == 0 {
                 writeln!(f, "once for a puzzle:")?;
-            } else if i == self.embedding {
+            } else if i == self.embed_calls {
                 writeln!(f, "each refinement step:")?;
             }
             let weights: Vec<String> = call.weights().iter().map(|w| w.name()).collect();

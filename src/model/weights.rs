@@ -1,4 +1,4 @@
-//! The tensors of a model: each named once, its shape checked against the [`Config`], read as f32.
+//! The tensors of a model: their names, the shapes that a [`Config`] demands, and their f32 values.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,22 +6,23 @@ use std::fmt;
 use crate::config::{Config, Level, PosEncodings, State};
 use crate::error::{Error, Result};
 
-/// The name of a tensor: which part of the network it is.
+/// Identifies a tensor of a model by its part of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Weight {
-    /// Token embedding `[V, D]`.
+    /// Token embedding, `[V, D]`.
     EmbedTokens,
-    /// Learned positions `[L, D]`.
+    /// Learned positions, `[L, D]`.
     EmbedPos,
-    /// Answer head `[V, D]`.
+    /// Answer head, `[V, D]`.
     LmHead,
-    /// Halting head `[2, D]`.
+    /// Halting head, `[2, D]`: the halt row, then the continue row.
     QHead,
-    /// Bias of the halting head `[2]`.
+    /// Bias of the halting head, `[2]`.
     QHeadBias,
-    /// The row that a state starts from, `[D]`.
+    /// Initial value of a state at every position, `[D]`.
     Init(State),
-    /// Query, key and value projections of block `1` of a network, `[3D, D]`.
+    /// Query, key and value projections, `[3D, D]`. As in all variants below, the fields are the
+    /// level and the number of the block in it, from 0.
     Qkv(Level, usize),
     /// Output projection of attention, `[D, D]`.
     OProj(Level, usize),
@@ -36,7 +37,8 @@ pub enum Weight {
 }
 
 impl Weight {
-    /// Its name in published checkpoints, without prefix: `L_level.layers.0.mlp.down_proj.weight`.
+    /// Returns the name in published checkpoints, without prefix, such as
+    /// `L_level.layers.0.mlp.down_proj.weight`.
     pub fn name(self) -> String {
         match self {
             Weight::EmbedTokens => "embed_tokens.embedding_weight".into(),
@@ -45,16 +47,16 @@ impl Weight {
             Weight::QHead => "q_head.weight".into(),
             Weight::QHeadBias => "q_head.bias".into(),
             Weight::Init(state) => format!("{}_init", state.name().trim_start_matches("z_")),
-            Weight::Qkv(net, i) => format!("{}.layers.{i}.self_attn.qkv_proj.weight", net.name()),
-            Weight::OProj(net, i) => format!("{}.layers.{i}.self_attn.o_proj.weight", net.name()),
-            Weight::TokenGateUp(net, i) => format!("{}.layers.{i}.mlp_t.gate_up_proj.weight", net.name()),
-            Weight::TokenDown(net, i) => format!("{}.layers.{i}.mlp_t.down_proj.weight", net.name()),
-            Weight::GateUp(net, i) => format!("{}.layers.{i}.mlp.gate_up_proj.weight", net.name()),
-            Weight::Down(net, i) => format!("{}.layers.{i}.mlp.down_proj.weight", net.name()),
+            Weight::Qkv(level, i) => format!("{}.layers.{i}.self_attn.qkv_proj.weight", level.name()),
+            Weight::OProj(level, i) => format!("{}.layers.{i}.self_attn.o_proj.weight", level.name()),
+            Weight::TokenGateUp(level, i) => format!("{}.layers.{i}.mlp_t.gate_up_proj.weight", level.name()),
+            Weight::TokenDown(level, i) => format!("{}.layers.{i}.mlp_t.down_proj.weight", level.name()),
+            Weight::GateUp(level, i) => format!("{}.layers.{i}.mlp.gate_up_proj.weight", level.name()),
+            Weight::Down(level, i) => format!("{}.layers.{i}.mlp.down_proj.weight", level.name()),
         }
     }
 
-    /// The weight of a published name without prefix; none where no model has such a tensor.
+    /// Returns the weight of a published name without prefix. `None`: no model has such a tensor.
     pub fn parse(name: &str) -> Option<Weight> {
         Some(match name {
             "embed_tokens.embedding_weight" => Weight::EmbedTokens,
@@ -68,40 +70,40 @@ impl Weight {
         })
     }
 
-    /// `L1_init` .. `L6_init`
+    /// Parses `L1_init` .. `L6_init`.
     fn parse_low(name: &str) -> Option<Weight> {
         let digit = name.strip_prefix('L')?.strip_suffix("_init")?;
         let low = (0..6u8).find(|i| digit == (i + 1).to_string())?;
         Some(Weight::Init(State::LowLevel(low)))
     }
 
-    /// `H_level.layers.0.mlp.down_proj.weight`
+    /// Parses the name of a block's weight, such as `H_level.layers.0.mlp.down_proj.weight`.
     fn parse_block(name: &str) -> Option<Weight> {
-        let (net, rest) = name.split_once(".layers.")?;
-        let net = [Level::H, Level::L].into_iter().find(|n| n.name() == net)?;
+        let (level, rest) = name.split_once(".layers.")?;
+        let level = [Level::H, Level::L].into_iter().find(|l| l.name() == level)?;
         let (digits, rest) = rest.split_once('.')?;
         let block: usize = digits.parse().ok()?;
-        // "01" and "+1" are not how a number is written in a name.
+        // "01" and "+1" parse as numbers, but no published name has them.
         if block.to_string() != digits {
             return None;
         }
         Some(match rest {
-            "self_attn.qkv_proj.weight" => Weight::Qkv(net, block),
-            "self_attn.o_proj.weight" => Weight::OProj(net, block),
-            "mlp_t.gate_up_proj.weight" => Weight::TokenGateUp(net, block),
-            "mlp_t.down_proj.weight" => Weight::TokenDown(net, block),
-            "mlp.gate_up_proj.weight" => Weight::GateUp(net, block),
-            "mlp.down_proj.weight" => Weight::Down(net, block),
+            "self_attn.qkv_proj.weight" => Weight::Qkv(level, block),
+            "self_attn.o_proj.weight" => Weight::OProj(level, block),
+            "mlp_t.gate_up_proj.weight" => Weight::TokenGateUp(level, block),
+            "mlp_t.down_proj.weight" => Weight::TokenDown(level, block),
+            "mlp.gate_up_proj.weight" => Weight::GateUp(level, block),
+            "mlp.down_proj.weight" => Weight::Down(level, block),
             _ => return None,
         })
     }
 
-    /// The shape that a configuration demands.
+    /// Returns the shape that a configuration demands.
     pub fn shape(self, config: &Config) -> Vec<usize> {
         self.dimensions(config).iter().map(|d| d.1).collect()
     }
 
-    /// Each dimension of the shape with what it is, for messages.
+    /// Returns the dimensions of the shape, each with its meaning for error messages.
     fn dimensions(self, c: &Config) -> Vec<(&'static str, usize)> {
         let d = ("hidden_size", c.hidden_size);
         let v = ("vocab_size", c.vocab_size);
@@ -127,7 +129,10 @@ impl Weight {
         }
     }
 
-    /// Checks a shape found in a file.
+    /// Checks the shape `found` in a file.
+    ///
+    /// # Errors
+    /// The shape is not the one that `config` demands.
     pub(crate) fn check_shape(self, config: &Config, found: &[usize]) -> Result<()> {
         let demanded = self.dimensions(config);
         if demanded.iter().map(|d| d.1).eq(found.iter().copied()) {
@@ -136,14 +141,14 @@ impl Weight {
         let names: Vec<_> = demanded.iter().map(|d| d.0).collect();
         let sizes: Vec<_> = demanded.iter().map(|d| d.1).collect();
         Err(Error::checkpoint(format!(
-            "shape {found:?}, but the configuration demands {sizes:?} ({})",
+            "has shape {found:?}, but the configuration demands {sizes:?} ({})",
             names.join(" x ")
         )))
     }
 }
 
 impl Config {
-    /// All tensors that the model has, but for its puzzle embedding.
+    /// Returns all tensors of the model except its puzzle embedding.
     pub fn weights(&self) -> Vec<Weight> {
         let mut all = vec![Weight::EmbedTokens];
         if self.pos_encodings == PosEncodings::Learned {
@@ -151,26 +156,26 @@ impl Config {
         }
         all.extend([Weight::LmHead, Weight::QHead, Weight::QHeadBias]);
         all.extend(self.states().into_iter().map(Weight::Init));
-        for (net, blocks) in self.nets() {
+        for (level, blocks) in self.levels() {
             for i in 0..blocks {
                 all.extend(if self.mlp_t {
-                    [Weight::TokenGateUp(net, i), Weight::TokenDown(net, i)]
+                    [Weight::TokenGateUp(level, i), Weight::TokenDown(level, i)]
                 } else {
-                    [Weight::Qkv(net, i), Weight::OProj(net, i)]
+                    [Weight::Qkv(level, i), Weight::OProj(level, i)]
                 });
-                all.extend([Weight::GateUp(net, i), Weight::Down(net, i)]);
+                all.extend([Weight::GateUp(level, i), Weight::Down(level, i)]);
             }
         }
         all
     }
 }
 
-/// A tensor in memory, row-major.
+/// A tensor of f32 in memory, row-major.
 #[derive(Clone, PartialEq)]
 pub struct Tensor {
-    /// Its shape, outermost first.
+    /// Size of each dimension, outermost first.
     pub shape: Vec<usize>,
-    /// Its elements.
+    /// The elements, as many as the product of `shape`.
     pub data: Vec<f32>,
 }
 
@@ -180,14 +185,17 @@ impl fmt::Debug for Tensor {
     }
 }
 
-/// All weights of a model but the rows of its puzzle embedding.
+/// All weights of a model except its puzzle embedding.
 #[derive(Debug, Clone)]
 pub struct Weights {
     tensors: HashMap<Weight, Tensor>,
 }
 
 impl Weights {
-    /// Takes tensors that are known to be right.
+    /// Collects the tensors of a model. `make` returns each, in the shape that `config` demands.
+    ///
+    /// # Errors
+    /// The first error of `make`.
     pub(crate) fn collect(
         config: &Config,
         mut make: impl FnMut(Weight) -> Result<Tensor>,
@@ -200,26 +208,30 @@ impl Weights {
         Ok(Weights { tensors: tensors? })
     }
 
-    /// Weights for a plan that no configuration describes, as the kernels' own tests record them.
+    /// Creates weights from single tensors, for a plan without a [`Config`], such as that of a
+    /// kernel test.
     pub fn from_tensors(tensors: HashMap<Weight, Tensor>) -> Weights {
         Weights { tensors }
     }
 
-    /// All tensors, in no order.
+    /// Returns all tensors, in no particular order.
     pub fn into_tensors(self) -> impl Iterator<Item = (Weight, Tensor)> {
         self.tensors.into_iter()
     }
 
-    /// A tensor.
+    /// Returns the tensor of `weight`.
     ///
     /// # Panics
-    /// If it is none of the [`Config::weights`] that these weights were made for.
+    /// These weights do not contain it: it is not one of the [`Config::weights`] of the model.
     pub fn get(&self, weight: Weight) -> &Tensor {
         &self.tensors[&weight]
     }
 }
 
-/// An error if an element is infinite or not a number.
+/// Checks that no element is infinite or NaN.
+///
+/// # Errors
+/// An element is infinite or NaN; the message gives the first.
 pub(crate) fn check_finite(data: &[f32]) -> Result<()> {
     match data.iter().position(|x| !x.is_finite()) {
         Some(at) => Err(Error::checkpoint(format!(

@@ -1,19 +1,20 @@
-//! A build without ONNX.
+//! Replaces `graph` in a build without the feature `onnx`.
 
 use std::path::Path;
 
-use super::Read;
+use super::LoadedGraph;
 use crate::checkpoint::Source;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 
-/// There is none.
+/// A graph, which cannot exist in this build.
 #[derive(Debug)]
 pub(crate) enum Graph {}
 
 impl Graph {
-    pub(crate) fn read(source: Source, _: Option<&Path>, _: Settings) -> Result<Read> {
-        let message = "is an ONNX file, which this build does not read (feature `onnx`)";
+    /// Returns the error that this build does not support ONNX.
+    pub(crate) fn read(source: Source, _: Option<&Path>, _: Settings) -> Result<LoadedGraph> {
+        let message = "is an ONNX file, which this build does not support (feature `onnx`)";
         Err(source.locate(Error::checkpoint(message)))
     }
 }

@@ -1,4 +1,5 @@
-//! Reads a graph: its inputs and outputs by name, their sizes, and a plan of tract's that runs it.
+//! Reads an ONNX graph: finds its inputs and outputs by name, checks their sizes, and lets tract
+//! optimise it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -7,37 +8,40 @@ use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 
-use super::Read;
-use super::initial::{Size, initial};
+use super::LoadedGraph;
+use super::initial::{StateSize, initial_states};
 use crate::checkpoint::Source;
-use crate::checkpoint::locate::settings_beside;
+use crate::checkpoint::locate::add_settings_beside;
 use crate::config::{Architecture, Config, GraphShapes, Settings, State};
 use crate::error::{Error, Hint, Result};
 
-/// The format itself ends here.
-const MAX_FILE: u64 = 1 << 31;
-/// Most puzzles that a graph takes at once.
+/// Size limit of an ONNX file, in bytes. The format (protobuf) has the same limit.
+const MAX_FILE_BYTES: u64 = 1 << 31;
+/// Largest batch size of a graph, B.
 const MAX_BATCH: usize = 1 << 12;
 /// Largest tensor that a graph may compute, in bytes.
-const MAX_TENSOR: usize = 1 << 32;
+const MAX_TENSOR_BYTES: usize = 1 << 32;
 
-const INPUTS: &str = "inputs";
-const IDENTIFIERS: &str = "puzzle_identifiers";
+/// Name of the input with the tokens, `[B, S]`.
+const TOKENS_INPUT: &str = "inputs";
+/// Name of the input with the puzzle identifiers, `[B]`.
+const IDENTIFIERS_INPUT: &str = "puzzle_identifiers";
 
 /// A graph that is ready to run.
 pub(crate) struct Graph {
     pub(crate) plan: Arc<TypedRunnableModel>,
-    /// Puzzles in a run.
+    /// B: puzzles in a run.
     pub(crate) batch: usize,
-    /// L.
+    /// L: positions.
     pub(crate) positions: usize,
-    /// D.
+    /// D: hidden size.
     pub(crate) hidden: usize,
-    /// Numbers that each output has for a puzzle.
+    /// Number of elements of each output for one puzzle.
     pub(crate) lens: Vec<usize>,
-    /// In the graph's order.
+    /// The inputs, in the order of the graph.
     pub(crate) inputs: Vec<(Role, DatumType)>,
-    /// The states; the outputs are theirs, in this order, then `logits`, `q_halt` and perhaps `q_continue`.
+    /// The states. The outputs are the next states in this order, then `logits`, `q_halt`, and
+    /// `q_continue` if the graph has it.
     pub(crate) states: Vec<State>,
 }
 
@@ -51,43 +55,51 @@ impl std::fmt::Debug for Graph {
     }
 }
 
-/// What an input takes.
+/// The meaning of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Tokens,
     Identifiers,
-    /// By its number among the states.
+    /// The state with this index in [`Graph::states`].
     State(usize),
 }
 
 impl Graph {
-    /// Reads a graph and all that belongs to it.
-    pub(crate) fn read(source: Source, path: Option<&Path>, mut settings: Settings) -> Result<Read> {
+    /// Reads a graph, its configuration, and the initial values of its states.
+    ///
+    /// # Errors
+    /// A file cannot be read or is damaged, the graph is not a refinement step, or a size is
+    /// missing or too large.
+    pub(crate) fn read(
+        source: Source,
+        path: Option<&Path>,
+        mut settings: Settings,
+    ) -> Result<LoadedGraph> {
         let at = |e: Error| source.locate(e);
-        if source.len() > MAX_FILE {
+        if source.len() > MAX_FILE_BYTES {
             return Err(at(Error::checkpoint(
-                "has more than 2 GiB, which no ONNX file has",
+                "is larger than 2 GiB, the limit of the ONNX format",
             )));
         }
         let bytes = source.read_vec(0, source.len()).map_err(at)?;
         let (model, metadata) = parse(&bytes, path).map_err(at)?;
         drop(bytes);
         let pairs = metadata.iter().map(|(key, text)| (key.as_str(), text.as_str()));
-        let configured = settings.add_metadata(pairs).map_err(at)?;
+        let has_config = settings.add_metadata(pairs).map_err(at)?;
         if let Some(path) = path {
-            settings_beside(path, !configured, &mut settings)?;
+            add_settings_beside(path, !has_config, &mut settings)?;
         }
         let signature = Signature::new(&model, &settings).map_err(at)?;
         let typed = optimise(model, &signature).map_err(at)?;
         let shapes = signature.shapes(&typed).map_err(at)?;
         let resolved = Config::of_graph(&shapes, &settings).map_err(at)?;
-        let size = Size {
+        let size = StateSize {
             positions: shapes.positions,
             hidden: shapes.hidden_size,
         };
-        let initial = initial(&signature.states, size, &metadata, path).map_err(at)?;
+        let initial = initial_states(&signature.states, size, &metadata, path).map_err(at)?;
         let plan = guarded("plan the graph", || typed.into_runnable()).map_err(at)?;
-        Ok(Read {
+        Ok(LoadedGraph {
             graph: Graph {
                 plan,
                 batch: signature.batch,
@@ -105,49 +117,54 @@ impl Graph {
     }
 }
 
-/// Numbers of each output for a puzzle.
+/// Returns the number of elements of each output for one puzzle.
 fn lens(shapes: &GraphShapes, states: usize) -> Vec<usize> {
     let mut lens = vec![shapes.positions * shapes.hidden_size; states];
     lens.push(shapes.seq_len * shapes.vocab_size);
-    lens.extend(std::iter::repeat_n(1, 1 + usize::from(shapes.q_continue)));
+    lens.extend(std::iter::repeat_n(1, 1 + usize::from(shapes.has_q_continue)));
     lens
 }
 
-/// Does something with tract, whose errors and panics on a file that nobody has checked become an error here.
+/// Runs `work`, which calls tract on an untrusted graph.
+///
+/// # Errors
+/// Tract returns an error, or panics. `what` completes the sentence "tract could not ..".
 pub(crate) fn guarded<T>(what: &str, work: impl FnOnce() -> TractResult<T>) -> Result<T> {
-    let failed = |why: &str| Error::checkpoint(format!("tract could not {what}: {why}"));
+    let failed = |reason: &str| Error::checkpoint(format!("tract could not {what}: {reason}"));
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(e)) => {
-            // The chain from the outermost in, without the text of the whole graph that some steps of it carry.
-            let chain: Vec<String> = e.chain().map(|e| shortened(&e.to_string())).collect();
+            // Some errors in the chain contain the text of the whole graph, so each is shortened.
+            let chain: Vec<String> = e.chain().map(|e| shorten(&e.to_string())).collect();
             Err(failed(&chain.join(": ")))
         }
         Err(_) => Err(failed(
-            "it panicked, so the file is damaged or uses what it does not know",
+            "it panicked; the file is damaged, or uses unsupported operations",
         )),
     }
 }
 
-fn shortened(text: &str) -> String {
-    const MOST: usize = 200;
+/// Returns the first line of a text, cut to 200 characters.
+fn shorten(text: &str) -> String {
+    const MAX_CHARS: usize = 200;
     let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(MOST) {
+    match line.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line.to_owned(),
     }
 }
 
-/// The graph with its outputs in our order, and its annotations.
+/// Parses a graph. Returns it with its metadata.
 fn parse(bytes: &[u8], path: Option<&Path>) -> Result<(InferenceModel, Vec<(String, String)>)> {
-    // Sizes are computed from the inputs that we set, so that those written beside the nodes cannot contradict them.
+    // Sizes follow from the inputs that `optimise` sets. The sizes in the file are ignored, so that
+    // they cannot contradict them.
     let onnx = tract_onnx::onnx().with_ignore_value_info(true);
     let proto = guarded("read the file", || onnx.proto_model_for_read(&mut &bytes[..]))?;
     let folder = path.and_then(Path::parent).and_then(Path::to_str);
     let parsed = guarded("read the graph", || onnx.parse(&proto, folder))?;
     if let Some(name) = parsed.unresolved_inputs.first() {
         return Err(Error::checkpoint(format!(
-            "the graph reads {name:?}, which nothing computes"
+            "the graph reads {name:?}, which no node computes"
         )));
     }
     let metadata = proto.metadata_props.iter();
@@ -155,27 +172,34 @@ fn parse(bytes: &[u8], path: Option<&Path>) -> Result<(InferenceModel, Vec<(Stri
     Ok((parsed.model, metadata))
 }
 
-/// The inputs and outputs of a step, found by their names.
+/// The inputs, outputs and sizes of a refinement step.
 struct Signature {
     states: Vec<State>,
     inputs: Vec<Input>,
+    /// In the order of [`Graph::states`] and the heads.
     outputs: Vec<OutletId>,
-    q_continue: bool,
+    has_q_continue: bool,
+    /// B.
     batch: usize,
+    /// S.
     tokens: usize,
+    /// L.
     positions: usize,
+    /// D.
     hidden: usize,
 }
 
+/// An input of the graph.
 struct Input {
     role: Role,
     datum_type: DatumType,
-    /// An axis that is left open has no size.
+    /// `None` for an axis whose size the graph does not fix.
     shape: Vec<Option<usize>>,
     name: String,
 }
 
 impl Signature {
+    /// Finds the inputs and outputs of a step by their names.
     fn new(model: &InferenceModel, settings: &Settings) -> Result<Signature> {
         let outlets = guarded("find the inputs", || model.input_outlets())?;
         let names: Vec<&str> = outlets.iter().map(|o| model.node(o.node).name.as_str()).collect();
@@ -183,40 +207,37 @@ impl Signature {
         let mut inputs = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let role = match *name {
-                INPUTS => Role::Tokens,
-                IDENTIFIERS => Role::Identifiers,
+                TOKENS_INPUT => Role::Tokens,
+                IDENTIFIERS_INPUT => Role::Identifiers,
                 _ => match states.iter().position(|s| s.name() == *name) {
                     Some(state) => Role::State(state),
                     None => {
-                        return Err(
-                            Error::checkpoint(format!("{} {}", unknown(), listed(&names))).context(input(name))
-                        );
+                        let message = format!("{UNKNOWN_INPUT} {}", list(&names));
+                        return Err(Error::checkpoint(message).context(input(name)));
                     }
                 },
             };
             inputs.push(Input::new(role, name, model, index)?);
         }
         if !inputs.iter().any(|i| i.role == Role::Tokens) {
-            return Err(
-                Error::checkpoint(format!("is missing: tokens, [B, S]; {}", listed(&names)))
-                    .context(input(INPUTS)),
-            );
+            let message = format!("is missing: it takes the tokens, [B, S]; {}", list(&names));
+            return Err(Error::checkpoint(message).context(input(TOKENS_INPUT)));
         }
-        let axis = |role: fn(Role) -> bool, axis: usize, what: &str| common(&inputs, role, axis, what);
+        let axis = |role: fn(Role) -> bool, axis: usize, what: &str| axis_size(&inputs, role, axis, what);
         let is_state = |role| matches!(role, Role::State(_));
         let batch = axis(|_| true, 0, "puzzles")?.unwrap_or(1);
         if !(1..=MAX_BATCH).contains(&batch) {
             return Err(Error::checkpoint(format!(
-                "the graph takes {batch} puzzles at once; 1 to {MAX_BATCH} are run"
+                "the graph has a batch size of {batch}; it must be from 1 to {MAX_BATCH}"
             )));
         }
         let tokens = axis(|role| role == Role::Tokens, 1, "tokens")?.or(settings.size("seq_len"));
-        let tokens = tokens.ok_or_else(|| open("S", "inputs", "seq_len"))?;
+        let tokens = tokens.ok_or_else(|| missing_size("S", TOKENS_INPUT, "seq_len"))?;
         let prefix = settings.size("puzzle_emb_len");
         let positions = axis(is_state, 1, "positions")?.or(prefix.map(|prefix| prefix + tokens));
-        let positions = positions.ok_or_else(|| open("L", &states[0].name(), "puzzle_emb_len"))?;
+        let positions = positions.ok_or_else(|| missing_size("L", &states[0].name(), "puzzle_emb_len"))?;
         let hidden = axis(is_state, 2, "elements")?.or(settings.size("hidden_size"));
-        let hidden = hidden.ok_or_else(|| open("D", &states[0].name(), "hidden_size"))?;
+        let hidden = hidden.ok_or_else(|| missing_size("D", &states[0].name(), "hidden_size"))?;
 
         let outputs = guarded("find the outputs", || model.output_outlets())?;
         let find = |name: &str| {
@@ -225,10 +246,10 @@ impl Signature {
                 .find(|o| model.outlet_label(**o) == Some(name))
                 .copied()
         };
-        let wanted = states.iter().map(|s| format!("next_{}", s.name()));
-        let wanted = wanted.chain(["logits".to_owned(), "q_halt".to_owned()]);
+        let required = states.iter().map(|s| format!("next_{}", s.name()));
+        let required = required.chain(["logits".to_owned(), "q_halt".to_owned()]);
         let mut found = Vec::new();
-        for name in wanted {
+        for name in required {
             let outlet = find(&name).ok_or_else(|| {
                 let labels: Vec<&str> = outputs.iter().filter_map(|o| model.outlet_label(*o)).collect();
                 Error::checkpoint(format!("is missing; the outputs are {}", labels.join(", ")))
@@ -242,7 +263,7 @@ impl Signature {
             states,
             inputs,
             outputs: found,
-            q_continue: q_continue.is_some(),
+            has_q_continue: q_continue.is_some(),
             batch,
             tokens,
             positions,
@@ -250,7 +271,7 @@ impl Signature {
         })
     }
 
-    /// The sizes of an input.
+    /// Returns the shape of an input.
     fn shape(&self, role: Role) -> TVec<usize> {
         match role {
             Role::Tokens => tvec!(self.batch, self.tokens),
@@ -259,7 +280,7 @@ impl Signature {
         }
     }
 
-    /// What the sizes of the outputs tell; they must be those of a step.
+    /// Returns the sizes of the model. Checks that the outputs have the shapes of a step.
     fn shapes(&self, model: &TypedModel) -> Result<GraphShapes> {
         let state = [self.batch, self.positions, self.hidden];
         let shape = |output: usize| -> Result<Vec<usize>> {
@@ -267,16 +288,16 @@ impl Signature {
             let shape = fact.shape.as_concrete().map(<[usize]>::to_vec);
             shape.ok_or_else(|| {
                 Error::checkpoint(format!(
-                    "has shape {:?}, which depends on a size that is open",
+                    "has shape {:?}, which depends on a size that is not fixed",
                     fact.shape
                 ))
             })
         };
-        let check = |output: usize, name: String, fits: &dyn Fn(&[usize]) -> bool, wanted: String| {
+        let check = |output: usize, name: String, fits: &dyn Fn(&[usize]) -> bool, expected: String| {
             let found = shape(output).map_err(|e| e.context(format!("output \"{name}\"")))?;
             match fits(&found) {
                 true => Ok(found),
-                false => Err(Error::checkpoint(format!("has shape {found:?}, not {wanted}"))
+                false => Err(Error::checkpoint(format!("has shape {found:?}, not {expected}"))
                     .context(format!("output \"{name}\""))),
             }
         };
@@ -300,7 +321,7 @@ impl Signature {
         for (i, name) in ["q_halt", "q_continue"]
             .iter()
             .enumerate()
-            .take(1 + usize::from(self.q_continue))
+            .take(1 + usize::from(self.has_q_continue))
         {
             check(
                 states + 1 + i,
@@ -310,30 +331,31 @@ impl Signature {
             )?;
         }
         Ok(GraphShapes {
-            variant: variant(&self.states),
+            variant: architecture(&self.states),
             seq_len: self.tokens,
             positions: self.positions,
             hidden_size: self.hidden,
             vocab_size: logits.last().copied().unwrap_or(0),
-            identifiers: self.inputs.iter().any(|i| i.role == Role::Identifiers),
-            q_continue: self.q_continue,
+            takes_identifiers: self.inputs.iter().any(|i| i.role == Role::Identifiers),
+            has_q_continue: self.has_q_continue,
         })
     }
 }
 
 impl Input {
+    /// Checks the element type and the number of axes of an input.
     fn new(role: Role, name: &str, model: &InferenceModel, index: usize) -> Result<Input> {
         let at = |e: Error| e.context(input(name));
         let fact = guarded("find an input", || model.input_fact(index)).map_err(at)?;
         let datum_type = fact.datum_type.concretize();
-        let datum_type = datum_type.ok_or_else(|| at(Error::checkpoint("has no type of elements")))?;
-        let (fits, wanted) = match role {
+        let datum_type = datum_type.ok_or_else(|| at(Error::checkpoint("has no element type")))?;
+        let (fits, expected) = match role {
             Role::State(_) => (datum_type.is_float(), "float"),
             _ => (datum_type.is_integer(), "int32 or int64"),
         };
         if !fits {
             return Err(at(Error::checkpoint(format!(
-                "has elements of type {datum_type:?}, not {wanted}"
+                "has elements of type {datum_type:?}, not {expected}"
             ))));
         }
         let axes: Vec<_> = fact.shape.dims().collect();
@@ -345,14 +367,14 @@ impl Input {
                     .and_then(|size| usize::try_from(size).ok())
             })
             .collect();
-        let (rank, wanted) = match role {
+        let (rank, expected) = match role {
             Role::Tokens => (2, "[B, S]"),
             Role::Identifiers => (1, "[B]"),
             Role::State(_) => (3, "[B, L, D]"),
         };
         if shape.len() != rank {
             return Err(at(Error::checkpoint(format!(
-                "has {} axes, not {wanted}",
+                "has {} axes, not {expected}",
                 shape.len()
             ))));
         }
@@ -365,8 +387,11 @@ impl Input {
     }
 }
 
-/// The size of an axis in all inputs that have it; `None` if all leave it open.
-fn common(inputs: &[Input], has: fn(Role) -> bool, axis: usize, what: &str) -> Result<Option<usize>> {
+/// Returns the size of an axis that several inputs share. `None`: none of them fixes it.
+///
+/// # Errors
+/// Two inputs have different sizes.
+fn axis_size(inputs: &[Input], has: fn(Role) -> bool, axis: usize, what: &str) -> Result<Option<usize>> {
     let mut known: Option<(usize, &str)> = None;
     for found in inputs.iter().filter(|i| has(i.role)) {
         let Some(size) = found.shape.get(axis).copied().flatten() else {
@@ -374,7 +399,7 @@ fn common(inputs: &[Input], has: fn(Role) -> bool, axis: usize, what: &str) -> R
         };
         match known {
             Some((other, name)) if other != size => {
-                let message = format!("has {size} {what}, input \"{name}\" {other}");
+                let message = format!("has {size} {what}, but input \"{name}\" has {other}");
                 return Err(Error::checkpoint(message).context(input(&found.name)));
             }
             _ => known = Some((size, &found.name)),
@@ -383,16 +408,16 @@ fn common(inputs: &[Input], has: fn(Role) -> bool, axis: usize, what: &str) -> R
     Ok(known.map(|known| known.0))
 }
 
-/// The states of a graph with these inputs.
+/// Returns the states of a graph with these inputs.
 fn states(names: &[&str]) -> Result<Vec<State>> {
     let has = |state: &State| names.contains(&state.name().as_str());
-    let low: Vec<State> = (0..6).map(State::Low).collect();
+    let low: Vec<State> = (0..6).map(State::LowLevel).collect();
     if low.iter().any(has) {
         let all: Vec<State> = std::iter::once(State::H).chain(low).collect();
         return match all.iter().find(|s| !has(s)) {
             None => Ok(all),
             Some(missing) => Err(
-                Error::checkpoint("is missing: a step with z_L1 has z_H and z_L1 to z_L6")
+                Error::checkpoint("is missing: a step with one of z_L1 to z_L6 has all of them, and z_H")
                     .context(input(&missing.name())),
             ),
         };
@@ -401,14 +426,14 @@ fn states(names: &[&str]) -> Result<Vec<State>> {
     match found.is_empty() {
         false => Ok(found),
         true => Err(Error::checkpoint(format!(
-            "the graph is no refinement step: {}",
-            listed(names)
+            "the graph is not a refinement step: {}",
+            list(names)
         ))),
     }
 }
 
-/// The variant with these states.
-fn variant(states: &[State]) -> Architecture {
+/// Returns the architecture with these states.
+fn architecture(states: &[State]) -> Architecture {
     match states {
         [State::L] => Architecture::SingleZ,
         [State::H] => Architecture::Baseline,
@@ -417,15 +442,17 @@ fn variant(states: &[State]) -> Architecture {
     }
 }
 
-fn unknown() -> &'static str {
-    "is not one that a refinement step has (inputs, puzzle_identifiers and its states: z_H, z_L or z_L1 to z_L6);"
-}
+/// Message for an input that a refinement step does not have.
+const UNKNOWN_INPUT: &str = "is not an input of a refinement step (inputs, puzzle_identifiers, and \
+    the states z_H, z_L or z_L1 to z_L6);";
 
-fn listed(names: &[&str]) -> String {
-    let shown: Vec<&str> = names.iter().take(12).copied().collect();
-    match shown.is_empty() {
-        true => "it has no inputs".into(),
-        false => format!("its inputs are {}", shown.join(", ")),
+/// Lists the inputs of the graph for a message.
+fn list(names: &[&str]) -> String {
+    const MAX_SHOWN_NAMES: usize = 12;
+    let names: Vec<&str> = names.iter().take(MAX_SHOWN_NAMES).copied().collect();
+    match names.is_empty() {
+        true => "the graph has no inputs".into(),
+        false => format!("the inputs are {}", names.join(", ")),
     }
 }
 
@@ -433,14 +460,16 @@ fn input(name: &str) -> String {
     format!("input \"{name}\"")
 }
 
-fn open(axis: &str, name: &str, key: &str) -> Error {
-    let message = format!("leaves its {axis} open");
+/// Returns the error for an axis whose size neither the graph nor the setting `key` gives.
+fn missing_size(axis: &str, name: &str, key: &str) -> Error {
+    let message = format!("does not fix the size {axis}");
     Error::checkpoint(message)
         .context(input(name))
         .with_hint(Hint::SetHyperparameters(vec![(key.into(), "N".into())]))
 }
 
-/// Sets the sizes of the inputs, and lets tract make of the graph what is fast to run.
+/// Sets the sizes of the inputs, checks the sizes of all tensors, and lets tract optimise the
+/// graph.
 fn optimise(mut model: InferenceModel, signature: &Signature) -> Result<TypedModel> {
     let typed = guarded("understand the graph", || {
         for (index, i) in signature.inputs.iter().enumerate() {
@@ -450,7 +479,8 @@ fn optimise(mut model: InferenceModel, signature: &Signature) -> Result<TypedMod
         model.select_output_outlets(&signature.outputs)?;
         model.into_typed()
     })?;
-    // Before anything is computed: a small file can ask for tensors without end.
+    // The check comes before tract computes anything, because a small file can ask for huge
+    // tensors.
     for node in typed.nodes() {
         for output in &node.outputs {
             let elements = output.fact.shape.as_concrete();
@@ -459,10 +489,10 @@ fn optimise(mut model: InferenceModel, signature: &Signature) -> Result<TypedMod
                     .iter()
                     .try_fold(output.fact.datum_type.size_of(), |n, size| n.checked_mul(*size))
             });
-            if elements.is_some() && bytes.is_none_or(|bytes| bytes > MAX_TENSOR) {
+            if elements.is_some() && bytes.is_none_or(|bytes| bytes > MAX_TENSOR_BYTES) {
                 return Err(Error::checkpoint(format!(
                     "node \"{}\" computes a tensor of shape {:?}, more than 4 GiB",
-                    shortened(&node.name),
+                    shorten(&node.name),
                     output.fact.shape
                 )));
             }

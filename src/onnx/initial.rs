@@ -1,4 +1,5 @@
-//! What the states of a graph start from: its annotations, or a file beside it.
+//! Finds the initial values of a graph's states: in its metadata, or in a file of tensors beside
+//! it.
 
 use std::path::Path;
 
@@ -10,48 +11,54 @@ use crate::config::State;
 use crate::error::{Error, Result};
 use crate::model::weights::Weight;
 
-/// The sizes of a state.
+/// The shape of a state, `[L, D]`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Size {
-    /// L.
+pub(super) struct StateSize {
+    /// L: positions.
     pub(super) positions: usize,
-    /// D.
+    /// D: hidden size.
     pub(super) hidden: usize,
 }
 
-/// What each state starts from.
-type Rows = Vec<(State, Vec<f32>)>;
+/// The initial value of each state.
+type InitialStates = Vec<(State, Vec<f32>)>;
 
-/// For each state a row, `[D]`, or `[L, D]`; empty where nothing tells.
-pub(super) fn initial(
+/// Returns the initial value of each state, `[D]` or `[L, D]`. Empty: no source gives it.
+///
+/// The sources, in the order of precedence: the metadata, the file of tensors with the same name as
+/// the graph, the checkpoints in the directory of the graph.
+///
+/// # Errors
+/// A source is damaged, lacks a state, or has a value of another size.
+pub(super) fn initial_states(
     states: &[State],
-    size: Size,
+    size: StateSize,
     metadata: &[(String, String)],
     path: Option<&Path>,
-) -> Result<Rows> {
-    let told = |state: State| {
+) -> Result<InitialStates> {
+    let find = |state: State| {
         let name = Weight::Init(state).name();
         metadata.iter().find(|(key, _)| *key == name)
     };
-    if states.iter().any(|&state| told(state).is_some()) {
+    if states.iter().any(|&state| find(state).is_some()) {
         let parse = |&state: &State| {
             let name = Weight::Init(state).name();
-            let place = format!("metadata \"{name}\"");
-            let (_, text) = told(state).ok_or_else(|| Error::checkpoint("is missing").context(&place))?;
-            let row = row(text).and_then(|row| size.check(row));
-            Ok((state, row.map_err(|e| e.context(&place))?))
+            let context = format!("metadata \"{name}\"");
+            let (_, text) = find(state).ok_or_else(|| Error::checkpoint("is missing").context(&context))?;
+            let row = parse_numbers(text).and_then(|row| size.check(row));
+            Ok((state, row.map_err(|e| e.context(&context))?))
         };
         return states.iter().map(parse).collect();
     }
     if let Some(path) = path {
-        let own = path.with_extension("safetensors");
-        if own.is_file() {
-            return beside(states, size, &own)?.ok_or_else(|| {
-                Error::checkpoint(format!("lacks the tensor {}", names(states))).context(own.display())
+        let tensors = path.with_extension("safetensors");
+        if tensors.is_file() {
+            return read_states(states, size, &tensors)?.ok_or_else(|| {
+                Error::checkpoint(format!("has no tensor {}", names(states))).context(tensors.display())
             });
         }
         for file in checkpoints_beside(path)? {
-            if let Some(found) = beside(states, size, &file)? {
+            if let Some(found) = read_states(states, size, &file)? {
                 return Ok(found);
             }
         }
@@ -59,8 +66,9 @@ pub(super) fn initial(
     Ok(states.iter().map(|&state| (state, Vec::new())).collect())
 }
 
-/// The rows in a file of tensors, if it has them all. A published name stands behind a prefix.
-fn beside(states: &[State], size: Size, file: &Path) -> Result<Option<Rows>> {
+/// Reads the initial values from a file of tensors. `None`: it does not have all of them. A prefix
+/// may precede the published name.
+fn read_states(states: &[State], size: StateSize, file: &Path) -> Result<Option<InitialStates>> {
     let checkpoint = Checkpoint::open(file)?;
     let mut found = Vec::new();
     for &state in states {
@@ -73,7 +81,7 @@ fn beside(states: &[State], size: Size, file: &Path) -> Result<Option<Rows>> {
             return Ok(None);
         };
         let at = |e: Error| e.context(format!("tensor \"{stored}\"")).context(file.display());
-        // Nothing is read that does not fit.
+        // Checks the size before it reads the tensor.
         size.check_len(info.shape.iter().try_fold(1usize, |n, size| n.checked_mul(*size)))
             .map_err(at)?;
         found.push((state, size.check(checkpoint.read(stored)?.data).map_err(at)?));
@@ -86,24 +94,25 @@ fn names(states: &[State]) -> String {
     names.join(" or ")
 }
 
-/// A list of numbers, as JSON at any depth or with blanks or commas between them.
-fn row(text: &str) -> Result<Vec<f32>> {
-    let wrong = || Error::checkpoint("is no list of numbers");
+/// Parses a list of numbers: JSON arrays of any depth, or numbers separated by white space or
+/// commas.
+fn parse_numbers(text: &str) -> Result<Vec<f32>> {
+    let error = || Error::checkpoint("is not a list of numbers");
     if text.trim_start().starts_with('[') {
-        let value: Value = serde_json::from_str(text).map_err(|e| wrong().with_source(e))?;
+        let value: Value = serde_json::from_str(text).map_err(|e| error().with_source(e))?;
         let mut numbers = Vec::new();
         return match flatten(&value, &mut numbers) {
             true => Ok(numbers),
-            false => Err(wrong()),
+            false => Err(error()),
         };
     }
     text.split([',', ' ', '\n', '\t', '\r'])
         .filter(|part| !part.is_empty())
-        .map(|part| part.parse().map_err(|_| wrong()))
+        .map(|part| part.parse().map_err(|_| error()))
         .collect()
 }
 
-/// `false` if anything in it is no number.
+/// Appends all numbers of a JSON value. Returns `false` if it contains anything else.
 fn flatten(value: &Value, numbers: &mut Vec<f32>) -> bool {
     match value {
         Value::Array(list) => list.iter().all(|value| flatten(value, numbers)),
@@ -115,19 +124,21 @@ fn flatten(value: &Value, numbers: &mut Vec<f32>) -> bool {
     }
 }
 
-impl Size {
+impl StateSize {
+    /// Checks the number of elements: D or L * D.
     fn check_len(self, len: Option<usize>) -> Result<()> {
         let all = self.positions * self.hidden;
         match len {
             Some(len) if len == self.hidden || len == all => Ok(()),
             _ => Err(Error::checkpoint(format!(
-                "has {} numbers, not {} for a row or {all} for all positions",
+                "has {} numbers, not {} for one position or {all} for all positions",
                 len.map_or("too many".into(), |n| n.to_string()),
                 self.hidden
             ))),
         }
     }
 
+    /// Checks the number of elements, and that all are finite.
     fn check(self, row: Vec<f32>) -> Result<Vec<f32>> {
         self.check_len(Some(row.len()))?;
         match row.iter().all(|x| x.is_finite()) {
@@ -142,23 +153,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_read_as_people_write_them() {
+    fn numbers_are_parsed_as_people_write_them() {
         for text in [
             "[1, -2.5, 3e-1]",
             "[[1],[-2.5, 0.3]]",
             "1 -2.5\n.3",
             "1,-2.5, 0.3",
         ] {
-            assert_eq!(row(text).unwrap(), [1.0, -2.5, 0.3], "{text}");
+            assert_eq!(parse_numbers(text).unwrap(), [1.0, -2.5, 0.3], "{text}");
         }
         for text in ["[1, \"2\"]", "[1, 2", "1;2", "[null]", "one"] {
-            assert!(row(text).is_err(), "{text}");
+            assert!(parse_numbers(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_row_fits_the_state() {
-        let size = Size {
+        let size = StateSize {
             positions: 3,
             hidden: 2,
         };

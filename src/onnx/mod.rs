@@ -1,8 +1,10 @@
-//! A refinement step exported as ONNX, run by tract on the CPU (feature `onnx`).
+//! Reads a refinement step that was exported as ONNX. The `tract` crate runs it on the CPU (feature
+//! `onnx`).
 //!
-//! A graph is a program: its sizes are checked, what it computes is its own affair.
+//! A graph is a program from an untrusted file. Its inputs, outputs and sizes are checked. Whether
+//! it computes a refinement step is not.
 //!
-#![doc = include_str!("../../docs/onnx.md")]
+#![doc = include_str!("../../docs/guide/onnx.md")]
 
 #[cfg(not(feature = "onnx"))]
 mod absent;
@@ -18,16 +20,17 @@ pub(crate) use graph::{Graph, Role, guarded};
 
 use crate::config::{Config, Provenance, State};
 
-/// What a graph runs on, as answers name it.
+/// The name of the device that runs a graph.
 pub(crate) const DEVICE: &str = "cpu";
 
-/// A graph, and what is known of it.
+/// A graph and its configuration.
 #[derive(Debug)]
-pub(crate) struct Read {
+pub(crate) struct LoadedGraph {
     pub(crate) graph: Graph,
     pub(crate) config: Config,
     pub(crate) provenance: Vec<Provenance>,
+    /// Notes for the user.
     pub(crate) notes: Vec<String>,
-    /// What each state starts from, `[D]` or `[L, D]`; empty where it is not known.
+    /// Initial value of each state, `[D]` or `[L, D]`. Empty: the file does not give it.
     pub(crate) initial: Vec<(State, Vec<f32>)>,
 }

@@ -1,18 +1,22 @@
-//! Puzzles whose cells are characters: reading and writing for a task of one's own.
+//! Puzzles whose cells are characters: encoding and decoding for the task of an app.
 
 use super::common::puzzle_row;
 use super::{Cells, EncodedPuzzle, Puzzle, TokenSpec};
 use crate::error::{Error, Result};
 
 impl EncodedPuzzle {
-    /// A puzzle of `rows` x `cols` cells, each a character: token t is the t-th of `chars`, counted from 0. The first is padding, which no puzzle
-    /// has. White space that is not in `chars` is left out. A given solution is read alike.
+    /// Encodes a puzzle of `rows` x `cols` cells, each of which is one character.
+    ///
+    /// Token t stands for character t of `chars`, counted from 0. Character 0 stands for padding
+    /// and cannot be a cell. White space that is not in `chars` is ignored. The solution, if given,
+    /// is encoded in the same way.
     ///
     /// # Errors
-    /// Of kind [`Puzzle`](crate::ErrorKind::Puzzle) if there are more or fewer cells, or others, or if the model has no such `puzzle_id`.
+    /// An error of kind [`Puzzle`](crate::ErrorKind::Puzzle) if the number of cells is wrong, if a
+    /// character is not in `chars`, or if the model has no row `puzzle_id`.
     pub fn from_chars(
         puzzle: &Puzzle,
-        space: &TokenSpec,
+        spec: &TokenSpec,
         chars: &str,
         rows: usize,
         cols: usize,
@@ -27,19 +31,21 @@ impl EncodedPuzzle {
                 .ok_or_else(|| {
                     let known: String = chars.chars().skip(1).collect();
                     Error::puzzle(format!(
-                        "{} cells are wanted, {rows} rows of {cols}, each one of {known:?}",
+                        "expected {} cells, {rows} rows of {cols}, each one of {known:?}",
                         rows * cols
                     ))
                 })
         };
         Ok(EncodedPuzzle {
             solution: puzzle.solution.as_ref().map(read).transpose()?,
-            puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
+            puzzle_id: puzzle_row(puzzle, spec)?.unwrap_or(0),
             ..EncodedPuzzle::new(puzzle, read(&puzzle.cells)?, rows, cols)
         })
     }
 
-    /// An answer in the characters of [`EncodedPuzzle::from_chars`], a string for each row; `?` for a token that has none.
+    /// Decodes an answer into the characters of [`EncodedPuzzle::from_chars`], one string per row.
+    ///
+    /// A token without a character becomes `?`.
     pub fn to_chars(&self, answer: &[u32], chars: &str) -> Cells {
         let char_of = |&token: &u32| chars.chars().nth(token as usize).unwrap_or('?');
         let row = |row: &[u32]| row.iter().map(char_of).collect();
@@ -51,24 +57,24 @@ impl EncodedPuzzle {
 mod tests {
     use super::*;
 
-    const SPACE: TokenSpec = TokenSpec {
+    const SPEC: TokenSpec = TokenSpec {
         vocab_size: 4,
         seq_len: Some(6),
         num_puzzle_identifiers: 2,
     };
 
     fn read(text: &str, chars: &str) -> Result<EncodedPuzzle> {
-        EncodedPuzzle::from_chars(&text.parse()?, &SPACE, chars, 2, 3)
+        EncodedPuzzle::from_chars(&text.parse()?, &SPEC, chars, 2, 3)
     }
 
     #[test]
     fn cells_are_read_and_written() {
-        let problem = read("ab.\n.ba", "?.ab").unwrap();
-        assert_eq!((problem.rows, problem.cols), (2, 3));
-        assert_eq!(problem.tokens, [2, 3, 1, 1, 3, 2]);
-        let answer = problem.to_chars(&[2, 3, 0, 9, 3, 2], "?.ab");
+        let encoded = read("ab.\n.ba", "?.ab").unwrap();
+        assert_eq!((encoded.rows, encoded.cols), (2, 3));
+        assert_eq!(encoded.tokens, [2, 3, 1, 1, 3, 2]);
+        let answer = encoded.to_chars(&[2, 3, 0, 9, 3, 2], "?.ab");
         assert_eq!(answer, Cells::Rows(vec!["ab?".into(), "?ba".into()]));
-        // A blank that is a cell.
+        // A space that is a cell.
         assert_eq!(read("#  \n # ", "? #").unwrap().tokens, [2, 1, 1, 1, 2, 1]);
     }
 
@@ -77,10 +83,10 @@ mod tests {
         let mut puzzle: Puzzle = "ab..ba".parse().unwrap();
         puzzle.solution = Some("abaaba".parse::<Puzzle>().unwrap().cells);
         puzzle.puzzle_id = Some(1);
-        let read = |puzzle: &Puzzle| EncodedPuzzle::from_chars(puzzle, &SPACE, "?.ab", 2, 3);
-        let problem = read(&puzzle).unwrap();
-        assert_eq!(problem.solution.as_deref(), Some(&[2, 3, 2, 2, 3, 2][..]));
-        assert_eq!(problem.puzzle_id, 1);
+        let read = |puzzle: &Puzzle| EncodedPuzzle::from_chars(puzzle, &SPEC, "?.ab", 2, 3);
+        let encoded = read(&puzzle).unwrap();
+        assert_eq!(encoded.solution.as_deref(), Some(&[2, 3, 2, 2, 3, 2][..]));
+        assert_eq!(encoded.puzzle_id, 1);
         puzzle.puzzle_id = Some(2);
         assert!(read(&puzzle).unwrap_err().to_string().contains("puzzle_id is 2"));
     }

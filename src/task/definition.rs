@@ -1,4 +1,4 @@
-//! What a kind of puzzle must provide.
+//! The trait of a kind of puzzle.
 
 use super::encoded::{EncodedPuzzle, TokenSpec};
 use super::puzzle::{Cells, Puzzle};
@@ -6,19 +6,19 @@ use super::symmetry::Symmetry;
 use crate::error::Result;
 use crate::random::Random;
 
-/// What can be said of an answer.
+/// The result of verifying an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// It keeps the rules and the givens; `None` where that cannot be told.
+    /// Whether the answer keeps the rules and the givens. `None` if the task cannot tell.
     pub valid: Option<bool>,
-    /// Mazes: the path is a shortest one.
+    /// For mazes: whether the path is a shortest one.
     pub shortest: Option<bool>,
-    /// What is wrong, for people: "two 5s in row 3".
+    /// What is wrong, as text: "two 5s in row 3".
     pub reason: Option<String>,
 }
 
 impl Verdict {
-    /// A right answer.
+    /// Returns the verdict on a valid answer.
     pub fn right() -> Verdict {
         Verdict {
             valid: Some(true),
@@ -26,7 +26,7 @@ impl Verdict {
         }
     }
 
-    /// A wrong answer, and what is wrong with it.
+    /// Returns the verdict on an invalid answer. `reason` says what is wrong with it.
     pub fn wrong(reason: impl Into<String>) -> Verdict {
         Verdict {
             valid: Some(false),
@@ -36,27 +36,37 @@ impl Verdict {
     }
 }
 
-/// One kind of puzzle.
+/// One kind of puzzle: how to encode it, how to decode an answer, and how to verify it.
+///
+/// `examples/takuzu` implements one in about 80 lines.
 pub trait Task: std::fmt::Debug + Send + Sync {
-    /// Its name: `sudoku`, `maze`, `arc`, `tokens`.
+    /// Returns the name of the task, such as `sudoku`, `maze`, `arc` or `tokens`.
     fn name(&self) -> &str;
 
-    /// The tokens of a puzzle, or why it is impossible in words that a puzzle player understands.
-    fn encode(&self, puzzle: &Puzzle, space: &TokenSpec) -> Result<EncodedPuzzle>;
+    /// Encodes a puzzle as tokens.
+    ///
+    /// # Errors
+    /// If the puzzle cannot be read, is impossible, or does not fit the model. The message uses the
+    /// words of a puzzle player.
+    fn encode(&self, puzzle: &Puzzle, spec: &TokenSpec) -> Result<EncodedPuzzle>;
 
-    /// An answer's tokens in the form in which the puzzle was written.
-    fn decode(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Cells;
+    /// Decodes the tokens of an answer, `[S]`, into the form in which the puzzle was written.
+    fn decode(&self, puzzle: &EncodedPuzzle, answer: &[u32]) -> Cells;
 
-    /// Whether an answer is right by the puzzle's own rules.
-    fn verify(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Verdict;
+    /// Verifies the tokens of an answer, `[S]`, by the rules of the puzzle.
+    fn verify(&self, puzzle: &EncodedPuzzle, answer: &[u32]) -> Verdict;
 
-    /// A symmetry of this kind of puzzle, chosen at random; `None` where there is none.
-    fn random_symmetry(&self, problem: &EncodedPuzzle, random: &mut Random) -> Option<Symmetry> {
-        let _ = (problem, random);
+    /// Returns a random symmetry of this kind of puzzle, or `None` if it has no symmetries.
+    ///
+    /// Default: `None`.
+    fn random_symmetry(&self, puzzle: &EncodedPuzzle, random: &mut Random) -> Option<Symmetry> {
+        let _ = (puzzle, random);
         None
     }
 
-    /// Whether the rules alone tell if an answer is right, so that nobody needs to know the solution.
+    /// Returns whether [`verify`](Task::verify) needs only the rules, not the solution.
+    ///
+    /// Default: false.
     fn verifies_by_rules(&self) -> bool {
         false
     }

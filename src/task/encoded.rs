@@ -1,39 +1,41 @@
-//! A puzzle as tokens.
+//! A puzzle encoded as tokens.
 
 use super::puzzle::{Cells, Id, Puzzle};
 
-/// What a task must know of a model.
+/// The tokens that a model accepts: all that a task knows of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSpec {
-    /// V: tokens are 0 .. V-1, 0 is padding.
+    /// V: tokens are 0 to V - 1, and 0 is padding.
     pub vocab_size: usize,
-    /// S, where the model or its data set fixes it.
+    /// S, the number of tokens of a puzzle, if the model or its data set fixes it.
     pub seq_len: Option<usize>,
-    /// Rows of the puzzle embedding; 0 where there is none.
+    /// The number of rows of the puzzle embedding, 0 if the model has none.
     pub num_puzzle_identifiers: usize,
 }
 
-/// A puzzle as a model sees it.
+/// A puzzle encoded as tokens, the input of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodedPuzzle {
-    /// As given by the user, else the number of the record.
+    /// The `id` of the puzzle, or else the number of the record.
     pub id: Id,
-    /// S tokens.
+    /// The tokens, `[S]`.
     pub tokens: Vec<u32>,
-    /// The right answer where it was given, S tokens; 0 (padding) does not count.
+    /// The solution, `[S]`, if given. Cells with token 0 (padding) are not compared.
     pub solution: Option<Vec<u32>>,
     /// The row of the puzzle embedding.
     pub puzzle_id: u32,
-    /// Rows of the grid that `tokens` holds, canvas included.
+    /// The number of rows of the grid in `tokens`, padding included.
     pub rows: usize,
-    /// Columns of that grid.
+    /// The number of columns of that grid.
     pub cols: usize,
-    /// The puzzle as it was written; an answer takes the same form.
+    /// The cells as they were written. An answer is decoded into the same form.
     pub cells: Cells,
 }
 
 impl EncodedPuzzle {
-    /// A puzzle of `rows` x `cols` tokens without a solution; its id and `puzzle_id` are those of `puzzle`, else 0.
+    /// Creates a puzzle of `rows` x `cols` tokens without a solution.
+    ///
+    /// The `id` and the `puzzle_id` are those of `puzzle`. Default: 0.
     pub fn new(puzzle: &Puzzle, tokens: Vec<u32>, rows: usize, cols: usize) -> EncodedPuzzle {
         EncodedPuzzle {
             id: puzzle.id.clone().unwrap_or(Id::Number(0)),
@@ -46,9 +48,10 @@ impl EncodedPuzzle {
         }
     }
 
-    /// Whether an answer equals the solution that was given, where it counts; `None` if none was.
+    /// Returns whether `answer` (`[S]`) equals the solution in every cell that is compared, or
+    /// `None` if no solution was given.
     pub fn is_solved_by(&self, answer: &[u32]) -> Option<bool> {
-        let equals = |solution: &Vec<u32>| solution.iter().zip(answer).all(|(s, t)| *s == 0 || s == t);
+        let equals = |solution: &Vec<u32>| solution.iter().zip(answer).all(|(s, a)| *s == 0 || s == a);
         self.solution.as_ref().map(equals)
     }
 }

@@ -1,30 +1,30 @@
-//! Which kind of puzzle a document is.
+//! Detects which kind of puzzle a document is.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::common::shown;
+use super::common::escape_name;
 use super::{Cells, Puzzle, TokenSpec, sudoku};
 use crate::error::{Error, Hint, Result};
 
-/// The kinds of puzzle that this library knows.
+/// The kinds of puzzle that the library supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TaskKind {
-    /// n x n digits.
+    /// A Sudoku: n x n digits.
     Sudoku,
-    /// `# SGo`.
+    /// A maze: n x n of the characters `# SGo`.
     Maze,
-    /// Grids of ten colours.
+    /// An ARC task: grids of ten colours.
     Arc,
-    /// A model's own tokens.
+    /// Raw tokens of a model.
     Tokens,
 }
 
 impl TaskKind {
-    /// All kinds.
+    /// All kinds, in the order of the variants.
     pub const ALL: [TaskKind; 4] = [TaskKind::Sudoku, TaskKind::Maze, TaskKind::Arc, TaskKind::Tokens];
 
-    /// The name that options, documents and `config.json` use: `sudoku`, `maze`, `arc`, `tokens`.
+    /// Returns the name in documents and in `config.json`: `sudoku`, `maze`, `arc` or `tokens`.
     pub fn name(self) -> &'static str {
         match self {
             TaskKind::Sudoku => "sudoku",
@@ -69,37 +69,40 @@ impl FromStr for TaskKind {
             .ok_or_else(|| {
                 Error::puzzle(format!(
                     "there is no task \"{}\": the tasks are sudoku, maze, arc, tokens",
-                    shown(name)
+                    escape_name(name)
                 ))
             })
     }
 }
 
-/// Which kind of puzzle this is, for a model that is known (`space`, and `model_task` where it names one) or not.
+/// Detects which kind of puzzle this is.
 ///
-/// The first of these decides: `hint` (the user's word), the document's `task`, its form, the model.
+/// The first of these that is present decides: `requested`, which the user chose; the `task` of the
+/// document; the form of the cells; the model. `spec` describes the model, if it is known, and
+/// `model_task` is the task that its configuration names.
 ///
 /// # Errors
-/// Where the document contradicts the model, names an unknown task, or leaves a doubt; the message says what to do.
+/// If the document contradicts the model or names an unknown task, or if several kinds are
+/// possible.
 pub fn detect(
     puzzle: &Puzzle,
-    space: Option<&TokenSpec>,
-    hint: Option<TaskKind>,
+    spec: Option<&TokenSpec>,
+    requested: Option<TaskKind>,
     model_task: Option<&str>,
 ) -> Result<TaskKind> {
-    if let Some(kind) = hint {
+    if let Some(kind) = requested {
         return Ok(kind);
     }
-    // A task that an app brought is none of ours, and says nothing.
+    // The task of an app has another name. It does not decide the kind.
     let model = model_task.and_then(|name| name.parse::<TaskKind>().ok());
     let kind = match &puzzle.task {
         Some(name) => name.parse()?,
-        None => match form(&puzzle.cells)? {
+        None => match kind_from_form(&puzzle.cells)? {
             Some(kind) => kind,
-            None => return numbers(&puzzle.cells, space, model),
+            None => return kind_from_numbers(&puzzle.cells, spec, model),
         },
     };
-    match (model, space) {
+    match (model, spec) {
         _ if kind == TaskKind::Tokens => {}
         (Some(model), _) if model != kind => {
             return Err(Error::puzzle(format!(
@@ -108,26 +111,30 @@ pub fn detect(
                 model.plural()
             )));
         }
-        (None, Some(space)) if puzzle.task.is_none() => fits_vocabulary(kind, &puzzle.cells, space)?,
+        (None, Some(spec)) if puzzle.task.is_none() => check_vocabulary(kind, &puzzle.cells, spec)?,
         _ => {}
     }
     Ok(kind)
 }
 
-/// What the form says alone; `None` for plain numbers, which may be anything.
-fn form(content: &Cells) -> Result<Option<TaskKind>> {
-    match content {
+/// Returns the kind that the form of the cells implies, or `None` for numbers, which fit several
+/// kinds.
+fn kind_from_form(cells: &Cells) -> Result<Option<TaskKind>> {
+    match cells {
         Cells::Arc(_) => Ok(Some(TaskKind::Arc)),
         Cells::Tokens(_) => Ok(Some(TaskKind::Tokens)),
         Cells::Grid(_) | Cells::List(_) => Ok(None),
-        Cells::Text(text) => characters(std::slice::from_ref(text)).map(Some),
-        Cells::Rows(rows) => characters(rows).map(Some),
+        Cells::Text(text) => kind_from_chars(std::slice::from_ref(text)).map(Some),
+        Cells::Rows(rows) => kind_from_chars(rows).map(Some),
     }
 }
 
-/// Large Sudokus use letters too, `S` and `G` among them: walls tell a maze, digits and dots a Sudoku.
-fn characters(rows: &[String]) -> Result<TaskKind> {
-    let any = |known: fn(char) -> bool| rows.iter().any(|row| row.chars().any(known));
+/// Returns the kind that the characters imply.
+///
+/// Large Sudokus also use the letters `S` and `G`. Therefore a wall identifies a maze, and
+/// otherwise a digit or a dot identifies a Sudoku.
+fn kind_from_chars(rows: &[String]) -> Result<TaskKind> {
+    let any = |test: fn(char) -> bool| rows.iter().any(|row| row.chars().any(test));
     if any(|c| c == '#') {
         Ok(TaskKind::Maze)
     } else if any(|c| c == '.' || c.is_ascii_digit()) {
@@ -136,23 +143,27 @@ fn characters(rows: &[String]) -> Result<TaskKind> {
         Ok(TaskKind::Maze)
     } else {
         Err(Error::puzzle(
-            "this is neither a Sudoku (digits, with 0 or . for blanks) nor a maze (# for walls, blanks for free \
-             cells, S for the start, G for the goal)",
+            "this is neither a Sudoku (digits, with 0 or . for blanks) nor a maze (# for walls, \
+             blanks for free cells, S for the start, G for the goal)",
         ))
     }
 }
 
-/// Plain numbers: what the model solves, else what they can be.
-fn numbers(content: &Cells, space: Option<&TokenSpec>, model: Option<TaskKind>) -> Result<TaskKind> {
+/// Returns the kind of cells that are numbers: the kind that the model solves, or else the only
+/// kind that fits the numbers.
+///
+/// # Errors
+/// If no kind fits, or several.
+fn kind_from_numbers(cells: &Cells, spec: Option<&TokenSpec>, model: Option<TaskKind>) -> Result<TaskKind> {
     if let Some(model) = model {
         return Ok(model);
     }
-    let n = sudoku::side_of(content);
-    let (sudoku, arc) = match space {
+    let n = sudoku::side_of(cells);
+    let (sudoku, arc) = match spec {
         None => (n.is_some(), false),
-        Some(space) => (
-            n.is_some_and(|n| n + 2 == space.vocab_size && space.seq_len.is_none_or(|cells| cells == n * n)),
-            space.vocab_size == ARC_VOCABULARY && matches!(content, Cells::Grid(_)),
+        Some(spec) => (
+            n.is_some_and(|n| n + 2 == spec.vocab_size && spec.seq_len.is_none_or(|cells| cells == n * n)),
+            spec.vocab_size == ARC_VOCAB_SIZE && matches!(cells, Cells::Grid(_)),
         ),
     };
     match (sudoku, arc) {
@@ -166,25 +177,29 @@ fn numbers(content: &Cells, space: Option<&TokenSpec>, model: Option<TaskKind>) 
     }
 }
 
-const MAZE_VOCABULARY: usize = 6;
-const ARC_VOCABULARY: usize = 12;
+const MAZE_VOCAB_SIZE: usize = 6;
+const ARC_VOCAB_SIZE: usize = 12;
 
-/// Where only the form of the puzzle speaks, the model must have the vocabulary of that kind.
-fn fits_vocabulary(kind: TaskKind, content: &Cells, space: &TokenSpec) -> Result<()> {
-    let v = space.vocab_size;
-    let usual = match kind {
-        TaskKind::Maze => MAZE_VOCABULARY,
-        TaskKind::Arc => ARC_VOCABULARY,
-        // Too few digits, or a wrong size, is what the Sudoku itself can say best.
-        TaskKind::Sudoku => sudoku::side_of(content).map_or(v, |n| (n + 2).min(v)),
+/// Checks that the model has the vocabulary of `kind`.
+///
+/// # Errors
+/// If the vocabulary of the model has a different size.
+fn check_vocabulary(kind: TaskKind, cells: &Cells, spec: &TokenSpec) -> Result<()> {
+    let v = spec.vocab_size;
+    let expected = match kind {
+        TaskKind::Maze => MAZE_VOCAB_SIZE,
+        TaskKind::Arc => ARC_VOCAB_SIZE,
+        // `Sudoku::encode` has a better message about too few digits or a wrong size.
+        TaskKind::Sudoku => sudoku::side_of(cells).map_or(v, |n| (n + 2).min(v)),
         TaskKind::Tokens => v,
     };
-    if usual == v {
+    if expected == v {
         return Ok(());
     }
     let (this, name) = (kind.singular(), kind.name());
     Err(Error::puzzle(format!(
-        "this is {this}, which has {usual} kinds of token, but the model has {v}: it was trained on something else"
+        "this is {this}, which has {expected} kinds of token, but the model has {v}: it was \
+         trained on something else"
     ))
     .with_hint(Hint::ChooseTask(vec![name])))
 }

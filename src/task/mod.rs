@@ -1,7 +1,8 @@
-//! Puzzles: what people write, the tokens that a model sees, and whether an answer is right.
+//! Reads puzzles, encodes them as tokens for a model, decodes answers and verifies them.
 //!
-//! A [`Task`] is one kind of puzzle. [`Sudoku`], [`Maze`], [`Arc`](ArcGrid) and [`Tokens`] are four of it; an app can
-//! bring its own. Nothing here knows models or devices: what a task must know of a model is its [`TokenSpec`].
+//! A [`Task`] is one kind of puzzle. The library has four: [`Sudoku`], [`Maze`], [`ArcGrid`] and
+//! [`Tokens`]. An app can add its own. This module does not depend on models or devices. All that a
+//! task knows of a model is its [`TokenSpec`].
 
 mod arc;
 mod chars;
@@ -17,15 +18,15 @@ mod sudoku;
 mod symmetry;
 mod tokens;
 
-pub use arc::{ArcGrid, Candidate, Form, Votes, crop};
+pub use arc::{ArcGrid, Augmentation, Candidate, Identifiers, Votes, crop};
 pub use definition::{Task, Verdict};
 pub use encoded::{EncodedPuzzle, TokenSpec};
 pub use kind::{TaskKind, detect};
 pub use maze::Maze;
 #[cfg(feature = "capi")]
-pub(crate) use puzzle::MAX_DOCUMENT;
+pub(crate) use puzzle::MAX_DOCUMENT_BYTES;
 pub use puzzle::{ArcPuzzle, Cells, Demonstration, Id, Puzzle};
-pub use read::{Identifiers, NpyRows, Record, RecordError, Records};
+pub use read::{InputRecord, NpyRows, RecordError, Records};
 pub use sudoku::Sudoku;
 pub use symmetry::Symmetry;
 pub use tokens::Tokens;

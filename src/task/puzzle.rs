@@ -1,59 +1,61 @@
-//! Puzzles as people write them.
+//! A puzzle as it was written.
 
 use crate::error::{Error, Result};
 use std::fmt;
 use std::sync::Arc;
 
-/// The most cells that a puzzle has.
+/// The largest number of cells that a puzzle may have.
 pub(crate) const MAX_CELLS: usize = 65_536;
-/// The longest document, in bytes.
-pub(crate) const MAX_DOCUMENT: usize = 8 << 20;
+/// The largest size of a document, in bytes: 8 MiB.
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 8 << 20;
 
-/// What a puzzle is called in the output.
+/// The identifier of a puzzle in the output.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Id {
-    /// A number: as given, or the number of the record.
+    /// A number: the `id` of the document, or else the number of the record.
     Number(u64),
-    /// A name.
+    /// A name: the `id` of the document.
     Text(String),
 }
 
-/// The body of a puzzle, of a solution or of an answer, in one of the forms that people write.
+/// The cells of a puzzle, a solution or an answer, in the form in which they were written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cells {
-    /// One string: `"53..7...."`, n x n characters row by row.
+    /// One string of n x n characters, row by row: `"53..7...."`.
     Text(String),
-    /// A list of strings, a row each.
+    /// A list of strings, one per row.
     Rows(Vec<String>),
-    /// A list of lists of numbers, a row each.
+    /// A list of lists of numbers, one per row.
     Grid(Vec<Vec<i64>>),
     /// A flat list of numbers.
     List(Vec<i64>),
-    /// An ARC task: its demonstrations, and one test input to answer.
+    /// An ARC task: its demonstrations and one test input.
     Arc(ArcPuzzle),
-    /// `{"tokens": [...]}`.
+    /// The tokens of a model: `{"tokens": [...]}`.
     Tokens(Vec<i64>),
 }
 
 /// One test input of an ARC task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArcPuzzle {
-    /// The task's name, where it is known: the key of a collection, `id`, or the file's name.
+    /// The name of the task, if known: its `id`, its key in a collection of tasks, or the name of
+    /// the file.
     pub task: Option<String>,
-    /// Pairs of input and output, shared by the test inputs of the task.
+    /// The demonstrations. All test inputs of the task share them.
     pub train: Arc<[Demonstration]>,
-    /// The grid to answer.
+    /// The test input. The model predicts its output.
     pub test: Vec<Vec<i64>>,
 }
 
-/// A pair of an ARC task: the input, and the output that belongs to it.
+/// A demonstration of an ARC task: the input grid, then the output grid.
 pub type Demonstration = (Vec<Vec<i64>>, Vec<Vec<i64>>);
 
-/// A puzzle as it was written, before a task looks at it.
+/// A puzzle as it was written, before a [`Task`](super::Task) encodes it.
 ///
-/// It is parsed from JSON, where the text starts with `{`, `[` or `"`, or else from the plain text of one puzzle: all
-/// cells on one line, or a grid of lines. In a Sudoku's text blanks, `|` and lines of `-` and `+` are decoration; a
-/// maze's rows are kept as they are, since a blank is a free cell.
+/// A text that starts with `{`, `[` or `"` is parsed as JSON. Any other text is one puzzle in plain
+/// text: all cells on one line, or one row per line. In the text of a Sudoku, white space, `|` and
+/// lines of `-` and `+` are ignored. The rows of a maze are kept as they are, because a space is a
+/// free cell.
 ///
 /// ```
 /// # use trm_runtime::task::{Cells, Puzzle};
@@ -65,20 +67,20 @@ pub type Demonstration = (Vec<Vec<i64>>, Vec<Vec<i64>>);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Puzzle {
-    /// `id`, where given.
+    /// The `id`, if given.
     pub id: Option<Id>,
-    /// The puzzle itself.
+    /// The cells.
     pub cells: Cells,
-    /// `solution`, where given.
+    /// The `solution`, if given.
     pub solution: Option<Cells>,
-    /// `task`, where given.
+    /// The name of the `task`, if given.
     pub task: Option<String>,
-    /// `puzzle_id`: the row of the puzzle embedding, where given.
+    /// The `puzzle_id`, if given: the row of the puzzle embedding.
     pub puzzle_id: Option<u32>,
 }
 
 impl Id {
-    /// The identifier as JSON: a number stays a number.
+    /// Returns the identifier as a JSON number or a JSON string.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Id::Number(number) => (*number).into(),
@@ -115,7 +117,7 @@ impl From<String> for Id {
 }
 
 impl Cells {
-    /// How many cells it has: characters or numbers; of an ARC task, those of the test input.
+    /// Returns the number of cells. For an ARC task these are the cells of the test input.
     pub fn count(&self) -> usize {
         match self {
             Cells::Text(text) => text.chars().count(),
@@ -125,9 +127,10 @@ impl Cells {
         }
     }
 
-    /// The content as JSON in the form in which it was written: a string, a list of strings, or arrays of numbers.
+    /// Returns the cells as JSON in the form in which they were written: a string, a list of
+    /// strings, or arrays of numbers.
     ///
-    /// Of an ARC task it is the grid of the test input, of raw tokens the flat list.
+    /// For an ARC task this is the test input, for raw tokens the flat list.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Cells::Text(text) => text.as_str().into(),
@@ -139,12 +142,15 @@ impl Cells {
         }
     }
 
-    /// The content itself, if it has cells, and not more than any model takes.
+    /// Returns the cells unchanged.
+    ///
+    /// # Errors
+    /// If there are no cells, or more than [`MAX_CELLS`].
     pub(crate) fn bounded(self) -> Result<Cells> {
         match self.count() {
             0 => Err(Error::puzzle("is empty")),
             n if n > MAX_CELLS => Err(Error::puzzle(format!(
-                "has {n} cells; at most {MAX_CELLS} are taken"
+                "has {n} cells; the limit is {MAX_CELLS}"
             ))),
             _ => Ok(self),
         }
@@ -152,34 +158,34 @@ impl Cells {
 }
 
 impl fmt::Display for Cells {
-    /// Text as it is; lists of rows with a row a line, numbers with a space between them.
+    /// Writes text as it is, lists with one row per line, and numbers separated by spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cells::Text(text) => text.fmt(f),
-            Cells::Rows(rows) => lines(f, rows, |f, row| f.write_str(row)),
+            Cells::Rows(rows) => write_lines(f, rows, |f, row| f.write_str(row)),
             Cells::Grid(grid) | Cells::Arc(ArcPuzzle { test: grid, .. }) => {
-                lines(f, grid, |f, row| numbers(f, row))
+                write_lines(f, grid, |f, row| write_numbers(f, row))
             }
-            Cells::List(list) | Cells::Tokens(list) => numbers(f, list),
+            Cells::List(list) | Cells::Tokens(list) => write_numbers(f, list),
         }
     }
 }
 
-fn lines<T>(
+fn write_lines<T>(
     f: &mut fmt::Formatter<'_>,
     rows: &[T],
-    print: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+    write_row: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
 ) -> fmt::Result {
     for (i, row) in rows.iter().enumerate() {
         if i > 0 {
             f.write_str("\n")?;
         }
-        print(f, row)?;
+        write_row(f, row)?;
     }
     Ok(())
 }
 
-fn numbers(f: &mut fmt::Formatter<'_>, row: &[i64]) -> fmt::Result {
+fn write_numbers(f: &mut fmt::Formatter<'_>, row: &[i64]) -> fmt::Result {
     for (i, number) in row.iter().enumerate() {
         if i > 0 {
             f.write_str(" ")?;
@@ -190,7 +196,7 @@ fn numbers(f: &mut fmt::Formatter<'_>, row: &[i64]) -> fmt::Result {
 }
 
 impl From<Cells> for Puzzle {
-    /// The puzzle that has nothing but its content.
+    /// Creates a puzzle that has only cells.
     fn from(cells: Cells) -> Puzzle {
         Puzzle {
             id: None,

@@ -1,6 +1,6 @@
-//! Square grids in any form that people write: cells read out of it, answers written back into it.
+//! Reads square grids in every form of [`Cells`], and writes answers in the same form.
 
-use super::common::{at, puzzle_row, side, wrong_form};
+use super::common::{cell_position, puzzle_row, square_side, wrong_form};
 use super::puzzle::{Cells, MAX_CELLS};
 use super::{EncodedPuzzle, Puzzle, TokenSpec};
 use crate::error::{Error, Result};
@@ -10,28 +10,28 @@ use crate::error::{Error, Result};
 pub(super) enum Cell {
     /// A character of a string.
     Char(char),
-    /// A number of an array.
+    /// A number in an array.
     Number(i64),
-    /// A model's own token.
+    /// A token of the model.
     Token(i64),
 }
 
-/// How one kind of puzzle writes square grids.
-pub(super) struct Form {
-    /// "a Sudoku".
+/// The format of the square grids of one kind of puzzle.
+pub(super) struct SquareFormat {
+    /// The kind of puzzle with its article: "a Sudoku".
     pub(super) noun: &'static str,
-    /// "16, 36, 81": usual numbers of cells.
+    /// Common numbers of cells, for messages: "16, 36, 81".
     pub(super) sizes: &'static str,
-    /// The most rows that are accepted.
+    /// The largest number of rows that is accepted.
     pub(super) max_side: usize,
-    /// Characters of a string that are no cells.
+    /// Returns whether a character of a string separates cells and is not a cell itself.
     pub(super) is_separator: fn(char) -> bool,
 }
 
-/// The problem of an n x n puzzle whose cells have been read.
-pub(super) fn problem(
+/// Encodes an n x n puzzle whose cells are already read as `tokens`, `[n * n]`.
+pub(super) fn encode(
     puzzle: &Puzzle,
-    space: &TokenSpec,
+    spec: &TokenSpec,
     n: usize,
     tokens: Vec<u32>,
     read_solution: impl Fn(&Cells, usize) -> Result<Vec<u32>>,
@@ -39,23 +39,26 @@ pub(super) fn problem(
     let solution = puzzle.solution.as_ref().map(|s| read_solution(s, n));
     Ok(EncodedPuzzle {
         solution: solution.transpose()?,
-        puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
+        puzzle_id: puzzle_row(puzzle, spec)?.unwrap_or(0),
         ..EncodedPuzzle::new(puzzle, tokens, n, n)
     })
 }
 
-impl Form {
-    /// The side n and the n x n cells of `content`, or what is wrong with its shape.
+impl SquareFormat {
+    /// Returns the side n and the n x n cells of `content`.
+    ///
+    /// # Errors
+    /// If `content` is not square or too large.
     pub(super) fn read(&self, content: &Cells) -> Result<(usize, Vec<Cell>)> {
         match content {
-            Cells::Text(text) => self.flat(self.chars(text).collect()),
-            Cells::List(numbers) => self.flat(numbers.iter().copied().map(Cell::Number).collect()),
-            Cells::Tokens(tokens) => self.flat(tokens.iter().copied().map(Cell::Token).collect()),
+            Cells::Text(text) => self.read_list(self.chars(text).collect()),
+            Cells::List(numbers) => self.read_list(numbers.iter().copied().map(Cell::Number).collect()),
+            Cells::Tokens(tokens) => self.read_list(tokens.iter().copied().map(Cell::Token).collect()),
             Cells::Rows(rows) => {
-                let rows = rows.iter().filter(|row| !self.is_rule(row));
-                self.rows(rows.map(|row| self.chars(row).collect()).collect())
+                let rows = rows.iter().filter(|row| !self.is_separator_line(row));
+                self.read_rows(rows.map(|row| self.chars(row).collect()).collect())
             }
-            Cells::Grid(rows) => self.rows(
+            Cells::Grid(rows) => self.read_rows(
                 rows.iter()
                     .map(|row| row.iter().copied().map(Cell::Number).collect())
                     .collect(),
@@ -64,7 +67,9 @@ impl Form {
         }
     }
 
-    /// The same form with the cells of `answer` in the places of the puzzle's; `blank` where the answer is too short.
+    /// Writes `answer` in the form of `cells`: each cell is replaced and each separator stays.
+    ///
+    /// Cells after the end of `answer` are written as token 0.
     pub(super) fn write(
         &self,
         cells: &Cells,
@@ -101,28 +106,28 @@ impl Form {
         text.chars().filter(|&c| !(self.is_separator)(c)).map(Cell::Char)
     }
 
-    /// A line that only separates: `---+---+---`.
-    fn is_rule(&self, row: &str) -> bool {
+    /// Returns whether a line has only separators: `---+---+---`.
+    fn is_separator_line(&self, row: &str) -> bool {
         !row.is_empty() && row.chars().all(self.is_separator)
     }
 
-    fn flat(&self, cells: Vec<Cell>) -> Result<(usize, Vec<Cell>)> {
-        let Some(n) = side(cells.len()) else {
+    fn read_list(&self, cells: Vec<Cell>) -> Result<(usize, Vec<Cell>)> {
+        let Some(n) = square_side(cells.len()) else {
             let (noun, sizes, count) = (self.noun, self.sizes, cells.len());
             return Err(Error::puzzle(format!(
-                "{noun} has n x n cells ({sizes}, ...): this one has {count}"
+                "{noun} has n x n cells ({sizes}, ...), but this one has {count}"
             )));
         };
-        self.within_bounds(n)?;
+        self.check_bounds(n)?;
         Ok((n, cells))
     }
 
-    fn rows(&self, rows: Vec<Vec<Cell>>) -> Result<(usize, Vec<Cell>)> {
+    fn read_rows(&self, rows: Vec<Vec<Cell>>) -> Result<(usize, Vec<Cell>)> {
         let (noun, n) = (self.noun, rows.len());
         if n == 0 {
-            return Err(Error::puzzle(format!("{noun} without rows")));
+            return Err(Error::puzzle(format!("{noun} needs at least one row")));
         }
-        self.within_bounds(n)?;
+        self.check_bounds(n)?;
         let width = rows.first().map_or(0, Vec::len);
         if let Some((r, row)) = rows.iter().enumerate().find(|(_, row)| row.len() != width) {
             let (r, cells) = (r + 1, row.len());
@@ -132,17 +137,17 @@ impl Form {
         }
         if width != n {
             return Err(Error::puzzle(format!(
-                "{noun} is square: this one has {n} rows of {width} cells"
+                "{noun} is square, but this one has {n} rows of {width} cells"
             )));
         }
         Ok((n, rows.into_iter().flatten().collect()))
     }
 
-    fn within_bounds(&self, n: usize) -> Result<()> {
+    fn check_bounds(&self, n: usize) -> Result<()> {
         if n > self.max_side || n > MAX_CELLS.isqrt() {
             let (noun, max) = (self.noun, self.max_side);
             return Err(Error::puzzle(format!(
-                "{noun} of {n} rows is too large: at most {max} are read"
+                "{noun} of {n} rows is too large: the limit is {max} rows"
             )));
         }
         Ok(())
@@ -150,12 +155,12 @@ impl Form {
 }
 
 impl Cell {
-    /// The cell in words, for errors: `'x' in row 1, column 2`.
-    pub(super) fn named(self, index: usize, n: usize) -> String {
+    /// Returns the cell and its position for messages: `'x' in row 1, column 2`.
+    pub(super) fn describe(self, index: usize, n: usize) -> String {
         match self {
-            Cell::Char(c) => format!("{c:?} in {}", at(index, n)),
-            Cell::Number(v) => format!("{v} in {}", at(index, n)),
-            Cell::Token(v) => format!("token {v} in {}", at(index, n)),
+            Cell::Char(c) => format!("{c:?} in {}", cell_position(index, n)),
+            Cell::Number(v) => format!("{v} in {}", cell_position(index, n)),
+            Cell::Token(v) => format!("token {v} in {}", cell_position(index, n)),
         }
     }
 }

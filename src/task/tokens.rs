@@ -1,13 +1,15 @@
-//! Raw tokens: any model on any data.
+//! Raw tokens, for any model on any data.
 
-use super::common::{puzzle_row, side, wrong_form};
+use super::common::{puzzle_row, square_side, wrong_form};
 use super::puzzle::MAX_CELLS;
 use super::{Cells, EncodedPuzzle, Puzzle, Task, TokenSpec, Verdict};
 use crate::error::{Error, Result};
 
-/// A model's own tokens, for data of one's own: `{"tokens": [...], "puzzle_id": 0, "solution": [...]}`.
+/// Puzzles written as the tokens of the model:
+/// `{"tokens": [...], "puzzle_id": 0, "solution": [...]}`.
 ///
-/// Flat lists and grids of numbers are taken for tokens too. Only a given solution can tell whether an answer is right.
+/// A flat list or a grid of numbers is also read as tokens. An answer can be verified only if the
+/// solution is given.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tokens;
 
@@ -16,9 +18,9 @@ impl Task for Tokens {
         "tokens"
     }
 
-    fn encode(&self, puzzle: &Puzzle, space: &TokenSpec) -> Result<EncodedPuzzle> {
-        let tokens = read(&puzzle.cells, space)?;
-        if let Some(s) = space.seq_len.filter(|&s| s != tokens.len()) {
+    fn encode(&self, puzzle: &Puzzle, spec: &TokenSpec) -> Result<EncodedPuzzle> {
+        let tokens = read(&puzzle.cells, spec)?;
+        if let Some(s) = spec.seq_len.filter(|&s| s != tokens.len()) {
             let count = tokens.len();
             return Err(Error::puzzle(format!(
                 "this puzzle has {count} tokens, but the model was trained on {s}"
@@ -27,22 +29,22 @@ impl Task for Tokens {
         let solution = puzzle
             .solution
             .as_ref()
-            .map(|s| read_solution(s, space, tokens.len()))
+            .map(|s| read_solution(s, spec, tokens.len()))
             .transpose()?;
-        let (rows, cols) = match side(tokens.len()) {
+        let (rows, cols) = match square_side(tokens.len()) {
             Some(n) => (n, n),
             None => (1, tokens.len()),
         };
         Ok(EncodedPuzzle {
             solution,
-            puzzle_id: puzzle_row(puzzle, space)?.unwrap_or(0),
+            puzzle_id: puzzle_row(puzzle, spec)?.unwrap_or(0),
             ..EncodedPuzzle::new(puzzle, tokens, rows, cols)
         })
     }
 
-    fn decode(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Cells {
+    fn decode(&self, puzzle: &EncodedPuzzle, answer: &[u32]) -> Cells {
         let mut numbers = answer.iter().map(|&t| i64::from(t));
-        match &problem.cells {
+        match &puzzle.cells {
             Cells::List(_) => Cells::List(numbers.collect()),
             Cells::Grid(rows) => Cells::Grid(
                 rows.iter()
@@ -53,8 +55,8 @@ impl Task for Tokens {
         }
     }
 
-    fn verify(&self, problem: &EncodedPuzzle, answer: &[u32]) -> Verdict {
-        let Some(solution) = &problem.solution else {
+    fn verify(&self, puzzle: &EncodedPuzzle, answer: &[u32]) -> Verdict {
+        let Some(solution) = &puzzle.solution else {
             return Verdict::default();
         };
         if answer.len() != solution.len() {
@@ -77,19 +79,19 @@ impl Task for Tokens {
     }
 }
 
-fn read(content: &Cells, space: &TokenSpec) -> Result<Vec<u32>> {
-    let numbers: Vec<i64> = match content {
+fn read(cells: &Cells, spec: &TokenSpec) -> Result<Vec<u32>> {
+    let numbers: Vec<i64> = match cells {
         Cells::Tokens(numbers) | Cells::List(numbers) => numbers.clone(),
         Cells::Grid(rows) => rows.iter().flatten().copied().collect(),
-        _ => return Err(wrong_form(content, "a list of tokens")),
+        _ => return Err(wrong_form(cells, "a list of tokens")),
     };
     if !(1..=MAX_CELLS).contains(&numbers.len()) {
         let count = numbers.len();
         return Err(Error::puzzle(format!(
-            "a puzzle has 1 to {MAX_CELLS} tokens: this one has {count}"
+            "this puzzle has {count} tokens, but a puzzle has 1 to {MAX_CELLS}"
         )));
     }
-    let v = space.vocab_size;
+    let v = spec.vocab_size;
     let token = |(i, &number): (usize, &i64)| {
         u32::try_from(number)
             .ok()
@@ -104,11 +106,12 @@ fn read(content: &Cells, space: &TokenSpec) -> Result<Vec<u32>> {
     numbers.iter().enumerate().map(token).collect()
 }
 
-fn read_solution(content: &Cells, space: &TokenSpec, count: usize) -> Result<Vec<u32>> {
-    let solution = read(content, space).map_err(|e| e.context("solution"))?;
+fn read_solution(cells: &Cells, spec: &TokenSpec, count: usize) -> Result<Vec<u32>> {
+    let solution = read(cells, spec).map_err(|e| e.context("solution"))?;
     if solution.len() != count {
         let found = solution.len();
-        return Err(Error::puzzle(format!("has {found} tokens, but the puzzle {count}")).context("solution"));
+        let message = format!("has {found} tokens, but the puzzle has {count}");
+        return Err(Error::puzzle(message).context("solution"));
     }
     Ok(solution)
 }

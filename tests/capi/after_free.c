@@ -1,4 +1,4 @@
-/* The bug that tests/capi.rs plants to see that valgrind would find it: an answer is read after it was freed.
+/* Planted bug: reads an answer after freeing it. tests/capi.rs checks that valgrind reports it.
    usage: after_free MODEL_FILE */
 
 #include "trm.h"

@@ -1,7 +1,8 @@
-//! The C ABI's functions as native methods of `dev.trm.Native` (`android/trm`), which says what each does.
+//! The native methods of the Kotlin object `dev.trm.Native` (`android/trm`), over the C ABI.
 //!
-//! What fails calls `Native.fail`, which throws. The watcher of steps is called on the thread that solves; what it throws stops the
-//! solve and goes on to whoever asked for it.
+//! `Native.kt` documents each method. A failed call throws through `Native.throwException`. The
+//! step listener runs on the solving thread. An exception that it throws stops the solve and
+//! propagates to the caller of `solve`.
 
 mod java;
 
@@ -10,80 +11,83 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 
-use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JObject, JObjectArray, JString, JValue};
+use jni::objects::{
+    JByteArray, JByteBuffer, JClass, JIntArray, JObject, JObjectArray, JString, JValue,
+};
 use jni::sys::{jfloat, jint, jlong};
 use jni::{Env, EnvUnowned, jni_sig, jni_str};
-use trm::capi::*;
+use trm_runtime::capi::*;
 
-use java::{Options, check, ints, method, path, string};
+use java::{Options, c_string, check, java_ints, java_string, run_method};
 
-/// `open(path, texts, numbers, haltThreshold)`.
+/// `open(path, strings, integers, haltThreshold)`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_dev_trm_Native_open<'local>(
     mut env: EnvUnowned<'local>,
     class: JClass<'local>,
-    file: JString<'local>,
-    texts: JObjectArray<'local, JString<'local>>,
-    numbers: JIntArray<'local>,
+    path: JString<'local>,
+    strings: JObjectArray<'local, JString<'local>>,
+    integers: JIntArray<'local>,
     halt_threshold: jfloat,
 ) -> jlong {
-    method(&mut env, &class, |env| {
-        let file = path(env, &class, &file)?;
-        let options = Options::new(env, &class, &texts, &numbers, halt_threshold)?;
+    run_method(&mut env, &class, |env| {
+        let path = c_string(env, &class, &path, "path")?;
+        let options = Options::new(env, &class, &strings, &integers, halt_threshold)?;
         let mut solver = 0;
-        // SAFETY: the strings end with 0 and live until the call returns, as the options do.
+        // SAFETY: the strings are NUL-terminated. They and the options outlive the call.
         check(env, &class, unsafe {
-            trm_solver_open(file.as_ptr(), &options.for_c(), &raw mut solver)
+            trm_solver_open(path.as_ptr(), &options.as_c(), &raw mut solver)
         })?;
         Ok(solver as jlong)
     })
 }
 
-/// `openArray(bytes, texts, numbers, haltThreshold)`: copies the bytes.
+/// `openArray(bytes, strings, integers, haltThreshold)`: copies the bytes.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_dev_trm_Native_openArray<'local>(
     mut env: EnvUnowned<'local>,
     class: JClass<'local>,
     bytes: JByteArray<'local>,
-    texts: JObjectArray<'local, JString<'local>>,
-    numbers: JIntArray<'local>,
+    strings: JObjectArray<'local, JString<'local>>,
+    integers: JIntArray<'local>,
     halt_threshold: jfloat,
 ) -> jlong {
-    method(&mut env, &class, |env| {
-        let options = Options::new(env, &class, &texts, &numbers, halt_threshold)?;
+    run_method(&mut env, &class, |env| {
+        let options = Options::new(env, &class, &strings, &integers, halt_threshold)?;
         let bytes = env.convert_byte_array(&bytes)?;
         let (start, length) = (bytes.as_ptr(), bytes.len());
-        // SAFETY: what is lent goes with its owner, and nobody else has it.
-        unsafe { lend(env, &class, start, length, bytes, &options) }
+        // SAFETY: `bytes` owns the memory at `start` and is dropped by `release`.
+        unsafe { open_borrowed(env, &class, start, length, bytes, &options) }
     })
 }
 
-/// `openBuffer(bytes, texts, numbers, haltThreshold)`: a direct buffer, from its first byte to its capacity. It is lent, and kept from
-/// Java's collector until the solver needs it no more.
+/// `openBuffer(bytes, strings, integers, haltThreshold)`: borrows a direct buffer, from its first
+/// byte to its capacity. A global reference keeps it alive until the solver releases it.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_dev_trm_Native_openBuffer<'local>(
     mut env: EnvUnowned<'local>,
     class: JClass<'local>,
     bytes: JByteBuffer<'local>,
-    texts: JObjectArray<'local, JString<'local>>,
-    numbers: JIntArray<'local>,
+    strings: JObjectArray<'local, JString<'local>>,
+    integers: JIntArray<'local>,
     halt_threshold: jfloat,
 ) -> jlong {
-    method(&mut env, &class, |env| {
-        let options = Options::new(env, &class, &texts, &numbers, halt_threshold)?;
+    run_method(&mut env, &class, |env| {
+        let options = Options::new(env, &class, &strings, &integers, halt_threshold)?;
         let start = env.get_direct_buffer_address(&bytes)?;
         let length = env.get_direct_buffer_capacity(&bytes)?;
-        let kept = env.new_global_ref(&bytes)?;
-        // SAFETY: the memory of a buffer stays as long as the buffer. That nobody writes it is asked of the caller, in Kotlin.
-        unsafe { lend(env, &class, start, length, kept, &options) }
+        let owner = env.new_global_ref(&bytes)?;
+        // SAFETY: the memory lives as long as the buffer. The Kotlin documentation requires that it
+        // does not change.
+        unsafe { open_borrowed(env, &class, start, length, owner, &options) }
     })
 }
 
-/// A model of bytes that are lent with their owner.
+/// Opens a model from borrowed bytes. `owner` keeps them alive and is dropped on release.
 ///
 /// # Safety
-/// `length` bytes at `start` can be read, and nobody changes them, as long as `owner` lives.
-unsafe fn lend<'local, Owner>(
+/// `length` bytes can be read at `start` and do not change as long as `owner` lives.
+unsafe fn open_borrowed<'local, Owner>(
     env: &mut Env<'local>,
     class: &JClass<'local>,
     start: *const u8,
@@ -91,46 +95,46 @@ unsafe fn lend<'local, Owner>(
     owner: Owner,
     options: &Options,
 ) -> jni::errors::Result<jlong> {
-    /// On any thread: a global reference attaches it for a moment if need be.
+    /// Runs on any thread. Dropping a global reference attaches the thread to the JVM if needed.
     unsafe extern "C" fn release<Owner>(owner: *mut c_void) {
-        // SAFETY: made below, and the library calls this once.
+        // SAFETY: the box is created below, and the library calls this function once.
         drop(unsafe { Box::from_raw(owner.cast::<Owner>()) });
     }
     let mut solver = 0;
     let owner = Box::into_raw(Box::new(owner)).cast();
-    // SAFETY: as the caller promises, until `release`; the options live until the call returns.
+    // SAFETY: the caller guarantees the bytes until `release`. The options outlive the call.
     check(env, class, unsafe {
         trm_solver_from_bytes(
             start.cast(),
             length,
             Some(release::<Owner>),
             owner,
-            &options.for_c(),
+            &options.as_c(),
             &raw mut solver,
         )
     })?;
     Ok(solver as jlong)
 }
 
-/// `device(solver)`.
+/// `prepareDevice(solver)`.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_dev_trm_Native_device<'local>(
+pub extern "system" fn Java_dev_trm_Native_prepareDevice<'local>(
     mut env: EnvUnowned<'local>,
     class: JClass<'local>,
     solver: jlong,
 ) -> JString<'local> {
-    method(&mut env, &class, |env| {
+    run_method(&mut env, &class, |env| {
         let mut device = ptr::null();
-        // SAFETY: a place of our own.
+        // SAFETY: `device` is a local variable.
         check(env, &class, unsafe {
             trm_solver_device(solver as trm_solver, &raw mut device)
         })?;
-        // SAFETY: it stays until this thread asks again.
-        unsafe { string(env, device) }
+        // SAFETY: the text is valid until this thread calls `trm_solver_device` again.
+        unsafe { java_string(env, device) }
     })
 }
 
-/// `free(solver)`. That it was freed before is no error.
+/// `free(solver)`. Freeing twice is not an error.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_dev_trm_Native_free<'local>(
     _env: EnvUnowned<'local>,
@@ -140,87 +144,92 @@ pub extern "system" fn Java_dev_trm_Native_free<'local>(
     trm_solver_free(solver as trm_solver);
 }
 
-/// `newStop()`.
+/// `newCancelToken()`.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_dev_trm_Native_newStop<'local>(
+pub extern "system" fn Java_dev_trm_Native_newCancelToken<'local>(
     mut env: EnvUnowned<'local>,
     class: JClass<'local>,
 ) -> jlong {
-    method(&mut env, &class, |env| {
-        let mut stop = 0;
-        // SAFETY: a place of our own.
-        check(env, &class, unsafe { trm_cancel_new(&raw mut stop) })?;
-        Ok(stop as jlong)
+    run_method(&mut env, &class, |env| {
+        let mut token = 0;
+        // SAFETY: `token` is a local variable.
+        check(env, &class, unsafe { trm_cancel_new(&raw mut token) })?;
+        Ok(token as jlong)
     })
 }
 
-/// `stop(stop)`. That it was freed before is no error: what it stopped has ended.
+/// `cancel(token)`. A freed token is not an error: the call that used it has ended.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_dev_trm_Native_stop<'local>(
+pub extern "system" fn Java_dev_trm_Native_cancel<'local>(
     _env: EnvUnowned<'local>,
     _class: JClass<'local>,
-    stop: jlong,
+    token: jlong,
 ) {
-    trm_cancel_now(stop as trm_cancel);
+    trm_cancel_now(token as trm_cancel);
 }
 
-/// `freeStop(stop)`.
+/// `freeCancelToken(token)`.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_dev_trm_Native_freeStop<'local>(
+pub extern "system" fn Java_dev_trm_Native_freeCancelToken<'local>(
     _env: EnvUnowned<'local>,
     _class: JClass<'local>,
-    stop: jlong,
+    token: jlong,
 ) {
-    trm_cancel_free(stop as trm_cancel);
+    trm_cancel_free(token as trm_cancel);
 }
 
-/// `solve(solver, puzzle, stop, watcher)`: what `Native.answer` makes of the answer.
+/// `solve(solver, puzzle, token, listener)`: returns an `Answer` that `Native.newAnswer` creates.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_dev_trm_Native_solve<'local>(
     mut env: EnvUnowned<'local>,
     class: JClass<'local>,
     solver: jlong,
     puzzle: JByteArray<'local>,
-    stop: jlong,
-    watcher: JObject<'local>,
+    token: jlong,
+    listener: JObject<'local>,
 ) -> JObject<'local> {
-    method(&mut env, &class, |env| {
+    run_method(&mut env, &class, |env| {
         let puzzle = env.convert_byte_array(&puzzle)?;
-        let on_step: trm_on_step = if watcher.is_null() { None } else { Some(on_step) };
-        let mut watch = Watch {
+        let on_step: trm_on_step = if listener.is_null() {
+            None
+        } else {
+            Some(on_step)
+        };
+        let mut context = StepContext {
             env,
             class: &class,
-            watcher: &watcher,
-            failed: None,
+            listener: &listener,
+            error: None,
         };
-        let mut made = Made(0);
-        // SAFETY: the puzzle and `watch`, which only `on_step` uses meanwhile, live until the call returns.
+        let mut solved = OwnedAnswer(0);
+        // SAFETY: the puzzle and `context` outlive the call. During the call only `on_step` uses
+        // `context`.
         let status = unsafe {
             trm_solver_solve(
                 solver as trm_solver,
                 puzzle.as_ptr().cast(),
                 puzzle.len(),
-                stop as trm_cancel,
+                token as trm_cancel,
                 on_step,
-                (&raw mut watch).cast(),
-                &raw mut made.0,
+                (&raw mut context).cast(),
+                &raw mut solved.0,
             )
         };
-        let Watch { env, failed, .. } = watch;
-        match failed {
-            Some(Failed::Thrown(error)) => return Err(error),
-            Some(Failed::Panicked(panic)) => resume_unwind(panic),
+        let StepContext { env, error, .. } = context;
+        match error {
+            Some(ListenerError::Exception(error)) => return Err(error),
+            Some(ListenerError::Panic(panic)) => resume_unwind(panic),
             None => check(env, &class, status)?,
         }
-        // SAFETY: an answer that was made can be read until it is freed.
-        answer(env, &class, unsafe { &*trm_answer_read(made.0) })
+        // SAFETY: the answer exists until `solved` is dropped.
+        new_answer(env, &class, unsafe { &*trm_answer_read(solved.0) })
     })
 }
 
-/// An answer of the library, freed at the end.
-struct Made(trm_answer);
+/// An answer handle, freed on drop. 0 = no answer.
+struct OwnedAnswer(trm_answer);
 
-impl Drop for Made {
+impl Drop for OwnedAnswer {
     fn drop(&mut self) {
         if self.0 != 0 {
             trm_answer_free(self.0);
@@ -228,53 +237,54 @@ impl Drop for Made {
     }
 }
 
-/// Who watches the steps of a solve.
-struct Watch<'a, 'local> {
+/// The context of [`on_step`]: the listener, and the error that ended the solve.
+struct StepContext<'a, 'local> {
     env: &'a mut Env<'local>,
     class: &'a JClass<'local>,
-    watcher: &'a JObject<'local>,
-    failed: Option<Failed>,
+    listener: &'a JObject<'local>,
+    error: Option<ListenerError>,
 }
 
-/// Why a watcher saw no more.
-enum Failed {
-    /// An exception, mostly the watcher's own, which is pending.
-    Thrown(jni::errors::Error),
-    Panicked(Box<dyn Any + Send>),
+/// Why a step did not reach the listener, or was its last.
+enum ListenerError {
+    /// A pending Java exception, usually thrown by the listener.
+    Exception(jni::errors::Error),
+    Panic(Box<dyn Any + Send>),
 }
 
 /// # Safety
-/// `context` is a [`Watch`] that nobody else uses, `step` is a step.
+/// `context` is a [`StepContext`] that nothing else uses during the call. `step` is a valid step.
 unsafe extern "C" fn on_step(context: *mut c_void, step: *const trm_step) -> bool {
-    // SAFETY: as the caller promises. Nobody names the lifetimes: they are those of the solve that this is called from.
-    let (watch, step) = unsafe { (&mut *context.cast::<Watch<'_, '_>>(), &*step) };
-    watch.failed = match catch_unwind(AssertUnwindSafe(|| watch.show(step))) {
+    // SAFETY: guaranteed by the caller. The elided lifetimes are those of the enclosing solve.
+    let (context, step) = unsafe { (&mut *context.cast::<StepContext<'_, '_>>(), &*step) };
+    context.error = match catch_unwind(AssertUnwindSafe(|| context.deliver(step))) {
         Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(Failed::Thrown(error)),
-        Err(panic) => Some(Failed::Panicked(panic)),
+        Ok(Err(error)) => Some(ListenerError::Exception(error)),
+        Err(panic) => Some(ListenerError::Panic(panic)),
     };
-    watch.failed.is_none()
+    context.error.is_none()
 }
 
-impl Watch<'_, '_> {
-    fn show(&mut self, step: &trm_step) -> jni::errors::Result<()> {
-        let (class, watcher) = (self.class, self.watcher);
-        // Of each step, Java's references go with it.
+impl StepContext<'_, '_> {
+    /// Passes a step to the listener.
+    fn deliver(&mut self, step: &trm_step) -> jni::errors::Result<()> {
+        let (class, listener) = (self.class, self.listener);
+        // The frame frees the local references of each step.
         self.env.with_local_frame(8, |env| {
-            // SAFETY: a step's text and arrays stay until this call returns.
+            // SAFETY: the text and the arrays of a step are valid during the callback.
             let (text, tokens, changed) = unsafe {
                 (
-                    string(env, step.answer)?,
-                    ints(env, step.tokens, step.token_count)?,
-                    ints(env, step.changed, step.changed_count)?,
+                    java_string(env, step.answer)?,
+                    java_ints(env, step.tokens, step.token_count)?,
+                    java_ints(env, step.changed, step.changed_count)?,
                 )
             };
             env.call_static_method(
                 class,
                 jni_str!("onStep"),
-                jni_sig!("(Ldev/trm/Watcher;Ljava/lang/String;[I[IIFZ)V"),
+                jni_sig!("(Ldev/trm/StepListener;Ljava/lang/String;[I[IIFZ)V"),
                 &[
-                    watcher.into(),
+                    listener.into(),
                     (&text).into(),
                     (&tokens).into(),
                     (&changed).into(),
@@ -288,41 +298,44 @@ impl Watch<'_, '_> {
     }
 }
 
-/// A `dev.trm.Answer`.
-fn answer<'local>(
+/// Creates a `dev.trm.Answer`.
+fn new_answer<'local>(
     env: &mut Env<'local>,
     class: &JClass<'local>,
-    answer: &trm_answer_record,
+    record: &trm_answer_record,
 ) -> jni::errors::Result<JObject<'local>> {
-    // SAFETY: an answer's texts and tokens stay until it is freed.
-    let (text, tokens, why, task, device) = unsafe {
+    // SAFETY: the texts and tokens are valid until the answer is freed.
+    let (text, tokens, reason, task, device) = unsafe {
         (
-            string(env, answer.answer)?,
-            ints(env, answer.tokens, answer.token_count)?,
-            string(env, answer.why)?,
-            string(env, answer.task)?,
-            string(env, answer.device)?,
+            java_string(env, record.answer)?,
+            java_ints(env, record.tokens, record.token_count)?,
+            java_string(env, record.why)?,
+            java_string(env, record.task)?,
+            java_string(env, record.device)?,
         )
     };
-    let made = env.call_static_method(
+    let answer = env.call_static_method(
         class,
-        jni_str!("answer"),
-        jni_sig!("(Ljava/lang/String;[ILjava/lang/String;Ljava/lang/String;Ljava/lang/String;DIIIIFFZ)Ldev/trm/Answer;"),
+        jni_str!("newAnswer"),
+        jni_sig!(
+            "(Ljava/lang/String;[ILjava/lang/String;Ljava/lang/String;Ljava/lang/String;\
+             DIIIIFFZ)Ldev/trm/Answer;"
+        ),
         &[
             (&text).into(),
             (&tokens).into(),
-            (&why).into(),
+            (&reason).into(),
             (&task).into(),
             (&device).into(),
-            JValue::Double(answer.milliseconds),
-            JValue::Int(answer.valid as jint),
-            JValue::Int(answer.shortest as jint),
-            JValue::Int(answer.correct as jint),
-            JValue::Int(answer.steps as jint),
-            JValue::Float(answer.q_halt),
-            JValue::Float(answer.halt_probability),
-            JValue::Bool(answer.halted),
+            JValue::Double(record.milliseconds),
+            JValue::Int(record.valid as jint),
+            JValue::Int(record.shortest as jint),
+            JValue::Int(record.correct as jint),
+            JValue::Int(record.steps as jint),
+            JValue::Float(record.q_halt),
+            JValue::Float(record.halt_probability),
+            JValue::Bool(record.halted),
         ],
     )?;
-    made.l()
+    answer.l()
 }

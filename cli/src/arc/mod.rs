@@ -10,8 +10,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
-use trm_runtime::random::Random;
-use trm_runtime::task::{Cells, Form, Identifiers, Puzzle, TaskKind};
+use trm_runtime::low_level::random::Random;
+use trm_runtime::task::{Augmentation, Cells, Identifiers, Puzzle, TaskKind};
 use trm_runtime::{Answer, Error, ErrorKind, HaltRule};
 
 use crate::args::{ArcArgs, Shared};
@@ -29,7 +29,7 @@ const PASS: [usize; 6] = [1, 2, 5, 10, 100, 1000];
 const TOLD: usize = 5;
 
 /// The forms of each task, with their rows of the puzzle embedding.
-type Forms = BTreeMap<String, Vec<(Form, u32)>>;
+type Forms = BTreeMap<String, Vec<(Augmentation, u32)>>;
 
 /// Runs the command.
 pub(crate) fn run(shared: &Shared, args: &ArcArgs, interrupt: &Interrupt) -> Result<Done, Failure> {
@@ -134,7 +134,7 @@ fn forms(tasks: &Tasks, args: &ArcArgs, model: Option<&Opened>, seed: u64) -> tr
             forms.truncate(args.augment.unwrap_or(usize::MAX));
             (name.to_string(), forms)
         };
-        return Ok(identifiers.forms(names)?.into_iter().map(cut).collect());
+        return Ok(identifiers.augmentations(names)?.into_iter().map(cut).collect());
     }
     if model.is_some_and(|model| model.solver.model().config.num_puzzle_identifiers > 1) {
         let message = "which row of the puzzle embedding stands for which task is not known: give --identifiers identifiers.json, \
@@ -144,8 +144,8 @@ fn forms(tasks: &Tasks, args: &ArcArgs, model: Option<&Opened>, seed: u64) -> tr
     // A model that does not tell tasks apart takes any form.
     let mut random = Random::new(seed);
     let mut some = || {
-        let other = std::iter::repeat_with(|| Form::random(&mut random)).map(|form| (form, 0));
-        let plain = std::iter::once((Form::PLAIN, 0));
+        let other = std::iter::repeat_with(|| Augmentation::random(&mut random)).map(|form| (form, 0));
+        let plain = std::iter::once((Augmentation::IDENTITY, 0));
         plain.chain(other).take(args.augment.unwrap_or(1)).collect()
     };
     Ok(names.map(|name| (name.to_string(), some())).collect())
@@ -198,7 +198,7 @@ struct Answering<'a> {
     model: Rc<Opened>,
     tasks: &'a mut Tasks,
     /// Test input, form and row of every record.
-    records: Vec<(usize, Form, u32)>,
+    records: Vec<(usize, Augmentation, u32)>,
     /// For each work that has not ended its record.
     open: BTreeMap<usize, usize>,
     works: usize,

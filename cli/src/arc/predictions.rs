@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use trm_runtime::checkpoint::Checkpoint;
-use trm_runtime::task::{Form, crop};
+use trm_runtime::low_level::checkpoint::Checkpoint;
+use trm_runtime::task::{Augmentation, crop};
 use trm_runtime::{Error, ErrorKind};
 
 use super::Forms;
@@ -14,7 +14,7 @@ use super::tasks::Tasks;
 /// `puzzle_identifiers` `[N]`, which the published evaluation writes with `torch.save`. How many belong to none of the tasks.
 pub(super) fn count(files: &[PathBuf], tasks: &mut Tasks, forms: &Forms) -> trm_runtime::Result<usize> {
     let number: HashMap<&str, usize> = tasks.names.iter().map(String::as_str).zip(0..).collect();
-    let mut rows: HashMap<u32, (usize, Form)> = HashMap::new();
+    let mut rows: HashMap<u32, (usize, Augmentation)> = HashMap::new();
     for (name, forms) in forms {
         let task = number[name.as_str()];
         rows.extend(forms.iter().map(|&(form, row)| (row, (task, form))));

@@ -6,119 +6,118 @@ use clap::{Parser, ValueEnum, builder::RangedU64ValueParser};
 
 use crate::generate::Difficulty;
 
+/// The number of steps that `--steps` accepts.
+const STEPS: std::ops::RangeInclusive<u64> = 0..=crate::worker::MAX_STEPS as u64;
+
 const EXAMPLES: &str = "Exit codes:
-  0  the window was closed, or the picture written
-  1  the picture was written, but the answer in it does not keep the puzzle's rules after the model has stopped
+  0  the window was closed, or the picture was written
+  1  the picture was written, but the model stopped with an answer that breaks
+     the rules of the puzzle
   2  nothing could be shown or written
 
 Environment:
   TRM_MODEL, TRM_DEVICE  defaults of --model and --device
-  TRM_CPU                portable, avx2, avx512 or neon: forces the CPU's instruction set
+  TRM_CPU                portable, avx2, avx512 or neon: forces the CPU's
+                         instruction set
 
 Examples:
   trm-demo
-      A window with a new Sudoku. The space bar lets the model think, F1 shows all keys.
+      Open a window with a new Sudoku. TokenSpec starts the model, F1 lists all keys.
   trm-demo puzzle.json --model runs/my-sudoku --device gpu:0
-      Opens with this puzzle, this model and this device.
+      Open this puzzle with this model and this device.
   trm-demo --board maze --screenshot maze.png --steps 3
-      Writes a picture of the third step; no window and no display are needed.
+      Write a picture of the third step, without a window or a display.
   trm-demo puzzle.json --record run.gif
-      Writes a film of all steps.";
+      Write an animation of all steps.";
 
-/// Watch a Tiny Recursive Model think.
+/// Watch a Tiny Recursive Model solve a puzzle, step by step
 #[derive(Debug, Parser)]
 #[command(name = "trm-demo", version, after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The puzzle to open with, or `-` for standard input: all forms that trm-run takes.
+    /// Puzzle file, or `-` for standard input
+    ///
+    /// Accepts every form that trm-run accepts.
     pub puzzle: Option<PathBuf>,
-    /// The model: a file that training wrote, a directory with one, a bundled name, or `auto` for the bundled one that fits.
+    /// Model file, model directory, bundled name, or `auto`
+    ///
+    /// `auto` chooses the bundled model that fits the board. A model file is one that training has
+    /// written.
     #[arg(long, value_name = "PATH", env = "TRM_MODEL", hide_env = true)]
     pub model: Option<String>,
-    /// Where to run: auto, cpu, reference, gpu or gpu:N.
+    /// Device: auto, cpu, reference, gpu or gpu:N
     #[arg(long, value_name = "DEVICE", env = "TRM_DEVICE", hide_env = true)]
     pub device: Option<String>,
-    /// Compares with this model, side by side.
+    /// Compare with this model, side by side
     #[arg(long, value_name = "PATH")]
     pub against_model: Option<String>,
-    /// Compares with this device, side by side.
+    /// Compare with this device, side by side
     #[arg(long, value_name = "DEVICE")]
     pub against_device: Option<String>,
-    /// Without a puzzle: which board.
+    /// Generate a puzzle for this board
     #[arg(long, value_enum, value_name = "BOARD", conflicts_with = "puzzle")]
     pub board: Option<BoardName>,
-    /// Without a puzzle: how hard the new one is.
-    #[arg(long, value_enum, value_name = "HOW", conflicts_with = "puzzle")]
+    /// Generate a puzzle of this difficulty
+    #[arg(long, value_enum, value_name = "LEVEL", conflicts_with = "puzzle")]
     pub difficulty: Option<DifficultyName>,
-    /// Without a puzzle: another seed is another puzzle.
+    /// Generate the puzzle with this seed
     #[arg(long, value_name = "N", conflicts_with = "puzzle")]
     pub seed: Option<u64>,
-    /// Shows how far each cell's latent state moved.
+    /// Show how far each step moves the answer state of each cell
     #[arg(long)]
     pub heat: bool,
-    /// Light or dark, whatever the system says.
+    /// Light or dark theme [default: as the system]
     #[arg(long, value_enum, value_name = "THEME")]
     pub theme: Option<ThemeName>,
-    /// Writes a picture (PNG) instead of opening a window.
+    /// Write a picture (PNG) instead of opening a window
     #[arg(long, value_name = "FILE")]
     pub screenshot: Option<PathBuf>,
-    /// Writes a film (GIF) of the run instead of opening a window.
+    /// Write an animation of the run (GIF) instead of opening a window
     #[arg(long, value_name = "FILE", conflicts_with = "screenshot")]
     pub record: Option<PathBuf>,
-    /// Steps of the picture or the film [default: until the model stops].
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1024))]
+    /// Number of steps to draw [default: until the model stops]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(STEPS))]
     pub steps: Option<usize>,
-    /// Width and height of the picture or the film, in pixels.
-    #[arg(long, value_name = "WxH", value_parser = size, default_value = "1180x780")]
+    /// Width and height of the picture, in pixels
+    #[arg(long, value_name = "WxH", value_parser = parse_size, default_value = "1180x780")]
     pub size: [u32; 2],
-    /// Pixels of the picture to a point: 2 is a picture for screens of high density.
-    #[arg(long, value_name = "FACTOR", value_parser = scale, default_value = "1")]
+    /// Pixels per point, such as 2 for high-density screens
+    #[arg(long, value_name = "FACTOR", value_parser = parse_scale, default_value = "1")]
     pub scale: f32,
-    /// Neither reads nor writes settings.
+    /// Neither read nor write settings
     #[arg(long)]
     pub no_settings: bool,
-    /// Tells on standard error what is to be seen, and how long frames took.
+    /// Write the state and the frame times to standard error
     #[arg(short, long)]
     pub verbose: bool,
 }
 
-/// `--board`.
+/// The values of `--board`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BoardName {
-    /// A Sudoku of 4 x 4
+    /// Sudoku of 4 x 4
     #[value(name = "4")]
     Four,
-    /// A Sudoku of 6 x 6
+    /// Sudoku of 6 x 6
     #[value(name = "6")]
     Six,
-    /// A Sudoku of 9 x 9
+    /// Sudoku of 9 x 9
     #[value(name = "9")]
     Nine,
-    /// A maze of 10 x 10
+    /// Maze of 10 x 10
     Maze,
-    /// An empty ARC grid
+    /// Empty ARC grid
     Arc,
 }
 
-/// `--difficulty`.
+/// The values of `--difficulty`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DifficultyName {
-    /// For everyone
+    /// Sudoku with many clues; maze with a short path
     Easy,
-    /// For some
+    /// Sudoku with fewer clues; maze with a longer path
     Medium,
-    /// For few
+    /// Sudoku without a redundant clue; maze with a long path
     Hard,
-}
-
-impl DifficultyName {
-    /// As in the settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            DifficultyName::Easy => "easy",
-            DifficultyName::Medium => "medium",
-            DifficultyName::Hard => "hard",
-        }
-    }
 }
 
 impl From<DifficultyName> for Difficulty {
@@ -131,7 +130,7 @@ impl From<DifficultyName> for Difficulty {
     }
 }
 
-/// `--theme`.
+/// The values of `--theme`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ThemeName {
     /// Dark on light
@@ -140,23 +139,23 @@ pub enum ThemeName {
     Dark,
 }
 
-fn size(text: &str) -> Result<[u32; 2], String> {
-    let wrong = || "WIDTHxHEIGHT, as in 1180x780; each from 320 to 8192".to_string();
-    let (width, height) = text.split_once('x').ok_or_else(wrong)?;
-    let number = |text: &str| {
+fn parse_size(text: &str) -> Result<[u32; 2], String> {
+    let error = || "expected WIDTHxHEIGHT, each from 320 to 8192, such as 1180x780".to_string();
+    let (width, height) = text.split_once('x').ok_or_else(error)?;
+    let parse = |text: &str| {
         text.parse()
             .ok()
             .filter(|n| (320..=8192).contains(n))
-            .ok_or_else(wrong)
+            .ok_or_else(error)
     };
-    Ok([number(width)?, number(height)?])
+    Ok([parse(width)?, parse(height)?])
 }
 
-fn scale(text: &str) -> Result<f32, String> {
+fn parse_scale(text: &str) -> Result<f32, String> {
     let factor: Option<f32> = text.parse().ok();
     factor
         .filter(|f| (0.5..=4.0).contains(f))
-        .ok_or("a number from 0.5 to 4".into())
+        .ok_or("expected a number from 0.5 to 4".into())
 }
 
 #[cfg(test)]
@@ -167,7 +166,9 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
-        let args = Args::try_parse_from(["trm-demo", "a.json", "--model", "m", "--device", "gpu:1"]).unwrap();
+        let args =
+            Args::try_parse_from(["trm-demo", "a.json", "--model", "m", "--device", "gpu:1"])
+                .unwrap();
         assert_eq!(
             (args.model.as_deref(), args.device.as_deref()),
             (Some("m"), Some("gpu:1"))

@@ -1,4 +1,4 @@
-//! All keys, in a window of its own.
+//! The help window: a list of all keys.
 
 use egui::{Context, Grid, RichText, ScrollArea, Window};
 
@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::keys::KEYS;
 
 pub(crate) fn show(app: &mut App, ctx: &Context) {
-    if !app.help {
+    if !app.help_open {
         return;
     }
     let mut open = true;
@@ -25,16 +25,16 @@ pub(crate) fn show(app: &mut App, ctx: &Context) {
                         .num_columns(2)
                         .spacing([24.0, 5.0])
                         .show(ui, |ui| {
-                            for (keys, what) in KEYS {
+                            for (keys, action) in KEYS {
                                 ui.label(RichText::new(*keys).monospace());
-                                ui.label(*what);
+                                ui.label(*action);
                                 ui.end_row();
                             }
                         });
                     ui.add_space(6.0);
-                    ui.label("The mouse draws in mazes and ARC grids; its right button takes away.");
-                    ui.label("Files and folders can be dropped on the window: puzzles, and models.");
+                    ui.label("The mouse draws in mazes and ARC grids. Its right button erases.");
+                    ui.label("Drop puzzle files, model files and model folders on the window.");
                 });
         });
-    app.help = open && app.help;
+    app.help_open = open && app.help_open;
 }

@@ -1,31 +1,33 @@
-//! A window in which a Tiny Recursive Model solves a puzzle before your eyes, step by step.
+//! A window in which a Tiny Recursive Model solves a puzzle, one refinement step at a time.
 //!
-//! The floors, each using only those above it:
-//! - [`board`] and [`generate`]: puzzles, without a picture of them.
-//! - [`film`]: what a run showed, step by step; [`thinker`]: the thread that runs the model and tells of every step.
-//! - [`app`]: the state of the window and what a frame of it does; it needs no window.
-//! - [`window`] shows it on a screen, [`offscreen`] in pictures.
+//! The layers, from the top. Each uses only the layers below it:
+//! - [`window`] shows the app on a screen. [`offscreen`] draws it into pictures, which [`export`]
+//!   writes to files.
+//! - [`app`] is the state of the window and what one frame does with it. It needs no window.
+//! - [`worker`] is the thread that runs the model and reports each step. [`history`] holds the
+//!   steps.
+//! - [`board`] and [`generate`] are the puzzles. They draw nothing.
 
 pub mod app;
 pub mod args;
 pub mod board;
-mod choice;
-mod dialog;
-pub mod film;
+mod device_list;
+pub mod export;
+mod file_dialog;
 pub mod generate;
 mod help;
+pub mod history;
 mod keys;
-mod lane;
+mod model_choice;
 pub mod offscreen;
 mod paint;
 mod palette;
 mod panel;
-mod probe;
-pub mod record;
+mod runner_view;
 pub mod settings;
-mod strip;
-pub mod thinker;
-mod top;
+mod timeline;
+mod toolbar;
 pub mod window;
+pub mod worker;
 
-pub use choice::ModelChoice;
+pub use model_choice::ModelChoice;

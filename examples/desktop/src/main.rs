@@ -1,4 +1,5 @@
-//! `trm-demo`: a window in which a Tiny Recursive Model thinks. This file reads the command line and maps results to exit codes.
+//! `trm-demo`: a window in which a Tiny Recursive Model solves puzzles, step by step. This file
+//! reads the command line and maps results to exit codes.
 
 #![deny(missing_docs)]
 
@@ -8,19 +9,19 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use trm::Device;
+use trm_runtime::Device;
 use trm_demo::ModelChoice;
-use trm_demo::app::{App, Start};
+use trm_demo::app::{App, AppOptions, Comparison};
 use trm_demo::args::{Args, BoardName, ThemeName};
-use trm_demo::board::{Board, Kind, MAX_BYTES};
+use trm_demo::board::{Board, Kind, MAX_PUZZLE_BYTES};
 use trm_demo::generate::{Difficulty, generate};
-use trm_demo::offscreen::Studio;
+use trm_demo::offscreen::OffscreenRenderer;
 use trm_demo::settings::Settings;
-use trm_demo::{record, window};
+use trm_demo::{export, window};
 
 fn main() -> ExitCode {
-    let since = Instant::now();
-    match run(Args::parse(), since) {
+    let program_start = Instant::now();
+    match run(Args::parse(), program_start) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(e) => {
@@ -30,35 +31,33 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all is well: the answer in a picture keeps its puzzle's rules, where the model has stopped.
-fn run(args: Args, since: Instant) -> Result<bool, String> {
-    let pictured = args.screenshot.is_some() || args.record.is_some();
-    let start = start(&args, pictured)?;
-    if !pictured {
-        let against = against(&args)?;
-        return window::run(start, against, args.verbose, since).map(|()| true);
+/// Runs the program. Returns false if the model stopped with an answer that breaks the rules.
+fn run(args: Args, program_start: Instant) -> Result<bool, String> {
+    let offscreen = args.screenshot.is_some() || args.record.is_some();
+    let options = app_options(&args, offscreen)?;
+    if !offscreen {
+        return window::run(options, args.verbose, program_start).map(|()| true);
     }
-    let mut app = App::new(start);
-    if let Some((model, device)) = against(&args)? {
-        app.compare_with(model, device);
-    }
-    let mut studio = Studio::new(args.size, args.scale)?;
+    let mut app = App::new(options);
+    let mut renderer = OffscreenRenderer::new(args.size, args.scale)?;
     match (&args.screenshot, &args.record) {
-        (Some(file), _) => record::screenshot(&mut app, &mut studio, args.steps, file)?,
-        (_, Some(file)) => record::film(&mut app, &mut studio, args.steps, file)?,
+        (Some(file), _) => export::write_screenshot(&mut app, &mut renderer, args.steps, file)?,
+        (_, Some(file)) => export::write_gif(&mut app, &mut renderer, args.steps, file)?,
         _ => {}
     }
-    Ok(!app.has_stopped() || app.is_right() != Some(false))
+    Ok(!app.has_stopped() || app.is_valid() != Some(false))
 }
 
-fn start(args: &Args, pictured: bool) -> Result<Start, String> {
-    // Pictures are the same for everyone.
-    let settings_path = if pictured || args.no_settings {
-        None
-    } else {
-        Settings::path()
+fn app_options(args: &Args, offscreen: bool) -> Result<AppOptions, String> {
+    // Pictures must not depend on the settings of the user.
+    let settings_path = match offscreen || args.no_settings {
+        true => None,
+        false => Settings::path(),
     };
-    let (mut settings, note) = settings_path.as_deref().map(Settings::load).unwrap_or_default();
+    let (mut settings, note) = settings_path
+        .as_deref()
+        .map(Settings::load)
+        .unwrap_or_default();
     if let Some(note) = &note {
         eprintln!("note: {note}");
     }
@@ -66,7 +65,7 @@ fn start(args: &Args, pictured: bool) -> Result<Start, String> {
         settings.heat = true;
     }
     if let Some(difficulty) = args.difficulty {
-        settings.difficulty = difficulty.name().into();
+        settings.difficulty = Difficulty::from(difficulty).name().into();
     }
     match args.theme {
         Some(ThemeName::Light) => settings.theme = "light".into(),
@@ -74,58 +73,55 @@ fn start(args: &Args, pictured: bool) -> Result<Start, String> {
         None => {}
     }
     let board = match &args.puzzle {
-        Some(path) => Some(open(path)?),
-        None => generated(args),
+        Some(path) => Some(open_puzzle(path)?),
+        None => generate_puzzle(args),
     };
-    let device = args
-        .device
-        .as_deref()
-        .filter(|device| !device.is_empty())
-        .map(device)
-        .transpose()?;
-    Ok(Start {
+    let not_empty = |name: &&str| !name.is_empty();
+    let model = args.model.as_deref().filter(not_empty);
+    let device = args.device.as_deref().filter(not_empty);
+    let options = AppOptions {
         board,
-        model: args
-            .model
-            .as_deref()
-            .filter(|model| !model.is_empty())
-            .map(ModelChoice::named),
-        device,
+        model: model.map(ModelChoice::from_name),
+        device: device.map(parse_device).transpose()?,
+        comparison: comparison(args)?,
         settings,
         settings_path,
         note,
-    })
+    };
+    Ok(options)
 }
 
-fn device(name: &str) -> Result<Device, String> {
-    name.parse().map_err(|e: trm::Error| e.to_string())
+fn parse_device(name: &str) -> Result<Device, String> {
+    name.parse().map_err(|e: trm_runtime::Error| e.to_string())
 }
 
-/// The other side of a comparison: a model, a device.
-type Against = (Option<ModelChoice>, Option<Device>);
-
-/// The other side of a comparison, if one was asked for.
-fn against(args: &Args) -> Result<Option<Against>, String> {
-    let model = args.against_model.as_deref().map(ModelChoice::named);
-    let device = args.against_device.as_deref().map(device).transpose()?;
-    Ok((model.is_some() || device.is_some()).then_some((model, device)))
+/// Returns the right side of the comparison that the command line asks for.
+fn comparison(args: &Args) -> Result<Option<Comparison>, String> {
+    let model = args.against_model.as_deref().map(ModelChoice::from_name);
+    let device = args
+        .against_device
+        .as_deref()
+        .map(parse_device)
+        .transpose()?;
+    let is_set = model.is_some() || device.is_some();
+    Ok(is_set.then_some(Comparison { model, device }))
 }
 
-fn open(path: &Path) -> Result<Board, String> {
+fn open_puzzle(path: &Path) -> Result<Board, String> {
     if path != Path::new("-") {
         return Board::open(path);
     }
     let mut text = String::new();
     let input = std::io::stdin().lock();
     input
-        .take(MAX_BYTES as u64)
+        .take(MAX_PUZZLE_BYTES as u64)
         .read_to_string(&mut text)
         .map_err(|e| format!("standard input: {e}"))?;
     Board::parse(&text)
 }
 
-/// A new puzzle, if the command line says anything of one.
-fn generated(args: &Args) -> Option<Board> {
+/// Generates a puzzle if the command line describes one.
+fn generate_puzzle(args: &Args) -> Option<Board> {
     if args.board.is_none() && args.difficulty.is_none() && args.seed.is_none() {
         return None;
     }

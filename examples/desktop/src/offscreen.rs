@@ -1,42 +1,46 @@
-//! The same picture without a window and without a display: drawn by whatever GPU or software driver there is.
+//! Drawing without a window and without a display, on any GPU or software driver.
 
 use std::time::Duration;
 
 use egui::{Context, FullOutput, RawInput, Rect, Theme, pos2, vec2};
-use egui_wgpu::{RenderState, RendererOptions, ScreenDescriptor, WgpuConfiguration, WgpuSetup, wgpu};
+use egui_wgpu::{
+    RenderState, RendererOptions, ScreenDescriptor, WgpuConfiguration, WgpuSetup, wgpu,
+};
 use image::RgbaImage;
 
 use crate::app::App;
 
-/// The longest that a driver may take for a picture.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The maximum time that a driver may take for a picture.
+const RENDER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A place where pictures are taken; it has its own clock, so that they are the same every time.
-pub struct Studio {
+/// Draws the app into pictures. It has its own clock, so that they are reproducible.
+pub struct OffscreenRenderer {
     ctx: Context,
     state: RenderState,
     /// Width and height in pixels.
     size: [u32; 2],
-    /// Pixels of a point.
+    /// Pixels per point.
     scale: f32,
+    /// The time of the last frame, in seconds.
     time: f64,
+    /// The result of the last frame.
     output: Option<FullOutput>,
 }
 
-impl std::fmt::Debug for Studio {
+impl std::fmt::Debug for OffscreenRenderer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Studio")
+        f.debug_struct("OffscreenRenderer")
             .field("size", &self.size)
             .finish_non_exhaustive()
     }
 }
 
-impl Studio {
-    /// For pictures of this many pixels, `scale` of them to a point.
+impl OffscreenRenderer {
+    /// Creates a renderer for pictures of `size` pixels, at `scale` pixels per point.
     ///
     /// # Errors
-    /// If no driver can draw.
-    pub fn new(size: [u32; 2], scale: f32) -> Result<Studio, String> {
+    /// If there is no driver that can draw.
+    pub fn new(size: [u32; 2], scale: f32) -> Result<OffscreenRenderer, String> {
         let config = WgpuConfiguration {
             wgpu_setup: WgpuSetup::without_display_handle(),
             ..WgpuConfiguration::default()
@@ -44,8 +48,8 @@ impl Studio {
         let instance = pollster::block_on(config.wgpu_setup.new_instance());
         let options = RendererOptions::PREDICTABLE;
         let state = pollster::block_on(RenderState::create(&config, &instance, None, options))
-            .map_err(|e| format!("nothing here can draw a picture: {e}"))?;
-        Ok(Studio {
+            .map_err(|e| format!("no graphics driver can draw a picture: {e}"))?;
+        Ok(OffscreenRenderer {
             ctx: Context::default(),
             state,
             size,
@@ -55,18 +59,18 @@ impl Studio {
         })
     }
 
-    /// Width and height in pixels.
+    /// Returns width and height in pixels.
     pub fn size(&self) -> [u32; 2] {
         self.size
     }
 
-    /// What the app is told to call when it has news.
+    /// Returns the egui context in which the app runs.
     pub fn context(&self) -> &Context {
         &self.ctx
     }
 
-    /// Lets the app do a frame, so many seconds after the last.
-    pub fn frame(&mut self, app: &mut App, seconds: f64) {
+    /// Runs one frame of the app, `seconds` after the last.
+    pub fn run_frame(&mut self, app: &mut App, seconds: f64) {
         self.time += seconds;
         let [width, height] = self.size.map(|pixels| pixels as f32 / self.scale);
         let mut input = RawInput {
@@ -95,8 +99,8 @@ impl Studio {
     /// Draws the last frame.
     ///
     /// # Errors
-    /// If the driver fails.
-    pub fn picture(&self) -> Result<RgbaImage, String> {
+    /// If there is no frame yet, or the driver fails.
+    pub fn render(&self) -> Result<RgbaImage, String> {
         let output = self.output.as_ref().ok_or("there is no frame yet")?;
         let RenderState { device, queue, .. } = &self.state;
         let screen = ScreenDescriptor {
@@ -184,19 +188,23 @@ impl Studio {
             .map_async(wgpu::MapMode::Read, move |mapped| drop(sender.send(mapped)));
         let wait = wgpu::PollType::Wait {
             submission_index: None,
-            timeout: Some(PATIENCE),
+            timeout: Some(RENDER_TIMEOUT),
         };
         device
             .poll(wait)
             .map_err(|e| format!("the driver does not draw: {e}"))?;
         let mapped = receiver.try_recv().map_err(|e| e.to_string())?;
         mapped.map_err(|e| format!("the picture cannot be read: {e}"))?;
-        let data = buffer.slice(..).get_mapped_range().map_err(|e| e.to_string())?;
+        let data = buffer
+            .slice(..)
+            .get_mapped_range()
+            .map_err(|e| e.to_string())?;
         let bytes: Vec<u8> = data
             .chunks(padded as usize)
             .flat_map(|line| line[..row as usize].iter().copied())
             .collect();
-        let mut picture = RgbaImage::from_raw(width, height, bytes).ok_or("the picture has another size")?;
+        let mut picture =
+            RgbaImage::from_raw(width, height, bytes).ok_or("the picture has another size")?;
         let swapped = [
             wgpu::TextureFormat::Bgra8Unorm,
             wgpu::TextureFormat::Bgra8UnormSrgb,

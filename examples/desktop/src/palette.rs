@@ -1,4 +1,5 @@
-//! Colours. Okabe and Ito's eight can be told apart with any kind of colour vision; nothing is said by colour alone.
+//! Colours and the style of the window. The eight colours of Okabe and Ito are distinguishable with
+//! any kind of colour vision.
 
 use egui::{Color32, Stroke, Visuals, lerp};
 
@@ -10,7 +11,7 @@ pub(crate) const BLUE: Color32 = Color32::from_rgb(0x00, 0x72, 0xB2);
 pub(crate) const VERMILLION: Color32 = Color32::from_rgb(0xD5, 0x5E, 0x00);
 pub(crate) const PURPLE: Color32 = Color32::from_rgb(0xCC, 0x79, 0xA7);
 
-/// The ten colours of ARC, by their numbers, which stand in the cells too.
+/// The ten colours of ARC, by number.
 pub(crate) const ARC: [Color32; 10] = [
     Color32::from_rgb(0x18, 0x1B, 0x20),
     BLUE,
@@ -28,29 +29,31 @@ pub(crate) const ARC: [Color32; 10] = [
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Palette {
     pub(crate) dark: bool,
-    /// Behind a board.
-    pub(crate) paper: Color32,
-    /// A given cell.
+    /// The background of a board.
+    pub(crate) background: Color32,
+    /// The background of a given cell.
     pub(crate) given: Color32,
-    /// What a person wrote.
-    pub(crate) ink: Color32,
-    /// What the model answers.
+    /// Clues, and other important text.
+    pub(crate) text: Color32,
+    /// Answers of the model.
     pub(crate) answer: Color32,
-    /// Of the other side of a comparison.
-    pub(crate) other: Color32,
-    /// Lines between cells, and between boxes.
-    pub(crate) thin: Color32,
-    pub(crate) thick: Color32,
-    /// A wall of a maze.
+    /// Answers on the right side of a comparison.
+    pub(crate) second_answer: Color32,
+    /// Lines between cells.
+    pub(crate) thin_line: Color32,
+    /// Lines between boxes, and frames.
+    pub(crate) thick_line: Color32,
+    /// Walls of a maze.
     pub(crate) wall: Color32,
-    /// Changed by this step.
-    pub(crate) glow: Color32,
-    /// Breaks a rule.
-    pub(crate) wrong: Color32,
-    pub(crate) right: Color32,
+    /// Cells that this step changed.
+    pub(crate) highlight: Color32,
+    /// Cells that break a rule, and error messages.
+    pub(crate) error: Color32,
+    /// Messages about valid answers.
+    pub(crate) success: Color32,
     /// Less important text.
-    pub(crate) faint: Color32,
-    /// The cell that the keyboard writes in.
+    pub(crate) muted_text: Color32,
+    /// The frame of the cell that keys write to.
     pub(crate) cursor: Color32,
 }
 
@@ -60,60 +63,60 @@ impl Palette {
         if visuals.dark_mode {
             Palette {
                 dark: true,
-                paper: Color32::from_rgb(0x1D, 0x21, 0x28),
+                background: Color32::from_rgb(0x1D, 0x21, 0x28),
                 given: Color32::from_rgb(0x2B, 0x31, 0x3B),
-                ink: gray(0xF2),
+                text: gray(0xF2),
                 answer: SKY,
-                other: ORANGE,
-                thin: Color32::from_rgb(0x3A, 0x42, 0x4E),
-                thick: Color32::from_rgb(0x8A, 0x95, 0xA5),
+                second_answer: ORANGE,
+                thin_line: Color32::from_rgb(0x3A, 0x42, 0x4E),
+                thick_line: Color32::from_rgb(0x8A, 0x95, 0xA5),
                 wall: Color32::from_rgb(0x55, 0x5F, 0x6E),
-                glow: YELLOW,
-                wrong: Color32::from_rgb(0xFF, 0x8A, 0x3C),
-                right: Color32::from_rgb(0x2F, 0xC9, 0x9B),
-                faint: gray(0xA2),
+                highlight: YELLOW,
+                error: Color32::from_rgb(0xFF, 0x8A, 0x3C),
+                success: Color32::from_rgb(0x2F, 0xC9, 0x9B),
+                muted_text: gray(0xA2),
                 cursor: gray(0xFF),
             }
         } else {
             Palette {
                 dark: false,
-                paper: gray(0xFF),
+                background: gray(0xFF),
                 given: Color32::from_rgb(0xEC, 0xEF, 0xF3),
-                ink: gray(0x14),
+                text: gray(0x14),
                 answer: BLUE,
-                other: Color32::from_rgb(0xA8, 0x5A, 0x00),
-                thin: Color32::from_rgb(0xC9, 0xCF, 0xD8),
-                thick: Color32::from_rgb(0x3C, 0x45, 0x52),
+                second_answer: Color32::from_rgb(0xA8, 0x5A, 0x00),
+                thin_line: Color32::from_rgb(0xC9, 0xCF, 0xD8),
+                thick_line: Color32::from_rgb(0x3C, 0x45, 0x52),
                 wall: Color32::from_rgb(0x4A, 0x52, 0x60),
-                glow: ORANGE,
-                wrong: Color32::from_rgb(0xB8, 0x46, 0x00),
-                right: Color32::from_rgb(0x00, 0x7A, 0x58),
-                faint: gray(0x5C),
+                highlight: ORANGE,
+                error: Color32::from_rgb(0xB8, 0x46, 0x00),
+                success: Color32::from_rgb(0x00, 0x7A, 0x58),
+                muted_text: gray(0x5C),
                 cursor: gray(0x00),
             }
         }
     }
 
-    /// How hot a cell is, from 0 to 1: the more, the darker on paper, the lighter in the dark.
+    /// Returns the colour of heat from 0 to 1. Hotter is darker on a light theme, lighter on a dark
+    /// one.
     pub(crate) fn heat(self, value: f32) -> Color32 {
-        let (cold, hot) = if self.dark {
-            (self.paper, Color32::from_rgb(0xC8, 0x6A, 0x9C))
-        } else {
-            (self.paper, Color32::from_rgb(0xD0, 0x70, 0xA2))
+        let hot = match self.dark {
+            true => Color32::from_rgb(0xC8, 0x6A, 0x9C),
+            false => Color32::from_rgb(0xD0, 0x70, 0xA2),
         };
-        mix(cold, hot, value.clamp(0.0, 1.0))
+        mix(self.background, hot, value.clamp(0.0, 1.0))
     }
 }
 
-/// A colour between two.
+/// Returns the colour at `t` between two colours, 0 to 1.
 pub(crate) fn mix(a: Color32, b: Color32, t: f32) -> Color32 {
     let part = |a: u8, b: u8| lerp(f32::from(a)..=f32::from(b), t) as u8;
     Color32::from_rgb(part(a.r(), b.r()), part(a.g(), b.g()), part(a.b(), b.b()))
 }
 
-/// Black or white, whichever is read better on `ground`.
-pub(crate) fn on(ground: Color32) -> Color32 {
-    let [r, g, b] = [ground.r(), ground.g(), ground.b()].map(f32::from);
+/// Returns black or white, whichever has more contrast on `background`.
+pub(crate) fn text_on(background: Color32) -> Color32 {
+    let [r, g, b] = [background.r(), background.g(), background.b()].map(f32::from);
     if 0.299 * r + 0.587 * g + 0.114 * b > 128.0 {
         Color32::BLACK
     } else {
@@ -121,8 +124,8 @@ pub(crate) fn on(ground: Color32) -> Color32 {
     }
 }
 
-/// egui's own looks, with more air and calmer surfaces.
-pub(crate) fn dress(ctx: &egui::Context) {
+/// Sets the style of all widgets: egui's own, with more space and softer surfaces.
+pub(crate) fn apply_style(ctx: &egui::Context) {
     ctx.all_styles_mut(|style| {
         style.spacing.item_spacing = egui::vec2(8.0, 7.0);
         style.spacing.button_padding = egui::vec2(9.0, 4.0);
@@ -167,7 +170,7 @@ pub(crate) fn dress(ctx: &egui::Context) {
 mod tests {
     use super::*;
 
-    /// WCAG's contrast of two opaque colours.
+    /// Returns the contrast ratio of two opaque colours, as WCAG defines it.
     fn contrast(a: Color32, b: Color32) -> f32 {
         let linear = |c: u8| {
             let c = f32::from(c) / 255.0;
@@ -177,25 +180,42 @@ mod tests {
                 ((c + 0.055) / 1.055).powf(2.4)
             }
         };
-        let light = |c: Color32| 0.2126 * linear(c.r()) + 0.7152 * linear(c.g()) + 0.0722 * linear(c.b());
-        let (a, b) = (light(a).max(light(b)), light(a).min(light(b)));
+        let luminance =
+            |c: Color32| 0.2126 * linear(c.r()) + 0.7152 * linear(c.g()) + 0.0722 * linear(c.b());
+        let (a, b) = (luminance(a), luminance(b));
+        let (a, b) = (a.max(b), a.min(b));
         (a + 0.05) / (b + 0.05)
     }
 
     #[test]
-    fn what_must_be_read_stands_out() {
+    fn texts_and_heat_have_enough_contrast() {
         for visuals in [Visuals::dark(), Visuals::light()] {
             let p = Palette::of(&visuals);
-            for ink in [p.ink, p.answer, p.other, p.wrong, p.right, p.faint] {
-                assert!(contrast(ink, p.paper) >= 4.5, "{ink:?} on {:?}", p.paper);
+            for text in [
+                p.text,
+                p.answer,
+                p.second_answer,
+                p.error,
+                p.success,
+                p.muted_text,
+            ] {
+                assert!(
+                    contrast(text, p.background) >= 4.5,
+                    "{text:?} on {:?}",
+                    p.background
+                );
             }
-            assert!(contrast(p.ink, p.given) >= 7.0);
-            // Heat has to be told by its lightness alone.
-            assert!(contrast(p.heat(1.0), p.heat(0.0)) >= 3.0, "{:?}", p.heat(1.0));
-            assert!(contrast(p.ink, p.heat(1.0)) >= 3.0);
+            assert!(contrast(p.text, p.given) >= 7.0);
+            // Heat must be legible by lightness alone.
+            assert!(
+                contrast(p.heat(1.0), p.heat(0.0)) >= 3.0,
+                "{:?}",
+                p.heat(1.0)
+            );
+            assert!(contrast(p.text, p.heat(1.0)) >= 3.0);
         }
-        for colour in ARC {
-            assert!(contrast(on(colour), colour) >= 3.0, "{colour:?}");
+        for color in ARC {
+            assert!(contrast(text_on(color), color) >= 3.0, "{color:?}");
         }
     }
 }

@@ -1,35 +1,41 @@
-//! What is remembered from one time to the next.
+//! The settings that the program keeps between sessions.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// The longest settings file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 20;
+/// The maximum size of a settings file.
+const MAX_SETTINGS_BYTES: u64 = 1 << 20;
+/// The number of recent models to keep.
+pub(crate) const MAX_RECENT_MODELS: usize = 8;
+/// The minimum speed of a run with a limited speed.
+pub(crate) const MIN_STEPS_PER_SECOND: f32 = 0.5;
+/// The maximum speed of a run with a limited speed.
+pub(crate) const MAX_STEPS_PER_SECOND: f32 = 60.0;
 
-/// What is remembered. A field that a file lacks has its default, one that it has too many is left alone.
+/// The settings. A missing field of the file takes its default, and an unknown field is ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// As `--model`: a bundled name, a path, or `auto`.
+    /// The model as `--model` takes it: a bundled name, a path, or `auto`.
     pub model: String,
-    /// As `--device`.
+    /// The device as `--device` takes it.
     pub device: String,
     /// Width and height of the window, in points.
     pub window: [f32; 2],
-    /// `system`, `light` or `dark`.
+    /// The theme: `system`, `light` or `dark`.
     pub theme: String,
-    /// Factor on top of the system's scale.
+    /// The zoom factor on top of the system's scale.
     pub zoom: f32,
-    /// Steps a second; 0 is as fast as it goes.
+    /// The speed in steps per second. 0 means no limit.
     pub speed: f32,
-    /// `easy`, `medium` or `hard`.
+    /// The difficulty of generated puzzles: `easy`, `medium` or `hard`.
     pub difficulty: String,
     /// The board: `4`, `6`, `9`, `maze` or `arc`.
     pub board: String,
     /// Whether the heat map is shown.
     pub heat: bool,
-    /// The models that were opened last, the newest first.
+    /// Paths of the models that were opened last, newest first.
     pub models: Vec<String>,
 }
 
@@ -51,38 +57,38 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Where the platform keeps settings of programs; `None` where it does not say.
+    /// Returns the path of the settings file, or `None` if the system does not define one.
     pub fn path() -> Option<PathBuf> {
-        let from = |name: &str| {
-            std::env::var_os(name)
-                .filter(|v| !v.is_empty())
-                .map(PathBuf::from)
+        let from_env = |name: &str| {
+            let value = std::env::var_os(name).filter(|value| !value.is_empty());
+            value.map(PathBuf::from)
         };
-        let home = || from("HOME");
+        let home = || from_env("HOME");
         let folder = if cfg!(windows) {
-            from("APPDATA")
+            from_env("APPDATA")
         } else if cfg!(target_vendor = "apple") {
             home().map(|home| home.join("Library/Application Support"))
         } else {
-            // A relative path in XDG_CONFIG_HOME is to be ignored, its specification says.
-            let xdg = from("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+            // The XDG specification says to ignore a relative path.
+            let xdg = from_env("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
             xdg.or_else(|| home().map(|home| home.join(".config")))
         };
         Some(folder?.join("trm-demo").join("settings.json"))
     }
 
-    /// Reads the file. Where there is none these are the defaults; where it is no settings file too, with a note that says so.
+    /// Reads the file. Returns the defaults if there is no file, and with a note if it is invalid.
     pub fn load(path: &Path) -> (Settings, Option<String>) {
         match Settings::read(path) {
-            Ok(settings) => (settings.sane(), None),
+            Ok(settings) => (settings.clamped(), None),
             Err(None) => (Settings::default(), None),
-            Err(Some(why)) => {
-                let note = format!("{} is ignored: {why}", path.display());
+            Err(Some(reason)) => {
+                let note = format!("{} is ignored: {reason}", path.display());
                 (Settings::default(), Some(note))
             }
         }
     }
 
+    /// Reads the file. The error is `None` if there is no file.
     fn read(path: &Path) -> Result<Settings, Option<String>> {
         use std::io::Read;
         let file = match std::fs::File::open(path) {
@@ -90,33 +96,30 @@ impl Settings {
             file => file.map_err(|e| Some(e.to_string()))?,
         };
         let mut text = String::new();
-        let read = file.take(MAX_BYTES).read_to_string(&mut text);
+        let read = file.take(MAX_SETTINGS_BYTES).read_to_string(&mut text);
         read.map_err(|e| Some(e.to_string()))?;
         serde_json::from_str(&text).map_err(|e| Some(e.to_string()))
     }
 
-    /// Numbers brought into their ranges: a file may say anything.
-    fn sane(mut self) -> Settings {
-        let within = |value: f32, low: f32, high: f32, default: f32| {
-            if value.is_finite() {
-                value.clamp(low, high)
-            } else {
-                default
-            }
+    /// Returns the settings with all numbers in their ranges.
+    fn clamped(mut self) -> Settings {
+        let clamp = |value: f32, min: f32, max: f32, default: f32| match value.is_finite() {
+            true => value.clamp(min, max),
+            false => default,
         };
-        let usual = Settings::default();
-        self.window[0] = within(self.window[0], 640.0, 16_384.0, usual.window[0]);
-        self.window[1] = within(self.window[1], 480.0, 16_384.0, usual.window[1]);
-        self.zoom = within(self.zoom, 0.4, 4.0, usual.zoom);
-        self.speed = within(self.speed, 0.0, 60.0, usual.speed);
-        self.models.truncate(8);
+        let defaults = Settings::default();
+        self.window[0] = clamp(self.window[0], 640.0, 16_384.0, defaults.window[0]);
+        self.window[1] = clamp(self.window[1], 480.0, 16_384.0, defaults.window[1]);
+        self.zoom = clamp(self.zoom, 0.4, 4.0, defaults.zoom);
+        self.speed = clamp(self.speed, 0.0, MAX_STEPS_PER_SECOND, defaults.speed);
+        self.models.truncate(MAX_RECENT_MODELS);
         self
     }
 
-    /// Writes the file as a whole: who reads it meanwhile sees the old one or the new one.
+    /// Writes the file atomically: a reader sees either the old file or the new one.
     ///
     /// # Errors
-    /// If the folder cannot be made or the file not be written.
+    /// If the folder cannot be created, or the file cannot be written.
     pub fn save(&self, path: &Path) -> std::io::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;

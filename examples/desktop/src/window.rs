@@ -5,19 +5,21 @@ use std::time::{Duration, Instant};
 use eframe::{NativeOptions, egui};
 use egui::{Ui, ViewportBuilder};
 
-use crate::app::{App, Start};
-use crate::choice::ModelChoice;
+use crate::app::{App, AppOptions};
 
-/// The other side of a comparison: a model, a device, as far as they differ.
-pub type Against = (Option<ModelChoice>, Option<trm::Device>);
+/// How often the settings are saved, because the system may end the program without notice.
+const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Shows the window until it is closed. With `tell` it says on standard error what is to be seen, and how long frames took.
+/// Shows the window until it is closed.
+///
+/// With `verbose`, writes each change of the state and the frame times to standard error.
+/// `program_start` is the time from which the first frame is measured.
 ///
 /// # Errors
-/// If there is no display, or nothing that can draw on it.
-pub fn run(start: Start, against: Option<Against>, tell: bool, since: Instant) -> Result<(), String> {
-    let [width, height] = start.settings.window;
-    let options = NativeOptions {
+/// If there is no display, or no driver that can draw on it.
+pub fn run(options: AppOptions, verbose: bool, program_start: Instant) -> Result<(), String> {
+    let [width, height] = options.settings.window;
+    let native_options = NativeOptions {
         viewport: ViewportBuilder::default()
             .with_title("trm-demo")
             .with_app_id("trm-demo")
@@ -26,67 +28,70 @@ pub fn run(start: Start, against: Option<Against>, tell: bool, since: Instant) -
             .with_drag_and_drop(true),
         ..NativeOptions::default()
     };
-    let make = move |_: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
-        let mut app = App::new(start);
-        if let Some((model, device)) = against {
-            app.compare_with(model, device);
-        }
+    let create = move |_: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
         Ok(Box::new(Window {
-            app,
-            tell,
-            since,
+            app: App::new(options),
+            verbose,
+            program_start,
             frames: 0,
             status: String::new(),
-            saved: Instant::now(),
+            last_save: Instant::now(),
         }))
     };
-    eframe::run_native("trm-demo", options, Box::new(make)).map_err(|e| format!("no window: {e}"))
+    eframe::run_native("trm-demo", native_options, Box::new(create))
+        .map_err(|e| format!("cannot open a window: {e}"))
 }
 
 struct Window {
     app: App,
-    tell: bool,
-    /// When the program began.
-    since: Instant,
+    verbose: bool,
+    program_start: Instant,
+    /// The number of frames so far.
     frames: u64,
+    /// The status that was written last.
     status: String,
-    saved: Instant,
+    last_save: Instant,
 }
 
 impl eframe::App for Window {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         self.frames += 1;
         match self.frames {
-            // Only a second frame tells that the first is on the screen.
+            // The first frame is on the screen when the second begins.
             1 => ui.ctx().request_repaint(),
-            2 if self.tell => eprintln!("first frame after {:.0} ms", ms(self.since.elapsed())),
+            2 if self.verbose => {
+                eprintln!(
+                    "first frame after {:.0} ms",
+                    ms(self.program_start.elapsed())
+                );
+            }
             _ => {}
         }
         let zoom = ui.ctx().zoom_factor();
         let size = ui.ctx().content_rect().size() * zoom;
-        self.app.remember_size([size.x, size.y]);
+        self.app.set_window_size([size.x, size.y]);
         self.app.ui(ui);
-        if self.tell {
+        if self.verbose {
             let status = self.app.status();
             if status != self.status {
                 eprintln!("{status}");
                 self.status = status;
             }
         }
-        // Now and then, for programs may be ended without a word.
-        if self.saved.elapsed() > Duration::from_secs(5) {
-            self.saved = Instant::now();
+        if self.last_save.elapsed() > SAVE_INTERVAL {
+            self.last_save = Instant::now();
             self.app.save();
         }
     }
 
     fn on_exit(&mut self) {
         self.app.save();
-        if self.tell {
+        if self.verbose {
             let times = self.app.frame_times();
             let mean = ms(times.total) / times.frames.max(1) as f64;
             eprintln!(
-                "{} frames: the first took {:.1} ms to describe, the slowest after it {:.1} ms, all of them {mean:.2} ms on average",
+                "frames: {} without drawing, \
+                first {:.1} ms, slowest of the others {:.1} ms, mean {mean:.2} ms",
                 times.frames,
                 ms(times.first),
                 ms(times.slowest),

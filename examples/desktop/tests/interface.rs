@@ -1,28 +1,29 @@
-//! The window's contents without a window: what keys and clicks do, and how long a frame takes.
+//! The app without a window: what keys and clicks do, and how long a frame takes.
 
 use std::time::{Duration, Instant};
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
-use trm::Device;
-use trm_demo::app::{App, Start};
+use trm_runtime::Device;
+use trm_demo::app::{App, AppOptions};
 use trm_demo::board::Board;
 use trm_demo::settings::Settings;
-use trm_demo::thinker::Pace;
+use trm_demo::worker::RunMode;
 
-/// A 4 x 4 Sudoku whose first clue is missing; with 4 in cell 5 it is the one of the library's documentation.
+/// A 4 x 4 Sudoku without its first clue, a 2 in cell 5.
 const ALMOST: &str = "0000000440102103";
-const NINE: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+const NINE: &str =
+    "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 
 fn app(puzzle: &str) -> App {
-    App::new(Start {
+    App::new(AppOptions {
         board: Some(Board::parse(puzzle).unwrap()),
         device: Some(Device::Cpu),
         settings: Settings {
             speed: 0.0,
             ..Settings::default()
         },
-        ..Start::default()
+        ..AppOptions::default()
     })
 }
 
@@ -33,11 +34,11 @@ fn window(puzzle: &str) -> Harness<'static, App> {
     builder.build_ui_state(|ui, app: &mut App| app.ui(ui), app(puzzle))
 }
 
-/// Frames until nothing is on its way.
+/// Runs frames until all runners pause.
 fn settle(harness: &mut Harness<'_, App>) {
     let start = Instant::now();
     harness.step();
-    while harness.state().is_thinking() {
+    while harness.state().is_running() {
         assert!(
             start.elapsed() < Duration::from_secs(120),
             "{}",
@@ -49,17 +50,17 @@ fn settle(harness: &mut Harness<'_, App>) {
     harness.run_steps(6);
 }
 
-fn key(harness: &mut Harness<'_, App>, key: egui::Key) {
+fn press(harness: &mut Harness<'_, App>, key: egui::Key) {
     harness.key_press(key);
     harness.step();
 }
 
-fn command(harness: &mut Harness<'_, App>, key: egui::Key) {
+fn press_command(harness: &mut Harness<'_, App>, key: egui::Key) {
     harness.key_press_modifiers(egui::Modifiers::COMMAND, key);
     harness.step();
 }
 
-fn write(harness: &mut Harness<'_, App>, text: &str) {
+fn type_text(harness: &mut Harness<'_, App>, text: &str) {
     harness.event(egui::Event::Text(text.into()));
     harness.step();
 }
@@ -70,51 +71,51 @@ fn click(harness: &mut Harness<'_, App>, label: &str) {
 }
 
 #[test]
-fn a_puzzle_is_typed_solved_scrubbed_and_taken_back_with_the_keyboard() {
+fn the_keyboard_types_solves_seeks_and_undoes() {
     let mut harness = window(ALMOST);
-    // To the second row, second column.
-    key(&mut harness, egui::Key::ArrowDown);
-    key(&mut harness, egui::Key::ArrowRight);
-    write(&mut harness, "2");
+    // The cell in the second row, second column.
+    press(&mut harness, egui::Key::ArrowDown);
+    press(&mut harness, egui::Key::ArrowRight);
+    type_text(&mut harness, "2");
     assert_eq!(
         harness.state().board().to_text(),
-        "0000020440102103".replace('0', zero(&harness))
+        "0000020440102103".replace('0', blank(&harness))
     );
 
-    key(&mut harness, egui::Key::Space);
+    press(&mut harness, egui::Key::TokenSpec);
     settle(&mut harness);
     let last = harness.state().last_step();
     assert!(last > 0, "{}", harness.state().status());
-    assert_eq!(harness.state().is_right(), Some(true));
+    assert_eq!(harness.state().is_valid(), Some(true));
     assert_eq!(harness.state().shown_step(), last);
 
-    key(&mut harness, egui::Key::Home);
+    press(&mut harness, egui::Key::Home);
     assert_eq!(harness.state().shown_step(), 0);
-    key(&mut harness, egui::Key::CloseBracket);
+    press(&mut harness, egui::Key::CloseBracket);
     assert_eq!(harness.state().shown_step(), 1);
-    key(&mut harness, egui::Key::OpenBracket);
+    press(&mut harness, egui::Key::OpenBracket);
     assert_eq!(harness.state().shown_step(), 0);
-    key(&mut harness, egui::Key::End);
+    press(&mut harness, egui::Key::End);
     assert_eq!(harness.state().shown_step(), last);
 
-    // Past the halt by a single step.
-    key(&mut harness, egui::Key::Enter);
+    // One step past the halt.
+    press(&mut harness, egui::Key::Enter);
     settle(&mut harness);
     assert_eq!(harness.state().last_step(), last + 1);
 
-    command(&mut harness, egui::Key::Z);
+    press_command(&mut harness, egui::Key::Z);
     assert_eq!(harness.state().board(), &Board::parse(ALMOST).unwrap());
     assert_eq!(
         harness.state().last_step(),
         0,
-        "what was thought of another puzzle is forgotten"
+        "the steps of another puzzle must be discarded"
     );
-    command(&mut harness, egui::Key::Y);
+    press_command(&mut harness, egui::Key::Y);
     assert_eq!(harness.state().board().cell(5), 2);
 }
 
-/// How a board writes an empty cell.
-fn zero(harness: &Harness<'_, App>) -> &'static str {
+/// Returns how a board writes a blank.
+fn blank(harness: &Harness<'_, App>) -> &'static str {
     if harness.state().board().to_text().contains('.') {
         "."
     } else {
@@ -123,10 +124,11 @@ fn zero(harness: &Harness<'_, App>) -> &'static str {
 }
 
 #[test]
-fn the_same_with_the_mouse() {
+fn the_mouse_does_the_same() {
     let mut harness = window(ALMOST);
     let board = harness.get_by_label_contains("Board: row").rect();
-    // The grid is in the middle of its room; a little left and up of that is the second row, second column.
+    // The grid is in the middle of the area. Half a cell left and up of the middle is the cell in
+    // the second row, second column.
     let side = board.width().min(board.height()) / 4.0;
     let cell = board.center() - egui::vec2(side, side) / 2.0;
     harness.hover_at(cell);
@@ -140,7 +142,7 @@ fn the_same_with_the_mouse() {
 
     click(&mut harness, "Think");
     settle(&mut harness);
-    assert_eq!(harness.state().is_right(), Some(true));
+    assert_eq!(harness.state().is_valid(), Some(true));
     let last = harness.state().last_step();
     harness.get_by_label_contains("the model stopped here");
     click(&mut harness, "<");
@@ -154,11 +156,11 @@ fn the_same_with_the_mouse() {
 }
 
 #[test]
-fn the_theme_changes() {
+fn the_theme_can_be_switched() {
     let mut harness = window(ALMOST);
     let is_dark = |harness: &Harness<'_, App>| harness.ctx.global_style().visuals.dark_mode;
     let before = is_dark(&harness);
-    key(&mut harness, egui::Key::T);
+    press(&mut harness, egui::Key::T);
     harness.step();
     assert_ne!(is_dark(&harness), before);
     click(&mut harness, if before { "Dark" } else { "Light" });
@@ -166,33 +168,33 @@ fn the_theme_changes() {
 }
 
 #[test]
-fn boards_keep_their_puzzles_and_pasting_brings_its_board() {
+fn tabs_keep_their_puzzles_and_pasting_switches_to_the_right_tab() {
     let mut harness = window(NINE);
     let nine = harness.state().board().clone();
-    command(&mut harness, egui::Key::Num4);
+    press_command(&mut harness, egui::Key::Num4);
     assert_eq!(harness.state().board().kind().name(), "Maze 10 x 10");
     harness.event(egui::Event::Paste(ALMOST.into()));
     harness.step();
     assert_eq!(harness.state().board(), &Board::parse(ALMOST).unwrap());
-    command(&mut harness, egui::Key::Num3);
+    press_command(&mut harness, egui::Key::Num3);
     assert_eq!(harness.state().board(), &nine);
     harness.event(egui::Event::Paste("no puzzle".into()));
     harness.step();
-    harness.get_by_label_contains("what was pasted is no puzzle");
-    // A pasted puzzle replaces one of its own board; undo brings that back.
+    harness.get_by_label_contains("the pasted text is not a puzzle");
+    // A pasted puzzle replaces the puzzle of its tab. Undo brings that back.
     let pasted = NINE.replacen('5', ".", 1);
     harness.event(egui::Event::Paste(pasted.clone()));
     harness.step();
     assert_eq!(harness.state().board(), &Board::parse(&pasted).unwrap());
-    command(&mut harness, egui::Key::Z);
+    press_command(&mut harness, egui::Key::Z);
     assert_eq!(harness.state().board(), &nine);
 }
 
 #[test]
-fn a_maze_is_drawn_with_one_stroke_and_taken_back_at_once() {
+fn a_stroke_in_a_maze_is_undone_as_a_whole() {
     let mut harness = window(NINE);
-    command(&mut harness, egui::Key::Num4);
-    key(&mut harness, egui::Key::X);
+    press_command(&mut harness, egui::Key::Num4);
+    press(&mut harness, egui::Key::X);
     let empty = harness.state().board().clone();
     let rect = harness.get_by_label_contains("Board: row").rect();
     let side = rect.width().min(rect.height()) / 10.0;
@@ -200,7 +202,7 @@ fn a_maze_is_drawn_with_one_stroke_and_taken_back_at_once() {
     harness.hover_at(at(-3.0));
     harness.drag_at(at(-3.0));
     harness.step();
-    // Quick: the cells between are drawn too.
+    // A fast stroke also draws the cells between.
     for col in [0.0, 3.0] {
         harness.hover_at(at(col));
         harness.step();
@@ -208,9 +210,9 @@ fn a_maze_is_drawn_with_one_stroke_and_taken_back_at_once() {
     harness.drop_at(at(3.0));
     harness.run_steps(2);
     let walls = |board: &Board| board.cells().iter().filter(|&&cell| cell == b'#').count();
-    // From 2.85 cells left of the middle to 2.85 right of it: six columns.
+    // From 2.85 cells left of the middle to 2.85 right of it are six columns.
     assert_eq!(walls(harness.state().board()), 6);
-    command(&mut harness, egui::Key::Z);
+    press_command(&mut harness, egui::Key::Z);
     assert_eq!(harness.state().board(), &empty);
 }
 
@@ -219,7 +221,7 @@ fn two_devices_are_compared_side_by_side() {
     let mut harness = window(ALMOST.replacen("00000004", "00000204", 1).as_str());
     click(&mut harness, "Compare");
     harness.get_by_label_contains("Second board: row");
-    key(&mut harness, egui::Key::Space);
+    press(&mut harness, egui::Key::TokenSpec);
     settle(&mut harness);
     assert_eq!(
         harness.state().status().matches("Halted").count(),
@@ -227,19 +229,24 @@ fn two_devices_are_compared_side_by_side() {
         "{}",
         harness.state().status()
     );
-    assert_eq!(harness.state().is_right(), Some(true));
+    assert_eq!(harness.state().is_valid(), Some(true));
 }
 
 #[test]
-fn impossible_puzzles_and_models_that_do_not_fit_are_told() {
+fn invalid_puzzles_and_missing_models_are_reported() {
     let mut harness = window("1100000000000000");
     harness.get_by_label_contains("two 1s");
-    key(&mut harness, egui::Key::Space);
+    press(&mut harness, egui::Key::TokenSpec);
     settle(&mut harness);
-    assert!(harness.state().error().is_some_and(|e| e.contains("two 1s")));
-    // ARC has no bundled model.
-    command(&mut harness, egui::Key::Num5);
-    key(&mut harness, egui::Key::Space);
+    assert!(
+        harness
+            .state()
+            .error()
+            .is_some_and(|e| e.contains("two 1s"))
+    );
+    // There is no bundled model for ARC.
+    press_command(&mut harness, egui::Key::Num5);
+    press(&mut harness, egui::Key::TokenSpec);
     settle(&mut harness);
     assert!(
         harness
@@ -252,29 +259,30 @@ fn impossible_puzzles_and_models_that_do_not_fit_are_told() {
 }
 
 #[test]
-fn closing_in_the_middle_of_a_run_is_clean() {
+fn closing_during_a_run_ends_quickly() {
     let mut harness = window(NINE);
     let ctx = harness.ctx.clone();
-    harness.state_mut().go(Pace::On, &ctx);
+    harness.state_mut().run(RunMode::Endless, &ctx);
     while harness.state().last_step() < 2 {
         harness.step();
     }
-    assert!(harness.state().is_thinking());
+    assert!(harness.state().is_running());
     let start = Instant::now();
     drop(harness);
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
-/// While a puzzle is being solved as fast as it goes, the window's own work stays below a frame of 60 Hz. On a machine whose cores are
-/// all busy the system may take the thread off its core in the middle of a frame, so that single frames may be late here: nine of
-/// ten must not be, nor the middle one take more than a quarter of that.
+/// During a run without a speed limit, the app's own work stays below a frame of 60 Hz.
+///
+/// On a busy machine the system may suspend the thread in the middle of a frame, so that single
+/// frames may be late. Nine of ten must be in time, and the median must be below a quarter of that.
 #[test]
 fn no_frame_waits_for_the_solver() {
     const BUDGET: Duration = Duration::from_millis(16);
     let mut harness = window(NINE);
     harness.run_steps(3);
     let ctx = harness.ctx.clone();
-    harness.state_mut().go(Pace::On, &ctx);
+    harness.state_mut().run(RunMode::Endless, &ctx);
     let mut times = Vec::new();
     while harness.state().last_step() < 30 {
         let before = harness.state().frame_times().total;
@@ -285,7 +293,8 @@ fn no_frame_waits_for_the_solver() {
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
     let late = times.iter().filter(|&&time| time > BUDGET).count();
     println!(
-        "{} frames while solving: median {:?}, nine of ten within {:?}, slowest {:?}, {late} above {BUDGET:?}",
+        "{} frames while solving: \
+         median {:?}, nine of ten within {:?}, slowest {:?}, {late} above {BUDGET:?}",
         times.len(),
         at(0.5),
         at(0.9),
@@ -295,23 +304,23 @@ fn no_frame_waits_for_the_solver() {
 }
 
 #[test]
-fn settings_are_kept() {
+fn settings_are_saved_and_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("settings.json");
     let start = || {
         let (settings, note) = Settings::load(&path);
-        Start {
+        AppOptions {
             settings,
             settings_path: Some(path.clone()),
             note,
-            ..Start::default()
+            ..AppOptions::default()
         }
     };
     let builder = || Harness::builder().with_size(egui::vec2(1180.0, 780.0));
     let mut harness = builder().build_ui_state(|ui, app: &mut App| app.ui(ui), App::new(start()));
-    command(&mut harness, egui::Key::Num4);
-    key(&mut harness, egui::Key::M);
-    key(&mut harness, egui::Key::H);
+    press_command(&mut harness, egui::Key::Num4);
+    press(&mut harness, egui::Key::M);
+    press(&mut harness, egui::Key::H);
     harness.state_mut().save();
     let status = harness.state().status();
     let harness = builder().build_ui_state(|ui, app: &mut App| app.ui(ui), App::new(start()));
@@ -322,7 +331,7 @@ fn settings_are_kept() {
     harness.get_by_label_contains("is ignored");
 }
 
-/// A file that is dropped on the window.
+/// A file dropped on the window.
 #[derive(Debug)]
 struct Dropped(std::path::PathBuf);
 
@@ -344,25 +353,25 @@ fn drop_file(harness: &mut Harness<'_, App>, path: impl AsRef<std::path::Path>) 
 }
 
 #[test]
-fn puzzles_and_models_are_dropped_on_the_window() {
-    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+fn puzzles_and_models_can_be_dropped_on_the_window() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut harness = window(ALMOST);
-    drop_file(&mut harness, top.join("examples/puzzles/sudoku-9x9.json"));
+    drop_file(&mut harness, root.join("examples/puzzles/sudoku-9x9.json"));
     assert_eq!(harness.state().board().rows(), 9);
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("a-model");
     std::fs::create_dir(&model).unwrap();
     for name in ["config.json", "model.safetensors"] {
-        std::fs::copy(top.join("models/sudoku-9x9").join(name), model.join(name)).unwrap();
+        std::fs::copy(root.join("models/sudoku-9x9").join(name), model.join(name)).unwrap();
     }
     drop_file(&mut harness, &model);
-    key(&mut harness, egui::Key::Space);
+    press(&mut harness, egui::Key::TokenSpec);
     settle(&mut harness);
     let status = harness.state().status();
     assert!(status.contains("a-model on"), "{status}");
-    assert_eq!(harness.state().is_right(), Some(true), "{status}");
-    // What is no puzzle leaves the board alone.
+    assert_eq!(harness.state().is_valid(), Some(true), "{status}");
+    // Any other file leaves the board unchanged.
     let board = harness.state().board().clone();
-    drop_file(&mut harness, top.join("LICENSE-MIT"));
+    drop_file(&mut harness, root.join("LICENSE-MIT"));
     assert_eq!(harness.state().board(), &board);
 }

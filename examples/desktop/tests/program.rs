@@ -1,11 +1,11 @@
-//! The program as it is run: pictures without a window, exit codes.
+//! The program: pictures without a window, and exit codes.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn demo(args: &[&str], folder: &Path) -> Output {
+/// Runs the program without a display.
+fn run(args: &[&str], folder: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trm-demo"));
-    // No display: a picture needs none.
     command
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
@@ -17,15 +17,16 @@ fn demo(args: &[&str], folder: &Path) -> Output {
     command.args(args).output().unwrap()
 }
 
-/// Whether the picture could be drawn; without any driver there is nothing to test, unless TRM_REQUIRE_GPU says that there is one.
-fn drawn(output: &Output) -> bool {
+/// Returns whether the picture was drawn. Without a graphics driver the test is skipped, unless
+/// `TRM_REQUIRE_GPU` demands one.
+fn has_drawn(output: &Output) -> bool {
     let text = String::from_utf8_lossy(&output.stderr);
-    let absent = text.contains("nothing here can draw");
+    let is_skipped = text.contains("no graphics driver can draw");
     assert!(
-        !absent || !std::env::var("TRM_REQUIRE_GPU").is_ok_and(|v| v == "1"),
+        !is_skipped || !std::env::var("TRM_REQUIRE_GPU").is_ok_and(|v| v == "1"),
         "{text}"
     );
-    if absent {
+    if is_skipped {
         eprintln!("skipped: {text}");
     } else {
         assert!(
@@ -34,14 +35,14 @@ fn drawn(output: &Output) -> bool {
             output.status
         );
     }
-    !absent
+    !is_skipped
 }
 
 #[test]
-fn a_picture_after_some_steps() {
+fn a_screenshot_after_some_steps() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("p.json"), "\"0000020440102103\"").unwrap();
-    let output = demo(
+    let output = run(
         &[
             "p.json",
             "--device",
@@ -53,7 +54,7 @@ fn a_picture_after_some_steps() {
         ],
         folder.path(),
     );
-    if !drawn(&output) {
+    if !has_drawn(&output) {
         return;
     }
     let two = image::open(folder.path().join("a.png")).unwrap().to_rgba8();
@@ -62,10 +63,10 @@ fn a_picture_after_some_steps() {
         "{:?}",
         two.dimensions()
     );
-    let colours: std::collections::HashSet<_> = two.pixels().collect();
-    assert!(colours.len() > 50, "{} colours", colours.len());
-    // The same again, and another after another number of steps.
-    demo(
+    let colors: std::collections::HashSet<_> = two.pixels().collect();
+    assert!(colors.len() > 50, "{} colours", colors.len());
+    // Another number of steps and another theme give another picture.
+    run(
         &[
             "p.json",
             "--device",
@@ -83,18 +84,18 @@ fn a_picture_after_some_steps() {
     assert_ne!(two, none);
     assert!(
         !folder.path().join("config").exists(),
-        "a picture is no reason to remember anything"
+        "a screenshot must not save settings"
     );
 }
 
 #[test]
-fn a_film_of_a_run() {
+fn an_animation_of_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let args = [
         "--board", "4", "--seed", "3", "--device", "cpu", "--record", "a.gif", "--size", "640x480",
     ];
-    let output = demo(&args, folder.path());
-    if !drawn(&output) {
+    let output = run(&args, folder.path());
+    if !has_drawn(&output) {
         return;
     }
     let file = std::fs::File::open(folder.path().join("a.gif")).unwrap();
@@ -108,30 +109,42 @@ fn a_film_of_a_run() {
 }
 
 #[test]
-fn what_cannot_be_shown_ends_with_2() {
+fn errors_end_with_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("bad.json"), "{\"puzzle\": 1}").unwrap();
     for (args, word) in [
-        (&["missing.json", "--screenshot", "a.png"][..], "missing.json"),
+        (
+            &["missing.json", "--screenshot", "a.png"][..],
+            "missing.json",
+        ),
         (&["bad.json", "--screenshot", "a.png"], "bad.json"),
         (&["--device", "gpu:x", "--screenshot", "a.png"], "no device"),
-        (&["--against-device", "tpu", "--screenshot", "a.png"], "no device"),
+        (
+            &["--against-device", "tpu", "--screenshot", "a.png"],
+            "no device",
+        ),
     ] {
-        let output = demo(args, folder.path());
+        let output = run(args, folder.path());
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.starts_with("error: ") && text.contains(word), "{text}");
     }
-    assert_eq!(demo(&["--no-such-option"], folder.path()).status.code(), Some(2));
+    assert_eq!(
+        run(&["--no-such-option"], folder.path()).status.code(),
+        Some(2)
+    );
 }
 
-/// Without a display the window says so instead of ending in a panic.
+/// Without a display the program ends with a message, not with a panic.
 #[cfg(target_os = "linux")]
 #[test]
-fn no_display_is_an_error_in_words() {
+fn a_missing_display_is_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let output = demo(&[], folder.path());
+    let output = run(&[], folder.path());
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("no window") && !text.contains("panicked"), "{text}");
+    assert!(
+        text.contains("cannot open a window") && !text.contains("panicked"),
+        "{text}"
+    );
 }

@@ -1,28 +1,33 @@
-//! How it looks, compared with the pictures in tests/snapshots. `UPDATE_SNAPSHOTS=1 cargo test -p trm-demo --test snapshots` draws
-//! them anew; look at what it changed before you keep it.
+//! Pictures of the app, compared with those in `tests/snapshots`.
+//!
+//! `UPDATE_SNAPSHOTS=1 cargo test -p trm-demo --test snapshots` draws them anew. Look at every
+//! change before you keep it.
 
 use std::time::Duration;
 
 use egui_kittest::{Harness, SnapshotOptions, try_image_snapshot_options};
-use trm::Device;
-use trm_demo::app::{App, Start};
+use trm_runtime::Device;
+use trm_demo::app::{App, AppOptions, Comparison};
 use trm_demo::board::Board;
 use trm_demo::settings::Settings;
-use trm_demo::thinker::Pace;
+use trm_demo::worker::RunMode;
 
 const FOUR: &str = "0000020440102103";
 const SIX: &str = "050000000620000000004000000005102000";
 
-/// Software drivers of different versions round edges of letters differently: so many pixels may.
-const FORGIVEN: usize = 0;
+/// The number of pixels that may differ by more than the threshold. The threshold allows for
+/// software drivers that round the edges of letters differently.
+const MAX_FAILED_PIXELS: usize = 0;
 
 fn options() -> SnapshotOptions {
-    SnapshotOptions::new().threshold(0.6).max_failed_pixels(FORGIVEN)
+    SnapshotOptions::new()
+        .threshold(0.6)
+        .max_failed_pixels(MAX_FAILED_PIXELS)
 }
 
-/// Whether there is a driver to draw with; TRM_REQUIRE_GPU says that there is one.
+/// Returns whether there is a driver to draw with. `TRM_REQUIRE_GPU` demands one.
 fn can_draw() -> bool {
-    let can = !trm::devices().is_empty();
+    let can = !trm_runtime::devices().is_empty();
     assert!(
         can || !std::env::var("TRM_REQUIRE_GPU").is_ok_and(|v| v == "1"),
         "no adapter"
@@ -34,9 +39,9 @@ fn can_draw() -> bool {
 }
 
 fn window(board: Board, theme: &str, heat: bool) -> Harness<'static, App> {
-    let app = App::new(Start {
+    let app = App::new(AppOptions {
         board: Some(board),
-        // Heat shows states to the last bits: the reference adds in the same order on every processor.
+        // Heat shows the exact states. The reference adds in the same order on every processor.
         device: Some(if heat { Device::Reference } else { Device::Cpu }),
         settings: Settings {
             speed: 0.0,
@@ -44,7 +49,7 @@ fn window(board: Board, theme: &str, heat: bool) -> Harness<'static, App> {
             theme: theme.into(),
             ..Settings::default()
         },
-        ..Start::default()
+        ..AppOptions::default()
     });
     let builder = Harness::builder()
         .with_size(egui::vec2(900.0, 620.0))
@@ -56,18 +61,18 @@ fn window(board: Board, theme: &str, heat: bool) -> Harness<'static, App> {
 fn take_steps(harness: &mut Harness<'_, App>, steps: usize) {
     let ctx = harness.ctx.clone();
     for _ in 0..steps {
-        harness.state_mut().go(Pace::One, &ctx);
-        while harness.state().is_thinking() {
+        harness.state_mut().run(RunMode::OneStep, &ctx);
+        while harness.state().is_running() {
             harness.state_mut().wait(Duration::from_millis(20));
             harness.step();
         }
     }
-    harness.state_mut().forget_the_machine();
+    harness.state_mut().mask_machine_details();
     harness.run_steps(4);
 }
 
 #[test]
-fn a_puzzle_in_the_light() {
+fn a_puzzle_in_the_light_theme() {
     if can_draw() {
         let mut harness = window(Board::parse(SIX).unwrap(), "light", false);
         harness.run_steps(3);
@@ -76,7 +81,7 @@ fn a_puzzle_in_the_light() {
 }
 
 #[test]
-fn a_step_of_a_sudoku_in_the_dark() {
+fn a_sudoku_step_in_the_dark_theme() {
     if can_draw() {
         let mut harness = window(Board::parse(SIX).unwrap(), "dark", false);
         take_steps(&mut harness, 1);
@@ -85,7 +90,7 @@ fn a_step_of_a_sudoku_in_the_dark() {
 }
 
 #[test]
-fn heat_of_a_maze() {
+fn a_maze_with_heat() {
     if can_draw() {
         let maze = include_str!("../../puzzles/maze-10x10.json");
         let mut harness = window(Board::parse(maze).unwrap(), "light", true);
@@ -98,14 +103,14 @@ fn heat_of_a_maze() {
 fn a_comparison() {
     if can_draw() {
         let mut harness = window(Board::parse(FOUR).unwrap(), "dark", false);
-        harness.state_mut().compare_with(None, None);
+        harness.state_mut().compare_with(Comparison::default());
         take_steps(&mut harness, 3);
         harness.snapshot_options("comparison", &options());
     }
 }
 
 #[test]
-fn a_task_of_arc() {
+fn an_arc_task() {
     if can_draw() {
         let task = include_str!("../../puzzles/arc/007bbfb7.json");
         let mut harness = window(Board::parse(task).unwrap(), "light", false);
@@ -114,9 +119,9 @@ fn a_task_of_arc() {
     }
 }
 
-/// The comparison must see a single digit that changes.
+/// The comparison must detect the change of a single digit.
 #[test]
-fn another_digit_is_another_picture() {
+fn another_digit_fails_the_comparison() {
     if !can_draw() {
         return;
     }

@@ -1,7 +1,7 @@
+import SampleCore
 import SwiftUI
-import Thinking
 
-/// A board after a step, or as the puzzle is.
+/// Shows the board after a step. Without a step: the puzzle.
 struct BoardView: View {
     let board: Board
     let frame: Frame?
@@ -11,7 +11,8 @@ struct BoardView: View {
             ForEach(0..<board.side, id: \.self) { row in
                 GridRow {
                     ForEach(0..<board.side, id: \.self) { column in
-                        CellView(kind: board.kind, cell: board.cell(row * board.side + column, in: frame))
+                        let index = row * board.side + column
+                        CellView(kind: board.kind, cell: board.cell(index, in: frame))
                     }
                 }
             }
@@ -23,9 +24,9 @@ struct BoardView: View {
         .accessibilityLabel("Board")
     }
 
-    /// Around the boxes.
-    private var lines: Lines {
-        Lines(rows: board.side / board.box.rows, columns: board.side / board.box.columns)
+    /// The lines around the boxes.
+    private var lines: GridLines {
+        GridLines(rows: board.side / board.box.rows, columns: board.side / board.box.columns)
     }
 }
 
@@ -36,18 +37,25 @@ private struct CellView: View {
     var body: some View {
         Rectangle()
             .fill(background)
-            .overlay { if kind == .sudoku { Rectangle().stroke(Color.secondary.opacity(0.4), lineWidth: 0.5) } }
+            .overlay {
+                if kind == .sudoku {
+                    Rectangle().stroke(Color.secondary.opacity(0.4), lineWidth: 0.5)
+                }
+            }
             .overlay {
                 Text(kind == .maze && "# ".contains(cell.symbol) ? "" : String(cell.symbol))
-                    .font(.system(size: 100, weight: cell.isGiven ? .bold : .regular, design: .rounded))
+                    .font(.system(size: 100, design: .rounded))
+                    .fontWeight(cell.isGiven ? .bold : .regular)
                     .lineLimit(1)
                     .minimumScaleFactor(0.05)
                     .foregroundStyle(cell.isGiven ? Color.primary : Color.accentColor)
                     .padding(3)
             }
-            // A corner beside the colour, for those who see no colours.
+            // A dot in the corner, for people who cannot see the colour.
             .overlay(alignment: .topTrailing) {
-                if cell.isChanged { Circle().fill(Color.primary).frame(width: 5, height: 5).padding(2) }
+                if cell.isChanged {
+                    Circle().fill(Color.primary).frame(width: 5, height: 5).padding(2)
+                }
             }
             .aspectRatio(1, contentMode: .fit)
             .accessibilityElement()
@@ -61,8 +69,8 @@ private struct CellView: View {
     }
 }
 
-/// A frame in equal parts.
-private struct Lines: Shape {
+/// A rectangle that is divided into equal parts.
+private struct GridLines: Shape {
     let rows: Int
     let columns: Int
 

@@ -1,5 +1,5 @@
+import SampleCore
 import SwiftUI
-import Thinking
 
 @main
 struct SampleApp: App {
@@ -8,10 +8,10 @@ struct SampleApp: App {
     }
 }
 
-/// The puzzles there are, and one that is pasted.
+/// Lists the example puzzles and opens pasted ones.
 struct PuzzlesScreen: View {
     @State private var path: [Board] = []
-    @State private var unreadable: String?
+    @State private var pasteError: String?
 
     var body: some View {
         NavigationStack(path: $path) {
@@ -23,25 +23,29 @@ struct PuzzlesScreen: View {
                 }
                 Section {
                     PasteButton(payloadType: String.self) { texts in
-                        // It may call from any thread.
+                        // PasteButton may call this on any thread.
                         Task { @MainActor in open(texts.first ?? "") }
                     }
                 } footer: {
-                    Text(unreadable ?? "A Sudoku in digits, 0 or . for a blank, or a maze in lines of #, spaces, S and G.")
-                        .foregroundStyle(unreadable == nil ? Color.secondary : Color.red)
+                    Text(pasteError ?? pasteHelp)
+                        .foregroundStyle(pasteError == nil ? Color.secondary : Color.red)
                 }
             }
             .navigationTitle("Puzzles")
-            .navigationDestination(for: Board.self) { ThinkingScreen(board: $0) }
+            .navigationDestination(for: Board.self) { SolveScreen(board: $0) }
         }
     }
+
+    private let pasteHelp = """
+        Paste a Sudoku (digits, 0 or . for a blank) or a maze (lines of #, spaces, S and G).
+        """
 
     private func open(_ text: String) {
         do {
             path = [try Board(text)]
-            unreadable = nil
+            pasteError = nil
         } catch {
-            unreadable = error.message
+            pasteError = error.message
         }
     }
 }

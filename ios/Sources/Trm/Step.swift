@@ -1,79 +1,82 @@
 import CTrm
 
-/// A puzzle after a refinement step.
+/// The state of a puzzle after a refinement step.
 public struct Step: Sendable, Equatable {
-    /// Steps taken, from 1.
+    /// Number of this step, from 1.
     public let number: Int
-    /// The answer as it stands, in the form of the puzzle: plain text as it was given, otherwise JSON.
+    /// Current answer in the form of the puzzle: plain text for plain text, else JSON.
     public let text: String
-    /// The answer as it stands: a token for each cell, row by row.
+    /// Current answer as tokens, one per cell, row by row.
     public let tokens: [Int]
-    /// The cells that the step changed, counted from 0; in the first step, those that differ from the puzzle.
+    /// Indices, from 0, of the cells that this step changed. The first step is compared with the
+    /// puzzle.
     public let changed: [Int]
-    /// What the model says: the probability that the answer is right.
+    /// The halting head's estimate, from 0 to 1, that the answer is correct.
     public let haltProbability: Double
-    /// How the puzzle ended, in the last step; nil before.
+    /// The final answer, in the last step only. Otherwise nil.
     public internal(set) var answer: Answer?
 
     init(_ step: trm_step) {
         number = Int(step.step)
         text = String(cString: step.answer)
-        tokens = numbers(step.tokens, step.token_count)
-        changed = numbers(step.changed, step.changed_count)
+        tokens = ints(step.tokens, step.token_count)
+        changed = ints(step.changed, step.changed_count)
         haltProbability = Double(step.halt_probability)
     }
 }
 
-/// How a puzzle ended.
+/// The final answer to a puzzle.
 public struct Answer: Sendable, Equatable {
-    /// The answer, in the form of the puzzle: plain text as it was given, otherwise JSON.
+    /// Answer in the form of the puzzle: plain text for plain text, else JSON.
     public let text: String
-    /// The answer: a token for each cell, row by row.
+    /// Answer as tokens, one per cell, row by row.
     public let tokens: [Int]
-    /// Whether it keeps the puzzle's rules; nil where nobody can tell.
+    /// Whether the answer keeps the puzzle's rules. Nil if this cannot be checked.
     public let isValid: Bool?
-    /// What is wrong with it, for people; nil if nothing is, or nobody can tell.
-    public let why: String?
-    /// Mazes: whether the path is a shortest one; nil elsewhere.
+    /// Readable reason why the answer is not valid. Otherwise nil.
+    public let reason: String?
+    /// Mazes: whether the path is a shortest one. Other tasks: nil.
     public let isShortest: Bool?
-    /// Whether it equals the solution that came with the puzzle; nil if none came.
+    /// Whether the answer equals the solution that came with the puzzle. Nil if the puzzle had no
+    /// solution.
     public let isCorrect: Bool?
-    /// Steps taken.
+    /// Number of refinement steps that ran.
     public let steps: Int
-    /// Whether the model halted by itself; otherwise it ran into the last step.
+    /// True if the halting rule ended the puzzle, false if it reached ``TrmOptions/maxSteps``.
     public let halted: Bool
-    /// What the model says at the end: the probability that the answer is right.
+    /// Halting probability after the last step.
     public let haltProbability: Double
-    /// The halting head's logit at the end.
+    /// The halting head's logit after the last step.
     public let haltLogit: Double
-    /// What the puzzle is; nil for a kind that this version does not know.
-    public let kind: TrmOptions.Kind?
-    /// What computed it: "cpu", "gpu".
+    /// The puzzle's task. Nil for a task that this version does not know.
+    public let task: TrmOptions.TaskKind?
+    /// The device that computed the answer: "cpu" or "gpu".
     public let device: String
-    /// How long it took, from the first step to the last.
+    /// Time from the start of the first step to the end of the last.
     public let time: Duration
 
-    init(_ answer: trm_answer_record) {
-        text = String(cString: answer.answer)
-        tokens = numbers(answer.tokens, answer.token_count)
-        isValid = known(answer.valid)
-        why = answer.why.map { String(cString: $0) }
-        isShortest = known(answer.shortest)
-        isCorrect = known(answer.correct)
-        steps = Int(answer.steps)
-        halted = answer.halted
-        haltProbability = Double(answer.halt_probability)
-        haltLogit = Double(answer.q_halt)
-        kind = TrmOptions.Kind(rawValue: String(cString: answer.task))
-        device = String(cString: answer.device)
-        time = .milliseconds(answer.milliseconds)
+    init(_ record: trm_answer_record) {
+        text = String(cString: record.answer)
+        tokens = ints(record.tokens, record.token_count)
+        isValid = optionalBool(record.valid)
+        reason = record.why.map { String(cString: $0) }
+        isShortest = optionalBool(record.shortest)
+        isCorrect = optionalBool(record.correct)
+        steps = Int(record.steps)
+        halted = record.halted
+        haltProbability = Double(record.halt_probability)
+        haltLogit = Double(record.q_halt)
+        task = TrmOptions.TaskKind(rawValue: String(cString: record.task))
+        device = String(cString: record.device)
+        time = .milliseconds(record.milliseconds)
     }
 }
 
-private func numbers(_ start: UnsafePointer<UInt32>?, _ count: Int) -> [Int] {
+private func ints(_ start: UnsafePointer<UInt32>?, _ count: Int) -> [Int] {
     UnsafeBufferPointer(start: start, count: count).map(Int.init)
 }
 
-private func known(_ truth: trm_truth) -> Bool? {
+/// Converts a `trm_truth`. Unknown becomes nil.
+private func optionalBool(_ truth: trm_truth) -> Bool? {
     truth == TRM_TRUTH_UNKNOWN ? nil : truth == TRM_TRUTH_YES
 }

@@ -1,38 +1,38 @@
 import CTrm
 import Foundation
 
-/// What went wrong, with a text for people.
+/// An error of the library. The message says what is wrong and where.
 public enum TrmError: Error, Equatable, Sendable {
-    /// A file could not be opened or read.
+    /// A file cannot be opened or read.
     case file(String)
-    /// A model file is damaged, hostile, or in a form that is not supported.
+    /// A model file is damaged, malicious, or in an unsupported format.
     case model(String)
     /// A hyper-parameter of the model is missing, contradictory or out of range.
     case configuration(String)
-    /// A puzzle cannot be read, or is impossible, or is none for this model.
+    /// A puzzle cannot be parsed, contradicts itself, or does not fit this model.
     case puzzle(String)
-    /// A device is not available, or failed.
+    /// A device is not available or failed.
     case device(String)
-    /// An option is out of range.
-    case option(String)
-    /// The time limit passed.
+    /// An option or another argument is out of range.
+    case argument(String)
+    /// The time limit expired.
     case timeLimit(String)
     /// The solver was closed.
     case closed
-    /// A bug of the library: please report it. Better do not use the solver further.
+    /// A bug in the library. Please report it, and do not use the solver again.
     case bug(String)
 
-    /// What went wrong, and what to do.
+    /// Readable error message.
     public var message: String {
         switch self {
-        case .file(let text), .model(let text), .configuration(let text), .puzzle(let text), .device(let text),
-            .option(let text), .timeLimit(let text), .bug(let text):
+        case .file(let text), .model(let text), .configuration(let text), .puzzle(let text),
+            .device(let text), .argument(let text), .timeLimit(let text), .bug(let text):
             text
         case .closed: "the solver was closed"
         }
     }
 
-    /// Nil if nothing went wrong.
+    /// Creates the error of a status. Returns nil for `TRM_STATUS_OK`.
     init?(_ status: trm_status, _ text: @autoclosure () -> String) {
         switch status {
         case TRM_STATUS_OK: return nil
@@ -41,9 +41,10 @@ public enum TrmError: Error, Equatable, Sendable {
         case TRM_STATUS_CONFIG: self = .configuration(text())
         case TRM_STATUS_PUZZLE: self = .puzzle(text())
         case TRM_STATUS_DEVICE: self = .device(text())
-        case TRM_STATUS_ARGUMENT: self = .option(text())
+        case TRM_STATUS_ARGUMENT: self = .argument(text())
         case TRM_STATUS_DEADLINE: self = .timeLimit(text())
-        // Nobody but a closed solver has a handle that is none; who cancelled a task knows it.
+        // Only a closed solver has an invalid handle. `solve` turns this error into a
+        // CancellationError if its task was cancelled.
         case TRM_STATUS_CANCELLED, TRM_STATUS_HANDLE: self = .closed
         default: self = .bug(text())
         }

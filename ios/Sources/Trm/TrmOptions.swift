@@ -1,111 +1,120 @@
 import CTrm
 import Foundation
 
-/// How a solver works. What is nil is left to the library.
+/// Options of a solver. Nil selects the default.
 public struct TrmOptions: Sendable {
-    /// What a model runs on.
+    /// The device that runs a model.
     public enum Device: String, Sendable, CaseIterable {
-        /// The GPU where a short measurement finds it faster for the model, otherwise the CPU.
+        /// The GPU if a short measurement shows that it is faster for the model, else the CPU.
         case auto
         /// The CPU.
         case cpu
-        /// The GPU; the simulator and the device have one.
+        /// The GPU. The simulator has one, too.
         case gpu
     }
 
-    /// What a puzzle is.
-    public enum Kind: String, Sendable, CaseIterable {
-        /// A Sudoku.
+    /// The task of a puzzle.
+    public enum TaskKind: String, Sendable, CaseIterable {
+        /// Sudoku.
         case sudoku
-        /// A maze.
+        /// Maze.
         case maze
-        /// A task of ARC.
+        /// ARC.
         case arc
         /// Raw tokens.
         case tokens
     }
 
-    /// A number format of weights.
-    public enum Format: String, Sendable, CaseIterable {
-        /// 32 bits.
+    /// The dtype of weights.
+    public enum WeightDtype: String, Sendable, CaseIterable {
+        /// 32-bit floating point.
         case f32
-        /// 16 bits, half precision.
+        /// 16-bit floating point (IEEE half precision).
         case f16
-        /// 16 bits, bfloat.
+        /// 16-bit floating point (bfloat16).
         case bf16
-        /// Bytes, with a scale for each row.
+        /// 8-bit integers with one scale per row.
         case int8
     }
 
-    /// Who decides that a puzzle is done.
-    public enum Halt: String, Sendable, CaseIterable {
-        /// The model's halting head, believed only if its answer keeps the puzzle's rules.
+    /// When a puzzle halts.
+    public enum HaltRule: String, Sendable, CaseIterable {
+        /// When the halting probability is above ``TrmOptions/haltThreshold`` and the answer is
+        /// valid.
         case verified
-        /// The model's halting head.
+        /// When the halting probability is above ``TrmOptions/haltThreshold``.
         case head
-        /// Nobody: always ``TrmOptions/maxSteps``.
+        /// Never: every puzzle runs ``TrmOptions/maxSteps`` steps.
         case never
     }
 
-    /// What the model runs on.
+    /// The device that runs the model.
     public var device = Device.auto
-    /// A folder for what ``Device/auto`` measures, so that it is measured once: `URL.cachesDirectory` is a good one. Nowhere if nil.
-    public var cacheFolder: URL?
-    /// What the puzzles are; the model's own kind if nil.
-    public var kind: Kind?
-    /// How the weights of the model's blocks are stored; `int8` if the file has them so, else `f32`, if nil.
-    public var format: Format?
-    /// Who decides that a puzzle is done.
-    public var halt = Halt.verified
-    /// The head says "halt" above this probability; 0.5 if nil.
+    /// Folder that keeps the measurements of ``Device/auto``, so that they run once, for example
+    /// `URL.cachesDirectory`. Default: not kept.
+    public var cacheDirectory: URL?
+    /// The task of the puzzles. Default: the model's own task.
+    public var task: TaskKind?
+    /// Dtype of the weights in the model's blocks. Default: ``WeightDtype/int8`` if the file stores
+    /// them as int8, else ``WeightDtype/f32``.
+    public var dtype: WeightDtype?
+    /// When a puzzle halts.
+    public var halt = HaltRule.verified
+    /// Threshold of the halting probability, for ``halt``. Default: 0.5.
     public var haltThreshold: Double?
-    /// Threads of the CPU; one for each core if nil.
+    /// Number of CPU threads. Default: one per core.
     public var threads: Int?
-    /// No puzzle is done before this many steps; 1 if nil.
+    /// Minimum number of refinement steps for each puzzle. Default: 1.
     public var minSteps: Int?
-    /// Every puzzle ends after this many steps; as many as the model was trained for if nil.
+    /// Maximum number of refinement steps for each puzzle. Default: the number of steps that the
+    /// model was trained with.
     public var maxSteps: Int?
-    /// How long a puzzle may take; as long as it takes if nil.
+    /// Maximum time for each puzzle. Default: no limit.
     public var timeLimit: Duration?
 
-    /// Leaves everything to the library.
+    /// Creates options that are all defaults.
     public init() {}
 }
 
 extension TrmOptions {
-    /// Calls `body` with these options as C has them, where 0 and null stand for nil.
-    func withNative<Result>(_ body: (UnsafePointer<trm_options>) throws -> Result) throws -> Result {
-        var texts: [UnsafeMutablePointer<CChar>] = []
-        defer { texts.forEach { free($0) } }
-        func text(_ value: String?) -> UnsafePointer<CChar>? {
+    /// Calls `body` with these options as a C struct, in which 0 and null stand for nil.
+    func withNative<Result>(
+        _ body: (UnsafePointer<trm_options>) throws -> Result
+    ) throws -> Result {
+        var strings: [UnsafeMutablePointer<CChar>] = []
+        defer { strings.forEach { free($0) } }
+        func string(_ value: String?) -> UnsafePointer<CChar>? {
             guard let copy = value.map({ strdup($0)! }) else { return nil }
-            texts.append(copy)
+            strings.append(copy)
             return UnsafePointer(copy)
         }
-        func count(_ value: Int?, _ name: String) throws -> UInt32 {
+        func positive(_ value: Int?, _ name: String) throws -> UInt32 {
             guard let value else { return 0 }
-            guard value > 0, let count = UInt32(exactly: value) else {
-                throw TrmError.option("\(name) is \(value): give a number from 1 to \(UInt32.max), or nil")
+            guard value > 0, let number = UInt32(exactly: value) else {
+                throw TrmError.argument(
+                    "\(name) is \(value); expected a number from 1 to \(UInt32.max), or nil")
             }
-            return count
+            return number
         }
         let haltThreshold = haltThreshold.map { Float($0) }
         guard haltThreshold != 0 else {
-            throw TrmError.option("haltThreshold is 0: give a probability above it, or nil")
+            throw TrmError.argument("haltThreshold is 0; expected a number above 0, or nil")
         }
         var options = trm_options()
         options.size = MemoryLayout<trm_options>.size
-        options.device = text(device.rawValue)
-        options.cache_dir = text(cacheFolder?.path)
-        options.task = text(kind?.rawValue)
-        options.dtype = text(format?.rawValue)
-        options.halt = text(halt.rawValue)
+        options.device = string(device.rawValue)
+        options.cache_dir = string(cacheDirectory?.path)
+        options.task = string(task?.rawValue)
+        options.dtype = string(dtype?.rawValue)
+        options.halt = string(halt.rawValue)
         options.halt_threshold = haltThreshold ?? 0
-        options.threads = try count(threads, "threads")
-        options.min_steps = try count(minSteps, "minSteps")
-        options.max_steps = try count(maxSteps, "maxSteps")
-        let milliseconds = timeLimit.map { Int(exactly: ($0 / .milliseconds(1)).rounded(.up)) ?? .max }
-        options.time_limit_ms = try count(milliseconds, "timeLimit in ms")
+        options.threads = try positive(threads, "threads")
+        options.min_steps = try positive(minSteps, "minSteps")
+        options.max_steps = try positive(maxSteps, "maxSteps")
+        let milliseconds = timeLimit.map {
+            Int(exactly: ($0 / .milliseconds(1)).rounded(.up)) ?? .max
+        }
+        options.time_limit_ms = try positive(milliseconds, "timeLimit in ms")
         return try body(&options)
     }
 }

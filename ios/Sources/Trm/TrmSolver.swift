@@ -1,57 +1,65 @@
 import CTrm
 import Foundation
 
-/// A model, ready to solve puzzles.
+/// A model that solves puzzles.
 ///
 /// ```swift
-/// let solver = try TrmSolver(model: Bundle.main.url(forResource: "sudoku-9x9", withExtension: "safetensors")!)
-/// let answer = try await solver.solve("53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79")
+/// let model = Bundle.main.url(forResource: "sudoku-9x9", withExtension: "safetensors")!
+/// let solver = try TrmSolver(model: model)
+/// let answer = try await solver.solve(puzzle) // for example "53..7....6..195....98..."
 /// print(answer.text, answer.isValid as Any)
 /// ```
 ///
-/// Use it from anywhere, as often at once as you like: it computes on threads of its own, never on the main thread or on those of Swift
-/// concurrency. Puzzles that are solved at once take turns, step by step, and each has a thread; of many puzzles, give it a few at a time.
+/// All functions are thread-safe. Each solve computes on its own thread, never on the main thread
+/// or on those of Swift concurrency. Concurrent solves take turns, step by step. If you have many
+/// puzzles, run a few at a time.
 public final class TrmSolver: Sendable {
-    /// A number that the library never uses twice: once freed, it is known to be.
+    /// The library never reuses a handle, so a freed handle is always detected.
     private let handle: trm_solver
 
     /// Opens a model.
     ///
-    /// It reads and checks the file, a matter of milliseconds for small models. The device is made ready by the first puzzle, or by
-    /// ``device()``.
+    /// This reads and checks the file, which takes milliseconds for a small model. The first solve
+    /// prepares the device, or ``prepareDevice()`` does.
     ///
     /// - Parameters:
-    ///   - file: A file that `trm-run convert` or training wrote, or a folder with one.
+    ///   - file: A file written by `trm-run convert` or by training, or a folder that contains one.
     ///   - options: How to solve.
-    /// - Throws: ``TrmError``: what is wrong with the file or with an option.
+    /// - Throws: ``TrmError`` if the file or an option is not valid.
     public convenience init(model file: URL, options: TrmOptions = TrmOptions()) throws {
         try self.init(options) { options, handle in
             file.withUnsafeFileSystemRepresentation { trm_solver_open($0, options, &handle) }
         }
     }
 
-    /// Opens a model in memory. The bytes are lent and not copied, so that a mapped file stays one; they are kept until the solver is
-    /// closed or gone and nothing solves with it any more.
+    /// Opens a model from memory.
+    ///
+    /// The solver borrows the bytes without copying them, so that a mapped file stays mapped. It
+    /// keeps them until it is closed or deallocated and its solves have ended.
     ///
     /// - Parameters:
-    ///   - bytes: A file that `trm-run convert` wrote, as from `Data(contentsOf: url, options: .mappedIfSafe)`.
+    ///   - bytes: The content of a file written by `trm-run convert`, for example
+    ///     `Data(contentsOf: url, options: .mappedIfSafe)`.
     ///   - options: How to solve.
-    /// - Throws: ``TrmError``: what is wrong with the bytes or with an option.
+    /// - Throws: ``TrmError`` if the bytes or an option are not valid.
     public convenience init(model bytes: Data, options: TrmOptions = TrmOptions()) throws {
-        // An NSData keeps its bytes in their place, which a Data does not promise. Apple's systems do not copy here, Linux does.
-        try self.init(lent: bytes as NSData, options: options)
+        // NSData keeps its bytes at a fixed address, which Data does not guarantee. The conversion
+        // copies the bytes on Linux, but not on Apple's systems.
+        try self.init(borrowing: bytes as NSData, options: options)
     }
 
-    convenience init(lent bytes: NSData, options: TrmOptions = TrmOptions()) throws {
+    convenience init(borrowing bytes: NSData, options: TrmOptions = TrmOptions()) throws {
         try self.init(options) { options, handle in
             let release: trm_release = { Unmanaged<NSData>.fromOpaque($0!).release() }
             let context = Unmanaged.passRetained(bytes).toOpaque()
-            return trm_solver_from_bytes(bytes.bytes, bytes.length, release, context, options, &handle)
+            return trm_solver_from_bytes(
+                bytes.bytes, bytes.length, release, context, options, &handle)
         }
     }
 
     private init(
-        _ options: TrmOptions, open: (UnsafePointer<trm_options>, inout trm_solver) throws -> trm_status
+        _ options: TrmOptions,
+        open: (UnsafePointer<trm_options>, inout trm_solver) throws -> trm_status
     ) throws {
         var handle: trm_solver = 0
         try options.withNative { try check(open($0, &handle)) }
@@ -62,21 +70,24 @@ public final class TrmSolver: Sendable {
         close()
     }
 
-    /// Frees the model's memory now and not with the last reference. What is being solved ends before its next step with
-    /// ``TrmError/closed``, and so does all that is asked for later. Closing twice does nothing.
+    /// Frees the model's memory before the last reference is gone.
+    ///
+    /// Running solves end before their next step with ``TrmError/closed``, and so do all later
+    /// calls. Closing twice does nothing.
     public func close() {
-        // Of a freed handle the library says so, and that is all.
+        // Freeing a handle twice returns an error status, which is ignored here.
         trm_solver_free(handle)
     }
 
-    /// The device that runs and why it was chosen, for people, as "cpu: a step of this model and batch is small".
+    /// Prepares the device and returns it with the reason for choosing it, as readable text, for
+    /// example "cpu: a step of this model and batch is small".
     ///
-    /// This makes the device ready, which the first puzzle does otherwise: it may take a moment, for drivers are loaded and ``TrmOptions/Device/auto`` may
-    /// measure. Cancelling the task does not stop it.
+    /// This can be slow: it loads drivers, and ``TrmOptions/Device/auto`` may run measurements.
+    /// Without this call the first solve does the same work. Cancelling the task does not stop it.
     ///
-    /// - Throws: ``TrmError``.
-    public func device() async throws -> String {
-        try await onThread {
+    /// - Throws: ``TrmError`` if the device fails.
+    public func prepareDevice() async throws -> String {
+        try await onNewThread {
             var device: UnsafePointer<CChar>?
             try check(trm_solver_device(self.handle, &device))
             return String(cString: device!)
@@ -85,52 +96,58 @@ public final class TrmSolver: Sendable {
 
     /// Solves a puzzle.
     ///
-    /// A cancelled task stops after the step in flight; a GPU, which works ahead, after three at most.
+    /// A cancelled task stops after the step in flight. A GPU has up to three steps in flight.
     ///
-    /// - Parameter puzzle: The plain text of a puzzle, as "53..7....6..1...", or JSON, as `trm-run` reads it.
-    /// - Returns: The answer. It may be wrong: see ``Answer/isValid``.
-    /// - Throws: ``TrmError``, or `CancellationError` if the task was cancelled.
+    /// - Parameter puzzle: One puzzle as plain text, for example "53..7....6..1...", or as JSON in
+    ///   the form that `trm-run` reads.
+    /// - Returns: The answer. It can be wrong: see ``Answer/isValid``.
+    /// - Throws: ``TrmError`` if the puzzle is not valid or solving fails. `CancellationError` if
+    ///   the task was cancelled.
     public func solve(_ puzzle: String) async throws -> Answer {
-        let stop = try StopToken()
+        let token = try CancelToken()
         do {
             return try await withTaskCancellationHandler {
-                try await onThread { try self.run(puzzle, stop, onStep: nil) }
+                try await onNewThread {
+                    try self.solveOnThisThread(puzzle, token, onStep: nil)
+                }
             } onCancel: {
-                stop.stop()
+                token.cancel()
             }
         } catch TrmError.closed where Task.isCancelled {
             throw CancellationError()
         }
     }
 
-    /// Solves a puzzle and shows every refinement step. The last one brings the answer.
+    /// Solves a puzzle and returns every refinement step. The last step has the answer.
     ///
     /// ```swift
     /// for try await step in solver.steps(puzzle) {
     ///     board.show(step)
-    ///     if let answer = step.answer { board.end(answer) }
+    ///     if let answer = step.answer { board.showAnswer(answer) }
     /// }
     /// ```
     ///
-    /// Solving begins at once and does not wait for the loop: steps that it has not yet taken are kept. Leaving the loop stops after the step in
-    /// flight, and so does cancelling its task, which ends the loop without an error, as it does with every `AsyncThrowingStream`.
+    /// Solving starts at once and does not wait for the loop: steps are buffered without limit.
+    /// Leaving the loop stops solving after the step in flight. Cancelling the task does the same,
+    /// and ends the loop without an error, as in every `AsyncThrowingStream`.
     ///
-    /// - Parameter puzzle: As ``solve(_:)`` takes it.
-    /// - Returns: One ``Step`` after the other; an error is a ``TrmError``.
+    /// - Parameter puzzle: A puzzle in the form that ``solve(_:)`` takes.
+    /// - Returns: The steps in order. The stream fails with a ``TrmError``.
     public func steps(_ puzzle: String) -> AsyncThrowingStream<Step, Error> {
         AsyncThrowingStream { stream in
-            let stop: StopToken
+            let token: CancelToken
             do {
-                stop = try StopToken()
+                token = try CancelToken()
             } catch {
                 return stream.finish(throwing: error)
             }
-            stream.onTermination = { _ in stop.stop() }
+            stream.onTermination = { _ in token.cancel() }
             startThread {
                 do {
-                    // The last step waits for its answer, which follows at once.
+                    // Hold the last step back until its answer arrives, which is immediately after
+                    // it.
                     var last: Step?
-                    let answer = try self.run(puzzle, stop) { step, isLast in
+                    let answer = try self.solveOnThisThread(puzzle, token) { step, isLast in
                         if isLast { last = step } else { stream.yield(step) }
                     }
                     last?.answer = answer
@@ -143,51 +160,57 @@ public final class TrmSolver: Sendable {
         }
     }
 
-    /// Solves a puzzle on this thread.
-    func run(_ puzzle: String, _ stop: StopToken, onStep: ((Step, _ isLast: Bool) -> Void)?) throws -> Answer {
-        var handle: trm_answer = 0
+    /// Solves a puzzle on the calling thread.
+    func solveOnThisThread(
+        _ puzzle: String, _ token: CancelToken, onStep: ((Step, _ isLast: Bool) -> Void)?
+    ) throws -> Answer {
+        var answer: trm_answer = 0
         var puzzle = puzzle
         let status = puzzle.withUTF8 { utf8 in
             utf8.withMemoryRebound(to: CChar.self) { text in
                 withUnsafePointer(to: onStep) { context in
                     trm_solver_solve(
-                        self.handle, text.baseAddress, text.count, stop.handle, onStep == nil ? nil : callOnStep,
-                        UnsafeMutableRawPointer(mutating: context), &handle)
+                        self.handle, text.baseAddress, text.count, token.handle,
+                        onStep == nil ? nil : callOnStep,
+                        UnsafeMutableRawPointer(mutating: context), &answer)
                 }
             }
         }
         try check(status)
-        defer { trm_answer_free(handle) }
-        return Answer(trm_answer_read(handle).pointee)
+        defer { trm_answer_free(answer) }
+        return Answer(trm_answer_read(answer).pointee)
     }
 }
 
-/// Runs `work` on a thread of its own: it may take minutes, and the threads of Swift concurrency and of Dispatch are few.
+/// Runs `work` on a new thread. A solve may take minutes, and the threads of Swift concurrency and
+/// of Dispatch are few.
 private func startThread(_ work: @escaping @Sendable () -> Void) {
     let thread = Thread(block: work)
     thread.name = "trm"
     thread.qualityOfService = .userInitiated
-    // What Rust gives its threads; Apple's systems give a quarter of it.
+    // 2 MiB is the default of Rust threads. The default on Apple's systems is a quarter of it.
     thread.stackSize = 2 << 20
     thread.start()
 }
 
-/// What `work` returns, which runs on a thread of its own.
-private func onThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+/// Runs `work` on a new thread and returns its result.
+private func onNewThread<Value: Sendable>(
+    _ work: @escaping @Sendable () throws -> Value
+) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
         startThread { continuation.resume(with: Result(catching: work)) }
     }
 }
 
-/// Calls the closure that `context` points to, which says no more: a token stops.
+/// Calls the closure that `context` points to. It always continues: cancel tokens stop a solve.
 private let callOnStep: trm_on_step = { context, step in
     let onStep = context!.assumingMemoryBound(to: ((Step, Bool) -> Void)?.self).pointee
     onStep!(Step(step!.pointee), step!.pointee.last)
     return true
 }
 
-/// Stops what solves with it.
-final class StopToken: Sendable {
+/// Cancels the solves that use it.
+final class CancelToken: Sendable {
     let handle: trm_cancel
 
     init() throws {
@@ -200,12 +223,12 @@ final class StopToken: Sendable {
         trm_cancel_free(handle)
     }
 
-    func stop() {
+    func cancel() {
         trm_cancel_now(handle)
     }
 }
 
-/// Throws what went wrong in the call that this thread has just made.
+/// Throws the error of a failed call. `status` is the result of this thread's last call.
 private func check(_ status: trm_status) throws {
     if let error = TrmError(status, String(cString: trm_error())) { throw error }
 }

@@ -2,7 +2,7 @@ import XCTest
 
 @testable import Trm
 
-/// Many at once, for long, and who must not wait for them.
+/// Concurrent solves, memory growth, and threads that must not block.
 final class ConcurrencyTests: XCTestCase {
     func testTwoSolversAtOnce() async throws {
         let sudoku = try TrmSolver(model: Sample.sudoku9.file)
@@ -14,15 +14,17 @@ final class ConcurrencyTests: XCTestCase {
         XCTAssertEqual(second.isShortest, true)
     }
 
-    /// More at once than GCD has threads for; each gets its own answer.
+    /// More solves than Dispatch has threads: each returns its own answer.
     func testManySolvesOnOneSolver() async throws {
         let solver = try TrmSolver(model: Sample.sudoku9.file)
-        let easy = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+        let easy =
+            "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
         let answers = try await withThrowingTaskGroup(of: (Bool, String).self) { group in
             for index in 0..<100 {
                 group.addTask {
                     let isEasy = index.isMultiple(of: 2)
-                    return (isEasy, try await solver.solve(isEasy ? easy : Sample.sudoku9.puzzle).text)
+                    let puzzle = isEasy ? easy : Sample.sudoku9.puzzle
+                    return (isEasy, try await solver.solve(puzzle).text)
                 }
             }
             return try await group.reduce(into: []) { $0.append($1) }
@@ -34,13 +36,18 @@ final class ConcurrencyTests: XCTestCase {
         }
     }
 
-    /// While as many puzzles are at work as would fill the threads of Swift concurrency many times over, the main actor and other tasks go on.
-    func testNobodyWaits() async throws {
+    /// With many times more running solves than Swift concurrency has threads, the main actor and
+    /// other tasks still run.
+    func testSolvesDoNotBlockTasks() async throws {
         let solver = try Sample.sudoku9.endless()
         let solves = (0..<32).map { index in
             Task.detached {
-                if index.isMultiple(of: 2) { return try await solver.solve(Sample.sudoku9.puzzle).steps }
-                for try await step in solver.steps(Sample.sudoku9.puzzle) where step.answer != nil { return step.number }
+                if index.isMultiple(of: 2) {
+                    return try await solver.solve(Sample.sudoku9.puzzle).steps
+                }
+                for try await step in solver.steps(Sample.sudoku9.puzzle) where step.answer != nil {
+                    return step.number
+                }
                 return 0
             }
         }
@@ -59,11 +66,11 @@ final class ConcurrencyTests: XCTestCase {
         try await other.value
         solves.forEach { $0.cancel() }
         for solve in solves { _ = await solve.result }
-        print("the main actor waited for \(longest) at most")
+        print("longest wait of the main actor: \(longest)")
         XCTAssertLessThan(longest, .milliseconds(500))
     }
 
-    func testTenThousandSolvesDoNotGrow() async throws {
+    func testTenThousandSolvesDoNotGrowMemory() async throws {
         let solver = try TrmSolver(model: Sample.sudoku4.file)
         func solve(_ count: Int) async throws {
             for index in 0..<count {
@@ -71,7 +78,9 @@ final class ConcurrencyTests: XCTestCase {
                     let answer = try await solver.solve(Sample.sudoku4.puzzle)
                     XCTAssertEqual(answer.isValid, true)
                 } else {
-                    for try await step in solver.steps(Sample.sudoku4.puzzle) { XCTAssertGreaterThan(step.number, 0) }
+                    for try await step in solver.steps(Sample.sudoku4.puzzle) {
+                        XCTAssertGreaterThan(step.number, 0)
+                    }
                 }
             }
         }
@@ -84,7 +93,7 @@ final class ConcurrencyTests: XCTestCase {
     }
 }
 
-/// What of this process is in memory.
+/// Returns the resident memory of this process in KB.
 private func residentKilobytes() throws -> Int {
     let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
     let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }!

@@ -2,21 +2,22 @@ import XCTest
 
 import Trm
 
-/// What each mistake is told as.
+/// The error of each mistake.
 final class ErrorTests: XCTestCase {
-    func testModels() async throws {
-        let gone = URL(fileURLWithPath: "/nowhere/model.safetensors")
-        await assertThrows(try TrmSolver(model: gone)) {
+    func testBadModels() async throws {
+        let missing = URL(fileURLWithPath: "/nowhere/model.safetensors")
+        await assertThrows(try TrmSolver(model: missing)) {
             guard case .file(let text) = $0 else { return XCTFail("\($0)") }
             XCTAssertTrue(text.contains("/nowhere/model.safetensors"), text)
         }
         let model = try Data(contentsOf: Sample.sudoku4.file)
-        for bytes in [Data(), Data([1, 2, 3]), Data("this is no model, but a long text".utf8), model.dropLast(1)] {
+        let text = Data("this is not a model, but a long text".utf8)
+        for bytes in [Data(), Data([1, 2, 3]), text, model.dropLast(1)] {
             await assertThrows(try TrmSolver(model: bytes)) {
                 guard case .model = $0 else { return XCTFail("\($0)") }
             }
         }
-        // 128 channels are no whole number of times 3.
+        // 128 channels are not divisible by 3 heads.
         var contradiction = try Data(contentsOf: Sample.maze.file)
         let heads = try XCTUnwrap(contradiction.range(of: Data(#"num_heads\":4"#.utf8)))
         contradiction.replaceSubrange(heads, with: Data(#"num_heads\":3"#.utf8))
@@ -26,10 +27,13 @@ final class ErrorTests: XCTestCase {
         }
     }
 
-    func testPuzzles() async throws {
+    func testBadPuzzles() async throws {
         let solver = try TrmSolver(model: Sample.sudoku4.file)
-        let wrong = ["", "hello", "11..............", "....", "{", #"{"puzzle": 7}"#, "....\u{0}...........", Sample.sudoku9.puzzle]
-        for puzzle in wrong {
+        let puzzles = [
+            "", "hello", "11..............", "....", "{", #"{"puzzle": 7}"#, "....\u{0}...........",
+            Sample.sudoku9.puzzle,
+        ]
+        for puzzle in puzzles {
             await assertThrows(try await solver.solve(puzzle)) {
                 guard case .puzzle(let text) = $0 else { return XCTFail("\(puzzle): \($0)") }
                 XCTAssertFalse(text.isEmpty)
@@ -40,34 +44,36 @@ final class ErrorTests: XCTestCase {
                 guard case .puzzle = $0 else { return XCTFail("\(puzzle): \($0)") }
             }
         }
-        // It is as good as new.
+        // The solver still works.
         let answer = try await solver.solve(Sample.sudoku4.puzzle)
         XCTAssertEqual(answer.isValid, true)
     }
 
-    func testOptions() async throws {
+    func testBadOptions() async throws {
         let changes: [(inout TrmOptions) -> Void] = [
-            { $0.maxSteps = 0 }, { $0.maxSteps = -1 }, { $0.maxSteps = Int.max }, { $0.threads = 0 }, { $0.minSteps = 0 },
-            { $0.minSteps = 17 }, { $0.haltThreshold = 0 }, { $0.haltThreshold = 1.5 }, { $0.haltThreshold = -1 },
-            { $0.haltThreshold = .nan }, { $0.timeLimit = .zero }, { $0.timeLimit = .seconds(-1) },
+            { $0.maxSteps = 0 }, { $0.maxSteps = -1 }, { $0.maxSteps = Int.max },
+            { $0.threads = 0 }, { $0.minSteps = 0 }, { $0.minSteps = 17 },
+            { $0.haltThreshold = 0 }, { $0.haltThreshold = 1.5 },
+            { $0.haltThreshold = -1 }, { $0.haltThreshold = .nan },
+            { $0.timeLimit = .zero }, { $0.timeLimit = .seconds(-1) },
             { $0.timeLimit = .seconds(Int64.max) },
         ]
         for (index, change) in changes.enumerated() {
             var options = TrmOptions()
             change(&options)
             await assertThrows(try TrmSolver(model: Sample.sudoku4.file, options: options)) {
-                guard case .option(let text) = $0 else { return XCTFail("\(index): \($0)") }
+                guard case .argument(let text) = $0 else { return XCTFail("\(index): \($0)") }
                 XCTAssertFalse(text.isEmpty)
             }
         }
     }
 
-    /// This machine has no GPU that the tests can see.
-    func testNoGPU() async throws {
+    /// ios/test.sh runs the tests without a GPU.
+    func testAMissingGPU() async throws {
         var options = TrmOptions()
         options.device = .gpu
         let solver = try TrmSolver(model: Sample.sudoku4.file, options: options)
-        await assertThrows(try await solver.device()) {
+        await assertThrows(try await solver.prepareDevice()) {
             guard case .device = $0 else { return XCTFail("\($0)") }
         }
         await assertThrows(try await solver.solve(Sample.sudoku4.puzzle)) {

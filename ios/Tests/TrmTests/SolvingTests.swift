@@ -2,14 +2,14 @@ import XCTest
 
 import Trm
 
-/// What an app gets.
+/// Answers, steps and options.
 final class SolvingTests: XCTestCase {
-    func testEveryKindOfPuzzle() async throws {
+    func testEveryTask() async throws {
         let small = try await TrmSolver(model: Sample.sudoku4.file).solve(Sample.sudoku4.puzzle)
         XCTAssertEqual(small.text, "4132234114233214")
-        XCTAssertEqual(small.kind, .sudoku)
+        XCTAssertEqual(small.task, .sudoku)
         XCTAssertEqual(small.isValid, true)
-        XCTAssertNil(small.why)
+        XCTAssertNil(small.reason)
         XCTAssertNil(small.isShortest)
 
         let large = try await TrmSolver(model: Sample.sudoku9.file).solve(Sample.sudoku9.puzzle)
@@ -21,7 +21,7 @@ final class SolvingTests: XCTestCase {
         XCTAssertGreaterThan(large.time, .zero)
 
         let maze = try await TrmSolver(model: Sample.maze.file).solve(Sample.maze.puzzle)
-        XCTAssertEqual(maze.kind, .maze)
+        XCTAssertEqual(maze.task, .maze)
         XCTAssertEqual(maze.isValid, true)
         XCTAssertEqual(maze.isShortest, true)
         XCTAssertTrue(maze.text.contains("o"), maze.text)
@@ -30,21 +30,23 @@ final class SolvingTests: XCTestCase {
 
     func testPuzzlesInJSON() async throws {
         let solver = try TrmSolver(model: Sample.sudoku4.file)
-        let right = try await solver.solve(
-            #"{"puzzle": ["..3.", "....", ".4..", ".2.4"], "solution": ["4132", "2341", "1423", "3214"]}"#)
+        let puzzle = #"["..3.", "....", ".4..", ".2.4"]"#
+        let solution = #"["4132", "2341", "1423", "3214"]"#
+        let right = try await solver.solve("{\"puzzle\": \(puzzle), \"solution\": \(solution)}")
         XCTAssertEqual(right.text, #"["4132","2341","1423","3214"]"#)
         XCTAssertEqual(right.isCorrect, true)
         let plain = try await solver.solve(Sample.sudoku4.puzzle)
         XCTAssertNil(plain.isCorrect)
     }
 
-    /// An answer that breaks the rules is an answer, and says so.
-    func testAWrongAnswer() async throws {
+    /// An answer that breaks the rules is returned, with the reason.
+    func testAnInvalidAnswer() async throws {
         var options = TrmOptions()
         options.maxSteps = 1
-        let answer = try await TrmSolver(model: Sample.sudoku9.file, options: options).solve(Sample.sudoku9.puzzle)
+        let solver = try TrmSolver(model: Sample.sudoku9.file, options: options)
+        let answer = try await solver.solve(Sample.sudoku9.puzzle)
         XCTAssertEqual(answer.isValid, false)
-        XCTAssertFalse(answer.why!.isEmpty)
+        XCTAssertFalse(answer.reason!.isEmpty)
         XCTAssertFalse(answer.halted)
         XCTAssertEqual(answer.steps, 1)
     }
@@ -55,7 +57,8 @@ final class SolvingTests: XCTestCase {
         var steps: [Step] = []
         for try await step in solver.steps(Sample.sudoku9.puzzle) {
             let next = Array(step.text)
-            XCTAssertEqual(step.changed, board.indices.filter { board[$0] != next[$0] }, "step \(step.number)")
+            let changed = board.indices.filter { board[$0] != next[$0] }
+            XCTAssertEqual(step.changed, changed, "step \(step.number)")
             board = next
             steps.append(step)
         }
@@ -68,18 +71,19 @@ final class SolvingTests: XCTestCase {
         XCTAssertEqual(end.steps, last.number)
         XCTAssertEqual(end.haltProbability, last.haltProbability)
 
-        let unwatched = try await solver.solve(Sample.sudoku9.puzzle)
-        XCTAssertEqual(unwatched.text, end.text)
-        XCTAssertEqual(unwatched.haltLogit, end.haltLogit)
+        let solved = try await solver.solve(Sample.sudoku9.puzzle)
+        XCTAssertEqual(solved.text, end.text)
+        XCTAssertEqual(solved.haltLogit, end.haltLogit)
     }
 
-    /// As many steps as a slow loop likes: none is lost.
+    /// A slow loop receives every step.
     func testASlowLoop() async throws {
         var options = TrmOptions()
         options.halt = .never
         options.maxSteps = 50
         var numbers: [Int] = []
-        for try await step in try TrmSolver(model: Sample.sudoku4.file, options: options).steps(Sample.sudoku4.puzzle) {
+        let solver = try TrmSolver(model: Sample.sudoku4.file, options: options)
+        for try await step in solver.steps(Sample.sudoku4.puzzle) {
             try await Task.sleep(for: .milliseconds(2))
             numbers.append(step.number)
         }
@@ -89,23 +93,24 @@ final class SolvingTests: XCTestCase {
     func testTheDevice() async throws {
         var options = TrmOptions()
         options.device = .cpu
-        let cpu = try await TrmSolver(model: Sample.sudoku4.file, options: options).device()
+        let cpu = try await TrmSolver(model: Sample.sudoku4.file, options: options).prepareDevice()
         XCTAssertEqual(cpu, "cpu")
-        let auto = try await TrmSolver(model: Sample.sudoku4.file).device()
+        let auto = try await TrmSolver(model: Sample.sudoku4.file).prepareDevice()
         XCTAssertTrue(auto.hasPrefix("cpu: "), auto)
     }
 
-    /// Every option arrives: each changes what can be seen.
+    /// Every option reaches the library: each has a visible effect.
     func testOptions() async throws {
         func solve(_ sample: Sample, _ change: (inout TrmOptions) -> Void) async throws -> Answer {
             var options = TrmOptions()
             change(&options)
-            return try await TrmSolver(model: sample.file, options: options).solve(sample.puzzle)
+            let solver = try TrmSolver(model: sample.file, options: options)
+            return try await solver.solve(sample.puzzle)
         }
         let usual = try await solve(.sudoku9) { _ in }
         let threads = try await solve(.sudoku9) { $0.threads = 1 }
         XCTAssertEqual(threads.haltLogit, usual.haltLogit)
-        let int8 = try await solve(.sudoku9) { $0.format = .int8 }
+        let int8 = try await solve(.sudoku9) { $0.dtype = .int8 }
         XCTAssertNotEqual(int8.haltLogit, usual.haltLogit)
         let never = try await solve(.sudoku9) { $0.halt = .never }
         XCTAssertEqual(never.steps, 16)
@@ -113,32 +118,37 @@ final class SolvingTests: XCTestCase {
         XCTAssertEqual(more.steps, usual.steps + 2)
         let sure = try await solve(.sudoku9) { $0.haltThreshold = 0.99999 }
         XCTAssertGreaterThan(sure.steps, usual.steps)
-        let believed = try await solve(.sudoku4) { $0.halt = .head }
-        XCTAssertEqual(believed.text, "4132234114233214")
+        let head = try await solve(.sudoku4) { $0.halt = .head }
+        XCTAssertEqual(head.text, "4132234114233214")
 
-        // The folder is used only where a GPU is measured; that it arrives is seen by one that cannot be a path.
-        let tokens = try await TrmSolver(model: Sample.sudoku4.file).solve(#"{"tokens": [1,1,4,1,1,1,1,1,1,5,1,1,1,3,1,5]}"#)
-        XCTAssertEqual(tokens.kind, .tokens)
-        await assertThrows(try await solve(.sudoku4) { $0.kind = .maze }) { error in
+        let puzzle = #"{"tokens": [1,1,4,1,1,1,1,1,1,5,1,1,1,3,1,5]}"#
+        let tokens = try await TrmSolver(model: Sample.sudoku4.file).solve(puzzle)
+        XCTAssertEqual(tokens.task, .tokens)
+        await assertThrows(try await solve(.sudoku4) { $0.task = .maze }) { error in
             guard case .puzzle = error else { return XCTFail("\(error)") }
         }
-        await assertThrows(try await solve(.sudoku4) { $0.timeLimit = .milliseconds(20); $0.halt = .never; $0.maxSteps = 1_000_000_000 }) {
+        let endless: (inout TrmOptions) -> Void = {
+            $0.timeLimit = .milliseconds(20)
+            $0.halt = .never
+            $0.maxSteps = 1_000_000_000
+        }
+        await assertThrows(try await solve(.sudoku4, endless)) {
             guard case .timeLimit = $0 else { return XCTFail("\($0)") }
         }
     }
 }
 
-/// Fails unless `call` throws a `TrmError`, which `judge` sees.
+/// Fails unless `call` throws a `TrmError`. Passes the error to `check`.
 func assertThrows(
-    _ call: @autoclosure () async throws -> some Any, file: StaticString = #filePath, line: UInt = #line,
-    _ judge: (TrmError) -> Void
+    _ call: @autoclosure () async throws -> some Any, file: StaticString = #filePath,
+    line: UInt = #line, _ check: (TrmError) -> Void
 ) async {
     do {
         let value = try await call()
-        XCTFail("no error but \(value)", file: file, line: line)
+        XCTFail("no error, but the value \(value)", file: file, line: line)
     } catch let error as TrmError {
-        judge(error)
+        check(error)
     } catch {
-        XCTFail("no TrmError but \(error)", file: file, line: line)
+        XCTFail("not a TrmError: \(error)", file: file, line: line)
     }
 }

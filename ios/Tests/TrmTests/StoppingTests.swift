@@ -2,35 +2,35 @@ import XCTest
 
 @testable import Trm
 
-/// Cancelling, closing, leaving: each ends what would run for days.
+/// Every way to stop a solve that would run for days: cancel, close, leave the loop.
 final class StoppingTests: XCTestCase {
-    /// The token that a cancelled task stops: no step begins after it.
+    /// If the callback cancels, no further step starts.
     func testNoStepAfterTheOneInFlight() async throws {
         let solver = try Sample.sudoku4.endless()
-        let stop = try StopToken()
+        let token = try CancelToken()
         var steps = 0
         XCTAssertThrowsError(
-            try solver.run(Sample.sudoku4.puzzle, stop) { step, _ in
+            try solver.solveOnThisThread(Sample.sudoku4.puzzle, token) { step, _ in
                 steps = step.number
-                if step.number == 5 { stop.stop() }
+                if step.number == 5 { token.cancel() }
             })
         XCTAssertEqual(steps, 5)
     }
 
     func testCancellingASolve() async throws {
         let solver = try Sample.maze.endless()
-        _ = try await solver.device()
+        _ = try await solver.prepareDevice()
         let task = Task { try await solver.solve(Sample.maze.puzzle) }
         try await Task.sleep(for: .milliseconds(100))
         let start = ContinuousClock.now
         task.cancel()
         let result = await task.result
         XCTAssertThrowsError(try result.get()) { XCTAssertTrue($0 is CancellationError, "\($0)") }
-        // A step takes some milliseconds; the rest is patience with a busy machine.
+        // A step takes a few milliseconds. The rest is a margin for a busy machine.
         XCTAssertLessThan(ContinuousClock.now - start, .seconds(1))
     }
 
-    func testATaskThatIsCancelledBeforehand() async throws {
+    func testATaskThatIsCancelledBefore() async throws {
         let solver = try Sample.maze.endless()
         let task = Task {
             withUnsafeCurrentTask { $0!.cancel() }
@@ -45,7 +45,9 @@ final class StoppingTests: XCTestCase {
         let seen = expectation(description: "steps")
         seen.assertForOverFulfill = false
         let task = Task {
-            for try await step in solver.steps(Sample.sudoku4.puzzle) where step.number == 3 { seen.fulfill() }
+            for try await step in solver.steps(Sample.sudoku4.puzzle) where step.number == 3 {
+                seen.fulfill()
+            }
             return Task.isCancelled
         }
         await fulfillment(of: [seen], timeout: 10)
@@ -55,22 +57,25 @@ final class StoppingTests: XCTestCase {
         XCTAssertTrue(cancelled)
     }
 
-    /// A loop that is left lets go of the solver: nothing computes any more.
+    /// Leaving the loop releases the solver: its thread has ended.
     func testLeavingALoop() async throws {
-        weak var left: TrmSolver?
+        weak var weakSolver: TrmSolver?
         do {
             let solver = try Sample.sudoku4.endless()
-            left = solver
-            for try await step in solver.steps(Sample.sudoku4.puzzle) where step.number == 3 { break }
+            weakSolver = solver
+            for try await step in solver.steps(Sample.sudoku4.puzzle) where step.number == 3 {
+                break
+            }
         }
-        for _ in 0..<500 where left != nil { try await Task.sleep(for: .milliseconds(10)) }
-        XCTAssertNil(left)
+        for _ in 0..<500 where weakSolver != nil { try await Task.sleep(for: .milliseconds(10)) }
+        XCTAssertNil(weakSolver)
     }
 
-    /// The steps keep their solver.
-    func testASolverThatNobodyHolds() async throws {
+    /// The stream keeps a reference to its solver.
+    func testStepsRetainTheirSolver() async throws {
         var steps = 0
-        for try await _ in try TrmSolver(model: Sample.sudoku9.file).steps(Sample.sudoku9.puzzle) { steps += 1 }
+        let stream = try TrmSolver(model: Sample.sudoku9.file).steps(Sample.sudoku9.puzzle)
+        for try await _ in stream { steps += 1 }
         XCTAssertGreaterThan(steps, 1)
     }
 
@@ -80,8 +85,10 @@ final class StoppingTests: XCTestCase {
         solver.close()
         solver.close()
         XCTAssertEqual(answer.text, "4132234114233214")
-        await assertThrows(try await solver.solve(Sample.sudoku4.puzzle)) { XCTAssertEqual($0, .closed) }
-        await assertThrows(try await solver.device()) { XCTAssertEqual($0, .closed) }
+        await assertThrows(try await solver.solve(Sample.sudoku4.puzzle)) {
+            XCTAssertEqual($0, .closed)
+        }
+        await assertThrows(try await solver.prepareDevice()) { XCTAssertEqual($0, .closed) }
         do {
             for try await _ in solver.steps(Sample.sudoku4.puzzle) { XCTFail("a step") }
             XCTFail("no error")
@@ -92,20 +99,24 @@ final class StoppingTests: XCTestCase {
 
     func testClosingDuringASolve() async throws {
         let solver = try Sample.maze.endless()
-        _ = try await solver.device()
+        _ = try await solver.prepareDevice()
         let solving = Task { try await solver.solve(Sample.maze.puzzle) }
-        let watching = Task { for try await step in solver.steps(Sample.maze.puzzle) where step.answer != nil { XCTFail() } }
+        let looping = Task {
+            for try await step in solver.steps(Sample.maze.puzzle) where step.answer != nil {
+                XCTFail("an answer")
+            }
+        }
         try await Task.sleep(for: .milliseconds(100))
         solver.close()
         await assertThrows(try await solving.value) { XCTAssertEqual($0, .closed) }
-        await assertThrows(try await watching.value) { XCTAssertEqual($0, .closed) }
+        await assertThrows(try await looping.value) { XCTAssertEqual($0, .closed) }
     }
 
-    /// Lent bytes are not copied: they are let go once, when the last solve is over.
-    func testLentBytes() async throws {
+    /// Borrowed bytes are not copied. They are released once, after the solver is closed.
+    func testBorrowedBytes() async throws {
         let model = try Data(contentsOf: Sample.sudoku4.file)
         let released = Counter()
-        func lend(_ count: Int) -> NSData {
+        func bytes(_ count: Int) -> NSData {
             let copy = UnsafeMutableRawPointer.allocate(byteCount: model.count, alignment: 16)
             model.copyBytes(to: copy.assumingMemoryBound(to: UInt8.self), count: count)
             return NSData(bytesNoCopy: copy, length: count) { memory, _ in
@@ -113,17 +124,18 @@ final class StoppingTests: XCTestCase {
                 released.add()
             }
         }
-        let solver = try TrmSolver(lent: lend(model.count))
+        let solver = try TrmSolver(borrowing: bytes(model.count))
         let answer = try await solver.solve(Sample.sudoku4.puzzle)
         XCTAssertEqual(answer.text, "4132234114233214")
         XCTAssertEqual(released.value, 0)
         solver.close()
         XCTAssertEqual(released.value, 1)
 
-        XCTAssertThrowsError(try TrmSolver(lent: lend(model.count - 1)))
+        XCTAssertThrowsError(try TrmSolver(borrowing: bytes(model.count - 1)))
         XCTAssertEqual(released.value, 2)
 
-        let mapped = try TrmSolver(model: Data(contentsOf: Sample.maze.file, options: .mappedIfSafe))
+        let data = try Data(contentsOf: Sample.maze.file, options: .mappedIfSafe)
+        let mapped = try TrmSolver(model: data)
         let path = try await mapped.solve(Sample.maze.puzzle)
         XCTAssertEqual(path.isValid, true)
     }

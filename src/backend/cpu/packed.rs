@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::aligned::Aligned;
 use super::pool::PoolScope;
 use super::simd::{Int8Panel, PackedWord, Simd, for_each_chosen};
-use crate::model::dtype::{WeightDtype, int8, int8_scale, takes_format};
+use crate::model::dtype::{WeightDtype, int8, int8_scale, takes_dtype};
 use crate::model::weights::{Tensor, Weight, Weights};
 
 /// All weights of a model.
@@ -44,12 +44,12 @@ impl PackedWeights {
         let mut all = PackedWeights::default();
         for (weight, tensor) in weights.into_tensors() {
             match (PackLayout::of(weight, &tensor, simd), dtype) {
-                (Some(layout), WeightDtype::Int8) if takes_format(weight) => {
+                (Some(layout), WeightDtype::Int8) if takes_dtype(weight) => {
                     let packed = PackedInt8Matrix::of(&layout, &tensor, scope);
                     all.int8.insert(weight, packed);
                 }
                 (Some(layout), WeightDtype::Bf16)
-                    if takes_format(weight) && simd.bf16().is_some() =>
+                    if takes_dtype(weight) && simd.bf16().is_some() =>
                 {
                     let packed = PackedMatrix::of_bf16(&layout, &tensor, simd, scope);
                     all.bf16.insert(weight, packed);

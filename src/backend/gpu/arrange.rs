@@ -1,6 +1,6 @@
 //! A tensor's elements in the order and the number format in which its kernel reads them.
 
-use crate::model::dtype::{WeightDtype, bf16_bits, f16_bits, int8_rows, takes_format};
+use crate::model::dtype::{WeightDtype, bf16_bits, f16_bits, int8_rows, takes_dtype};
 use crate::model::weights::{Tensor, Weight};
 
 /// What the kernels' `FORMAT` calls a format.
@@ -18,7 +18,7 @@ pub(super) fn number(format: WeightDtype) -> usize {
 pub(super) fn arranged(weight: Weight, tensor: &Tensor, format: WeightDtype) -> Vec<u32> {
     let width = tensor.shape.last().copied().unwrap_or(1).max(1);
     let data = &tensor.data;
-    if !takes_format(weight) {
+    if !takes_dtype(weight) {
         let turned = (weight == Weight::LmHead).then(|| turned(data, width, 1, [1, 1]));
         return turned
             .as_ref()

@@ -1,92 +1,99 @@
-//! The forms in which ARC training shows a task: turned or mirrored, and with other colours.
+//! Augmentations of ARC tasks: rotations, reflections and permutations of the colours.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::random::Random;
+use crate::task::common::escape_name;
 
-/// A dihedral transform and a permutation of the colours, which the published training puts every grid of a task through. Its
-/// name is `t3|||0213456789`: the transform's number, and what each of the colours 0 to 9 becomes.
+/// A dihedral transform and a permutation of the colours.
+///
+/// The published training applies augmentations to all grids of a task. An augmentation is written
+/// as `t3|||0213456789`: the number of the transform, then the new colours of the colours 0 to 9.
 ///
 /// ```
-/// # use trm_runtime::task::Form;
-/// let form: Form = "t1|||0213456789".parse()?;
+/// # use trm_runtime::task::Augmentation;
+/// let augmentation: Augmentation = "t1|||0213456789".parse()?;
 /// let grid = vec![vec![0, 1, 2]];
-/// assert_eq!(form.apply(&grid), [[1], [2], [0]]);
-/// assert_eq!(form.undo(&form.apply(&grid)), grid);
+/// assert_eq!(augmentation.apply(&grid), [[1], [2], [0]]);
+/// assert_eq!(augmentation.undo(&augmentation.apply(&grid)), grid);
 /// # Ok::<(), trm_runtime::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Form {
-    turn: Turn,
-    /// What each colour becomes.
-    colours: [u8; 10],
+pub struct Augmentation {
+    transform: Dihedral,
+    /// The new colour of each colour.
+    colors: [u8; 10],
 }
 
 /// The symmetries of a square, numbered as in the published code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Turn {
-    None,
-    /// A quarter turn against the clock.
-    Left,
-    Half,
-    Right,
-    /// Left becomes right.
-    LeftRight,
-    /// Top becomes bottom.
-    UpDown,
-    /// Rows become columns.
+enum Dihedral {
+    Identity,
+    /// Counter-clockwise, as are the next two.
+    Rotate90,
+    Rotate180,
+    Rotate270,
+    /// Swaps left and right.
+    FlipLeftRight,
+    /// Swaps top and bottom.
+    FlipUpDown,
+    /// Reflects at the main diagonal.
     Transpose,
-    /// Across the other diagonal.
+    /// Reflects at the other diagonal.
     AntiTranspose,
 }
 
-const TURNS: [Turn; 8] = [
-    Turn::None,
-    Turn::Left,
-    Turn::Half,
-    Turn::Right,
-    Turn::LeftRight,
-    Turn::UpDown,
-    Turn::Transpose,
-    Turn::AntiTranspose,
+/// The transforms by their published number.
+const TRANSFORMS: [Dihedral; 8] = [
+    Dihedral::Identity,
+    Dihedral::Rotate90,
+    Dihedral::Rotate180,
+    Dihedral::Rotate270,
+    Dihedral::FlipLeftRight,
+    Dihedral::FlipUpDown,
+    Dihedral::Transpose,
+    Dihedral::AntiTranspose,
 ];
 
-impl Turn {
-    fn inverse(self) -> Turn {
+impl Dihedral {
+    fn inverse(self) -> Dihedral {
         match self {
-            Turn::Left => Turn::Right,
-            Turn::Right => Turn::Left,
-            own => own,
+            Dihedral::Rotate90 => Dihedral::Rotate270,
+            Dihedral::Rotate270 => Dihedral::Rotate90,
+            self_inverse => self_inverse,
         }
     }
 
-    /// Where the cell in row `i`, column `j` of the turned grid comes from in a grid of `rows` x `cols`.
+    /// Returns the source (row, column), in a grid of `rows` x `cols` cells, of the cell in row
+    /// `i`, column `j` of the transformed grid.
     fn source(self, i: usize, j: usize, rows: usize, cols: usize) -> (usize, usize) {
         match self {
-            Turn::None => (i, j),
-            Turn::Left => (j, cols - 1 - i),
-            Turn::Half => (rows - 1 - i, cols - 1 - j),
-            Turn::Right => (rows - 1 - j, i),
-            Turn::LeftRight => (i, cols - 1 - j),
-            Turn::UpDown => (rows - 1 - i, j),
-            Turn::Transpose => (j, i),
-            Turn::AntiTranspose => (rows - 1 - j, cols - 1 - i),
+            Dihedral::Identity => (i, j),
+            Dihedral::Rotate90 => (j, cols - 1 - i),
+            Dihedral::Rotate180 => (rows - 1 - i, cols - 1 - j),
+            Dihedral::Rotate270 => (rows - 1 - j, i),
+            Dihedral::FlipLeftRight => (i, cols - 1 - j),
+            Dihedral::FlipUpDown => (rows - 1 - i, j),
+            Dihedral::Transpose => (j, i),
+            Dihedral::AntiTranspose => (rows - 1 - j, cols - 1 - i),
         }
     }
 
-    /// The turned grid, each of its cells through `map`. Rows of different lengths cannot be turned: such a grid, which no task accepts, stays as it is.
+    /// Transforms a grid and applies `map` to each cell.
+    ///
+    /// A grid whose rows differ in length is returned unchanged. No task accepts such a grid.
     fn apply(self, grid: &[Vec<i64>], map: impl Fn(i64) -> i64) -> Vec<Vec<i64>> {
         let (rows, cols) = (grid.len(), grid.first().map_or(0, Vec::len));
         if grid.iter().any(|row| row.len() != cols) {
             return grid.to_vec();
         }
-        let lies = matches!(
+        let swaps_sides = matches!(
             self,
-            Turn::Left | Turn::Right | Turn::Transpose | Turn::AntiTranspose
+            Dihedral::Rotate90 | Dihedral::Rotate270 | Dihedral::Transpose | Dihedral::AntiTranspose
         );
-        let (height, width) = if lies { (cols, rows) } else { (rows, cols) };
+        let (height, width) = if swaps_sides { (cols, rows) } else { (rows, cols) };
         let cell = |i, j| {
             let (r, c) = self.source(i, j, rows, cols);
             map(grid[r][c])
@@ -97,79 +104,87 @@ impl Turn {
     }
 }
 
-impl Form {
-    /// Grids as they are.
-    pub const PLAIN: Form = Form {
-        turn: Turn::None,
-        colours: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+impl Augmentation {
+    /// The augmentation that leaves every grid unchanged.
+    pub const IDENTITY: Augmentation = Augmentation {
+        transform: Dihedral::Identity,
+        colors: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     };
 
-    /// A transform by its published number, 0 to 7, and what each colour becomes.
+    /// Creates an augmentation from the published number of a transform, 0 to 7, and the new colour
+    /// of each colour.
     ///
     /// # Errors
-    /// There is no such transform, or two colours become the same.
-    pub fn new(transform: usize, colours: [u8; 10]) -> Result<Form> {
-        let turn = *TURNS
-            .get(transform)
-            .ok_or_else(|| Error::argument(format!("t{transform} is no transform: they are t0 to t7")))?;
-        match (0..10).all(|colour| colours.contains(&colour)) {
-            true => Ok(Form { turn, colours }),
-            false => Err(Error::argument("the colours are not 0 to 9, each once")),
+    /// If there is no such transform, or if `colors` is not a permutation of 0 to 9.
+    pub fn new(transform: usize, colors: [u8; 10]) -> Result<Augmentation> {
+        let transform = *TRANSFORMS.get(transform).ok_or_else(|| {
+            Error::argument(format!("t{transform} is not a transform: the transforms are t0 to t7"))
+        })?;
+        match (0..10).all(|color| colors.contains(&color)) {
+            true => Ok(Augmentation { transform, colors }),
+            false => Err(Error::argument("the colours are not a permutation of 0 to 9")),
         }
     }
 
-    /// Any form; black stays black, as in the published training.
-    pub fn random(random: &mut Random) -> Form {
-        let mut form = Form::PLAIN;
-        form.turn = TURNS[random.below(TURNS.len())];
-        random.shuffle(&mut form.colours[1..]);
-        form
+    /// Returns a random augmentation. Black (0) stays black, as in the published training.
+    pub fn random(random: &mut Random) -> Augmentation {
+        let mut augmentation = Augmentation::IDENTITY;
+        augmentation.transform = TRANSFORMS[random.below(TRANSFORMS.len())];
+        random.shuffle(&mut augmentation.colors[1..]);
+        augmentation
     }
 
-    /// A grid of colours in this form; one whose rows differ in length stays as it is, for [`Task::encode`](super::super::Task::encode) to refuse.
+    /// Applies the augmentation to a grid of colours.
+    ///
+    /// A grid whose rows differ in length is returned unchanged;
+    /// [`Task::encode`](super::super::Task::encode) rejects it.
     pub fn apply(&self, grid: &[Vec<i64>]) -> Vec<Vec<i64>> {
-        self.turn.apply(grid, |value| recolour(&self.colours, value))
+        self.transform.apply(grid, |value| recolor(&self.colors, value))
     }
 
-    /// The grid that [`Form::apply`] makes `grid` of.
+    /// Reverts [`Augmentation::apply`].
     pub fn undo(&self, grid: &[Vec<i64>]) -> Vec<Vec<i64>> {
-        let mut back = [0; 10];
-        for (colour, &becomes) in (0u8..).zip(&self.colours) {
-            back[usize::from(becomes)] = colour;
+        let mut inverse = [0; 10];
+        for (color, &new_color) in (0u8..).zip(&self.colors) {
+            inverse[usize::from(new_color)] = color;
         }
-        self.turn.inverse().apply(grid, |value| recolour(&back, value))
+        self.transform.inverse().apply(grid, |value| recolor(&inverse, value))
     }
 }
 
-/// What is no colour stays as it is.
-fn recolour(colours: &[u8; 10], value: i64) -> i64 {
-    let becomes = usize::try_from(value).ok().and_then(|colour| colours.get(colour));
-    becomes.map_or(value, |&colour| colour.into())
+/// Returns the new colour of a cell. A value that is not a colour is returned unchanged.
+fn recolor(colors: &[u8; 10], value: i64) -> i64 {
+    let new_color = usize::try_from(value).ok().and_then(|color| colors.get(color));
+    new_color.map_or(value, |&color| color.into())
 }
 
-impl fmt::Display for Form {
+impl fmt::Display for Augmentation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "t{}|||", self.turn as usize)?;
-        self.colours.iter().try_for_each(|colour| colour.fmt(f))
+        write!(f, "t{}|||", self.transform as usize)?;
+        self.colors.iter().try_for_each(|color| color.fmt(f))
     }
 }
 
-impl FromStr for Form {
+impl FromStr for Augmentation {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<Form> {
+    fn from_str(name: &str) -> Result<Augmentation> {
         let parts = || {
-            let (transform, colours) = name.strip_prefix('t')?.split_once("|||")?;
-            let digits = colours
+            let (transform, colors) = name.strip_prefix('t')?.split_once("|||")?;
+            let digits = colors
                 .bytes()
                 .map(|digit| digit.wrapping_sub(b'0'))
                 .collect::<Vec<_>>();
             Some((transform.parse().ok()?, digits.try_into().ok()?))
         };
-        let (transform, colours) = parts().ok_or_else(|| {
-            Error::argument("a form of an ARC task is written like t3|||0213456789: transform, then colours")
+        let (transform, colors) = parts().ok_or_else(|| {
+            Error::argument(format!(
+                "\"{}\" is not an augmentation: the form is t3|||0213456789 (transform, then \
+                 colours)",
+                escape_name(name)
+            ))
         })?;
-        Form::new(transform, colours)
+        Augmentation::new(transform, colors)
     }
 }
 
@@ -185,44 +200,49 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_form_comes_back(grid in grids(), turn in 0..8usize, colours in Just([0, 1, 2, 3, 4, 5, 6, 7, 8, 9u8]).prop_shuffle()) {
-            let form = Form::new(turn, colours).unwrap();
-            prop_assert_eq!(form.to_string().parse::<Form>().unwrap(), form);
-            prop_assert_eq!(form.undo(&form.apply(&grid)), grid);
+        fn undo_reverts_every_augmentation(
+            grid in grids(),
+            transform in 0..8usize,
+            colors in Just([0, 1, 2, 3, 4, 5, 6, 7, 8, 9u8]).prop_shuffle(),
+        ) {
+            let augmentation = Augmentation::new(transform, colors).unwrap();
+            prop_assert_eq!(augmentation.to_string().parse::<Augmentation>().unwrap(), augmentation);
+            prop_assert_eq!(augmentation.undo(&augmentation.apply(&grid)), grid);
         }
     }
 
-    /// What numpy gives: rot90 with k = 1, 2, 3, fliplr, flipud, the transpose, fliplr of rot90.
+    /// The results of NumPy: rot90 with k = 1, 2, 3, fliplr, flipud, the transpose, fliplr of
+    /// rot90.
     #[test]
     fn transforms_are_the_published_ones() {
-        let turned = |t| {
-            Form::new(t, Form::PLAIN.colours)
+        let transformed = |t| {
+            Augmentation::new(t, Augmentation::IDENTITY.colors)
                 .unwrap()
                 .apply(&[vec![1, 2, 3], vec![4, 5, 6]])
         };
         let rows = |rows: &[&[i64]]| rows.iter().map(|row| row.to_vec()).collect::<Vec<_>>();
-        assert_eq!(turned(0), rows(&[&[1, 2, 3], &[4, 5, 6]]));
-        assert_eq!(turned(1), rows(&[&[3, 6], &[2, 5], &[1, 4]]));
-        assert_eq!(turned(2), rows(&[&[6, 5, 4], &[3, 2, 1]]));
-        assert_eq!(turned(3), rows(&[&[4, 1], &[5, 2], &[6, 3]]));
-        assert_eq!(turned(4), rows(&[&[3, 2, 1], &[6, 5, 4]]));
-        assert_eq!(turned(5), rows(&[&[4, 5, 6], &[1, 2, 3]]));
-        assert_eq!(turned(6), rows(&[&[1, 4], &[2, 5], &[3, 6]]));
-        assert_eq!(turned(7), rows(&[&[6, 3], &[5, 2], &[4, 1]]));
+        assert_eq!(transformed(0), rows(&[&[1, 2, 3], &[4, 5, 6]]));
+        assert_eq!(transformed(1), rows(&[&[3, 6], &[2, 5], &[1, 4]]));
+        assert_eq!(transformed(2), rows(&[&[6, 5, 4], &[3, 2, 1]]));
+        assert_eq!(transformed(3), rows(&[&[4, 1], &[5, 2], &[6, 3]]));
+        assert_eq!(transformed(4), rows(&[&[3, 2, 1], &[6, 5, 4]]));
+        assert_eq!(transformed(5), rows(&[&[4, 5, 6], &[1, 2, 3]]));
+        assert_eq!(transformed(6), rows(&[&[1, 4], &[2, 5], &[3, 6]]));
+        assert_eq!(transformed(7), rows(&[&[6, 3], &[5, 2], &[4, 1]]));
     }
 
     #[test]
-    fn what_cannot_be_turned_stays() {
+    fn grids_that_cannot_be_transformed_stay_unchanged() {
         let ragged = vec![vec![1, 2], vec![3]];
-        for turn in 0..8 {
-            let form = Form::new(turn, Form::PLAIN.colours).unwrap();
-            assert_eq!(form.apply(&ragged), ragged);
-            assert!(form.apply(&[]).is_empty());
+        for transform in 0..8 {
+            let augmentation = Augmentation::new(transform, Augmentation::IDENTITY.colors).unwrap();
+            assert_eq!(augmentation.apply(&ragged), ragged);
+            assert!(augmentation.apply(&[]).is_empty());
         }
     }
 
     #[test]
-    fn what_is_no_form_is_told() {
+    fn malformed_augmentations_are_errors() {
         for name in [
             "",
             "t8|||0123456789",
@@ -231,11 +251,12 @@ mod tests {
             "1|||0123456789",
             "t1|||abcdefghij",
         ] {
-            assert!(name.parse::<Form>().is_err(), "{name}");
+            assert!(name.parse::<Augmentation>().is_err(), "{name}");
         }
     }
 
-    /// All grids of a file of tasks: `TRM_ARC_TASKS=FILE cargo test --lib all_grids -- --ignored`.
+    /// Checks all grids of a file of tasks:
+    /// `TRM_ARC_TASKS=FILE cargo test --lib all_grids -- --ignored`.
     #[test]
     #[ignore = "needs a file of tasks"]
     fn all_grids_of_a_file_come_back_from_every_transform() {
@@ -246,11 +267,12 @@ mod tests {
             let pairs = ["train", "test"]
                 .iter()
                 .flat_map(|part| task[part].as_array().unwrap());
-            for grid in pairs.flat_map(|pair| ["input", "output"].iter().filter_map(|side| pair.get(side))) {
+            let sides = ["input", "output"];
+            for grid in pairs.flat_map(|pair| sides.iter().filter_map(|side| pair.get(side))) {
                 let grid: Vec<Vec<i64>> = serde_json::from_value(grid.clone()).unwrap();
-                for turn in 0..8 {
-                    let form = Form::new(turn, [0, 2, 1, 3, 9, 5, 6, 7, 8, 4]).unwrap();
-                    assert_eq!(form.undo(&form.apply(&grid)), grid);
+                for transform in 0..8 {
+                    let augmentation = Augmentation::new(transform, [0, 2, 1, 3, 9, 5, 6, 7, 8, 4]).unwrap();
+                    assert_eq!(augmentation.undo(&augmentation.apply(&grid)), grid);
                 }
                 grids += 1;
             }

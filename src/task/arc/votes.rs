@@ -1,74 +1,79 @@
-//! Which answer many predictions of the same grid come to.
+//! Combines many predictions of one grid by vote.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Predictions of one test output, equal ones pooled. The published evaluation of ARC ranks them by their number, then by the mean
-/// halting probability, and hands in the first two.
+/// Predictions of one test output, counted per grid.
+///
+/// The published evaluation of ARC ranks the grids by their number of votes, then by their mean
+/// halting probability, and submits the first two.
 #[derive(Debug, Clone, Default)]
 pub struct Votes {
     candidates: Vec<Candidate>,
-    places: HashMap<Packed, usize>,
+    /// The index in `candidates` of each grid.
+    indices: HashMap<PackedGrid, usize>,
 }
 
-/// A grid that was predicted.
+/// A predicted grid and its votes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    grid: Packed,
-    /// How often it was predicted.
+    grid: PackedGrid,
+    /// The number of predictions of this grid.
     pub votes: usize,
-    /// Halting probabilities, added up.
-    sum: f64,
+    /// The sum of the halting probabilities of these predictions.
+    halt_probability_sum: f64,
 }
 
 impl Candidate {
-    /// The grid.
+    /// Returns the grid, one list of colours per row.
     pub fn grid(&self) -> Vec<Vec<i64>> {
         self.grid.unpack()
     }
 
-    /// The mean halting probability of its predictions.
-    pub fn probability(&self) -> f64 {
-        self.sum / self.votes as f64
+    /// Returns the mean halting probability of the predictions.
+    pub fn halt_probability(&self) -> f64 {
+        self.halt_probability_sum / self.votes as f64
     }
 }
 
 impl Votes {
-    /// Takes a prediction, brought back into the task's own form: a grid of colours.
+    /// Adds a prediction: a grid of colours, with the augmentation undone.
     pub fn add(&mut self, grid: &[Vec<i64>], halt_probability: f64) {
         let candidates = &mut self.candidates;
-        let place = *self.places.entry(Packed::of(grid)).or_insert_with_key(|grid| {
+        let index = *self.indices.entry(PackedGrid::of(grid)).or_insert_with_key(|grid| {
             candidates.push(Candidate {
                 grid: grid.clone(),
                 votes: 0,
-                sum: 0.0,
+                halt_probability_sum: 0.0,
             });
             candidates.len() - 1
         });
-        candidates[place].votes += 1;
-        candidates[place].sum += halt_probability;
+        candidates[index].votes += 1;
+        candidates[index].halt_probability_sum += halt_probability;
     }
 
-    /// The best first; of equals, the one that was predicted first.
+    /// Returns the candidates, best first. Equal candidates are in the order of their first
+    /// prediction.
     pub fn ranked(&self) -> Vec<&Candidate> {
         let mut ranked: Vec<&Candidate> = self.candidates.iter().collect();
         ranked.sort_by(|a, b| {
-            let probability = || b.probability().total_cmp(&a.probability());
-            b.votes.cmp(&a.votes).then_with(probability)
+            let by_probability = || b.halt_probability().total_cmp(&a.halt_probability());
+            b.votes.cmp(&a.votes).then_with(by_probability)
         });
         ranked
     }
 }
 
-/// A grid of colours, a byte each, the number of columns before them: thousands are kept at a time.
+/// A grid as bytes: the number of columns, then one byte per cell. A vote can hold thousands of
+/// grids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Packed(Arc<[u8]>);
+struct PackedGrid(Arc<[u8]>);
 
-impl Packed {
-    fn of(grid: &[Vec<i64>]) -> Packed {
+impl PackedGrid {
+    fn of(grid: &[Vec<i64>]) -> PackedGrid {
         let byte = |cell: &i64| u8::try_from(*cell).unwrap_or(u8::MAX);
         let cols = grid.first().map_or(0, Vec::len) as i64;
-        Packed(
+        PackedGrid(
             std::iter::once(&cols)
                 .chain(grid.iter().flatten())
                 .map(byte)

@@ -1,12 +1,13 @@
-//! Puzzles in tables: a header that names the columns, then a puzzle a line.
+//! Puzzles in CSV tables: a header that names the columns, then one puzzle per line.
 
 use super::text;
 use crate::error::{Error, Result};
 use crate::task::puzzle::{Cells, Id, Puzzle};
 
-/// Which column holds what.
+/// The columns of a table by their meaning.
 #[derive(Debug)]
 pub(crate) struct Columns {
+    /// The number of columns.
     count: usize,
     puzzle: usize,
     solution: Option<usize>,
@@ -15,78 +16,87 @@ pub(crate) struct Columns {
     puzzle_id: Option<usize>,
 }
 
-/// The names of the column of puzzles.
-const PUZZLE: [&str; 5] = ["puzzle", "maze", "question", "quizzes", "sudoku"];
-/// The names of the column of solutions.
-const SOLUTION: [&str; 3] = ["solution", "answer", "solutions"];
+/// The accepted names of the column of puzzles.
+const PUZZLE_NAMES: [&str; 5] = ["puzzle", "maze", "question", "quizzes", "sudoku"];
+/// The accepted names of the column of solutions.
+const SOLUTION_NAMES: [&str; 3] = ["solution", "answer", "solutions"];
 
-/// Whether the first line of an input is a table's: no puzzle in plain text has a comma.
+/// Returns whether the first line of an input is the header of a table. A puzzle in plain text has
+/// no comma.
 pub(crate) fn is_header(line: &str) -> bool {
     let line = line.trim();
     match line.as_bytes().first() {
         Some(b'{' | b'[') => false,
-        Some(b'"') => Columns::of(line).is_ok(),
-        _ => line.contains(',') || PUZZLE.iter().any(|name| line.eq_ignore_ascii_case(name)),
+        Some(b'"') => Columns::parse(line).is_ok(),
+        _ => line.contains(',') || PUZZLE_NAMES.iter().any(|name| line.eq_ignore_ascii_case(name)),
     }
 }
 
 impl Columns {
-    /// The columns that a header names.
-    pub(crate) fn of(header: &str) -> Result<Columns> {
+    /// Parses a header.
+    ///
+    /// # Errors
+    /// If no column has puzzles.
+    pub(crate) fn parse(header: &str) -> Result<Columns> {
         let names = fields(header)?;
-        let find = |wanted: &[&str]| {
+        let find = |accepted: &[&str]| {
             names.iter().position(|name| {
-                wanted
+                accepted
                     .iter()
-                    .any(|wanted| name.trim().eq_ignore_ascii_case(wanted))
+                    .any(|accepted| name.trim().eq_ignore_ascii_case(accepted))
             })
         };
-        let puzzle = find(&PUZZLE).ok_or_else(|| {
+        let puzzle = find(&PUZZLE_NAMES).ok_or_else(|| {
             Error::puzzle(
-                "a table begins with a line that names its columns, as `puzzle,solution` or `maze,solution`",
+                "the first line of a table must name its columns, for example `puzzle,solution` or \
+                 `maze,solution`",
             )
         })?;
         Ok(Columns {
             count: names.len(),
             puzzle,
-            solution: find(&SOLUTION),
+            solution: find(&SOLUTION_NAMES),
             id: find(&["id"]),
             task: find(&["task"]),
             puzzle_id: find(&["puzzle_id"]),
         })
     }
 
-    /// The puzzle of a line.
-    pub(crate) fn puzzle(&self, line: &str) -> Result<Puzzle> {
+    /// Parses the puzzle of a line.
+    ///
+    /// # Errors
+    /// If the line does not have the columns of the header, or if a field is malformed.
+    pub(crate) fn parse_line(&self, line: &str) -> Result<Puzzle> {
         let fields = fields(line)?;
         if fields.len() != self.count {
             return Err(Error::puzzle(format!(
-                "the line has {} fields, the header {}; a field with a comma in it needs quotes around it",
+                "the line has {} fields, but the header has {}: a field with a comma needs quotes",
                 fields.len(),
                 self.count
             )));
         }
         let field = |column: Option<usize>| column.and_then(|i| fields.get(i)).map(String::as_str);
         let cells = |text: &str, name: &str| -> Result<Cells> {
-            text::content(text).bounded().map_err(|e| e.context(name))
+            text::parse_cells(text).bounded().map_err(|e| e.context(name))
         };
-        let given = |column: Option<usize>| field(column).map(str::trim).filter(|text| !text.is_empty());
-        let puzzle_id = given(self.puzzle_id).map(str::parse).transpose();
+        let non_empty = |column: Option<usize>| field(column).map(str::trim).filter(|text| !text.is_empty());
+        let puzzle_id = non_empty(self.puzzle_id).map(str::parse).transpose();
         Ok(Puzzle {
-            id: given(self.id).map(id),
+            id: non_empty(self.id).map(id),
             cells: cells(field(Some(self.puzzle)).unwrap_or_default(), "the puzzle")?,
             solution: field(self.solution)
                 .filter(|text| !text.trim().is_empty())
                 .map(|text| cells(text, "the solution"))
                 .transpose()?,
-            task: given(self.task).map(str::to_owned),
+            task: non_empty(self.task).map(str::to_owned),
             puzzle_id: puzzle_id
-                .map_err(|_| Error::puzzle("must be a whole number from 0").context("`puzzle_id`"))?,
+                .map_err(|_| Error::puzzle("must be a whole number from 0"))
+                .map_err(|e| e.context("`puzzle_id`"))?,
         })
     }
 }
 
-/// A number, if it is written as one would print it: `007` is a name.
+/// Parses an identifier. It is a number only in its usual form: `007` is a name.
 fn id(text: &str) -> Id {
     match text.parse::<u64>() {
         Ok(number) if number.to_string() == text => Id::Number(number),
@@ -94,8 +104,9 @@ fn id(text: &str) -> Id {
     }
 }
 
-/// The fields of a line; `"` surrounds a field, `""` in it stands for `"`. A quoted field ends on its line, so that a
-/// broken line breaks no other.
+/// Splits a line into fields. A field may be quoted with `"`, and `""` in it stands for `"`.
+///
+/// A quoted field must end on its line, so that a malformed line does not affect other lines.
 fn fields(line: &str) -> Result<Vec<String>> {
     let mut fields = Vec::new();
     let mut rest = line;
@@ -121,7 +132,8 @@ fn fields(line: &str) -> Result<Vec<String>> {
     }
 }
 
-/// The field that begins after a quote, and what comes behind the closing one.
+/// Returns the quoted field that starts after its opening quote, and the text after its closing
+/// quote.
 fn quoted_field(mut rest: &str) -> Result<(String, &str)> {
     let mut field = String::new();
     loop {

@@ -1,12 +1,13 @@
-//! A JSON document in little memory: `serde_json::Value` takes some seventy bytes for each number.
+//! A JSON document in little memory. `serde_json::Value` takes about 70 bytes per number.
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
 
-/// Strings, lists, objects and single values of one document: ARC-AGI-2's training file has about 120,000.
-const MAX_NODES: usize = 500_000;
-/// How deep a document may be nested. An ARC collection is five deep.
+/// The largest number of values in a document: strings, lists, objects, and numbers outside of
+/// lists of whole numbers. The training file of ARC-AGI-2 has about 120,000.
+const MAX_VALUES: usize = 500_000;
+/// The largest nesting depth of a document. A collection of ARC tasks has depth 5.
 const MAX_DEPTH: usize = 32;
 
 /// A JSON value.
@@ -21,25 +22,26 @@ pub(crate) enum Json {
     Ints(Vec<i64>),
     /// Any other list.
     List(Vec<Json>),
-    /// The fields in their order.
+    /// The fields, in the order of the document.
     Object(Vec<(String, Json)>),
 }
 
 impl Json {
-    /// Parses a whole document.
+    /// Parses a document.
     pub(crate) fn parse(text: &str) -> Result<Json, serde_json::Error> {
         let mut parser = serde_json::Deserializer::from_str(text);
-        let json = Node::root(&Cell::new(MAX_NODES)).deserialize(&mut parser)?;
+        let json = ValueReader::root(&Cell::new(MAX_VALUES)).deserialize(&mut parser)?;
         parser.end()?;
         Ok(json)
     }
 
+    /// Converts a document that is already parsed.
     pub(crate) fn from_value(value: serde_json::Value) -> Result<Json, serde_json::Error> {
-        Node::root(&Cell::new(MAX_NODES)).deserialize(value)
+        ValueReader::root(&Cell::new(MAX_VALUES)).deserialize(value)
     }
 
-    /// What it is, for messages.
-    pub(crate) fn what(&self) -> &'static str {
+    /// Returns the type of the value with its article, for messages.
+    pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Json::Null => "null",
             Json::Bool => "true or false",
@@ -53,50 +55,54 @@ impl Json {
     }
 }
 
-/// Whether a text is meant as JSON.
-pub(crate) fn starts(text: &str) -> bool {
+/// Returns whether a text starts like JSON.
+pub(crate) fn is_json(text: &str) -> bool {
     matches!(text.trim_start().as_bytes().first(), Some(b'{' | b'[' | b'"'))
 }
 
-/// The message of an error without its place, which callers know better.
-pub(crate) fn reason(error: &serde_json::Error) -> String {
+/// Returns the message of an error without its line and column. Callers add their own.
+pub(crate) fn error_message(error: &serde_json::Error) -> String {
     let message = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    message.strip_suffix(&place).unwrap_or(&message).to_owned()
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&position).unwrap_or(&message).to_owned()
 }
 
-/// Reads one value; counts all of them.
+/// Deserializes one value, and counts the values of the document.
 #[derive(Clone, Copy)]
-struct Node<'a> {
-    left: &'a Cell<usize>,
-    depth: usize,
+struct ValueReader<'a> {
+    /// How many more values the document may have.
+    values_left: &'a Cell<usize>,
+    /// How many more levels the value may have.
+    levels_left: usize,
 }
 
-impl<'a> Node<'a> {
-    fn root(left: &'a Cell<usize>) -> Node<'a> {
-        Node {
-            left,
-            depth: MAX_DEPTH,
+impl<'a> ValueReader<'a> {
+    fn root(values_left: &'a Cell<usize>) -> ValueReader<'a> {
+        ValueReader {
+            values_left,
+            levels_left: MAX_DEPTH,
         }
     }
 
-    fn count<E: serde::de::Error>(self, nodes: usize) -> Result<(), E> {
-        let left = self.left.get().checked_sub(nodes);
-        self.left
-            .set(left.ok_or_else(|| E::custom(format!("the document has more than {MAX_NODES} values")))?);
+    fn count<E: serde::de::Error>(self, values: usize) -> Result<(), E> {
+        let left = self.values_left.get().checked_sub(values).ok_or_else(|| {
+            E::custom(format!("the document has more than {MAX_VALUES} values"))
+        })?;
+        self.values_left.set(left);
         Ok(())
     }
 
-    fn inner<E: serde::de::Error>(self) -> Result<Node<'a>, E> {
-        let depth = self
-            .depth
+    /// Returns the reader of the values in a list or an object.
+    fn inner<E: serde::de::Error>(self) -> Result<ValueReader<'a>, E> {
+        let levels_left = self
+            .levels_left
             .checked_sub(1)
             .ok_or_else(|| E::custom("the document is nested too deeply"))?;
-        Ok(Node { depth, ..self })
+        Ok(ValueReader { levels_left, ..self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+impl<'de> DeserializeSeed<'de> for ValueReader<'_> {
     type Value = Json;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
@@ -104,7 +110,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_> {
+impl<'de> Visitor<'de> for ValueReader<'_> {
     type Value = Json;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,9 +149,9 @@ impl<'de> Visitor<'de> for Node<'_> {
         let inner = self.inner()?;
         let mut ints = Vec::new();
         while let Some(value) = list.next_element_seed(inner)? {
-            match small(&value) {
+            match as_i64(&value) {
                 Some(int) => ints.push(int),
-                None => return self.mixed(ints, value, list),
+                None => return self.visit_mixed(ints, value, list),
             }
         }
         self.count(1)?;
@@ -166,9 +172,9 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 }
 
-impl Node<'_> {
-    /// The rest of a list that turned out not to be one of whole numbers only.
-    fn mixed<'de, A: SeqAccess<'de>>(
+impl ValueReader<'_> {
+    /// Reads the rest of a list in which `value` is the first element that is not a whole number.
+    fn visit_mixed<'de, A: SeqAccess<'de>>(
         self,
         ints: Vec<i64>,
         value: Json,
@@ -188,7 +194,7 @@ impl Node<'_> {
     }
 }
 
-fn small(value: &Json) -> Option<i64> {
+fn as_i64(value: &Json) -> Option<i64> {
     match value {
         Json::Int(int) => i64::try_from(*int).ok(),
         _ => None,

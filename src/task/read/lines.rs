@@ -1,52 +1,52 @@
-//! The lines of a stream in bounded memory.
+//! Reads the lines of a stream in bounded memory.
 
 use crate::error::{Error, Result};
 use std::io::{BufRead, ErrorKind};
 
-/// The longest line of a stream, in bytes.
-pub(crate) const MAX_LINE: usize = 1 << 20;
+/// The largest length of a line of a stream, in bytes: 1 MiB.
+pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// A line without its end.
+/// A line without its line ending.
 #[derive(Debug)]
 pub(crate) struct Line {
-    /// From 1.
+    /// The number of the line, from 1.
     pub(crate) number: u64,
-    /// The line, or why it cannot be had.
-    pub(crate) text: Result<String, Unreadable>,
+    /// The text of the line, or the reason why it cannot be read.
+    pub(crate) text: Result<String, LineError>,
 }
 
-/// Why a line cannot be had.
+/// The reason why a line cannot be read.
 #[derive(Debug)]
-pub(crate) enum Unreadable {
-    /// It was longer than this many bytes, and skipped to its end.
+pub(crate) enum LineError {
+    /// The line is longer than this limit in bytes. It was skipped.
     TooLong(usize),
-    /// It is not UTF-8.
-    NoText,
-    /// The reader failed: nothing follows.
-    Failed(std::io::Error),
+    /// The line is not UTF-8.
+    NotUtf8,
+    /// The reader failed. No line follows.
+    Io(std::io::Error),
 }
 
-impl Unreadable {
+impl LineError {
     pub(crate) fn into_error(self) -> Error {
         match self {
-            Unreadable::TooLong(limit) => Error::puzzle(format!(
+            LineError::TooLong(limit) => Error::puzzle(format!(
                 "the line is longer than {} MiB and was skipped",
                 limit >> 20
             )),
-            Unreadable::NoText => Error::puzzle("this is no text (not UTF-8)"),
-            Unreadable::Failed(error) => Error::io("the input", error),
+            LineError::NotUtf8 => Error::puzzle("this is not text (not UTF-8)"),
+            LineError::Io(error) => Error::io("the input", error),
         }
     }
 }
 
-/// Reads lines, and takes back lines that are to be read once more.
+/// Reads lines. Lines can be pushed back, and are then returned once more.
 pub(crate) struct Lines {
     reader: Option<Box<dyn BufRead + Send>>,
     number: u64,
-    /// Lines to read once more, and where the next of them begins.
-    again: Option<(String, usize)>,
-    /// How many lines of the reader lie before `again`'s next.
-    again_number: u64,
+    /// The lines that were pushed back, and the byte offset of the next of them.
+    pushed_back: Option<(String, usize)>,
+    /// The number of the line before the next pushed-back line.
+    pushed_back_number: u64,
 }
 
 impl Lines {
@@ -54,58 +54,64 @@ impl Lines {
         Lines {
             reader: Some(Box::new(reader)),
             number: 0,
-            again: None,
-            again_number: 0,
+            pushed_back: None,
+            pushed_back_number: 0,
         }
     }
 
-    /// The next line; `limit` bytes at most, or `document` bytes if the line begins like JSON.
-    pub(crate) fn next(&mut self, limit: usize, document: usize) -> Option<Line> {
-        if let Some((text, at)) = &mut self.again {
+    /// Returns the next line, or `None` at the end of the input.
+    ///
+    /// A line has at most `max_bytes` bytes, or `max_json_bytes` if it starts like JSON.
+    pub(crate) fn next(&mut self, max_bytes: usize, max_json_bytes: usize) -> Option<Line> {
+        if let Some((text, at)) = &mut self.pushed_back {
             if let Some(rest) = text.get(*at..) {
                 let line = rest.split('\n').next().unwrap_or_default();
                 *at += line.len() + 1;
-                self.again_number += 1;
+                self.pushed_back_number += 1;
                 return Some(Line {
-                    number: self.again_number,
+                    number: self.pushed_back_number,
                     text: Ok(line.to_owned()),
                 });
             }
-            self.again = None;
+            self.pushed_back = None;
         }
-        let bytes = self.read(limit, document)?;
+        let bytes = self.read(max_bytes, max_json_bytes)?;
         self.number += 1;
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| Unreadable::NoText));
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| LineError::NotUtf8));
         Some(Line {
             number: self.number,
             text,
         })
     }
 
-    /// Reads `lines` once more, the first of which is the line `number`. What was taken back before must be used up.
-    pub(crate) fn take_back(&mut self, number: u64, mut lines: String) {
-        if let Some((rest, at)) = self.again.take()
+    /// Pushes `lines` back, the first of which has the number `number`. Lines that were pushed back
+    /// earlier and not yet read must be the next lines of the input.
+    pub(crate) fn push_back(&mut self, number: u64, mut lines: String) {
+        if let Some((rest, at)) = self.pushed_back.take()
             && let Some(rest) = rest.get(at..)
         {
             lines.push('\n');
             lines.push_str(rest);
         }
-        self.again_number = number.saturating_sub(1);
-        self.again = Some((lines, 0));
+        self.pushed_back_number = number.saturating_sub(1);
+        self.pushed_back = Some((lines, 0));
     }
 
-    /// The bytes of a line without `\n` or `\r\n`, and without a byte order mark in the first; `None` at the end.
-    fn read(&mut self, limit: usize, document: usize) -> Option<Result<Vec<u8>, Unreadable>> {
+    /// Returns the bytes of the next line without `\n` or `\r\n`, or `None` at the end of the
+    /// input.
+    ///
+    /// The byte order mark of the first line is removed.
+    fn read(&mut self, max_bytes: usize, max_json_bytes: usize) -> Option<Result<Vec<u8>, LineError>> {
         let reader = self.reader.as_mut()?;
         let mut line = Vec::new();
-        let (mut any, mut too_long, mut max) = (false, None, None);
+        let (mut any, mut too_long, mut limit) = (false, None, None);
         loop {
             let chunk = match reader.fill_buf() {
                 Ok(chunk) => chunk,
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) => {
                     self.reader = None;
-                    return Some(Err(Unreadable::Failed(e)));
+                    return Some(Err(LineError::Io(e)));
                 }
             };
             if chunk.is_empty() {
@@ -119,24 +125,25 @@ impl Lines {
             let end = chunk.iter().position(|&byte| byte == b'\n');
             let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or(chunk);
             if too_long.is_none() {
-                // The first byte that is not blank decides.
-                max = max.or_else(|| begins_json(part).map(|json| if json { document } else { limit }));
-                let max = max.unwrap_or(limit);
-                if line.len() + part.len() > max {
-                    too_long = Some(max);
+                // The first byte that is not white space decides.
+                let chosen = |json| if json { max_json_bytes } else { max_bytes };
+                limit = limit.or_else(|| starts_like_json(part).map(chosen));
+                let limit = limit.unwrap_or(max_bytes);
+                if line.len() + part.len() > limit {
+                    too_long = Some(limit);
                     line = Vec::new();
                 } else {
                     line.extend_from_slice(part);
                 }
             }
-            let used = end.map_or(chunk.len(), |end| end + 1);
-            reader.consume(used);
+            let consumed = end.map_or(chunk.len(), |end| end + 1);
+            reader.consume(consumed);
             if end.is_some() {
                 break;
             }
         }
         if let Some(limit) = too_long {
-            return Some(Err(Unreadable::TooLong(limit)));
+            return Some(Err(LineError::TooLong(limit)));
         }
         if self.number == 0 && line.starts_with(BYTE_ORDER_MARK) {
             line.drain(..BYTE_ORDER_MARK.len());
@@ -150,8 +157,9 @@ impl Lines {
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Whether what follows begins like JSON; `None` if all of it is blank.
-fn begins_json(part: &[u8]) -> Option<bool> {
+/// Returns whether the first byte that is not white space starts a JSON document, or `None` if all
+/// bytes are white space.
+fn starts_like_json(part: &[u8]) -> Option<bool> {
     let first = part
         .iter()
         .find(|byte| !byte.is_ascii_whitespace() && !BYTE_ORDER_MARK.contains(byte))?;
@@ -197,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn lines_taken_back_come_again_with_their_numbers() {
+    fn lines_pushed_back_return_with_their_numbers() {
         let mut lines = Lines::new(Cursor::new("a\nb\nc\n"));
         let next = |lines: &mut Lines| lines.next(9, 9).map(|l| (l.number, l.text.unwrap_or_default()));
         next(&mut lines);
         next(&mut lines);
-        lines.take_back(1, "a\nb".into());
+        lines.push_back(1, "a\nb".into());
         assert_eq!(next(&mut lines), Some((1, "a".into())));
-        lines.take_back(1, "a".into());
+        lines.push_back(1, "a".into());
         for expected in [(1, "a"), (2, "b"), (3, "c")] {
             assert_eq!(next(&mut lines), Some((expected.0, expected.1.into())));
         }

@@ -1,8 +1,8 @@
-//! Reads puzzles from text, JSON, CSV and npy files.
+//! Reads puzzles from plain text, JSON, CSV and `.npy` files.
 
 mod csv;
 mod document;
-mod identifiers;
+mod document_text;
 mod json;
 mod lines;
 mod npy;
@@ -10,7 +10,7 @@ mod parse;
 mod plain;
 mod records;
 mod text;
+mod values;
 
-pub use identifiers::Identifiers;
 pub use npy::NpyRows;
-pub use records::{Record, RecordError, Records};
+pub use records::{InputRecord, RecordError, Records};

@@ -1,33 +1,34 @@
-//! The arrays of the training pipeline: `*__inputs.npy`, `*__labels.npy`.
+//! The arrays of the training pipeline: `*__inputs.npy` and `*__labels.npy`.
 //!
-//! The format is described in NumPy's `numpy.lib.format`: a magic, a version, the length of a header, the header (a Python
-//! dictionary as text) and the numbers, row by row.
+//! NumPy documents the format in `numpy.lib.format`: a magic number, a version, the length of the
+//! header, the header (a Python dictionary as text) and the numbers, row by row.
 
 use crate::error::{Error, Result};
 use std::io::Read;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// The longest header, in bytes: NumPy writes 118 for any array of integers.
-const MAX_HEADER: usize = 10_000;
-/// The most numbers of a row.
-const MAX_ROW: u64 = 1 << 20;
+/// The largest length of the header. NumPy writes 118 bytes for an array of integers.
+const MAX_HEADER_BYTES: usize = 10_000;
+/// The largest number of values in a row.
+const MAX_ROW_VALUES: u64 = 1 << 20;
 
-/// The rows of an array of integers in a `.npy` file, read one by one.
+/// Reads the rows of an array of integers in a `.npy` file, one by one.
 ///
-/// Versions 1, 2 and 3, C order, signed and unsigned integers of 1, 2 and 4 bytes and signed ones of 8, little endian.
-/// A row is all that belongs to one index of the first dimension.
+/// A row is everything at one index of the first dimension. Supported are versions 1, 2 and 3, C
+/// order, and little-endian integers: signed with 1, 2, 4 or 8 bytes, unsigned with 1, 2 or 4.
 #[derive(Debug)]
 pub struct NpyRows<R> {
     reader: R,
     shape: Vec<usize>,
     number: Number,
-    /// A row's bytes.
+    /// The bytes of one row.
     row: Vec<u8>,
-    read: usize,
+    /// The number of rows that were read.
+    rows_read: usize,
     failed: bool,
 }
 
-/// How a number is stored.
+/// The storage format of a number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Number {
     bytes: usize,
@@ -35,10 +36,12 @@ struct Number {
 }
 
 impl<R: Read> NpyRows<R> {
-    /// Reads the header of an array; what follows is read row by row, so `reader` should be buffered.
+    /// Reads the header of an array. The rows are read later, one by one, so `reader` should be
+    /// buffered.
     ///
     /// # Errors
-    /// If this is no `.npy` file, its header is damaged, or the array is not one of rows of integers in C order.
+    /// If this is not a `.npy` file, if the header is malformed, or if the array does not consist
+    /// of rows of integers in C order.
     pub fn open(mut reader: R) -> Result<NpyRows<R>> {
         let header = header(&mut reader)?;
         let Header {
@@ -48,7 +51,8 @@ impl<R: Read> NpyRows<R> {
         } = Header::parse(&header).map_err(|e| e.context("the header"))?;
         if fortran_order {
             return Err(Error::puzzle(
-                "the array is stored column by column (Fortran order); save it with `numpy.ascontiguousarray`",
+                "the array is stored column by column (Fortran order); save it with \
+                 `numpy.ascontiguousarray`",
             ));
         }
         let number = Number::of(&descr)?;
@@ -59,7 +63,7 @@ impl<R: Read> NpyRows<R> {
         let row = rest
             .iter()
             .try_fold(1_u64, |n, &d| n.checked_mul(d))
-            .filter(|&n| n <= MAX_ROW);
+            .filter(|&n| n <= MAX_ROW_VALUES);
         let bytes = row.ok_or_else(too_large)? * number.bytes as u64;
         rows.checked_mul(bytes).ok_or_else(too_large)?;
         if bytes == 0 {
@@ -73,12 +77,12 @@ impl<R: Read> NpyRows<R> {
             row: vec![0; usize::try_from(bytes).map_err(|_| too_large())?],
             shape: lengths.ok_or_else(too_large)?,
             number,
-            read: 0,
+            rows_read: 0,
             failed: false,
         })
     }
 
-    /// The lengths of the array's dimensions, of which the first counts the rows.
+    /// Returns the shape of the array. The first dimension is the number of rows.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -92,17 +96,17 @@ impl<R: Read> Iterator for NpyRows<R> {
     type Item = Result<Vec<i64>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed || self.read == self.rows() {
+        if self.failed || self.rows_read == self.rows() {
             return None;
         }
         if let Err(e) = self.reader.read_exact(&mut self.row) {
             self.failed = true;
-            return Some(Err(failed(
+            return Some(Err(read_error(
                 e,
-                &format!("the file ends in row {} of {}", self.read, self.rows()),
+                &format!("the file ends in row {} of {}", self.rows_read, self.rows()),
             )));
         }
-        self.read += 1;
+        self.rows_read += 1;
         let number = self.number;
         Some(Ok(self
             .row
@@ -112,7 +116,7 @@ impl<R: Read> Iterator for NpyRows<R> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.rows() - self.read))
+        (0, Some(self.rows() - self.rows_read))
     }
 }
 
@@ -127,9 +131,10 @@ impl Number {
             "<i4" => (4, true),
             "<i8" => (8, true),
             other => {
-                let why =
-                    "the numbers are to be integers: |u1, |i1, <u2, <i2, <u4, <i4 or <i8 (little endian)";
-                return Err(Error::puzzle(format!("has numbers of type {other:?}; {why}")));
+                return Err(Error::puzzle(format!(
+                    "has numbers of type {other:?}; expected little-endian integers: |u1, |i1, \
+                     <u2, <i2, <u4, <i4 or <i8"
+                )));
             }
         };
         Ok(Number { bytes, signed })
@@ -141,7 +146,7 @@ impl Number {
             .rev()
             .fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
         let unused = 64 - 8 * self.bytes as u32;
-        // Shifted to the top and back, a signed number repeats its sign.
+        // The arithmetic shift back extends the sign.
         if self.signed {
             (unsigned << unused) as i64 >> unused
         } else {
@@ -150,25 +155,26 @@ impl Number {
     }
 }
 
-fn failed(error: std::io::Error, at_the_end: &str) -> Error {
+/// Returns the error of a failed read. The message for the end of the file is `truncated`.
+fn read_error(error: std::io::Error, truncated: &str) -> Error {
     match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => Error::puzzle(at_the_end),
+        std::io::ErrorKind::UnexpectedEof => Error::puzzle(truncated),
         _ => Error::io("the array", error),
     }
 }
 
-/// The text of the header.
+/// Reads the text of the header.
 fn header(reader: &mut impl Read) -> Result<String> {
     let mut read = |bytes: &mut [u8]| {
         reader
             .read_exact(bytes)
-            .map_err(|e| failed(e, "the file ends in its header"))
+            .map_err(|e| read_error(e, "the file ends in its header"))
     };
     let mut magic = [0; 8];
     read(&mut magic)?;
     let [start @ .., version, _] = magic;
     if start != MAGIC {
-        return Err(Error::puzzle("this is no `.npy` file"));
+        return Err(Error::puzzle("this is not a `.npy` file"));
     }
     let (mut short, mut long) = ([0; 2], [0; 4]);
     let length = match version {
@@ -176,21 +182,21 @@ fn header(reader: &mut impl Read) -> Result<String> {
         2 | 3 => read(&mut long).map(|()| u32::from_le_bytes(long) as usize)?,
         _ => {
             return Err(Error::puzzle(format!(
-                "version {version} of the `.npy` format is not known"
+                "version {version} of the `.npy` format is not supported"
             )));
         }
     };
-    if length > MAX_HEADER {
+    if length > MAX_HEADER_BYTES {
         return Err(Error::puzzle(format!(
-            "has a header of {length} bytes; at most {MAX_HEADER} are taken"
+            "has a header of {length} bytes; the limit is {MAX_HEADER_BYTES} bytes"
         )));
     }
     let mut text = vec![0; length];
     read(&mut text)?;
-    String::from_utf8(text).map_err(|_| Error::puzzle("is no text").context("the header"))
+    String::from_utf8(text).map_err(|_| Error::puzzle("is not text").context("the header"))
 }
 
-/// What the header says.
+/// The entries of the header.
 #[derive(Debug, PartialEq)]
 struct Header {
     descr: String,
@@ -199,32 +205,32 @@ struct Header {
 }
 
 impl Header {
-    /// `{'descr': '|u1', 'fortran_order': False, 'shape': (500, 900), }`
+    /// Parses `{'descr': '|u1', 'fortran_order': False, 'shape': (500, 900), }`
     fn parse(text: &str) -> Result<Header> {
-        let mut text = Text(text);
+        let mut text = HeaderParser(text);
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
-        text.demand("{")?;
+        text.expect("{")?;
         while !text.eat("}") {
             match text.string()? {
                 "descr" => {
-                    text.demand(":")?;
+                    text.expect(":")?;
                     descr = Some(text.string()?.to_owned());
                 }
                 "fortran_order" => {
-                    text.demand(":")?;
+                    text.expect(":")?;
                     fortran_order = Some(text.eat("True"));
                     if fortran_order == Some(false) {
-                        text.demand("False")?;
+                        text.expect("False")?;
                     }
                 }
                 "shape" => {
-                    text.demand(":")?;
+                    text.expect(":")?;
                     shape = Some(text.tuple()?);
                 }
                 other => return Err(Error::puzzle(format!("has the unknown entry {other:?}"))),
             }
             if !text.eat(",") {
-                text.demand("}")?;
+                text.expect("}")?;
                 break;
             }
         }
@@ -238,10 +244,11 @@ impl Header {
     }
 }
 
-/// What is left of the header.
-struct Text<'a>(&'a str);
+/// A parser of the header. Holds the text that is not parsed yet.
+struct HeaderParser<'a>(&'a str);
 
-impl<'a> Text<'a> {
+impl<'a> HeaderParser<'a> {
+    /// Consumes `token` if it comes next, and returns whether it did.
     fn eat(&mut self, token: &str) -> bool {
         self.0 = self.0.trim_start();
         match self.0.strip_prefix(token) {
@@ -253,7 +260,8 @@ impl<'a> Text<'a> {
         }
     }
 
-    fn demand(&mut self, token: &str) -> Result<()> {
+    /// Consumes `token`, which must come next.
+    fn expect(&mut self, token: &str) -> Result<()> {
         if self.eat(token) {
             Ok(())
         } else {
@@ -271,7 +279,7 @@ impl<'a> Text<'a> {
 
     fn error(&self, expected: &str) -> Error {
         let found: String = self.0.chars().take(20).collect();
-        Error::puzzle(format!("{expected} is expected where {found:?} stands"))
+        Error::puzzle(format!("found {found:?}, expected {expected}"))
     }
 
     fn string(&mut self) -> Result<&'a str> {
@@ -290,7 +298,7 @@ impl<'a> Text<'a> {
 
     fn tuple(&mut self) -> Result<Vec<u64>> {
         let mut values = Vec::new();
-        self.demand("(")?;
+        self.expect("(")?;
         while !self.eat(")") {
             self.0 = self.0.trim_start();
             let digits = self.0.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.0.len());
@@ -298,7 +306,7 @@ impl<'a> Text<'a> {
             values.push(number.parse().map_err(|_| self.error("a length"))?);
             self.0 = rest;
             if !self.eat(",") {
-                self.demand(")")?;
+                self.expect(")")?;
                 break;
             }
         }

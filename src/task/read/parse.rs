@@ -2,42 +2,52 @@
 
 use std::str::FromStr;
 
-use super::{document, json, text};
+use super::document::DocumentPuzzles;
+use super::json::{self, Json};
+use super::text::parse_cells;
 use crate::error::{Error, Result};
-use crate::task::puzzle::{MAX_DOCUMENT, Puzzle};
+use crate::task::puzzle::{MAX_DOCUMENT_BYTES, Puzzle};
+
+fn from_value(document: serde_json::Value) -> Result<Json> {
+    Json::from_value(document).map_err(|e| Error::puzzle(json::error_message(&e)))
+}
 
 impl Puzzle {
-    /// The one puzzle of a JSON document: a string, an array, or an object.
+    /// Parses the only puzzle of a JSON document: a string, an array or an object.
     ///
     /// # Errors
-    /// If the document is not a puzzle, or holds none or several: see [`Puzzle::all_from_json`].
+    /// If the document is not a puzzle, or has no puzzle or several: see [`Puzzle::all_from_json`].
     pub fn from_json(document: serde_json::Value) -> Result<Puzzle> {
-        Puzzle::only(json::Json::from_value(document).map_err(|e| Error::puzzle(json::reason(&e)))?)
+        Puzzle::single(from_value(document)?)
     }
 
-    /// All puzzles of a JSON document.
+    /// Parses all puzzles of a JSON document. A document is one of these:
     ///
-    /// A document is a string; an array (of strings or of rows of numbers: one puzzle where it is square, else a list of
-    /// puzzles; of numbers: one puzzle; of objects: a list of puzzles); or an object: `puzzle`, `tokens`, an ARC task with
-    /// `train` and `test`, or a collection of ARC tasks by name. An ARC task gives a puzzle for each test input; with
-    /// several, `-1`, `-2` ... is appended to their identifiers.
+    /// - a string: one puzzle
+    /// - an array of numbers: one puzzle
+    /// - an array of strings or of rows of numbers: one puzzle if it is square, else a list of
+    ///   puzzles
+    /// - an array of objects: a list of puzzles
+    /// - an object with `puzzle` or `tokens`: one puzzle
+    /// - an object with `train` and `test`: an ARC task, one puzzle per test input. If there are
+    ///   several test inputs, `-1`, `-2` and so on are appended to the identifier
+    /// - any other object: a collection of ARC tasks by name
     ///
     /// # Errors
-    /// The first puzzle of the document that cannot be read.
+    /// If a puzzle of the document cannot be read. The error is about the first such puzzle.
     pub fn all_from_json(document: serde_json::Value) -> Result<Vec<Puzzle>> {
-        let json = json::Json::from_value(document).map_err(|e| Error::puzzle(json::reason(&e)))?;
-        document::Puzzles::of(json, None)
-            .map(|puzzle| puzzle.map_err(|failed| failed.error))
+        DocumentPuzzles::new(from_value(document)?, None)
+            .map(|puzzle| puzzle.map_err(|e| e.error))
             .collect()
     }
 
-    fn only(json: json::Json) -> Result<Puzzle> {
-        let mut puzzles = document::Puzzles::of(json, None);
+    fn single(json: Json) -> Result<Puzzle> {
+        let mut puzzles = DocumentPuzzles::new(json, None);
         match (puzzles.next(), puzzles.next()) {
-            (Some(puzzle), None) => puzzle.map_err(|failed| failed.error),
-            (None, _) => Err(Error::puzzle("the list is empty: there is no puzzle in it")),
+            (Some(puzzle), None) => puzzle.map_err(|e| e.error),
+            (None, _) => Err(Error::puzzle("the list is empty: it has no puzzle")),
             (Some(_), Some(_)) => Err(Error::puzzle(
-                "holds several puzzles, where one is expected: read them as a list",
+                "the document has several puzzles, but only one is expected",
             )),
         }
     }
@@ -46,23 +56,23 @@ impl Puzzle {
 impl FromStr for Puzzle {
     type Err = Error;
 
-    fn from_str(written: &str) -> Result<Puzzle> {
-        if written.len() > MAX_DOCUMENT {
+    fn from_str(text: &str) -> Result<Puzzle> {
+        if text.len() > MAX_DOCUMENT_BYTES {
             return Err(Error::puzzle("the document is longer than 8 MiB"));
         }
-        let written = written.strip_prefix('\u{feff}').unwrap_or(written);
-        if json::starts(written) {
-            let json = json::Json::parse(written).map_err(|e| {
-                Error::puzzle(format!("no JSON: {}", json::reason(&e))).context(format!(
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if json::is_json(text) {
+            let json = Json::parse(text).map_err(|e| {
+                Error::puzzle(format!("invalid JSON: {}", json::error_message(&e))).context(format!(
                     "line {}, column {}",
                     e.line(),
                     e.column()
                 ))
             })?;
-            return Puzzle::only(json);
+            return Puzzle::single(json);
         }
-        let content = text::content(written).bounded().map_err(|e| e.context("the puzzle"))?;
-        Ok(content.into())
+        let cells = parse_cells(text).bounded().map_err(|e| e.context("the puzzle"))?;
+        Ok(cells.into())
     }
 }
 

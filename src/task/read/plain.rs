@@ -1,58 +1,65 @@
-//! Lines of plain text: a puzzle each, or the rows of a grid.
+//! Puzzles in lines of plain text: one puzzle per line, or one row per line.
 
-use super::lines::MAX_LINE;
-use super::text;
+use super::lines::MAX_LINE_BYTES;
+use super::text::{self, TextKind};
 use crate::task::puzzle::Cells;
 use std::collections::VecDeque;
 
-/// The cells of a puzzle, and the line where they begin.
+/// The cells of a puzzle, and the number of its first line.
 #[derive(Debug, PartialEq)]
 pub(crate) struct PlainPuzzle {
     pub(crate) cells: Cells,
     pub(crate) line: u64,
 }
 
-/// Puts lines together to puzzles; see [`Records`](super::Records) for the rule.
+/// Groups lines into puzzles. [`Records`](super::Records) documents the rules.
 #[derive(Debug, Default)]
-pub(crate) struct Plain {
+pub(crate) struct PlainParser {
     /// Every line is a puzzle.
-    a_line_each: bool,
-    /// The grid so far: its rows and the lines where they stand.
+    one_per_line: bool,
+    /// The rows of the current grid, each with the number of its line.
     rows: Vec<(u64, String)>,
-    /// Some row is more than blank: until then the rows may be the first of a maze, or nothing.
-    begun: bool,
-    maze: bool,
-    /// PlainPuzzle of the grid's first row.
+    /// A row has more than white space. Until then the rows may be the first rows of a maze, or
+    /// empty lines.
+    has_content: bool,
+    kind: TextKind,
+    /// The number of cells of the first row.
     width: usize,
-    /// Bytes of the grid.
+    /// The size of the grid in bytes.
     bytes: usize,
 }
 
-impl Plain {
-    /// Reads a line; puzzles that it completes are appended to `ready`.
-    pub(crate) fn line(&mut self, number: u64, line: String, ready: &mut VecDeque<PlainPuzzle>) {
+impl PlainParser {
+    /// Adds a line. Puzzles that it completes are appended to `ready`.
+    pub(crate) fn add_line(&mut self, number: u64, line: String, ready: &mut VecDeque<PlainPuzzle>) {
         let blank = line.trim().is_empty();
-        if self.a_line_each && blank {
+        if self.one_per_line && blank {
             return;
         }
-        if !self.begun {
-            self.maze = blank || text::is_maze(&line);
-            if !self.maze || line.chars().count() != self.width {
+        if !self.has_content {
+            self.kind = match blank {
+                true => TextKind::Maze,
+                false => TextKind::of(&line),
+            };
+            if self.kind == TextKind::Sudoku || line.chars().count() != self.width {
                 self.clear();
             }
         }
-        let cells = if self.maze { line } else { text::cells(&line) };
+        let cells = match self.kind {
+            TextKind::Maze => line,
+            TextKind::Sudoku => text::sudoku_cells(&line),
+        };
         let count = cells.chars().count();
-        if cells.is_empty() || (blank && self.begun && count != self.width) {
-            // Mazes end at a gap; Sudokus have gaps and dashes between their boxes.
-            if self.maze {
+        if cells.is_empty() || (blank && self.has_content && count != self.width) {
+            // An empty line ends a maze. In a Sudoku it only separates boxes.
+            if self.kind == TextKind::Maze {
                 self.end(ready);
             }
             return;
         }
-        if self.a_line_each || (count != self.width && text::stands_alone(&cells, self.maze)) {
+        if self.one_per_line || (count != self.width && text::is_whole_puzzle(&cells, self.kind)) {
             self.end(ready);
-            self.a_line_each = true;
+            self.one_per_line = true;
             return ready.push_back(PlainPuzzle {
                 cells: Cells::Text(cells),
                 line: number,
@@ -61,53 +68,53 @@ impl Plain {
         if self.rows.is_empty() {
             self.width = count;
         }
-        self.begun |= !blank;
+        self.has_content |= !blank;
         self.bytes += cells.len();
         self.rows.push((number, cells));
-        if self.rows.len() == self.width || self.bytes > MAX_LINE {
+        if self.rows.len() == self.width || self.bytes > MAX_LINE_BYTES {
             self.end(ready);
         }
     }
 
-    /// Ends the grid.
+    /// Ends the current grid.
     pub(crate) fn end(&mut self, ready: &mut VecDeque<PlainPuzzle>) {
         let rows = std::mem::take(&mut self.rows);
-        let begun = self.begun;
+        let has_content = self.has_content;
         self.clear();
-        let Some(&(line, _)) = rows.first().filter(|_| begun) else {
+        let Some(&(line, _)) = rows.first().filter(|_| has_content) else {
             return;
         };
         if self.is_stream(&rows) {
-            self.a_line_each = true;
+            self.one_per_line = true;
             let puzzles = rows.into_iter().map(|(line, cells)| PlainPuzzle {
                 cells: Cells::Text(cells),
                 line,
             });
             return ready.extend(puzzles);
         }
-        let cells = text::one(rows.into_iter().map(|(_, row)| row).collect());
+        let cells = text::from_rows(rows.into_iter().map(|(_, row)| row).collect());
         ready.push_back(PlainPuzzle { cells, line });
     }
 
     fn clear(&mut self) {
         self.rows.clear();
-        (self.begun, self.width, self.bytes) = (false, 0, 0);
+        (self.has_content, self.width, self.bytes) = (false, 0, 0);
     }
 
-    /// Whether the rows are no grid but puzzles, of which the first is broken, so that it did not stand alone.
+    /// Returns whether each row is a puzzle. This happens if the first row is malformed, so that it
+    /// was not recognised as a whole puzzle.
     fn is_stream(&self, rows: &[(u64, String)]) -> bool {
-        let alone = rows
+        let puzzles = rows
             .iter()
-            .filter(|(_, cells)| text::stands_alone(cells, self.maze))
+            .filter(|(_, cells)| text::is_whole_puzzle(cells, self.kind))
             .count();
         let square = rows
             .first()
             .is_some_and(|(_, row)| row.chars().count() == rows.len());
-        // A row of a maze may have its start and its goal, but only one row does.
-        if self.maze {
-            alone >= 2
-        } else {
-            alone >= 1 && !square
+        match self.kind {
+            // One row of a maze may have both its start and its goal.
+            TextKind::Maze => puzzles >= 2,
+            TextKind::Sudoku => puzzles >= 1 && !square,
         }
     }
 }

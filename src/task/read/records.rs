@@ -1,38 +1,39 @@
-//! Streams of puzzles: one document, a list, or a puzzle a line.
+//! Reads streams of puzzles: one document, a list, or one puzzle per line.
 
 use super::csv::{self, Columns};
-use super::document::{self, Puzzles};
+use super::document::{self, DocumentPuzzles};
+use super::document_text::{DocumentText, LineSpan};
 use super::json::{self, Json};
-use super::lines::{Line, Lines, MAX_LINE, Unreadable};
-use super::plain::{self, Plain};
+use super::lines::{Line, LineError, Lines, MAX_LINE_BYTES};
+use super::plain::{PlainParser, PlainPuzzle};
 use crate::error::Error;
-use crate::task::puzzle::{Id, MAX_DOCUMENT, Puzzle};
+use crate::task::puzzle::{Id, MAX_DOCUMENT_BYTES, Puzzle};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::BufRead;
 use std::path::Path;
 
-/// A puzzle of a stream.
+/// A puzzle of an input, with its position.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Record {
+pub struct InputRecord {
     /// The puzzle.
     pub puzzle: Puzzle,
-    /// Its number in the stream, from 0; records that cannot be read count too.
+    /// The number of the record, from 0. Records that cannot be read count too.
     pub number: u64,
-    /// The line where it begins, from 1. `None` in a list over several lines.
+    /// The number of its first line, from 1. `None` in a list that spans several lines.
     pub line: Option<u64>,
 }
 
-/// A record that cannot be read.
+/// The error about a record that cannot be read.
 #[derive(Debug)]
 pub struct RecordError {
-    /// Its number in the stream, from 0.
+    /// The number of the record, from 0.
     pub number: u64,
-    /// The line that it is about, from 1, where that is known.
+    /// The number of the line with the error, from 1, if known.
     pub line: Option<u64>,
-    /// Its identifier, where that could be read.
+    /// The identifier of the puzzle, if it could be read.
     pub id: Option<Id>,
-    /// What is wrong; the input's name and the line are among its places.
+    /// The error. Its context includes the name of the input and the line.
     pub error: Error,
 }
 
@@ -54,19 +55,23 @@ impl From<RecordError> for Error {
     }
 }
 
-/// The puzzles of an input, read as they come and in bounded memory.
+/// Iterates over the puzzles of an input, in bounded memory and as soon as they are read.
 ///
-/// An input is, by its first line that is not blank:
-/// - JSON (`{`, `[` or `"`): a document, which may go over several lines, as [`Puzzle::all_from_json`] describes; or NDJSON,
-///   a document a line.
-/// - CSV: a header with a column `puzzle`, `maze`, `question` or the like, and perhaps `solution` or `answer`, `id`, `task`
-///   and `puzzle_id` (other columns are ignored), then a puzzle a line. A quoted field ends on its line.
-/// - Plain text. A line that by its length (n x n, n from 4) and its cells (digits up to n; a start and a goal) is a puzzle of
-///   its own begins a stream of one puzzle a line: 81 characters are a Sudoku. Another line is the first row of a grid: nine
-///   lines of 9 characters are a Sudoku too. A grid ends when it is square, at an empty line, or at the end.
+/// The first line that is not blank decides the format of the input:
 ///
-/// A record that cannot be read is an error, and the stream goes on with the next line. A line has at most 1 MiB; a document
-/// at the beginning at most 8 MiB.
+/// - JSON, if the line starts with `{`, `[` or `"`: a document, which may span several lines and is
+///   described at [`Puzzle::all_from_json`], or NDJSON with one document per line.
+/// - CSV, if the line is a header with a column `puzzle`, `maze`, `question`, `quizzes` or
+///   `sudoku`. The columns `solution` (or `answer`), `id`, `task` and `puzzle_id` are optional.
+///   Other columns are ignored. One puzzle per line follows. A quoted field must end on its line.
+/// - Plain text otherwise. If the line is a whole puzzle, there is one puzzle per line: 81
+///   characters are a Sudoku. A whole puzzle has n x n cells with n >= 4. All of them are digits up
+///   to n, or they include a start and a goal. If the line is not a whole puzzle, it is the first
+///   row of a grid: nine lines of 9 characters are also a Sudoku. A grid ends when it is square, at
+///   an empty line, or at the end of the input.
+///
+/// If a record cannot be read, the item is an error, and the next line is read. A line has at most
+/// 1 MiB. The document at the beginning of the input has at most 8 MiB.
 ///
 /// ```
 /// # use trm_runtime::task::{Cells, Records};
@@ -77,31 +82,41 @@ impl From<RecordError> for Error {
 /// ```
 pub struct Records {
     lines: Lines,
-    /// Of the input, for messages.
+    /// The name of the input, for messages.
     name: String,
+    /// The number of the next record.
     number: u64,
-    form: Form,
-    /// The document that is being expanded, and the line of its puzzles.
-    open: Option<(Puzzles, Option<u64>)>,
-    /// Lines of plain text that have become puzzles.
-    ready: VecDeque<plain::PlainPuzzle>,
-    warned: Vec<String>,
+    format: InputFormat,
+    /// The current document, and the line number of its puzzles.
+    document: Option<(DocumentPuzzles, Option<u64>)>,
+    /// Puzzles that were read from plain text and not returned yet.
+    ready: VecDeque<PlainPuzzle>,
+    /// The unknown fields that were reported in earlier documents.
+    reported_fields: Vec<String>,
 }
 
-/// What the input turned out to be.
+/// The format of the input.
 #[derive(Debug)]
-enum Form {
+enum InputFormat {
+    /// The first line is not read yet.
     Unknown,
-    /// A document a line; or documents of several lines, if the first was.
-    Json {
-        several_lines: bool,
-    },
+    Json(JsonLayout),
     Csv(Columns),
-    Plain(Plain),
+    Plain(PlainParser),
+    /// Nothing more can be read.
     Done,
 }
 
-type Item = Result<Record, RecordError>;
+/// How documents are divided into lines. The first document decides.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum JsonLayout {
+    /// NDJSON: one document per line.
+    OnePerLine,
+    /// A document may span several lines.
+    MultiLine,
+}
+
+type RecordResult = Result<InputRecord, RecordError>;
 
 impl fmt::Debug for Records {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,27 +128,29 @@ impl fmt::Debug for Records {
 }
 
 impl Records {
-    /// The puzzles of `reader`. `name` is the input's name in messages; if it is that of a `.json` file that holds one ARC task
-    /// without an `id`, its stem is the task's name.
+    /// Creates an iterator over the puzzles of `reader`.
+    ///
+    /// `name` is the name of the input in messages. If it is the name of a `.json` file with one
+    /// ARC task without an `id`, the file stem is the name of the task.
     pub fn new(reader: impl BufRead + Send + 'static, name: &str) -> Records {
         Records {
             lines: Lines::new(reader),
             name: name.to_owned(),
             number: 0,
-            form: Form::Unknown,
-            open: None,
+            format: InputFormat::Unknown,
+            document: None,
             ready: VecDeque::new(),
-            warned: Vec::new(),
+            reported_fields: Vec::new(),
         }
     }
 
-    fn good(&mut self, puzzle: Puzzle, line: Option<u64>) -> Item {
-        let number = self.count();
-        Ok(Record { puzzle, number, line })
+    fn record(&mut self, puzzle: Puzzle, line: Option<u64>) -> RecordResult {
+        let number = self.take_number();
+        Ok(InputRecord { puzzle, number, line })
     }
 
-    fn bad(&mut self, error: Error, line: Option<u64>, id: Option<Id>) -> Item {
-        let number = self.count();
+    fn error(&mut self, error: Error, line: Option<u64>, id: Option<Id>) -> RecordResult {
+        let number = self.take_number();
         let error = match line {
             Some(line) => error.context(format!("line {line}")),
             None => error,
@@ -151,125 +168,129 @@ impl Records {
         })
     }
 
-    fn count(&mut self) -> u64 {
+    fn take_number(&mut self) -> u64 {
         let number = self.number;
         self.number += 1;
         number
     }
 
-    /// The next puzzle of the open document.
-    fn expand(&mut self) -> Option<Item> {
-        let (puzzles, line) = self.open.as_mut()?;
+    /// Returns the next puzzle of the current document.
+    fn next_in_document(&mut self) -> Option<RecordResult> {
+        let (puzzles, line) = self.document.as_mut()?;
         let line = *line;
         match puzzles.next() {
-            Some(Ok(puzzle)) => Some(self.good(puzzle, line)),
-            Some(Err(failed)) => Some(self.bad(failed.error, line, failed.id)),
+            Some(Ok(puzzle)) => Some(self.record(puzzle, line)),
+            Some(Err(failed)) => Some(self.error(failed.error, line, failed.id)),
             None => {
-                self.warned = std::mem::take(&mut puzzles.warned);
-                self.open = None;
+                self.reported_fields = std::mem::take(&mut puzzles.reported_fields);
+                self.document = None;
                 None
             }
         }
     }
 
-    fn open(&mut self, document: Json, stem: Option<&str>, at: Span) {
-        let mut puzzles = Puzzles::of(document, stem);
-        puzzles.warned = std::mem::take(&mut self.warned);
-        // In a list over several lines nobody knows the line of an element.
-        let line = (at.lines == 1 || puzzles.is_one()).then_some(at.line);
-        self.open = Some((puzzles, line));
+    fn start_document(&mut self, document: Json, stem: Option<&str>, span: LineSpan) {
+        let mut puzzles = DocumentPuzzles::new(document, stem);
+        puzzles.reported_fields = std::mem::take(&mut self.reported_fields);
+        // The lines of the elements of a list that spans several lines are not known.
+        let line = (span.count == 1 || puzzles.is_single()).then_some(span.first);
+        self.document = Some((puzzles, line));
     }
 
-    /// Handles a line that cannot be had; the rest of the stream may be readable.
-    fn unreadable(&mut self, line: u64, why: Unreadable) -> Item {
-        // A file that is no text from the beginning is not a stream of thousands of broken records.
-        if matches!(why, Unreadable::Failed(_))
-            || matches!((&why, &self.form), (Unreadable::NoText, Form::Unknown))
+    /// Returns the error about a line that cannot be read. Later lines may be readable.
+    fn line_error(&mut self, line: u64, error: LineError) -> RecordResult {
+        // A binary file is one error, not a stream of thousands of malformed records.
+        if matches!(error, LineError::Io(_))
+            || matches!((&error, &self.format), (LineError::NotUtf8, InputFormat::Unknown))
         {
-            self.form = Form::Done;
+            self.format = InputFormat::Done;
         }
-        self.bad(why.into_error(), Some(line), None)
+        self.error(error.into_error(), Some(line), None)
     }
 
-    /// Finds out by its first line what the input is.
-    fn first(&mut self) -> Option<Item> {
-        let mut plain = Plain::default();
+    /// Detects the format of the input from its first line.
+    fn detect_format(&mut self) -> Option<RecordResult> {
+        let mut plain = PlainParser::default();
         loop {
-            let Some(Line { number, text }) = self.lines.next(MAX_LINE, MAX_DOCUMENT) else {
-                self.form = Form::Done;
+            let Some(Line { number, text }) = self.lines.next(MAX_LINE_BYTES, MAX_DOCUMENT_BYTES) else {
+                self.format = InputFormat::Done;
                 return None;
             };
             let text = match text {
                 Ok(text) => text,
-                Err(why) => return Some(self.unreadable(number, why)),
+                Err(error) => return Some(self.line_error(number, error)),
             };
             if text.trim().is_empty() {
                 // It may be the first row of a maze.
-                plain.line(number, text, &mut self.ready);
+                plain.add_line(number, text, &mut self.ready);
                 continue;
             }
             if csv::is_header(&text) {
-                return match Columns::of(&text) {
+                return match Columns::parse(&text) {
                     Ok(columns) => {
-                        self.form = Form::Csv(columns);
+                        self.format = InputFormat::Csv(columns);
                         None
                     }
                     Err(error) => {
-                        self.form = Form::Done;
-                        Some(self.bad(error, Some(number), None))
+                        self.format = InputFormat::Done;
+                        Some(self.error(error, Some(number), None))
                     }
                 };
             }
-            if json::starts(&text) {
+            if json::is_json(&text) {
                 return self.first_document(number, text);
             }
-            plain.line(number, text, &mut self.ready);
-            self.form = Form::Plain(plain);
+            plain.add_line(number, text, &mut self.ready);
+            self.format = InputFormat::Plain(plain);
             return None;
         }
     }
 
-    /// The document at the beginning: it decides whether documents have a line each.
-    fn first_document(&mut self, number: u64, line: String) -> Option<Item> {
+    /// Reads the first document and chooses the layout of the documents that follow.
+    fn first_document(&mut self, number: u64, line: String) -> Option<RecordResult> {
         let stem = stem(&self.name);
-        let document = Document::collect(&mut self.lines, number, line);
-        let several_lines = document.at.lines > 1;
+        let document = DocumentText::collect(&mut self.lines, number, line);
+        let layout = match document.span.count {
+            1 => JsonLayout::OnePerLine,
+            _ => JsonLayout::MultiLine,
+        };
         match document.parse() {
             Ok(json) => {
-                self.form = Form::Json { several_lines };
-                self.open(json, stem.as_deref(), document.at);
+                self.format = InputFormat::Json(layout);
+                self.start_document(json, stem.as_deref(), document.span);
                 None
             }
             Err((error, line)) => {
-                if !several_lines && document.whole {
-                    self.form = Form::Json { several_lines };
+                if layout == JsonLayout::OnePerLine && document.complete {
+                    self.format = InputFormat::Json(layout);
                 } else if self.is_stream(&document) {
-                    // A stream whose first line is broken: all lines once more, for themselves.
-                    self.form = Form::Json { several_lines: false };
-                    if several_lines {
-                        self.lines.take_back(document.at.line, document.text);
+                    // The first line of a stream is malformed. Each line is read again on its own.
+                    self.format = InputFormat::Json(JsonLayout::OnePerLine);
+                    if layout == JsonLayout::MultiLine {
+                        self.lines.push_back(document.span.first, document.text);
                         return None;
                     }
                 } else {
-                    self.form = if document.whole {
-                        Form::Json { several_lines }
+                    self.format = if document.complete {
+                        InputFormat::Json(layout)
                     } else {
-                        Form::Done
+                        InputFormat::Done
                     };
                 }
-                Some(self.bad(error, Some(line), None))
+                Some(self.error(error, Some(line), None))
             }
         }
     }
 
-    /// Whether a later line than the document's first is a document of its own.
-    fn is_stream(&mut self, document: &Document) -> bool {
-        let begins = document.text.chars().next().filter(|c| matches!(c, '{' | '"'));
-        let alone = |line: &str| begins.is_some_and(|c| line.starts_with(c)) && stands_alone(line);
-        if document.at.lines > 1 {
-            return document.text.split('\n').skip(1).any(alone);
+    /// Returns whether a line after the first line of the document is a document of its own.
+    fn is_stream(&mut self, document: &DocumentText) -> bool {
+        let first_char = document.text.chars().next().filter(|c| matches!(c, '{' | '"'));
+        let is_document =
+            |line: &str| first_char.is_some_and(|c| line.starts_with(c)) && is_whole_document(line);
+        if document.span.count > 1 {
+            return document.text.split('\n').skip(1).any(is_document);
         }
-        let next = self.lines.next(MAX_LINE, MAX_LINE);
+        let next = self.lines.next(MAX_LINE_BYTES, MAX_LINE_BYTES);
         let Some(Line {
             number,
             text: Ok(text),
@@ -277,15 +298,15 @@ impl Records {
         else {
             return false;
         };
-        let found = alone(&text);
-        self.lines.take_back(number, text);
-        found
+        let is_stream = is_document(&text);
+        self.lines.push_back(number, text);
+        is_stream
     }
 
-    /// The next line of a stream, blank ones left out.
-    fn next_line(&mut self) -> Option<Result<(u64, String), Item>> {
+    /// Returns the next line that is not blank.
+    fn next_line(&mut self) -> Option<Result<(u64, String), RecordResult>> {
         loop {
-            match self.lines.next(MAX_LINE, MAX_LINE)? {
+            match self.lines.next(MAX_LINE_BYTES, MAX_LINE_BYTES)? {
                 Line { text: Ok(text), .. } if text.trim().is_empty() => {}
                 Line {
                     number,
@@ -293,89 +314,80 @@ impl Records {
                 } => return Some(Ok((number, text))),
                 Line {
                     number,
-                    text: Err(why),
-                } => return Some(Err(self.unreadable(number, why))),
+                    text: Err(error),
+                } => return Some(Err(self.line_error(number, error))),
             }
         }
     }
 
-    fn next_document(&mut self, several_lines: bool) -> Option<Item> {
+    fn next_document(&mut self, layout: JsonLayout) -> Option<RecordResult> {
         let (number, text) = match self.next_line() {
             Some(Ok(line)) => line,
             Some(Err(item)) => return Some(item),
             None => {
-                self.form = Form::Done;
+                self.format = InputFormat::Done;
                 return None;
             }
         };
-        let document = match several_lines {
-            true => Document::collect(&mut self.lines, number, text),
-            false => Document {
-                text,
-                at: Span {
-                    line: number,
-                    lines: 1,
-                },
-                whole: true,
-                why: None,
-            },
+        let document = match layout {
+            JsonLayout::MultiLine => DocumentText::collect(&mut self.lines, number, text),
+            JsonLayout::OnePerLine => DocumentText::from_line(number, text),
         };
         match document.parse() {
             Ok(json) => {
-                self.open(json, None, document.at);
+                self.start_document(json, None, document.span);
                 None
             }
             Err((error, line)) => {
-                if !document.whole {
-                    self.form = Form::Done;
+                if !document.complete {
+                    self.format = InputFormat::Done;
                 }
-                Some(self.bad(error, Some(line), None))
+                Some(self.error(error, Some(line), None))
             }
         }
     }
 
-    fn next_row(&mut self) -> Option<Item> {
+    fn next_csv_line(&mut self) -> Option<RecordResult> {
         let (number, text) = match self.next_line() {
             Some(Ok(line)) => line,
             Some(Err(item)) => return Some(item),
             None => {
-                self.form = Form::Done;
+                self.format = InputFormat::Done;
                 return None;
             }
         };
-        let Form::Csv(columns) = &self.form else {
+        let InputFormat::Csv(columns) = &self.format else {
             return None;
         };
-        Some(match columns.puzzle(&text) {
-            Ok(puzzle) => self.good(puzzle, Some(number)),
-            Err(error) => self.bad(error, Some(number), None),
+        Some(match columns.parse_line(&text) {
+            Ok(puzzle) => self.record(puzzle, Some(number)),
+            Err(error) => self.error(error, Some(number), None),
         })
     }
 
-    fn next_plain(&mut self) -> Option<Item> {
-        if let Some(cells) = self.ready.pop_front() {
-            let line = Some(cells.line);
-            return Some(match cells.cells.bounded() {
-                Ok(content) => self.good(content.into(), line),
-                Err(error) => self.bad(error.context("the puzzle"), line, None),
+    fn next_plain(&mut self) -> Option<RecordResult> {
+        if let Some(PlainPuzzle { cells, line }) = self.ready.pop_front() {
+            return Some(match cells.bounded() {
+                Ok(cells) => self.record(cells.into(), Some(line)),
+                Err(error) => self.error(error.context("the puzzle"), Some(line), None),
             });
         }
-        let Form::Plain(plain) = &mut self.form else {
+        let InputFormat::Plain(plain) = &mut self.format else {
             return None;
         };
-        match self.lines.next(MAX_LINE, MAX_LINE) {
+        match self.lines.next(MAX_LINE_BYTES, MAX_LINE_BYTES) {
             Some(Line {
                 number,
                 text: Ok(text),
-            }) => plain.line(number, text, &mut self.ready),
+            }) => plain.add_line(number, text, &mut self.ready),
             Some(Line {
                 number,
-                text: Err(why),
-            }) => return Some(self.unreadable(number, why)),
+                text: Err(error),
+            }) => return Some(self.line_error(number, error)),
             None => {
                 plain.end(&mut self.ready);
                 if self.ready.is_empty() {
-                    self.form = Form::Done;
+                    self.format = InputFormat::Done;
                 }
             }
         }
@@ -384,19 +396,19 @@ impl Records {
 }
 
 impl Iterator for Records {
-    type Item = Item;
+    type Item = RecordResult;
 
-    fn next(&mut self) -> Option<Item> {
+    fn next(&mut self) -> Option<RecordResult> {
         loop {
-            if let Some(item) = self.expand() {
+            if let Some(item) = self.next_in_document() {
                 return Some(item);
             }
-            let item = match self.form {
-                Form::Unknown => self.first(),
-                Form::Json { several_lines } => self.next_document(several_lines),
-                Form::Csv(_) => self.next_row(),
-                Form::Plain(_) => self.next_plain(),
-                Form::Done => return None,
+            let item = match self.format {
+                InputFormat::Unknown => self.detect_format(),
+                InputFormat::Json(layout) => self.next_document(layout),
+                InputFormat::Csv(_) => self.next_csv_line(),
+                InputFormat::Plain(_) => self.next_plain(),
+                InputFormat::Done => return None,
             };
             if item.is_some() {
                 return item;
@@ -405,7 +417,7 @@ impl Iterator for Records {
     }
 }
 
-/// The name that a file gives an ARC task.
+/// Returns the name of an ARC task in a file with this name: the stem of a `.json` file.
 fn stem(name: &str) -> Option<String> {
     let path = Path::new(name);
     let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
@@ -414,118 +426,11 @@ fn stem(name: &str) -> Option<String> {
         .map(|stem| stem.to_string_lossy().into_owned())
 }
 
-/// Whether a line is a whole document, and surely not a piece of one.
-fn stands_alone(line: &str) -> bool {
+/// Returns whether a line is certainly a whole document and not a part of one.
+fn is_whole_document(line: &str) -> bool {
     match Json::parse(line) {
-        Ok(Json::Object(fields)) => fields.iter().any(|(name, _)| document::is_body(name)),
+        Ok(Json::Object(fields)) => fields.iter().any(|(name, _)| document::is_puzzle_field(name)),
         Ok(Json::Text(_)) => true,
         _ => false,
-    }
-}
-
-/// Where a document lies.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    line: u64,
-    lines: u64,
-}
-
-/// The most lines of a document: 8 MiB of a number a line, indented.
-const MAX_LINES: u64 = 1_000_000;
-
-/// The lines of a document.
-struct Document {
-    text: String,
-    at: Span,
-    /// All its brackets are closed, so that what follows is another document.
-    whole: bool,
-    /// Why it could not be read to its end.
-    why: Option<Error>,
-}
-
-impl Document {
-    /// Reads on until the brackets of the first line are closed.
-    fn collect(lines: &mut Lines, number: u64, first: String) -> Document {
-        let mut brackets = Brackets::default();
-        brackets.read(&first);
-        let mut document = Document {
-            text: first,
-            at: Span {
-                line: number,
-                lines: 1,
-            },
-            whole: false,
-            why: None,
-        };
-        // No string goes over the end of a line.
-        while brackets.depth > 0 && !brackets.in_string {
-            if document.at.lines == MAX_LINES {
-                document.why = Some(Error::puzzle(format!(
-                    "the document has more than {MAX_LINES} lines"
-                )));
-                return document;
-            }
-            let left = MAX_DOCUMENT.saturating_sub(document.text.len() + 1);
-            match lines.next(left, left) {
-                None => return document,
-                Some(Line { text: Ok(text), .. }) => {
-                    brackets.read(&text);
-                    document.text.push('\n');
-                    document.text.push_str(&text);
-                    document.at.lines += 1;
-                }
-                Some(Line {
-                    text: Err(Unreadable::TooLong(_)),
-                    ..
-                }) => {
-                    document.why = Some(Error::puzzle("the document is longer than 8 MiB"));
-                    return document;
-                }
-                Some(Line { text: Err(why), .. }) => {
-                    document.why = Some(why.into_error());
-                    return document;
-                }
-            }
-        }
-        document.whole = !brackets.in_string;
-        document
-    }
-
-    /// The document, or what is wrong in which line.
-    fn parse(&self) -> Result<Json, (Error, u64)> {
-        if let Some(why) = &self.why {
-            return Err((Error::new(why.kind(), why.to_string()), self.at.line));
-        }
-        Json::parse(&self.text).map_err(|e| {
-            let line = self.at.line + (e.line() as u64).saturating_sub(1);
-            (
-                Error::puzzle(format!("no JSON: {} (column {})", json::reason(&e), e.column())),
-                line,
-            )
-        })
-    }
-}
-
-/// Counts brackets outside of strings.
-#[derive(Default)]
-struct Brackets {
-    depth: usize,
-    in_string: bool,
-}
-
-impl Brackets {
-    fn read(&mut self, line: &str) {
-        let mut bytes = line.bytes();
-        while let Some(byte) = bytes.next() {
-            match (byte, self.in_string) {
-                (b'"', _) => self.in_string = !self.in_string,
-                (b'\\', true) => {
-                    bytes.next();
-                }
-                (b'{' | b'[', false) => self.depth += 1,
-                (b'}' | b']', false) => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
-        }
     }
 }

@@ -1,21 +1,24 @@
-//! The puzzle on the board: edited, generated, pasted, opened, dropped.
+//! The puzzle on the board: edit, generate, paste, open, drop.
 
 use std::path::Path;
 
 use egui::Context;
 
-use super::{App, DIFFICULTIES, Tab, waker};
+use super::{App, Fade, Tab, repaint_waker};
 use crate::board::{self, Board, Kind};
-use crate::choice::ModelChoice;
-use crate::dialog::{Dialog, Wanted};
-use crate::generate::generate;
-use crate::lane::Lane;
+use crate::file_dialog::{DialogKind, FileDialog};
+use crate::generate::{Difficulty, generate};
+use crate::model_choice::ModelChoice;
+use crate::runner_view::RunnerView;
 
-/// Boards that undo can bring back.
-const MAX_REPLACED: usize = 50;
+/// The maximum number of whole boards that undo can bring back.
+const MAX_REPLACED_BOARDS: usize = 50;
+
+/// File extensions of models. Dropped files with any other extension are puzzles.
+const MODEL_EXTENSIONS: [&str; 5] = ["safetensors", "pt", "pth", "ckpt", "bin"];
 
 impl App {
-    /// The board that is looked at.
+    /// Returns the board of the current tab.
     pub fn board(&self) -> &Board {
         static EMPTY: std::sync::OnceLock<Board> = std::sync::OnceLock::new();
         self.boards[self.tab as usize]
@@ -28,10 +31,10 @@ impl App {
         self.boards[tab as usize].get_or_insert_with(|| Board::empty(tab.kind()))
     }
 
-    /// Changes the board by `edit`, which says whether it did; what was thought about it is forgotten then.
+    /// Edits the board, and discards the runs if `edit` returns that it changed the board.
     pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Board) -> bool) {
         if edit(self.board_mut()) {
-            self.forget();
+            self.reset_runs();
         }
     }
 
@@ -39,15 +42,15 @@ impl App {
         self.board_mut().end_stroke();
     }
 
-    /// Forgets what was thought.
-    pub(crate) fn forget(&mut self) {
-        self.lanes.iter_mut().for_each(Lane::forget);
-        self.shown = 0;
-        self.faded = (0, f64::NEG_INFINITY);
-        self.follow = true;
+    /// Discards the steps of all runners.
+    pub(crate) fn reset_runs(&mut self) {
+        self.runners.iter_mut().for_each(RunnerView::reset);
+        self.shown_step = 0;
+        self.fade = Fade::DONE;
+        self.follow_latest = true;
     }
 
-    /// Looks at another board.
+    /// Switches to another tab.
     pub(crate) fn choose_tab(&mut self, tab: Tab) {
         if tab == self.tab {
             return;
@@ -56,19 +59,19 @@ impl App {
         if self.boards[tab as usize].is_none() {
             self.new_puzzle();
         }
-        self.moved_to_another_board();
-        // A bundled model is for one board; the one that fits is always right.
-        for lane in &mut self.lanes {
-            if lane.model.board().is_some() {
-                lane.model = ModelChoice::Fitting;
+        self.after_board_change();
+        // A bundled model fits one board only.
+        for runner in &mut self.runners {
+            if runner.model.board_kind().is_some() {
+                runner.model = ModelChoice::Auto;
             }
         }
     }
 
-    fn moved_to_another_board(&mut self) {
+    fn after_board_change(&mut self) {
         self.cursor = 0;
         self.reset_brush();
-        self.forget();
+        self.reset_runs();
     }
 
     pub(super) fn reset_brush(&mut self) {
@@ -78,57 +81,51 @@ impl App {
         };
     }
 
-    /// Puts a puzzle on the board of its kind; undo brings the one back that was there.
+    /// Puts a puzzle onto the tab of its kind. Undo brings back the puzzle that was there.
     pub fn put(&mut self, board: Board) {
         let tab = Tab::of(board.kind());
         if let Some(old) = self.boards[tab as usize].replace(board) {
-            self.restored.clear();
-            self.replaced.push(old);
-            if self.replaced.len() > MAX_REPLACED {
-                self.replaced.remove(0);
+            self.undone_boards.clear();
+            self.replaced_boards.push(old);
+            if self.replaced_boards.len() > MAX_REPLACED_BOARDS {
+                self.replaced_boards.remove(0);
             }
         }
         if tab == self.tab {
-            self.moved_to_another_board();
+            self.after_board_change();
         } else {
             self.choose_tab(tab);
         }
     }
 
-    /// Takes the last change back, else the last replacement of the board.
+    /// Undoes the last edit of the board. If there is none, brings back the board before this one.
     pub(crate) fn undo(&mut self) {
         if self.board_mut().undo() {
-            self.forget();
-        } else if let Some(old) = last_of(&mut self.replaced, self.tab) {
-            self.restored.extend(self.boards[self.tab as usize].replace(old));
-            self.moved_to_another_board();
+            self.reset_runs();
+        } else if let Some(old) = take_last(&mut self.replaced_boards, self.tab) {
+            self.undone_boards
+                .extend(self.boards[self.tab as usize].replace(old));
+            self.after_board_change();
         }
     }
 
-    /// Does again what was taken back last.
+    /// Redoes what was undone last.
     pub(crate) fn redo(&mut self) {
         if self.board_mut().redo() {
-            self.forget();
-        } else if let Some(new) = last_of(&mut self.restored, self.tab) {
-            self.replaced.extend(self.boards[self.tab as usize].replace(new));
-            self.moved_to_another_board();
+            self.reset_runs();
+        } else if let Some(new) = take_last(&mut self.undone_boards, self.tab) {
+            self.replaced_boards
+                .extend(self.boards[self.tab as usize].replace(new));
+            self.after_board_change();
         }
     }
 
     pub(crate) fn can_undo(&self) -> bool {
-        self.board().can_undo()
-            || self
-                .replaced
-                .iter()
-                .any(|board| Tab::of(board.kind()) == self.tab)
+        self.board().can_undo() || find_last(&self.replaced_boards, self.tab).is_some()
     }
 
     pub(crate) fn can_redo(&self) -> bool {
-        self.board().can_redo()
-            || self
-                .restored
-                .iter()
-                .any(|board| Tab::of(board.kind()) == self.tab)
+        self.board().can_redo() || find_last(&self.undone_boards, self.tab).is_some()
     }
 
     pub(crate) fn clear(&mut self) {
@@ -138,15 +135,7 @@ impl App {
         });
     }
 
-    /// What an empty cell has.
-    pub(crate) fn blank(&self) -> u8 {
-        match self.board().kind() {
-            Kind::Maze { .. } => board::FREE,
-            _ => 0,
-        }
-    }
-
-    /// A board of another size, with what fits of the old one on it.
+    /// Changes the size of the board and keeps the cells that fit.
     pub(crate) fn resize(&mut self, kind: Kind) {
         let old = self.board().clone();
         let mut new = Board::empty(kind);
@@ -159,23 +148,23 @@ impl App {
         self.put(new);
     }
 
-    /// Easy, medium, hard, and easy again; with a new puzzle.
-    pub(crate) fn next_difficulty(&mut self) {
-        let at = DIFFICULTIES
-            .iter()
-            .position(|known| known.0 == self.difficulty)
-            .unwrap_or(0);
-        self.difficulty = DIFFICULTIES[(at + 1) % DIFFICULTIES.len()].0;
+    /// Switches to the next difficulty, after hard to easy, and generates a puzzle.
+    pub(crate) fn cycle_difficulty(&mut self) {
+        self.difficulty = match self.difficulty {
+            Difficulty::Easy => Difficulty::Medium,
+            Difficulty::Medium => Difficulty::Hard,
+            Difficulty::Hard => Difficulty::Easy,
+        };
         self.new_puzzle();
     }
 
-    /// A new puzzle of the kind that is looked at.
+    /// Generates a puzzle of the current kind and size.
     pub(crate) fn new_puzzle(&mut self) {
         let kind = self.boards[self.tab as usize]
             .as_ref()
             .map_or(self.tab.kind(), Board::kind);
         let board = match kind {
-            // Nobody can make up a task of ARC: an empty grid is there to be coloured.
+            // ARC tasks cannot be generated. An empty grid is there to be coloured.
             Kind::Arc { .. } => Board::empty(kind),
             _ => generate(kind, self.difficulty, self.seed),
         };
@@ -183,41 +172,45 @@ impl App {
         self.put(board);
     }
 
-    /// Seeds what is generated from now on.
-    pub fn seed(&mut self, seed: u64) {
+    /// Sets the seed of the next generated puzzle.
+    pub fn set_seed(&mut self, seed: u64) {
         self.seed = seed;
     }
 
-    /// Reads a puzzle from text that was pasted.
+    /// Opens a puzzle from pasted text.
     pub(crate) fn paste(&mut self, text: &str) {
         match Board::parse(text) {
             Ok(board) => {
                 self.note = None;
                 self.put(board);
             }
-            Err(e) => self.note = Some(format!("what was pasted is no puzzle: {e}")),
+            Err(e) => self.note = Some(format!("the pasted text is not a puzzle: {e}")),
         }
     }
 
     pub(crate) fn open_puzzle(&mut self, path: &Path) {
-        match board::find_file(path) {
-            Ok(found) => {
-                self.note = found
-                    .more
-                    .then(|| "the first puzzle of the file is shown; there are more in it".to_string());
-                self.put(found.board);
+        match board::read_first_in_file(path) {
+            Ok(first) => {
+                let note = "showing the first puzzle of the file; the others are ignored";
+                self.note = first.has_more.then(|| note.to_string());
+                self.put(first.board);
             }
             Err(e) => self.note = Some(e),
         }
     }
 
-    pub(super) fn take_dropped(&mut self, ctx: &Context) {
-        let dropped = ctx.input(|i| i.raw.dropped_files.first().map(|file| file.path().to_path_buf()));
+    /// Opens the first of the dropped files. Folders and model files are models.
+    pub(super) fn open_dropped(&mut self, ctx: &Context) {
+        let dropped = ctx.input(|i| {
+            i.raw
+                .dropped_files
+                .first()
+                .map(|file| file.path().to_path_buf())
+        });
         if let Some(path) = dropped {
-            // A folder, or what a model's file is called, is a model; anything else a puzzle.
-            let model = ["safetensors", "pt", "pth", "ckpt", "bin"];
-            let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-            if path.is_dir() || ending.is_some_and(|ending| model.contains(&ending.as_str())) {
+            let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+            let is_model = extension.is_some_and(|e| MODEL_EXTENSIONS.contains(&e.as_str()));
+            if path.is_dir() || is_model {
                 self.choose_model(0, ModelChoice::Path(path));
             } else {
                 self.open_puzzle(&path);
@@ -225,15 +218,22 @@ impl App {
         }
     }
 
-    pub(crate) fn ask_for(&mut self, wanted: Wanted, ctx: &Context) {
+    pub(crate) fn open_dialog(&mut self, kind: DialogKind, ctx: &Context) {
         if self.dialog.is_none() {
-            self.dialog = Dialog::open(wanted, waker(ctx));
+            self.dialog = FileDialog::open(kind, repaint_waker(ctx));
         }
     }
 }
 
-/// Takes the newest board of a tab out of a list.
-fn last_of(boards: &mut Vec<Board>, tab: Tab) -> Option<Board> {
-    let at = boards.iter().rposition(|board| Tab::of(board.kind()) == tab)?;
-    Some(boards.remove(at))
+/// Returns the index of the newest board of a tab.
+fn find_last(boards: &[Board], tab: Tab) -> Option<usize> {
+    boards
+        .iter()
+        .rposition(|board| Tab::of(board.kind()) == tab)
+}
+
+/// Removes and returns the newest board of a tab.
+fn take_last(boards: &mut Vec<Board>, tab: Tab) -> Option<Board> {
+    let index = find_last(boards, tab)?;
+    Some(boards.remove(index))
 }

@@ -1,84 +1,89 @@
-//! Mazes: the path of an answer, and where it breaks.
+//! Mazes: shortest paths, the path of an answer, and the cells that break a rule.
 
 use std::collections::VecDeque;
 
 use super::{FREE, GOAL, PATH, START, WALL};
 
-/// Token t is character t - 1.
+/// The characters of the tokens: token t stands for character t - 1.
 pub(super) const CHARS: [u8; 5] = [WALL, FREE, START, GOAL, PATH];
 
 /// The path of an answer to a maze.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MazePath {
-    /// The way from the start over path cells: to the goal where it is connected, else to the break.
-    pub walk: Vec<usize>,
-    /// Where it is not connected: the way from behind the break to the goal.
-    pub rest: Vec<usize>,
-    /// Whether path cells join the start and the goal.
+    /// The path from the start: to the goal if they are connected, else to the gap.
+    pub from_start: Vec<usize>,
+    /// The path from the gap to the goal. It is empty if start and goal are connected.
+    pub to_goal: Vec<usize>,
+    /// Whether path cells connect the start and the goal.
     pub connected: bool,
-    /// Where it is not connected: the cell of the piece at the start and the cell of the piece at the goal that are nearest
-    /// to each other, over free cells if the maze has a way.
+    /// The gap, if start and goal are not connected: the closest two cells of the part at the start
+    /// and the part at the goal. Distances run through free cells if the maze has a solution.
     pub gap: Option<[usize; 2]>,
-    /// Path cells on neither way, in their order.
-    pub loose: Vec<usize>,
+    /// Path cells that belong to neither `from_start` nor `to_goal`, in ascending order.
+    pub detached: Vec<usize>,
 }
 
-/// The cells below, left of, right of and above a cell of a `side` x `side` grid, in the order of the generator's rule.
-pub(crate) fn neighbours(cell: usize, side: usize) -> impl Iterator<Item = usize> {
+/// Returns the cells below, left of, right of and above a cell of a `side` x `side` grid, in the
+/// order in which the generator of the training mazes visits them.
+fn neighbors(cell: usize, side: usize) -> impl Iterator<Item = usize> {
     let (row, col) = (cell / side, cell % side);
-    let places = [
+    let cells = [
         (row + 1 < side).then_some(cell + side),
         (col > 0).then(|| cell - 1),
         (col + 1 < side).then_some(cell + 1),
         (row > 0).then(|| cell - side),
     ];
-    places.into_iter().flatten()
+    cells.into_iter().flatten()
 }
 
-/// A search that spreads evenly from its sources.
-pub(crate) struct Spread {
-    /// The cells that were reached, nearest first.
+/// The shortest paths from a set of source cells, found by breadth-first search.
+pub(crate) struct ShortestPaths {
+    /// The reachable cells, nearest first.
     pub(crate) reached: Vec<usize>,
-    /// Steps from the nearest source.
+    /// The number of steps from the nearest source.
     pub(crate) distance: Vec<Option<usize>>,
-    /// The cell from which each was reached; a source itself.
-    from: Vec<usize>,
+    /// The cell before each cell on its shortest path. A source is its own.
+    previous: Vec<usize>,
 }
 
-impl Spread {
-    /// Spreads over `open` cells. Sources need not be open.
-    pub(crate) fn over(side: usize, sources: &[usize], open: impl Fn(usize) -> bool) -> Spread {
-        let mut spread = Spread {
+impl ShortestPaths {
+    /// Searches over the cells for which `is_open` returns true. Sources need not be open.
+    pub(crate) fn search(
+        side: usize,
+        sources: &[usize],
+        is_open: impl Fn(usize) -> bool,
+    ) -> ShortestPaths {
+        let mut search = ShortestPaths {
             reached: Vec::new(),
             distance: vec![None; side * side],
-            from: (0..side * side).collect(),
+            previous: (0..side * side).collect(),
         };
         let mut queue = VecDeque::new();
         for &source in sources {
-            spread.distance[source] = Some(0);
+            search.distance[source] = Some(0);
             queue.push_back((source, 0));
         }
         while let Some((cell, steps)) = queue.pop_front() {
-            spread.reached.push(cell);
-            for next in neighbours(cell, side) {
-                if spread.distance[next].is_none() && open(next) {
-                    spread.distance[next] = Some(steps + 1);
-                    spread.from[next] = cell;
+            search.reached.push(cell);
+            for next in neighbors(cell, side) {
+                if search.distance[next].is_none() && is_open(next) {
+                    search.distance[next] = Some(steps + 1);
+                    search.previous[next] = cell;
                     queue.push_back((next, steps + 1));
                 }
             }
         }
-        spread
+        search
     }
 
-    /// The way from a cell that was reached back to its source, both included.
-    fn way_back(&self, mut cell: usize) -> Vec<usize> {
-        let mut way = vec![cell];
-        while self.from[cell] != cell {
-            cell = self.from[cell];
-            way.push(cell);
+    /// Returns the path from a reachable cell back to its source, including both.
+    fn path_back(&self, mut cell: usize) -> Vec<usize> {
+        let mut path = vec![cell];
+        while self.previous[cell] != cell {
+            cell = self.previous[cell];
+            path.push(cell);
         }
-        way
+        path
     }
 }
 
@@ -87,41 +92,38 @@ pub(super) fn path(maze: &[u8], answer: &[u8], side: usize) -> MazePath {
     let Some((start, goal)) = ends(maze) else {
         return MazePath::default();
     };
-    // What an answer says of walls is no path.
+    // Path cells of the answer count only where the maze is free.
     let is_path = |cell: usize| answer[cell] == PATH && maze[cell] == FREE;
-    let from_start = Spread::over(side, &[start], |cell| is_path(cell) || cell == goal);
+    let from_start = ShortestPaths::search(side, &[start], |cell| is_path(cell) || cell == goal);
     let mut path = MazePath {
         connected: from_start.distance[goal].is_some(),
         ..MazePath::default()
     };
     if path.connected {
-        path.walk = from_start.way_back(goal);
+        path.from_start = from_start.path_back(goal);
     } else {
-        let from_goal = Spread::over(side, &[goal], is_path);
-        // Over free cells; a maze without a way has only walls to cross.
-        let crossed = |walls: bool| {
-            let across = Spread::over(side, &from_start.reached, |cell| walls || maze[cell] != WALL);
-            let landing = across
-                .reached
-                .iter()
-                .copied()
-                .find(|&cell| from_goal.distance[cell].is_some())?;
-            Some([*across.way_back(landing).last()?, landing])
+        let from_goal = ShortestPaths::search(side, &[goal], is_path);
+        // In a maze without a solution, the gap can only run through walls.
+        let find_gap = |through_walls: bool| {
+            let is_open = |cell: usize| through_walls || maze[cell] != WALL;
+            let across = ShortestPaths::search(side, &from_start.reached, is_open);
+            let mut reached = across.reached.iter().copied();
+            let landing = reached.find(|&cell| from_goal.distance[cell].is_some())?;
+            Some([*across.path_back(landing).last()?, landing])
         };
-        let [a, b] = crossed(false).or_else(|| crossed(true)).unwrap_or([start, goal]);
+        let gap = find_gap(false).or_else(|| find_gap(true));
+        let [a, b] = gap.unwrap_or([start, goal]);
         path.gap = Some([a, b]);
-        path.walk = from_start.way_back(a);
-        path.rest = from_goal.way_back(b);
+        path.from_start = from_start.path_back(a);
+        path.to_goal = from_goal.path_back(b);
     }
-    path.walk.reverse();
-    let mut on_way = vec![false; maze.len()];
-    path.walk
-        .iter()
-        .chain(&path.rest)
-        .for_each(|&cell| on_way[cell] = true);
-    path.loose = (0..maze.len())
-        .filter(|&cell| is_path(cell) && !on_way[cell])
-        .collect();
+    path.from_start.reverse();
+    let mut on_path = vec![false; maze.len()];
+    for &cell in path.from_start.iter().chain(&path.to_goal) {
+        on_path[cell] = true;
+    }
+    let is_detached = |&cell: &usize| is_path(cell) && !on_path[cell];
+    path.detached = (0..maze.len()).filter(is_detached).collect();
     path
 }
 
@@ -131,8 +133,8 @@ pub(super) fn conflicts(maze: &[u8], answer: Option<&[u8]>, side: usize) -> Vec<
     match answer {
         None => {
             if let Some((start, goal)) = ends(maze) {
-                let ways = Spread::over(side, &[start], |cell| maze[cell] != WALL);
-                if ways.distance[goal].is_none() {
+                let paths = ShortestPaths::search(side, &[start], |cell| maze[cell] != WALL);
+                if paths.distance[goal].is_none() {
                     (wrong[start], wrong[goal]) = (true, true);
                 }
             }
@@ -143,14 +145,17 @@ pub(super) fn conflicts(maze: &[u8], answer: Option<&[u8]>, side: usize) -> Vec<
             }
             let path = path(maze, answer, side);
             if let Some(gap) = path.gap {
-                gap.iter().chain(&path.loose).for_each(|&cell| wrong[cell] = true);
+                gap.iter()
+                    .chain(&path.detached)
+                    .for_each(|&cell| wrong[cell] = true);
             }
         }
     }
     (0..maze.len()).filter(|&cell| wrong[cell]).collect()
 }
 
+/// Returns the start and the goal.
 fn ends(maze: &[u8]) -> Option<(usize, usize)> {
-    let place = |value| maze.iter().position(|&cell| cell == value);
-    Some((place(START)?, place(GOAL)?))
+    let find = |value| maze.iter().position(|&cell| cell == value);
+    Some((find(START)?, find(GOAL)?))
 }

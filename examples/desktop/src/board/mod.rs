@@ -1,56 +1,59 @@
-//! Puzzles on a board: what a person types, draws, pastes, opens, and takes back.
+//! Boards: puzzles that the user types, draws, pastes or opens, with undo.
 //!
-//! A [`Board`] is the puzzle, not its answer: a grid of small values with a history. Every form that people write is read
-//! by the library's `trm::task`; this module knows cells, rules that can be pointed at, and steps that can be undone.
+//! A [`Board`] holds the puzzle, not its answer: a grid of small values and its edit history. The
+//! library's `trm_runtime::task` reads all puzzle formats. This module adds cells that can be edited, the
+//! cells that break a rule, and undo.
 
-mod history;
+mod convert;
 mod maze;
-mod read;
 mod sudoku;
 mod text;
+mod undo;
 
 use std::sync::Arc;
 
-use trm::task::{
-    ArcGrid, ArcPuzzle, Content, Demonstration, Id, Maze, Problem, Puzzle, Space, Sudoku, Task, TaskKind,
-    Verdict,
+use trm_runtime::task::{
+    ArcGrid, ArcPuzzle, Cells, Demonstration, Id, Maze, EncodedPuzzle, Puzzle, TokenSpec, Sudoku, Task,
+    TaskKind, Verdict,
 };
 
-use history::History;
+use undo::UndoStack;
 
 pub use maze::MazePath;
-pub(crate) use maze::Spread;
+pub(crate) use maze::ShortestPaths;
 pub(crate) use sudoku::houses;
-pub use text::{Found, MAX_BYTES, find, find_file};
+pub use text::{FirstPuzzle, MAX_PUZZLE_BYTES, read_first, read_first_in_file};
 
 /// A free cell of a maze.
 pub const FREE: u8 = b' ';
 /// A wall of a maze.
 pub const WALL: u8 = b'#';
-/// Where a maze begins.
+/// The start of a maze.
 pub const START: u8 = b'S';
-/// Where a maze ends.
+/// The goal of a maze.
 pub const GOAL: u8 = b'G';
-/// A cell of an answer's path; boards have none.
+/// A path cell of an answer to a maze. Boards have none.
 pub const PATH: u8 = b'o';
-/// What an answer has in a cell that stands for nothing.
-pub const NONE: u8 = b'?';
+/// A cell of an answer whose token is not a value of the board.
+pub const INVALID: u8 = b'?';
 
-/// The sides that mazes may have.
+/// The allowed sides of mazes.
 pub const MAZE_SIDES: std::ops::RangeInclusive<usize> = 2..=50;
-/// The most rows and columns of an ARC grid.
-pub const ARC_SIDE: usize = 30;
-/// The colours of ARC: 0 to 9.
-const COLOURS: u8 = 10;
+/// The maximum number of rows and of columns of an ARC grid.
+pub const MAX_ARC_SIDE: usize = 30;
+/// The number of ARC colours, 0 to 9.
+const ARC_COLOR_COUNT: u8 = 10;
+/// The maximum length of a puzzle's name.
+const MAX_NAME_CHARS: usize = 80;
 
-/// What a board is, and how large.
+/// The kind and the size of a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A Sudoku: digits 1 to `side`, 0 blank.
+    /// A Sudoku: digits 1 to `side`, 0 for blank.
     Sudoku {
         /// Rows and columns: 4, 6 or 9.
         side: usize,
-        /// Rows and columns of a box.
+        /// Rows and columns of one box.
         boxes: [usize; 2],
     },
     /// A maze: [`WALL`], [`FREE`], [`START`], [`GOAL`].
@@ -60,14 +63,14 @@ pub enum Kind {
     },
     /// The test input of an ARC task: colours 0 to 9.
     Arc {
-        /// 1 to [`ARC_SIDE`].
+        /// Rows: 1 to [`MAX_ARC_SIDE`].
         rows: usize,
-        /// 1 to [`ARC_SIDE`].
+        /// Columns: 1 to [`MAX_ARC_SIDE`].
         cols: usize,
     },
 }
 
-/// A rectangle of values, as a board's: an answer, or a grid of an ARC task.
+/// A rectangle of board values: an answer, or a grid of an ARC task.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grid {
     /// Rows.
@@ -80,61 +83,62 @@ pub struct Grid {
 
 /// A puzzle that can be edited.
 ///
-/// Boards are equal if their puzzles are, whatever their history.
+/// Two boards are equal if their puzzles are, whatever their edit history.
 #[derive(Debug, Clone)]
 pub struct Board {
     kind: Kind,
-    /// Row by row.
+    /// One value per cell, row by row.
     cells: Vec<u8>,
-    about: About,
-    history: History,
+    metadata: Metadata,
+    undo_stack: UndoStack,
 }
 
-/// What is known of a puzzle beside its cells.
+/// What a puzzle has beside its cells.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct About {
+struct Metadata {
     id: Option<Id>,
-    /// The row of the puzzle embedding.
+    /// The row of the puzzle embedding that the puzzle asks for.
     puzzle_id: Option<u32>,
     /// The name of the ARC task.
     task: Option<String>,
-    /// The pairs of the ARC task.
+    /// The example pairs of the ARC task.
     train: Arc<[Demonstration]>,
-    /// The solution that came with the puzzle, and the cells that it belongs to.
-    solution: Option<(Vec<u8>, Content)>,
+    /// The solution that came with the puzzle, and the cells that it solves.
+    solution: Option<(Vec<u8>, Cells)>,
 }
 
 impl PartialEq for Board {
     fn eq(&self, other: &Board) -> bool {
-        (self.kind, &self.cells, &self.about) == (other.kind, &other.cells, &other.about)
+        (self.kind, &self.cells, &self.metadata) == (other.kind, &other.cells, &other.metadata)
     }
 }
 
 impl Kind {
-    /// A Sudoku of 4 x 4 (boxes of 2 x 2), 6 x 6 (2 x 3) or 9 x 9 (3 x 3); any other side gives 9 x 9.
+    /// Returns a Sudoku of 4 x 4 (boxes of 2 x 2), 6 x 6 (2 x 3) or 9 x 9 (3 x 3). Any other side
+    /// gives 9 x 9.
     pub fn sudoku(side: usize) -> Kind {
         let side = if [4, 6].contains(&side) { side } else { 9 };
         let boxes = Sudoku::default().boxes(side).unwrap_or([1, side]);
         Kind::Sudoku { side, boxes }
     }
 
-    /// A maze; its side is brought into [`MAZE_SIDES`].
+    /// Returns a maze. Clamps its side to [`MAZE_SIDES`].
     pub fn maze(side: usize) -> Kind {
         Kind::Maze {
             side: side.clamp(*MAZE_SIDES.start(), *MAZE_SIDES.end()),
         }
     }
 
-    /// An ARC grid; its sides are brought into 1 to [`ARC_SIDE`].
+    /// Returns an ARC grid. Clamps its sides to 1 to [`MAX_ARC_SIDE`].
     pub fn arc(rows: usize, cols: usize) -> Kind {
         Kind::Arc {
-            rows: rows.clamp(1, ARC_SIDE),
-            cols: cols.clamp(1, ARC_SIDE),
+            rows: rows.clamp(1, MAX_ARC_SIDE),
+            cols: cols.clamp(1, MAX_ARC_SIDE),
         }
     }
 
-    /// The kind itself where it is possible, else the nearest that is.
-    pub(crate) fn possible(self) -> Kind {
+    /// Returns the nearest kind that is allowed: the kind itself if its sizes are.
+    pub(crate) fn nearest_valid(self) -> Kind {
         match self {
             Kind::Sudoku { side, .. } => Kind::sudoku(side),
             Kind::Maze { side } => Kind::maze(side),
@@ -142,7 +146,7 @@ impl Kind {
         }
     }
 
-    /// Rows of the board.
+    /// Returns the number of rows.
     pub fn rows(self) -> usize {
         match self {
             Kind::Sudoku { side, .. } | Kind::Maze { side } => side,
@@ -150,7 +154,7 @@ impl Kind {
         }
     }
 
-    /// Columns of the board.
+    /// Returns the number of columns.
     pub fn cols(self) -> usize {
         match self {
             Kind::Sudoku { side, .. } | Kind::Maze { side } => side,
@@ -158,7 +162,7 @@ impl Kind {
         }
     }
 
-    /// What the library calls it.
+    /// Returns the task of the library.
     pub fn task(self) -> TaskKind {
         match self {
             Kind::Sudoku { .. } => TaskKind::Sudoku,
@@ -167,45 +171,55 @@ impl Kind {
         }
     }
 
-    /// For people: `Sudoku 9 x 9`.
+    /// Returns a name to show, such as `Sudoku 9 x 9`.
     pub fn name(self) -> String {
-        let what = match self {
+        let task = match self {
             Kind::Sudoku { .. } => "Sudoku",
             Kind::Maze { .. } => "Maze",
             Kind::Arc { .. } => "ARC",
         };
-        format!("{what} {} x {}", self.rows(), self.cols())
+        format!("{task} {} x {}", self.rows(), self.cols())
     }
 
-    /// The value that a token of a model stands for; `None` for padding, a mark, or a token that is none of this kind's.
+    /// Returns the value of a token of the model, or `None` if the token is not a value of this
+    /// kind: padding, an end-of-sequence mark, or an unknown token.
     pub fn value(self, token: u32) -> Option<u8> {
         let token = u8::try_from(token).ok()?;
         match self {
             Kind::Sudoku { side, .. } => token.checked_sub(1).filter(|&d| usize::from(d) <= side),
             Kind::Maze { .. } => maze::CHARS.get(usize::from(token.checked_sub(1)?)).copied(),
-            Kind::Arc { .. } => token.checked_sub(2).filter(|&c| c < COLOURS),
+            Kind::Arc { .. } => token.checked_sub(2).filter(|&c| c < ARC_COLOR_COUNT),
         }
     }
 
-    /// The token of a value: the inverse of [`Kind::value`].
+    /// Returns the token of a value: the inverse of [`Kind::value`].
     pub fn token(self, value: u8) -> Option<u32> {
         (0..=u32::from(u8::MAX)).find(|&token| self.value(token) == Some(value))
     }
 
-    /// What the tasks of the library must know of a model; any model of this kind will do.
-    fn space(self) -> Space {
+    /// Returns the vocabulary that the library's tasks expect. It fits every model of this kind.
+    fn token_spec(self) -> TokenSpec {
         let vocab_size = match self {
             Kind::Sudoku { side, .. } => side + 2,
             Kind::Maze { .. } => 6,
             Kind::Arc { .. } => 12,
         };
-        Space {
+        TokenSpec {
             vocab_size,
             seq_len: None,
             num_puzzle_identifiers: 0,
         }
     }
 
+    /// Returns the value of an empty cell.
+    pub(crate) fn blank(self) -> u8 {
+        match self {
+            Kind::Maze { .. } => FREE,
+            Kind::Sudoku { .. } | Kind::Arc { .. } => 0,
+        }
+    }
+
+    /// Returns the library's task, which knows the rules.
     fn rules(self) -> Box<dyn Task> {
         match self {
             Kind::Sudoku { boxes, .. } => Box::new(Sudoku {
@@ -218,123 +232,128 @@ impl Kind {
 }
 
 impl Board {
-    /// A board of `kind` without anything on it: blanks; free cells with the start top left and the goal bottom right; black.
+    /// Returns an empty board: a blank Sudoku, a maze without walls whose start is top left and
+    /// whose goal is bottom right, or a black ARC grid.
     pub fn empty(kind: Kind) -> Board {
-        let kind = kind.possible();
-        let mut cells = vec![blank(kind); kind.rows() * kind.cols()];
+        let kind = kind.nearest_valid();
+        let mut cells = vec![kind.blank(); kind.rows() * kind.cols()];
         if let (Kind::Maze { .. }, [first, .., last]) = (kind, cells.as_mut_slice()) {
             (*first, *last) = (START, GOAL);
         }
-        Board::of(kind, cells)
+        Board::new(kind, cells)
     }
 
-    /// A blank Sudoku of side 4, 6 or 9 (any other side gives 9).
+    /// Returns a blank Sudoku of side 4, 6 or 9. Any other side gives 9.
     pub fn sudoku(side: usize) -> Board {
         Board::empty(Kind::sudoku(side))
     }
 
-    /// An empty room with the start top left and the goal bottom right.
+    /// Returns a maze without walls. The start is top left, the goal bottom right.
     pub fn maze(side: usize) -> Board {
         Board::empty(Kind::maze(side))
     }
 
-    /// The test input of an ARC task, with its pairs.
+    /// Returns the test input of an ARC task, with the example pairs.
     ///
     /// # Errors
-    /// If the grid is none: its rows differ in length, it is too large, or a value is no colour.
+    /// If a grid is invalid: its rows differ in length, it is too large, or a value is not a
+    /// colour.
     pub fn arc(task: ArcPuzzle) -> Result<Board, String> {
-        Board::of_puzzle(&Content::Arc(task).into())
+        Board::from_puzzle(&Cells::Arc(task).into())
     }
 
-    /// The first puzzle of a text, in any form that people write: all cells of a Sudoku, rows of a maze, JSON as trm-run
-    /// takes, a task file of ARC, a table.
+    /// Reads the first puzzle of a text, in any supported form: the cells of a Sudoku, the rows of
+    /// a maze, JSON as `trm-run` reads it, an ARC task file, CSV.
     ///
     /// # Errors
-    /// What is wrong with the text, and what is taken.
+    /// If the text holds no valid puzzle. The message says what is wrong and which forms are
+    /// accepted.
     pub fn parse(text: &str) -> Result<Board, String> {
-        text::find(text, "").map(|found| found.board)
+        text::read_first(text, "").map(|first| first.board)
     }
 
-    /// The first puzzle of a file; see [`Board::parse`].
+    /// Reads the first puzzle of a file. See [`Board::parse`].
     ///
     /// # Errors
-    /// If the file cannot be read, is larger than [`MAX_BYTES`], or holds no puzzle.
+    /// If the file cannot be read, is larger than [`MAX_PUZZLE_BYTES`], or holds no puzzle.
     pub fn open(path: &std::path::Path) -> Result<Board, String> {
-        text::find_file(path).map(|found| found.board)
+        text::read_first_in_file(path).map(|first| first.board)
     }
 
-    /// A generated board. `cells` are as many as `kind` has, and all of its kind.
-    pub(crate) fn of(kind: Kind, cells: Vec<u8>) -> Board {
+    /// Returns a board with these cells, which must be `rows * cols` values of `kind`.
+    pub(crate) fn new(kind: Kind, cells: Vec<u8>) -> Board {
         Board {
             kind,
             cells,
-            about: About::default(),
-            history: History::default(),
+            metadata: Metadata::default(),
+            undo_stack: UndoStack::default(),
         }
     }
 
-    /// The board of a puzzle that the library has read.
+    /// Converts a puzzle that the library has read.
     ///
     /// # Errors
-    /// If it is none that this program draws. A puzzle that breaks its own rules is one: the rules show on the board.
-    pub fn of_puzzle(puzzle: &Puzzle) -> Result<Board, String> {
-        let (kind, cells) = read::cells(puzzle)?;
-        let mut board = Board::of(kind, cells);
-        board.about.id = puzzle.id.clone();
-        board.about.puzzle_id = puzzle.puzzle_id;
-        if let Content::Arc(arc) = &puzzle.content {
-            board.about.task = arc.task.clone();
-            board.about.train = arc.train.clone();
+    /// If this program cannot draw the puzzle. A puzzle that breaks its own rules is accepted, so
+    /// that the board can show where.
+    pub fn from_puzzle(puzzle: &Puzzle) -> Result<Board, String> {
+        let (kind, cells) = convert::cells(puzzle)?;
+        let mut board = Board::new(kind, cells);
+        board.metadata.id = puzzle.id.clone();
+        board.metadata.puzzle_id = puzzle.puzzle_id;
+        if let Cells::Arc(arc) = &puzzle.cells {
+            board.metadata.task = arc.task.clone();
+            board.metadata.train = arc.train.clone();
         }
         if let Some(solution) = &puzzle.solution {
-            let possible = board.check().is_ok();
-            board.about.solution = Some((board.cells.clone(), solution.clone()));
-            if possible {
+            let was_solvable = board.check().is_ok();
+            board.metadata.solution = Some((board.cells.clone(), solution.clone()));
+            // Reports an invalid solution, unless the puzzle itself is to blame.
+            if was_solvable {
                 board.check()?;
             }
         }
         Ok(board)
     }
 
-    /// What the board is, and how large.
+    /// Returns the kind and the size of the board.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Rows of the board.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.kind.rows()
     }
 
-    /// Columns of the board.
+    /// Returns the number of columns.
     pub fn cols(&self) -> usize {
         self.kind.cols()
     }
 
-    /// All cells, row by row.
+    /// Returns all cells, row by row.
     pub fn cells(&self) -> &[u8] {
         &self.cells
     }
 
-    /// The value of a cell: a digit (0 blank), a maze's character, a colour. Outside the board it is blank.
+    /// Returns the value of a cell: a digit (0 for blank), a maze character, a colour. Cells
+    /// outside the board are blank.
     pub fn cell(&self, i: usize) -> u8 {
-        self.cells.get(i).copied().unwrap_or(blank(self.kind))
+        self.cells.get(i).copied().unwrap_or(self.kind.blank())
     }
 
-    /// What the puzzle is called, where it has a name: its first characters, fit to be shown.
+    /// Returns the name of the puzzle, if it has one. It is cut to 80 characters, and control
+    /// characters are removed.
     pub fn name(&self) -> Option<String> {
-        let name = self
-            .about
-            .task
-            .clone()
-            .or(self.about.id.as_ref().map(Id::to_string))?;
-        Some(name.chars().filter(|c| !c.is_control()).take(80).collect())
+        let task = self.metadata.task.clone();
+        let name = task.or(self.metadata.id.as_ref().map(Id::to_string))?;
+        let printable = name.chars().filter(|c| !c.is_control());
+        Some(printable.take(MAX_NAME_CHARS).collect())
     }
 
-    /// Gives a cell another value and returns whether the board changed; outside of a stroke it is one step of the history.
+    /// Sets a cell and returns whether the board changed. Outside a stroke, this is one edit.
     ///
-    /// Refused are values that this kind does not have. In a maze the start and the goal move (the cell that they leave is
-    /// free), and nothing else takes their place.
+    /// Rejects values that this kind does not have. In a maze, setting the start or the goal moves
+    /// it, and the cell that it leaves becomes free. No other value replaces them.
     pub fn set(&mut self, i: usize, value: u8) -> bool {
         let Some(&old) = self.cells.get(i) else {
             return false;
@@ -343,89 +362,92 @@ impl Board {
         let allowed = match self.kind {
             Kind::Sudoku { side, .. } => usize::from(value) <= side,
             Kind::Maze { .. } => matches!(value, WALL | FREE | START | GOAL) && !is_end(old),
-            Kind::Arc { .. } => value < COLOURS,
+            Kind::Arc { .. } => value < ARC_COLOR_COUNT,
         };
         if !allowed || old == value {
             return false;
         }
-        let single = self.history.begin();
+        let is_single_edit = self.undo_stack.begin();
         if is_end(value) && matches!(self.kind, Kind::Maze { .. }) {
             while let Some(left) = self.cells.iter().position(|&cell| cell == value) {
-                self.history.write(&mut self.cells, left, FREE);
+                self.undo_stack.write(&mut self.cells, left, FREE);
             }
         }
-        self.history.write(&mut self.cells, i, value);
-        if single {
-            self.history.end();
+        self.undo_stack.write(&mut self.cells, i, value);
+        if is_single_edit {
+            self.undo_stack.end();
         }
         true
     }
 
-    /// Begins a stroke of the mouse: all changes until [`Board::end_stroke`] are one step of the history.
+    /// Begins a mouse stroke. All changes until [`Board::end_stroke`] are one edit.
     pub fn begin_stroke(&mut self) {
-        self.history.begin();
+        self.undo_stack.begin();
     }
 
     /// Ends the stroke.
     pub fn end_stroke(&mut self) {
-        self.history.end();
+        self.undo_stack.end();
     }
 
-    /// Empties the board, in one step of the history. A maze keeps its start and its goal.
+    /// Clears the board, in one edit. A maze keeps its start and its goal.
     pub fn clear(&mut self) {
-        self.history.end();
-        self.history.begin();
-        let blank = blank(self.kind);
+        self.undo_stack.end();
+        self.undo_stack.begin();
+        let blank = self.kind.blank();
         for i in 0..self.cells.len() {
-            let is_end = matches!(self.kind, Kind::Maze { .. }) && matches!(self.cell(i), START | GOAL);
+            let is_end =
+                matches!(self.kind, Kind::Maze { .. }) && matches!(self.cell(i), START | GOAL);
             if !is_end {
-                self.history.write(&mut self.cells, i, blank);
+                self.undo_stack.write(&mut self.cells, i, blank);
             }
         }
-        self.history.end();
+        self.undo_stack.end();
     }
 
-    /// Takes the last step back; false if there is none. A stroke that has not ended ends here.
+    /// Undoes the last edit and returns whether there was one. Ends the current stroke.
     pub fn undo(&mut self) -> bool {
-        self.history.undo(&mut self.cells)
+        self.undo_stack.undo(&mut self.cells)
     }
 
-    /// Does the step again that was taken back last; false if there is none.
+    /// Redoes the edit that was undone last and returns whether there was one.
     pub fn redo(&mut self) -> bool {
-        self.history.redo(&mut self.cells)
+        self.undo_stack.redo(&mut self.cells)
     }
 
-    /// Whether there is a step to take back.
+    /// Returns whether there is an edit to undo.
     pub fn can_undo(&self) -> bool {
-        self.history.can_undo()
+        self.undo_stack.can_undo()
     }
 
-    /// Whether there is a step to do again.
+    /// Returns whether there is an edit to redo.
     pub fn can_redo(&self) -> bool {
-        self.history.can_redo()
+        self.undo_stack.can_redo()
     }
 
-    /// Whether an answer must keep this cell as it is: a digit; a wall or an end of a maze. ARC has no such cells.
+    /// Returns whether an answer must keep this cell: a digit of a Sudoku; a wall, the start or the
+    /// goal of a maze. ARC has no such cells.
     pub fn is_given(&self, i: usize) -> bool {
         match self.kind {
             Kind::Arc { .. } => false,
-            _ => self.cell(i) != blank(self.kind),
+            _ => self.cell(i) != self.kind.blank(),
         }
     }
 
-    /// The cells that break a rule, in their order: of the puzzle, or of an answer, which has the values of
-    /// [`Board::answer`].
+    /// Returns the cells that break a rule, in ascending order. Looks at the puzzle or, if given,
+    /// at an answer in the values of [`Board::answer`].
     ///
-    /// - Sudoku: digits that a row, a column or a box holds twice; of an answer also clues that it changed, and cells
-    ///   without a digit.
-    /// - Maze: cells of an answer that are neither as they were nor became path; where the path is broken, both sides of
-    ///   the break ([`MazePath::gap`]), and path that hangs on neither end. A maze itself: both ends if no way joins them.
-    /// - ARC: cells that differ from the solution, if one of the same size came with the task; then the indices are those
-    ///   of the answer.
+    /// - Sudoku: digits that a row, a column or a box holds twice. In an answer also changed clues
+    ///   and cells without a digit.
+    /// - Maze: both ends, if no path joins them. In an answer: cells that changed other than from
+    ///   free to path and, if the path has a gap, its two sides and the detached path cells.
+    /// - ARC: cells of an answer that differ from the solution, if the task came with a solution of
+    ///   the same size. The indices are those of the answer.
     ///
-    /// An answer of another length is not looked at.
+    /// Ignores an answer to a Sudoku or a maze whose length differs from the puzzle's.
     pub fn conflicts(&self, answer: Option<&[u8]>) -> Vec<usize> {
-        let answer = answer.filter(|a| a.len() == self.cells.len() || matches!(self.kind, Kind::Arc { .. }));
+        let answer =
+            answer.filter(|a| a.len() == self.cells.len() || matches!(self.kind, Kind::Arc { .. }));
         match self.kind {
             Kind::Sudoku { side, boxes } => sudoku::conflicts(&self.cells, answer, side, boxes),
             Kind::Maze { side } => maze::conflicts(&self.cells, answer, side),
@@ -439,15 +461,17 @@ impl Board {
         }
     }
 
-    /// The path of an answer to a maze; of any other kind an empty one.
+    /// Returns the path of an answer to a maze. It is empty for other kinds.
     pub fn path(&self, answer: &[u8]) -> MazePath {
         match self.kind {
-            Kind::Maze { side } if answer.len() == self.cells.len() => maze::path(&self.cells, answer, side),
+            Kind::Maze { side } if answer.len() == self.cells.len() => {
+                maze::path(&self.cells, answer, side)
+            }
             _ => MazePath::default(),
         }
     }
 
-    /// The puzzle for a solver.
+    /// Returns the puzzle in the form that a solver takes.
     pub fn to_puzzle(&self) -> Puzzle {
         let lines = |cell: fn(u8) -> char| {
             self.cells
@@ -455,39 +479,37 @@ impl Board {
                 .map(move |row| row.iter().map(|&v| cell(v)).collect::<String>())
         };
         let content = match self.kind {
-            Kind::Sudoku { .. } => Content::Text(lines(sudoku::char_of).collect()),
-            Kind::Maze { .. } => Content::Rows(lines(char::from).collect()),
-            Kind::Arc { .. } => Content::Arc(ArcPuzzle {
-                task: self.about.task.clone(),
-                train: self.about.train.clone(),
+            Kind::Sudoku { .. } => Cells::Text(lines(sudoku::char_of).collect()),
+            Kind::Maze { .. } => Cells::Rows(lines(char::from).collect()),
+            Kind::Arc { .. } => Cells::Arc(ArcPuzzle {
+                task: self.metadata.task.clone(),
+                train: self.metadata.train.clone(),
                 test: self.grid().to_rows(),
             }),
         };
-        let solution = self
-            .about
-            .solution
-            .as_ref()
-            .filter(|(cells, _)| *cells == self.cells);
+        let solution = self.metadata.solution.as_ref();
+        let solution = solution.filter(|(cells, _)| *cells == self.cells);
         Puzzle {
-            id: self.about.id.clone(),
-            content,
+            id: self.metadata.id.clone(),
+            cells,
             solution: solution.map(|(_, solution)| solution.clone()),
             task: None,
-            puzzle_id: self.about.puzzle_id,
+            puzzle_id: self.metadata.puzzle_id,
         }
     }
 
-    /// The puzzle as text that [`Board::parse`] reads: the cells of a Sudoku on one line, a maze's rows, an ARC task as JSON.
+    /// Returns the puzzle as text that [`Board::parse`] reads: a Sudoku on one line, the rows of a
+    /// maze, an ARC task as JSON.
     pub fn to_text(&self) -> String {
         text::print(self)
     }
 
-    /// The pairs of input and output that an ARC task shows.
+    /// Returns the example pairs of input and output of an ARC task.
     pub fn demonstrations(&self) -> Vec<Demonstration> {
-        self.about.train.to_vec()
+        self.metadata.train.to_vec()
     }
 
-    /// The cells as a grid.
+    /// Returns the cells as a grid.
     pub fn grid(&self) -> Grid {
         Grid {
             rows: self.rows(),
@@ -496,67 +518,69 @@ impl Board {
         }
     }
 
-    /// The solution that came with the puzzle, while the puzzle is as it came.
+    /// Returns the solution that came with the puzzle, as long as the puzzle is unchanged.
     pub fn solution(&self) -> Option<Grid> {
-        let (cells, solution) = self.about.solution.as_ref()?;
+        let (cells, solution) = self.metadata.solution.as_ref()?;
         (*cells == self.cells).then(|| self.answer(solution))
     }
 
-    /// An answer as the library gives it (`PuzzleStep::answer`) to the puzzle of [`Board::to_puzzle`], as values: digits (0
-    /// none), a maze's characters with [`PATH`], colours. A cell that is none of these is [`NONE`].
-    pub fn answer(&self, answer: &Content) -> Grid {
-        read::answer(self.kind, answer)
+    /// Converts an answer of the library (`PuzzleStep::answer`) to board values: digits (0 for
+    /// none), maze characters with [`PATH`], colours. Any other cell is [`INVALID`].
+    pub fn answer(&self, answer: &Cells) -> Grid {
+        convert::answer(self.kind, answer)
     }
 
-    /// What the rules say of an answer's tokens; `Err` as [`Board::check`].
+    /// Returns what the rules say of the tokens of an answer.
     ///
     /// # Errors
-    /// If the puzzle itself cannot be solved.
+    /// If the puzzle itself cannot be solved; see [`Board::check`].
     pub fn verdict(&self, tokens: &[u32]) -> Result<Verdict, String> {
         Ok(self.kind.rules().verify(&self.encode()?, tokens))
     }
 
-    /// Whether a model may be asked to solve the puzzle.
+    /// Checks that a model can be asked to solve the puzzle.
     ///
     /// # Errors
-    /// Why not: the givens contradict each other, no way joins the ends of a maze.
+    /// If it has no solution: clues contradict each other, or no path joins the ends of a maze.
     pub fn check(&self) -> Result<(), String> {
         self.encode().map(|_| ())
     }
 
-    fn encode(&self) -> Result<Problem, String> {
+    fn encode(&self) -> Result<EncodedPuzzle, String> {
         let puzzle = self.to_puzzle();
         self.kind
             .rules()
-            .encode(&puzzle, &self.kind.space())
+            .encode(&puzzle, &self.kind.token_spec())
             .map_err(|e| e.to_string())
     }
 }
 
 impl Grid {
-    /// A grid of rows of numbers; `None` if its rows differ in length or a number is no value.
-    pub fn of_rows(rows: &[Vec<i64>]) -> Option<Grid> {
+    /// Returns a grid of these rows, or `None` if their lengths differ or a number is out of range.
+    pub fn from_rows(rows: &[Vec<i64>]) -> Option<Grid> {
         let cols = rows.first().map_or(0, Vec::len);
-        let cells: Option<Vec<u8>> = rows.iter().flatten().map(|&v| u8::try_from(v).ok()).collect();
-        let same = rows.iter().all(|row| row.len() == cols);
-        cells.filter(|_| same).map(|cells| Grid {
+        let cells: Option<Vec<u8>> = rows
+            .iter()
+            .flatten()
+            .map(|&v| u8::try_from(v).ok())
+            .collect();
+        let is_rectangular = rows.iter().all(|row| row.len() == cols);
+        cells.filter(|_| is_rectangular).map(|cells| Grid {
             rows: rows.len(),
             cols,
             cells,
         })
     }
 
-    /// Its rows, as the library writes grids.
+    /// Returns the value of a cell, or 0 outside the grid.
+    pub(crate) fn cell(&self, i: usize) -> u8 {
+        self.cells.get(i).copied().unwrap_or_default()
+    }
+
+    /// Returns the rows, in the form of the library's grids.
     pub fn to_rows(&self) -> Vec<Vec<i64>> {
         let rows = self.cells.chunks(self.cols.max(1));
         rows.map(|row| row.iter().map(|&v| i64::from(v)).collect())
             .collect()
-    }
-}
-
-fn blank(kind: Kind) -> u8 {
-    match kind {
-        Kind::Maze { .. } => FREE,
-        _ => 0,
     }
 }

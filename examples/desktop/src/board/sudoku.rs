@@ -1,23 +1,25 @@
-//! Sudokus: cells that break a rule.
+//! Sudokus: houses, and the cells that break a rule.
 
-/// The rows, columns and boxes of a Sudoku, each the indices of its cells.
+/// Returns the houses of a Sudoku (its rows, columns and boxes), each as the indices of its cells.
 pub(crate) fn houses(side: usize, [rows, cols]: [usize; 2]) -> Vec<Vec<usize>> {
     let mut houses = Vec::with_capacity(3 * side);
     for i in 0..side {
         let (top, left) = (i / rows * rows, i % rows * cols);
         houses.push((0..side).map(|j| i * side + j).collect());
         houses.push((0..side).map(|j| j * side + i).collect());
-        houses.push(
-            (0..side)
-                .map(|j| (top + j / cols) * side + left + j % cols)
-                .collect(),
-        );
+        let cell = |j: usize| (top + j / cols) * side + left + j % cols;
+        houses.push((0..side).map(cell).collect());
     }
     houses
 }
 
 /// See [`Board::conflicts`](super::Board::conflicts).
-pub(super) fn conflicts(puzzle: &[u8], answer: Option<&[u8]>, side: usize, boxes: [usize; 2]) -> Vec<usize> {
+pub(super) fn conflicts(
+    puzzle: &[u8],
+    answer: Option<&[u8]>,
+    side: usize,
+    boxes: [usize; 2],
+) -> Vec<usize> {
     let cells = answer.unwrap_or(puzzle);
     let is_digit = |digit: u8| (1..=side).contains(&usize::from(digit));
     let mut wrong = vec![false; cells.len()];
@@ -27,8 +29,8 @@ pub(super) fn conflicts(puzzle: &[u8], answer: Option<&[u8]>, side: usize, boxes
         }
     }
     for (i, (&clue, &digit)) in puzzle.iter().zip(cells).enumerate() {
-        let empty = answer.is_some() && !is_digit(digit);
-        wrong[i] |= empty || (clue != 0 && clue != digit);
+        let is_missing = answer.is_some() && !is_digit(digit);
+        wrong[i] |= is_missing || (clue != 0 && clue != digit);
     }
     (0..cells.len()).filter(|&i| wrong[i]).collect()
 }

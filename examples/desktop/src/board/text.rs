@@ -1,96 +1,105 @@
-//! Boards as text and in files.
+//! Boards as text: reading puzzles from text and files, and writing them.
 
 use std::fs::{self, File};
 use std::io::{Cursor, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use trm::task::{Content, Id, Records};
+use trm_runtime::task::{Cells, Id, Records};
 
 use super::{Board, Kind};
 
-/// The largest file or text that is read: the library's own limit of a document.
-pub const MAX_BYTES: usize = 8 << 20;
+/// The maximum size of a file or text. It is the library's limit for documents.
+pub const MAX_PUZZLE_BYTES: usize = 8 << 20;
 
-/// What is said to who brings nothing.
-const TAKEN: &str = "a Sudoku is 16, 36 or 81 digits with 0 or . for blanks; a maze is rows of # and blanks with one S and one G; JSON \
-                     and ARC task files are read too";
+/// The accepted forms, for messages about texts without a puzzle.
+const ACCEPTED_FORMS: &str = "expected 16, 36 or 81 digits (0 or . for blanks), \
+    a maze of # and blanks with one S and one G, JSON, or an ARC task file";
 
 /// The first puzzle of a text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct FirstPuzzle {
     /// The puzzle.
     pub board: Board,
-    /// Whether others follow, which are not looked at.
-    pub more: bool,
+    /// Whether more puzzles follow. They are ignored.
+    pub has_more: bool,
 }
 
-/// The first puzzle of a text; `name` is the file's, for messages and as the name of an ARC task, or empty.
+/// Reads the first puzzle of a text.
+///
+/// `name` is the name of the file, or empty. It is used in messages and as the name of an ARC task.
 ///
 /// # Errors
-/// What is wrong with the text, and what is taken.
-pub fn find(text: &str, name: &str) -> Result<Found, String> {
-    let named = |why: String| {
-        if name.is_empty() {
-            why
-        } else {
-            format!("{name}: {why}")
-        }
+/// If the text holds no valid puzzle. The message says what is wrong and which forms are accepted.
+pub fn read_first(text: &str, name: &str) -> Result<FirstPuzzle, String> {
+    let with_name = |reason: String| match name {
+        "" => reason,
+        name => format!("{name}: {reason}"),
     };
-    if text.len() > MAX_BYTES {
-        return Err(named(too_large()));
+    if text.len() > MAX_PUZZLE_BYTES {
+        return Err(with_name(too_large()));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
-        return Err(named(format!("there is nothing in it; {TAKEN}")));
+        return Err(with_name(format!("the text is empty; {ACCEPTED_FORMS}")));
     }
     if let Some(content) = digits(text).or_else(|| maze(text)) {
-        let board = Board::of_puzzle(&content.into()).map_err(named)?;
-        return Ok(Found { board, more: false });
+        let board = Board::from_puzzle(&content.into()).map_err(with_name)?;
+        return Ok(FirstPuzzle {
+            board,
+            has_more: false,
+        });
     }
     let mut records = Records::new(Cursor::new(text.to_owned()), name);
     let Some(first) = records.next() else {
-        return Err(named(format!("there is no puzzle in it; {TAKEN}")));
+        return Err(with_name(format!("no puzzle found; {ACCEPTED_FORMS}")));
     };
     let first = first.map_err(|e| e.to_string())?;
-    let board = Board::of_puzzle(&first.puzzle).map_err(|why| match first.line {
-        Some(line) if line > 1 => named(format!("line {line}: {why}")),
-        _ => named(why),
+    let board = Board::from_puzzle(&first.puzzle).map_err(|reason| match first.line {
+        Some(line) if line > 1 => with_name(format!("line {line}: {reason}")),
+        _ => with_name(reason),
     })?;
-    Ok(Found {
+    Ok(FirstPuzzle {
         board,
-        more: records.next().is_some(),
+        has_more: records.next().is_some(),
     })
 }
 
-/// The first puzzle of a file.
+/// Reads the first puzzle of a file.
 ///
 /// # Errors
-/// If the file cannot be read, is larger than [`MAX_BYTES`], or holds no puzzle.
-pub fn find_file(path: &Path) -> Result<Found, String> {
-    let at = |why: String| format!("{}: {why}", path.display());
-    // A pipe would wait for its writer, a device may never end.
-    if !fs::metadata(path).map_err(|e| at(e.to_string()))?.is_file() {
-        return Err(at("is not a file".into()));
+/// If the file cannot be read, is larger than [`MAX_PUZZLE_BYTES`], or holds no puzzle.
+pub fn read_first_in_file(path: &Path) -> Result<FirstPuzzle, String> {
+    let with_path = |reason: String| format!("{}: {reason}", path.display());
+    // Reading a pipe would block, and a device may never end.
+    if !fs::metadata(path)
+        .map_err(|e| with_path(e.to_string()))?
+        .is_file()
+    {
+        return Err(with_path("is not a file".into()));
     }
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|e| at(e.to_string()))?;
-    if bytes.len() > MAX_BYTES {
-        return Err(at(too_large()));
+        .and_then(|file| {
+            file.take(MAX_PUZZLE_BYTES as u64 + 1)
+                .read_to_end(&mut bytes)
+        })
+        .map_err(|e| with_path(e.to_string()))?;
+    if bytes.len() > MAX_PUZZLE_BYTES {
+        return Err(with_path(too_large()));
     }
-    let text = String::from_utf8(bytes).map_err(|_| at(format!("is not text (UTF-8); {TAKEN}")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| with_path(format!("is not text (UTF-8); {ACCEPTED_FORMS}")))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    find(&text, &name)
+    read_first(&text, &name)
 }
 
 fn too_large() -> String {
-    format!("is larger than {} MiB, the most that is read", MAX_BYTES >> 20)
+    format!("is larger than {} MiB, the maximum", MAX_PUZZLE_BYTES >> 20)
 }
 
-/// A Sudoku whose lines need not be its rows.
-fn digits(text: &str) -> Option<Content> {
+/// Reads a Sudoku as digits. Its line breaks may be anywhere.
+fn digits(text: &str) -> Option<Cells> {
     let mut cells = String::new();
     for c in text.chars().filter(|c| !c.is_whitespace()) {
         if !(c == '.' || c.is_ascii_digit()) || cells.len() == 81 {
@@ -100,51 +109,53 @@ fn digits(text: &str) -> Option<Content> {
     }
     [16, 36, 81]
         .contains(&cells.len())
-        .then_some(Content::Text(cells))
+        .then_some(Cells::Text(cells))
 }
 
-/// A square maze of one row a line, whose rows may have lost the blanks at their ends: many a program cuts them off.
-fn maze(text: &str) -> Option<Content> {
-    let known = text.chars().all(|c| "# SGo\r\n".contains(c));
-    if !known || !text.contains(['#', 'S', 'G']) {
+/// Reads a square maze, one row per line. Blanks at the ends of lines may be missing, because many
+/// editors remove them.
+fn maze(text: &str) -> Option<Cells> {
+    let is_maze = text.chars().all(|c| "# SGo\r\n".contains(c));
+    if !is_maze || !text.contains(['#', 'S', 'G']) {
         return None;
     }
     let mut rows: Vec<&str> = text.lines().collect();
     let width = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-    // Empty lines around it are none of its rows, unless it needs them.
+    // Empty lines around the maze are not rows, unless the maze needs them to be square.
     while rows.len() > width && rows.last().is_some_and(|row| row.is_empty()) {
         rows.pop();
     }
     let above = rows.iter().take_while(|row| row.is_empty()).count();
     rows.drain(..above.min(rows.len().saturating_sub(width)));
     (rows.len() == width && width > 1)
-        .then(|| Content::Rows(rows.iter().map(|row| format!("{row:width$}")).collect()))
+        .then(|| Cells::Rows(rows.iter().map(|row| format!("{row:width$}")).collect()))
 }
 
-/// See [`Board::to_text`].
+/// Writes a board. See [`Board::to_text`].
 pub(super) fn print(board: &Board) -> String {
     let puzzle = board.to_puzzle();
     match board.kind() {
-        Kind::Sudoku { .. } => puzzle.content.to_string(),
-        Kind::Maze { .. } => format!("{}\n", puzzle.content),
+        Kind::Sudoku { .. } => puzzle.cells.to_string(),
+        Kind::Maze { .. } => format!("{}\n", puzzle.cells),
         Kind::Arc { .. } => format!("{}\n", Value::Object(arc(board))),
     }
 }
 
+/// Returns the JSON object of an ARC task.
 fn arc(board: &Board) -> Map<String, Value> {
     let mut task = Map::new();
-    let name = board.about.task.clone().map(Id::Text);
-    let id = match &board.about.id {
+    let name = board.metadata.task.clone().map(Id::Text);
+    let id = match &board.metadata.id {
         Some(Id::Number(number)) => Some(Id::Number(*number)),
         id => name.or(id.clone()),
     };
     if let Some(id) = id {
         task.insert("id".into(), id.to_json());
     }
-    if let Some(row) = board.about.puzzle_id {
+    if let Some(row) = board.metadata.puzzle_id {
         task.insert("puzzle_id".into(), row.into());
     }
-    let train = board.about.train.iter();
+    let train = board.metadata.train.iter();
     let train: Vec<Value> = train
         .map(|(input, output)| json!({ "input": input, "output": output }))
         .collect();

@@ -1,40 +1,52 @@
-//! New mazes.
+//! Maze generation.
 
 use super::Difficulty;
-use crate::board::{Board, FREE, GOAL, Kind, START, Spread, WALL};
-use trm::random::Random;
+use crate::board::{Board, FREE, GOAL, Kind, START, ShortestPaths, WALL};
+use trm_runtime::low_level::random::Random;
 
-/// How often walls are drawn before the empty room must do. Of ten sides and more a hard maze takes about ten draws.
-const TRIES: usize = 2000;
+/// The maximum number of random mazes before the generator falls back to a maze without walls. At
+/// side 10 and above, a hard maze takes about ten.
+const MAX_DRAWS: usize = 2000;
 
-/// Every cell is a wall on its own, in 30 to 45 % of cases (another share for every maze); the goal is any free cell, the
-/// start any cell that is as far from it as the difficulty asks.
+/// Draws random mazes until one has the right path length.
+///
+/// Every cell is a wall with the same probability, which is drawn from 30 to 45 % for each maze.
+/// The goal is a random free cell, the start a random cell at the right distance.
 pub(super) fn generate(side: usize, difficulty: Difficulty, random: &mut Random) -> Board {
-    let [least, most] = steps(side, difficulty);
-    for _ in 0..TRIES {
-        let share = 300 + random.below(150);
+    let [min_steps, max_steps] = path_steps(side, difficulty);
+    for _ in 0..MAX_DRAWS {
+        let walls_per_mille = 300 + random.below(150);
         let mut cells: Vec<u8> = (0..side * side)
-            .map(|_| if random.below(1000) < share { WALL } else { FREE })
+            .map(|_| {
+                if random.below(1000) < walls_per_mille {
+                    WALL
+                } else {
+                    FREE
+                }
+            })
             .collect();
         let goal = random.below(cells.len());
         if cells[goal] == WALL {
             continue;
         }
-        let spread = Spread::over(side, &[goal], |cell| cells[cell] == FREE);
-        let far = |cell: &usize| spread.distance[*cell].is_some_and(|steps| (least..=most).contains(&steps));
-        let starts: Vec<usize> = spread.reached.iter().copied().filter(far).collect();
+        let paths = ShortestPaths::search(side, &[goal], |cell| cells[cell] == FREE);
+        let is_start = |&cell: &usize| {
+            paths.distance[cell].is_some_and(|steps| (min_steps..=max_steps).contains(&steps))
+        };
+        let starts: Vec<usize> = paths.reached.iter().copied().filter(is_start).collect();
         if starts.is_empty() {
             continue;
         }
         cells[starts[random.below(starts.len())]] = START;
         cells[goal] = GOAL;
-        return Board::of(Kind::maze(side), cells);
+        return Board::new(Kind::maze(side), cells);
     }
     Board::maze(side)
 }
 
-/// The fewest and the most steps of the shortest way: for 10 x 10 from 12, from 14, from 18.
-fn steps(side: usize, difficulty: Difficulty) -> [usize; 2] {
+/// Returns the minimum and the maximum number of steps of the shortest path. At 10 x 10, the minima
+/// are 12, 14 and 18.
+fn path_steps(side: usize, difficulty: Difficulty) -> [usize; 2] {
     let tenths = |n: usize| (side * n).div_ceil(10);
     let (easy, medium, hard) = (tenths(12), tenths(14), tenths(18));
     match difficulty {

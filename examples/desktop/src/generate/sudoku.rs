@@ -1,40 +1,49 @@
-//! New Sudokus.
+//! Sudoku generation.
 
 use super::Difficulty;
-use super::logic::Logic;
+use super::logic_solver::LogicSolver;
 use crate::board::{Board, Kind};
-use trm::random::Random;
+use trm_runtime::low_level::random::Random;
 
-/// How often a hard one is dug until it needs more than singles: a few times at 9 x 9,
-/// dozens of times at 6 x 6, in vain at 4 x 4.
-const TRIES: usize = 100;
+/// The maximum number of attempts at a hard Sudoku that singles do not solve. It takes a few
+/// attempts at 9 x 9, dozens at 6 x 6, and never succeeds at 4 x 4.
+const MAX_ATTEMPTS: usize = 100;
 
-/// A random full grid, from which clues are taken as long as the difficulty allows it.
-pub(super) fn generate(side: usize, boxes: [usize; 2], difficulty: Difficulty, random: &mut Random) -> Board {
-    let logic = Logic::new(side, boxes);
-    let solution = logic.fill(|digits| random.shuffle(digits));
+/// Fills a random grid, then removes clues as far as the difficulty allows.
+pub(super) fn generate(
+    side: usize,
+    boxes: [usize; 2],
+    difficulty: Difficulty,
+    random: &mut Random,
+) -> Board {
+    let solver = LogicSolver::new(side, boxes);
+    let solution = solver.fill(|digits| random.shuffle(digits));
     let cells = match difficulty {
         Difficulty::Easy | Difficulty::Medium => {
-            let [least, most] = clues(side, difficulty);
-            let target = least + random.below(most - least + 1);
-            dig(&solution, target, random, |cells| logic.falls_to_singles(cells))
+            let [min, max] = clue_count(side, difficulty);
+            let target = min + random.below(max - min + 1);
+            remove_clues(&solution, target, random, |cells| {
+                solver.is_solved_by_singles(cells)
+            })
         }
         Difficulty::Hard => {
-            let mut cells = dig(&solution, 0, random, |cells| logic.is_unique(cells));
-            for _ in 1..TRIES {
-                if !logic.falls_to_singles(&cells) {
+            let mut attempt =
+                || remove_clues(&solution, 0, random, |cells| solver.has_one_solution(cells));
+            let mut cells = attempt();
+            for _ in 1..MAX_ATTEMPTS {
+                if !solver.is_solved_by_singles(&cells) {
                     break;
                 }
-                cells = dig(&solution, 0, random, |cells| logic.is_unique(cells));
+                cells = attempt();
             }
             cells
         }
     };
-    Board::of(Kind::sudoku(side), cells)
+    Board::new(Kind::sudoku(side), cells)
 }
 
-/// The fewest and the most clues. What singles solve has one solution.
-fn clues(side: usize, difficulty: Difficulty) -> [usize; 2] {
+/// Returns the minimum and the maximum number of clues of an easy or a medium Sudoku.
+fn clue_count(side: usize, difficulty: Difficulty) -> [usize; 2] {
     let easy = difficulty == Difficulty::Easy;
     match side {
         4 if easy => [8, 9],
@@ -46,8 +55,14 @@ fn clues(side: usize, difficulty: Difficulty) -> [usize; 2] {
     }
 }
 
-/// Takes clues away in random order while the rest is `good`, until `target` are left.
-fn dig(solution: &[u8], target: usize, random: &mut Random, good: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+/// Removes clues in random order until `target` are left. Puts back each clue without which
+/// `is_allowed` returns false.
+fn remove_clues(
+    solution: &[u8],
+    target: usize,
+    random: &mut Random,
+    is_allowed: impl Fn(&[u8]) -> bool,
+) -> Vec<u8> {
     let mut cells = solution.to_vec();
     let mut order: Vec<usize> = (0..cells.len()).collect();
     random.shuffle(&mut order);
@@ -57,7 +72,7 @@ fn dig(solution: &[u8], target: usize, random: &mut Random, good: impl Fn(&[u8])
             break;
         }
         let clue = std::mem::take(&mut cells[cell]);
-        if good(&cells) {
+        if is_allowed(&cells) {
             left -= 1;
         } else {
             cells[cell] = clue;

@@ -1,171 +1,171 @@
-//! ARC: the pairs that a task shows in a row, below them the grid to answer and the answer. Each colour has its number in the cell.
+//! ARC tasks: the example pairs in a row, and below them the test input and the answer.
 
-use egui::{Align2, Color32, FontId, Painter, Rect, Stroke, StrokeKind, pos2, vec2};
+use egui::{Align2, FontId, Painter, Rect, Stroke, StrokeKind, pos2, vec2};
 
-use super::{Painted, View, cursor, glow, heat, write, wrong};
+use super::{BoardView, GridLayout, draw_cursor, draw_error, draw_heat, draw_highlight, draw_text};
 use crate::board::Grid;
-use crate::palette::{ARC, Palette, on};
+use crate::palette::{ARC, Palette, text_on};
 
-pub(super) fn draw(painter: &Painter, room: Rect, view: &View<'_>) -> Painted {
+/// The maximum number of example pairs to draw.
+const MAX_PAIRS: usize = 4;
+
+pub(super) fn draw(painter: &Painter, area: Rect, view: &BoardView<'_>) -> GridLayout {
     let pairs: Vec<(Grid, Grid)> = view
         .board
         .demonstrations()
         .iter()
-        .filter_map(|(input, output)| Some((Grid::of_rows(input)?, Grid::of_rows(output)?)))
-        .take(4)
+        .filter_map(|(input, output)| Some((Grid::from_rows(input)?, Grid::from_rows(output)?)))
+        .take(MAX_PAIRS)
         .collect();
-    let (shown, below) = if pairs.is_empty() {
-        (Rect::NOTHING, room)
-    } else {
-        room.split_top_bottom_at_fraction(0.36)
+    let (pairs_area, test_area) = match pairs.is_empty() {
+        true => (Rect::NOTHING, area),
+        false => area.split_top_bottom_at_fraction(0.36),
     };
-    let width = shown.width() / pairs.len().max(1) as f32;
+    let size = vec2(
+        pairs_area.width() / pairs.len().max(1) as f32,
+        pairs_area.height(),
+    );
     for (n, (input, output)) in pairs.iter().enumerate() {
-        let left = shown.left() + n as f32 * width;
-        let rect = Rect::from_min_size(pos2(left, shown.top()), vec2(width, shown.height())).shrink(6.0);
-        pair(painter, rect, input, output, view.palette);
+        let left_top = pos2(pairs_area.left() + n as f32 * size.x, pairs_area.top());
+        let rect = Rect::from_min_size(left_top, size).shrink(6.0);
+        draw_pair(painter, rect, input, output, view.palette);
     }
-    let Some(frame) = view.frame else {
-        return test(painter, titled(painter, below, "to answer", view.palette), view);
+    let Some(step) = view.step else {
+        let area = draw_title(painter, test_area, "to answer", view.palette);
+        return draw_test(painter, area, view);
     };
-    let (left, right) = below.split_left_right_at_fraction(0.5);
-    let grid = test(
+    let (left, right) = test_area.split_left_right_at_fraction(0.5);
+    let left = left.with_max_x(left.right() - 14.0);
+    let layout = draw_test(
         painter,
-        titled(
-            painter,
-            left.with_max_x(left.right() - 14.0),
-            "to answer",
-            view.palette,
-        ),
+        draw_title(painter, left, "to answer", view.palette),
         view,
     );
-    arrow(painter, below, view.palette);
-    let right = titled(
-        painter,
-        right.with_min_x(right.left() + 14.0),
-        "answer",
-        view.palette,
-    );
-    answer(painter, right, &frame.answer, view);
-    grid
+    draw_arrow(painter, test_area, view.palette);
+    let right = right.with_min_x(right.left() + 14.0);
+    let right = draw_title(painter, right, "answer", view.palette);
+    draw_answer(painter, right, &step.answer, view);
+    layout
 }
 
-/// Room below a title.
-fn titled(painter: &Painter, room: Rect, text: &str, palette: &Palette) -> Rect {
-    let at = pos2(room.center().x, room.top() + 2.0);
-    painter.text(
-        at,
-        Align2::CENTER_TOP,
-        text,
-        FontId::proportional(12.5),
-        palette.faint,
-    );
-    room.with_min_y(room.top() + 20.0)
+/// Draws a title and returns the area below it.
+fn draw_title(painter: &Painter, area: Rect, text: &str, palette: &Palette) -> Rect {
+    let at = pos2(area.center().x, area.top() + 2.0);
+    let font = FontId::proportional(12.5);
+    painter.text(at, Align2::CENTER_TOP, text, font, palette.muted_text);
+    area.with_min_y(area.top() + 20.0)
 }
 
-fn pair(painter: &Painter, room: Rect, input: &Grid, output: &Grid, palette: &Palette) {
-    let (left, right) = room.split_left_right_at_fraction(0.5);
-    for (grid, room) in [(input, left), (output, right)] {
-        let at = Painted::fit(room.shrink2(vec2(8.0, 0.0)), grid.rows, grid.cols);
-        for i in at.cells() {
-            tile(
-                painter,
-                at.cell(i),
-                grid.cells.get(i).copied().unwrap_or_default(),
-                1.0,
-                palette,
-            );
+fn draw_pair(painter: &Painter, area: Rect, input: &Grid, output: &Grid, palette: &Palette) {
+    let (left, right) = area.split_left_right_at_fraction(0.5);
+    for (grid, area) in [(input, left), (output, right)] {
+        let layout = GridLayout::fit(area.shrink2(vec2(8.0, 0.0)), grid.rows, grid.cols);
+        for i in layout.cells() {
+            draw_tile(painter, layout.cell(i), grid.cell(i), 1.0, palette);
         }
-        frame(painter, &at, palette);
+        draw_grid_lines(painter, &layout, palette);
     }
-    arrow(painter, room, palette);
+    draw_arrow(painter, area, palette);
 }
 
-fn arrow(painter: &Painter, room: Rect, palette: &Palette) {
-    let from = room.center() - vec2(7.0, 0.0);
-    painter.arrow(from, vec2(14.0, 0.0), Stroke::new(1.5, palette.faint));
+fn draw_arrow(painter: &Painter, area: Rect, palette: &Palette) {
+    let from = area.center() - vec2(7.0, 0.0);
+    painter.arrow(from, vec2(14.0, 0.0), Stroke::new(1.5, palette.muted_text));
 }
 
-fn test(painter: &Painter, room: Rect, view: &View<'_>) -> Painted {
-    let at = Painted::fit(room, view.board.rows(), view.board.cols());
-    for i in at.cells() {
-        tile(painter, at.cell(i), view.board.cell(i), 1.0, view.palette);
+fn draw_test(painter: &Painter, area: Rect, view: &BoardView<'_>) -> GridLayout {
+    let layout = GridLayout::fit(area, view.board.rows(), view.board.cols());
+    for i in layout.cells() {
+        draw_tile(
+            painter,
+            layout.cell(i),
+            view.board.cell(i),
+            1.0,
+            view.palette,
+        );
     }
-    frame(painter, &at, view.palette);
-    if let Some(i) = view.cursor.filter(|i| at.cells().contains(i)) {
-        cursor(painter, at.cell(i), view.palette);
-    }
-    at
+    draw_grid_lines(painter, &layout, view.palette);
+    draw_cursor(painter, &layout, view);
+    layout
 }
 
-fn answer(painter: &Painter, room: Rect, grid: &Grid, view: &View<'_>) {
+fn draw_answer(painter: &Painter, area: Rect, grid: &Grid, view: &BoardView<'_>) {
+    let palette = view.palette;
     if grid.cells.is_empty() {
         let font = FontId::proportional(14.0);
-        painter.text(
-            room.center(),
-            Align2::CENTER_CENTER,
-            "no grid",
-            font,
-            view.palette.faint,
-        );
+        let center = Align2::CENTER_CENTER;
+        painter.text(area.center(), center, "no grid", font, palette.muted_text);
         return;
     }
-    let at = Painted::fit(room, grid.rows, grid.cols);
-    for i in at.cells() {
-        match view.heat(i) {
-            Some(value) => {
-                heat(painter, at.cell(i), value, view.palette);
-                let inner = at.cell(i).shrink(at.side * 0.24);
-                tile(
-                    painter,
-                    inner,
-                    grid.cells.get(i).copied().unwrap_or_default(),
-                    view.strength(i),
-                    view.palette,
-                );
-            }
-            None => tile(
-                painter,
-                at.cell(i),
-                grid.cells.get(i).copied().unwrap_or_default(),
-                view.strength(i),
-                view.palette,
-            ),
+    let layout = GridLayout::fit(area, grid.rows, grid.cols);
+    for i in layout.cells() {
+        let mut rect = layout.cell(i);
+        if let Some(value) = view.heat(i) {
+            draw_heat(painter, rect, value, palette);
+            rect = rect.shrink(layout.side * 0.24);
         }
+        draw_tile(painter, rect, grid.cell(i), view.opacity(i), palette);
     }
-    frame(painter, &at, view.palette);
-    for i in view.conflicts().into_iter().filter(|i| at.cells().contains(i)) {
-        wrong(painter, at.cell(i), view.palette);
+    draw_grid_lines(painter, &layout, palette);
+    for i in view
+        .conflicts()
+        .into_iter()
+        .filter(|i| layout.cells().contains(i))
+    {
+        draw_error(painter, layout.cell(i), palette);
     }
-    for i in at.cells().filter(|&i| view.changed(i)) {
-        glow(painter, at.cell(i), view.blend, view.palette);
+    for i in layout.cells().filter(|&i| view.is_changed(i)) {
+        draw_highlight(painter, layout.cell(i), view.blend, palette);
     }
 }
 
-/// A colour, and its number where there is room for it.
-fn tile(painter: &Painter, rect: Rect, colour: u8, strength: f32, palette: &Palette) {
-    let Some(ground) = ARC.get(usize::from(colour)).copied() else {
-        write(painter, rect, "?", 0.6, palette.wrong);
+/// Draws a colour, and its number if the cell is large enough.
+fn draw_tile(painter: &Painter, rect: Rect, color: u8, opacity: f32, palette: &Palette) {
+    let Some(background) = ARC.get(usize::from(color)).copied() else {
+        draw_text(painter, rect, "?", 0.6, palette.error);
         return;
     };
-    painter.rect_filled(rect, 0.0, palette.paper);
-    painter.rect_filled(rect, 0.0, ground.gamma_multiply(strength));
+    painter.rect_filled(rect, 0.0, palette.background);
+    painter.rect_filled(rect, 0.0, background.gamma_multiply(opacity));
     if rect.width() >= 11.0 {
-        let ink: Color32 = if strength > 0.5 { on(ground) } else { palette.ink };
-        write(painter, rect, colour, 0.45, ink.gamma_multiply(0.8));
+        let color_of_number = if opacity > 0.5 {
+            text_on(background)
+        } else {
+            palette.text
+        };
+        draw_text(
+            painter,
+            rect,
+            color,
+            0.45,
+            color_of_number.gamma_multiply(0.8),
+        );
     }
 }
 
-fn frame(painter: &Painter, grid: &Painted, palette: &Palette) {
-    let rect = grid.rect();
-    if grid.side >= 8.0 {
-        let stroke = Stroke::new(1.0, palette.thin);
-        for line in 1..grid.cols {
-            painter.vline(rect.left() + line as f32 * grid.side, rect.y_range(), stroke);
+fn draw_grid_lines(painter: &Painter, layout: &GridLayout, palette: &Palette) {
+    let rect = layout.rect();
+    if layout.side >= 8.0 {
+        let stroke = Stroke::new(1.0, palette.thin_line);
+        for line in 1..layout.cols {
+            painter.vline(
+                rect.left() + line as f32 * layout.side,
+                rect.y_range(),
+                stroke,
+            );
         }
-        for line in 1..grid.rows {
-            painter.hline(rect.x_range(), rect.top() + line as f32 * grid.side, stroke);
+        for line in 1..layout.rows {
+            painter.hline(
+                rect.x_range(),
+                rect.top() + line as f32 * layout.side,
+                stroke,
+            );
         }
     }
-    painter.rect_stroke(rect, 1.0, Stroke::new(1.5, palette.thick), StrokeKind::Outside);
+    painter.rect_stroke(
+        rect,
+        1.0,
+        Stroke::new(1.5, palette.thick_line),
+        StrokeKind::Outside,
+    );
 }

@@ -1,143 +1,159 @@
-//! A maze: the way as a line of dots, broken where it is broken.
+//! Mazes: walls, and the path of the answer as a line of dots, with its gap.
 
-use egui::{Color32, Painter, Rect, Shape, Stroke, vec2};
+use egui::{Painter, Rect, Shape, Stroke, vec2};
 
-use super::{Painted, View, cross, cursor, glow, heat, write, wrong};
+use super::{
+    BoardView, GridLayout, draw_cross, draw_cursor, draw_error, draw_heat, draw_highlight,
+    draw_text,
+};
 use crate::board::{FREE, GOAL, PATH, START, WALL};
-use crate::palette::{GREEN, ORANGE, Palette, on};
+use crate::palette::{GREEN, ORANGE, Palette, text_on};
 
-pub(super) fn draw(painter: &Painter, room: Rect, view: &View<'_>) -> Painted {
+pub(super) fn draw(painter: &Painter, area: Rect, view: &BoardView<'_>) -> GridLayout {
     let (palette, side) = (view.palette, view.board.cols());
-    let grid = Painted::fit(room, side, side);
-    painter.rect_filled(grid.rect().expand(3.0), 5.0, palette.thick);
-    painter.rect_filled(grid.rect(), 0.0, palette.paper);
-    for i in grid.cells() {
-        let rect = grid.cell(i);
+    let layout = GridLayout::fit(area, side, side);
+    painter.rect_filled(layout.rect().expand(3.0), 5.0, palette.thick_line);
+    painter.rect_filled(layout.rect(), 0.0, palette.background);
+    for i in layout.cells() {
+        let rect = layout.cell(i);
         if let Some(value) = view.heat(i) {
-            heat(painter, rect, value, palette);
+            draw_heat(painter, rect, value, palette);
         }
         if view.board.cell(i) == WALL {
-            block(painter, rect, view);
+            draw_wall(painter, rect, view);
         }
     }
-    lines(painter, &grid, palette);
-    if view.frame.is_some() {
-        way(painter, &grid, view);
+    draw_lines(painter, &layout, palette);
+    if view.step.is_some() {
+        draw_path(painter, &layout, view);
     }
-    for i in grid.cells() {
+    for i in layout.cells() {
         match view.board.cell(i) {
-            START => end(painter, grid.cell(i), "S", GREEN, true),
-            GOAL => end(painter, grid.cell(i), "G", ORANGE, false),
+            START => draw_end(painter, layout.cell(i), End::Start),
+            GOAL => draw_end(painter, layout.cell(i), End::Goal),
             _ => {}
         }
     }
     for i in view.conflicts() {
-        wrong(painter, grid.cell(i), palette);
-        other(painter, grid.cell(i), view, i);
+        draw_error(painter, layout.cell(i), palette);
+        draw_wrong_value(painter, layout.cell(i), view, i);
     }
-    for i in grid.cells() {
-        if view.changed(i) && view.answer(i) != Some(view.board.cell(i)) {
-            glow(painter, grid.cell(i), view.blend, palette);
+    for i in layout.cells() {
+        if view.is_changed(i) && view.answer(i) != Some(view.board.cell(i)) {
+            draw_highlight(painter, layout.cell(i), view.blend, palette);
         }
     }
-    if let Some(i) = view.cursor.filter(|i| grid.cells().contains(i)) {
-        cursor(painter, grid.cell(i), palette);
-    }
-    grid
+    draw_cursor(painter, &layout, view);
+    layout
 }
 
-/// A wall; with heat on, what it is stays to be seen as a frame.
-fn block(painter: &Painter, rect: Rect, view: &View<'_>) {
-    let colour = view.palette.wall;
-    if view.hottest.is_some() && view.frame.is_some() {
+/// Draws a wall. With heat, it is smaller, so that the heat is visible around it.
+fn draw_wall(painter: &Painter, rect: Rect, view: &BoardView<'_>) {
+    let color = view.palette.wall;
+    if view.max_state_change.is_some() && view.step.is_some() {
         let inset = rect.width() * 0.22;
-        painter.rect_filled(rect.shrink(inset), rect.width() * 0.1, colour.gamma_multiply(0.8));
+        painter.rect_filled(
+            rect.shrink(inset),
+            rect.width() * 0.1,
+            color.gamma_multiply(0.8),
+        );
     } else {
-        painter.rect_filled(rect.expand(0.25), 0.0, colour);
+        painter.rect_filled(rect.expand(0.25), 0.0, color);
     }
 }
 
-/// The start is round, the goal is a diamond.
-fn end(painter: &Painter, rect: Rect, letter: &str, colour: Color32, round: bool) {
+/// An end of a maze.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Start,
+    Goal,
+}
+
+/// Draws the start as a circle or the goal as a diamond.
+fn draw_end(painter: &Painter, rect: Rect, end: End) {
     let radius = rect.width() * 0.4;
-    if round {
-        painter.circle_filled(rect.center(), radius, colour);
-    } else {
-        let reach = radius * 1.15;
-        let points = [
-            vec2(0.0, -reach),
-            vec2(reach, 0.0),
-            vec2(0.0, reach),
-            vec2(-reach, 0.0),
-        ];
-        let points = points.into_iter().map(|d| rect.center() + d).collect();
-        painter.add(Shape::convex_polygon(points, colour, Stroke::NONE));
+    let (letter, color) = match end {
+        End::Start => ("S", GREEN),
+        End::Goal => ("G", ORANGE),
+    };
+    match end {
+        End::Start => {
+            painter.circle_filled(rect.center(), radius, color);
+        }
+        End::Goal => {
+            let reach = radius * 1.15;
+            let points = [(0.0, -reach), (reach, 0.0), (0.0, reach), (-reach, 0.0)];
+            let points = points.map(|(x, y)| rect.center() + vec2(x, y));
+            painter.add(Shape::convex_polygon(points.to_vec(), color, Stroke::NONE));
+        }
     }
-    write(painter, rect, letter, 0.5, on(colour));
+    draw_text(painter, rect, letter, 0.5, text_on(color));
 }
 
-fn lines(painter: &Painter, grid: &Painted, palette: &Palette) {
-    if grid.side < 9.0 {
+fn draw_lines(painter: &Painter, layout: &GridLayout, palette: &Palette) {
+    if layout.side < 9.0 {
         return;
     }
-    let (rect, stroke) = (grid.rect(), Stroke::new(1.0, palette.thin.gamma_multiply(0.7)));
-    for line in 1..grid.cols {
-        let at = line as f32 * grid.side;
+    let (rect, stroke) = (
+        layout.rect(),
+        Stroke::new(1.0, palette.thin_line.gamma_multiply(0.7)),
+    );
+    for line in 1..layout.cols {
+        let at = line as f32 * layout.side;
         painter.vline(rect.left() + at, rect.y_range(), stroke);
         painter.hline(rect.x_range(), rect.top() + at, stroke);
     }
 }
 
-fn way(painter: &Painter, grid: &Painted, view: &View<'_>) {
-    let Some(frame) = view.frame else { return };
-    let path = view.board.path(&frame.answer.cells);
-    let (side, accent) = (grid.side, view.accent);
-    for way in [&path.walk, &path.rest] {
-        for pair in way.windows(2) {
+fn draw_path(painter: &Painter, layout: &GridLayout, view: &BoardView<'_>) {
+    let Some(step) = view.step else { return };
+    let path = view.board.path(&step.answer.cells);
+    let (side, accent) = (layout.side, view.accent);
+    for part in [&path.from_start, &path.to_goal] {
+        for pair in part.windows(2) {
             let [a, b] = [pair[0], pair[1]];
-            let alpha = ends_are_sure(view, a).min(ends_are_sure(view, b));
+            let alpha = path_opacity(view, a).min(path_opacity(view, b));
             let stroke = Stroke::new(side * 0.16, accent.gamma_multiply(0.55 * alpha));
-            painter.line_segment([grid.cell(a).center(), grid.cell(b).center()], stroke);
+            painter.line_segment([layout.cell(a).center(), layout.cell(b).center()], stroke);
         }
     }
-    for i in grid.cells().filter(|&i| frame.answer.cells.get(i) == Some(&PATH)) {
-        let colour = accent.gamma_multiply(view.strength(i));
-        let center = grid.cell(i).center();
-        if path.loose.contains(&i) {
-            // On no way between the ends: hollow.
-            painter.circle_stroke(center, side * 0.2, Stroke::new(side * 0.07, colour));
+    for i in layout.cells().filter(|&i| view.answer(i) == Some(PATH)) {
+        let color = accent.gamma_multiply(view.opacity(i));
+        let center = layout.cell(i).center();
+        if path.detached.contains(&i) {
+            // Detached path cells are hollow.
+            painter.circle_stroke(center, side * 0.2, Stroke::new(side * 0.07, color));
         } else {
-            painter.circle_filled(center, side * 0.22, colour);
+            painter.circle_filled(center, side * 0.22, color);
         }
     }
     if let Some([a, b]) = path.gap {
-        let (a, b) = (grid.cell(a).center(), grid.cell(b).center());
-        let stroke = Stroke::new((side * 0.08).max(1.5), view.palette.wrong);
-        painter.extend(Shape::dashed_line(&[a, b], stroke, side * 0.14, side * 0.12));
-        cross(
-            painter,
-            a + (b - a) / 2.0,
-            (side * 0.16).clamp(4.0, 12.0),
-            view.palette.wrong,
-        );
+        let (a, b) = (layout.cell(a).center(), layout.cell(b).center());
+        let stroke = Stroke::new((side * 0.08).max(1.5), view.palette.error);
+        painter.extend(Shape::dashed_line(
+            &[a, b],
+            stroke,
+            side * 0.14,
+            side * 0.12,
+        ));
+        let size = (side * 0.16).clamp(4.0, 12.0);
+        draw_cross(painter, a + (b - a) / 2.0, size, view.palette.error);
     }
 }
 
-/// The ends of a maze are there whether the model is sure of them or not.
-fn ends_are_sure(view: &View<'_>, i: usize) -> f32 {
+/// Returns the opacity of a path cell. The start and the goal are opaque.
+fn path_opacity(view: &BoardView<'_>, i: usize) -> f32 {
     if matches!(view.board.cell(i), START | GOAL) {
         1.0
     } else {
-        view.strength(i)
+        view.opacity(i)
     }
 }
 
-/// What an answer has in a cell where it must not.
-fn other(painter: &Painter, rect: Rect, view: &View<'_>, i: usize) {
-    let Some(value) = view
-        .answer(i)
-        .filter(|&value| value != view.board.cell(i) && value != PATH)
-    else {
+/// Draws the value of an answer in a cell where it breaks a rule.
+fn draw_wrong_value(painter: &Painter, rect: Rect, view: &BoardView<'_>, i: usize) {
+    let is_wrong = |&value: &u8| value != view.board.cell(i) && value != PATH;
+    let Some(value) = view.answer(i).filter(is_wrong) else {
         return;
     };
     let text = match value {
@@ -145,16 +161,13 @@ fn other(painter: &Painter, rect: Rect, view: &View<'_>, i: usize) {
         FREE => "_".to_string(),
         value => char::from(value).to_string(),
     };
-    write(painter, rect, text, 0.5, view.palette.wrong);
+    draw_text(painter, rect, text, 0.5, view.palette.error);
 }
 
-/// For the legend.
-pub(super) fn sign(painter: &Painter, rect: Rect, palette: &Palette) {
-    let colour = palette.answer.gamma_multiply(0.7);
-    painter.hline(
-        rect.x_range(),
-        rect.center().y,
-        Stroke::new(3.0, colour.gamma_multiply(0.6)),
-    );
-    painter.circle_filled(rect.center(), rect.width() * 0.25, colour);
+/// Draws a piece of a path for the legend.
+pub(super) fn draw_sample_path(painter: &Painter, rect: Rect, palette: &Palette) {
+    let color = palette.answer.gamma_multiply(0.7);
+    let stroke = Stroke::new(3.0, color.gamma_multiply(0.6));
+    painter.hline(rect.x_range(), rect.center().y, stroke);
+    painter.circle_filled(rect.center(), rect.width() * 0.25, color);
 }

@@ -1,4 +1,4 @@
-//! The loops of every instruction set, one by one, against f64.
+//! The kernels of every instruction set, one by one, against f64.
 
 use super::*;
 use crate::backend::cpu::InstructionSet;
@@ -15,6 +15,14 @@ fn all() -> impl Iterator<Item = Simd> {
     })
 }
 
+/// Runs a check with every instruction set, even after one has failed.
+fn test_each(all: impl Iterator<Item = Simd>, check: impl Fn(Simd)) {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let fails = |simd: &Simd| catch_unwind(AssertUnwindSafe(|| check(*simd))).is_err();
+    let failed: Vec<Simd> = all.filter(fails).collect();
+    assert!(failed.is_empty(), "failed, see above: {failed:?}");
+}
+
 /// Reproducible values in -1 .. 1.
 fn noise(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761) | 1;
@@ -27,7 +35,8 @@ fn noise(len: usize, seed: u32) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
-/// The largest difference from `sum of a(i, k) b(k, j)` for `[m, n, k]`, beside the first value of each element.
+/// Returns the largest difference of `got(i, j)` from `before + sum of a(i, k) b(k, j)` for `[m, n,
+/// k]`.
 fn difference(
     [m, n, k]: [usize; 3],
     a: impl Fn(usize, usize) -> f32,
@@ -48,11 +57,12 @@ fn difference(
     worst
 }
 
-/// Products of every height and some widths and depths: right, nothing beside the tile touched, a wrong element seen.
+/// Products of every height and some widths and depths are right, write nothing beside the tile,
+/// and a wrong element is seen.
 #[test]
-fn products_of_every_tile() {
-    for simd in all() {
-        let cols = simd.cols();
+fn products_of_every_tile_are_right() {
+    test_each(all(), |simd| {
+        let (cols, mut failed) = (simd.cols(), Vec::new());
         for (m, n, k) in (0..=simd.rows())
             .flat_map(|m| [0, 1, cols / 2, cols - 1, cols].map(|n| (m, n)))
             .flat_map(|(m, n)| [0, 1, 2, 33, 97].map(|k| (m, n, k)))
@@ -73,12 +83,15 @@ fn products_of_every_tile() {
                 let b = |k: usize, j: usize| panel[k * cols + j];
                 let got = |out: &[f32], i: usize, j: usize| out[i * (cols + 2) + j];
                 let worst = difference([m, n, k], at, b, before, |i, j| got(&out, i, j));
-                assert!(worst < 1e-5, "{simd:?} {m} {n} {k} {rows}: {worst}");
+                if worst >= 1e-5 {
+                    failed.push(format!("{m} x {n}, depth {k}, by rows {rows}: {worst}"));
+                }
                 let inside = |x: usize| x / (cols + 2) < m && x % (cols + 2) < n;
-                assert!(
-                    out.iter().enumerate().all(|(x, v)| inside(x) || *v == 7.0),
-                    "{simd:?} {m} {n} {k}"
-                );
+                if !out.iter().enumerate().all(|(x, v)| inside(x) || *v == 7.0) {
+                    failed.push(format!(
+                        "{m} x {n}, depth {k}, by rows {rows}: written beside the tile"
+                    ));
+                }
                 // The planted bug: the last element a little off.
                 if m * n > 0 {
                     out[(m - 1) * (cols + 2) + n - 1] += 1e-3;
@@ -86,7 +99,8 @@ fn products_of_every_tile() {
                 }
             }
         }
-    }
+        assert!(failed.is_empty(), "{simd:?}:\n{}", failed.join("\n"));
+    });
 }
 
 fn silu(x: f64) -> f64 {
@@ -94,13 +108,15 @@ fn silu(x: f64) -> f64 {
 }
 
 #[test]
-fn gates_by_columns_and_by_rows() {
-    for simd in all() {
+fn gates_are_right_by_columns_and_by_rows() {
+    test_each(all(), |simd| {
         let (rows, cols, k) = (simd.rows(), simd.cols(), 19);
         let (half_rows, half_cols) = (rows / 2, cols / 2);
         let (a, panel) = (noise(rows * k, 3), noise(k * cols, 4));
         let product = |a: &dyn Fn(usize, usize) -> f32, i: usize, j: usize| -> f64 {
-            (0..k).map(|k| a(i, k) as f64 * panel[k * cols + j] as f64).sum()
+            (0..k)
+                .map(|k| a(i, k) as f64 * panel[k * cols + j] as f64)
+                .sum()
         };
         for (m, n) in [(1, 1), (rows, half_cols), (rows - 1, half_cols - 1)] {
             let mut out = vec![0.0; m * n];
@@ -108,7 +124,10 @@ fn gates_by_columns_and_by_rows() {
             let at = |i: usize, x: usize| a[i * k + x];
             for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
                 let exact = silu(product(&at, i, j)) * product(&at, i, half_cols + j);
-                assert!((exact - out[i * n + j] as f64).abs() < 1e-5, "{simd:?} {i} {j}");
+                assert!(
+                    (exact - out[i * n + j] as f64).abs() < 1e-5,
+                    "{simd:?} {i} {j}"
+                );
             }
         }
         for (m, n) in [(1, 1), (half_rows, cols), (half_rows - 1, cols - 1)] {
@@ -117,13 +136,16 @@ fn gates_by_columns_and_by_rows() {
             let at = |i: usize, x: usize| a[x * rows + i];
             for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
                 let exact = silu(product(&at, i, j)) * product(&at, half_rows + i, j);
-                assert!((exact - out[i * n + j] as f64).abs() < 1e-5, "{simd:?} {i} {j}");
+                assert!(
+                    (exact - out[i * n + j] as f64).abs() < 1e-5,
+                    "{simd:?} {i} {j}"
+                );
             }
         }
-    }
+    });
 }
 
-/// In units in the last place of the exact value.
+/// Returns the error in units in the last place of the exact value.
 fn ulps(got: f32, exact: f64) -> f64 {
     let near = exact as f32;
     (got as f64 - exact).abs() / (f32::from_bits(near.to_bits() + 1) - near) as f64
@@ -131,10 +153,10 @@ fn ulps(got: f32, exact: f64) -> f64 {
 
 #[test]
 fn powers_of_two_are_exact_to_two_units() {
-    for simd in all() {
+    test_each(all(), |simd| {
         let cols = simd.cols();
         let mut worst = 0.0f64;
-        // Scores 0, for the largest, and one below it; in a block of one column each.
+        // Score 0, the largest, and one below it, in a block of one column each.
         for i in 0..200_000usize.div_ceil(cols) {
             let below: Vec<f32> = (0..cols).map(|j| (i * cols + j) as f32 * -6e-4).collect();
             let mut scores = [vec![0.0; cols], below.clone()].concat();
@@ -146,12 +168,12 @@ fn powers_of_two_are_exact_to_two_units() {
             }
         }
         assert!(worst > 0.0 && worst < 2.0, "{simd:?}: {worst}");
-    }
+    });
 }
 
 #[test]
-fn softmax_goes_on_from_block_to_block() {
-    for simd in all() {
+fn softmax_continues_from_block_to_block() {
+    test_each(all(), |simd| {
         let cols = simd.cols();
         let mut scores = noise(23 * cols, 5);
         scores.iter_mut().for_each(|s| *s *= 40.0);
@@ -174,19 +196,28 @@ fn softmax_goes_on_from_block_to_block() {
             };
             let (before, powers) = (all(&original), [all(&first), all(&second)].concat());
             let largest = before.iter().copied().fold(f32::MIN, f32::max) as f64;
-            let exact: Vec<f64> = before.iter().map(|s| (*s as f64 - largest).exp2()).collect();
+            let exact: Vec<f64> = before
+                .iter()
+                .map(|s| (*s as f64 - largest).exp2())
+                .collect();
             let sum: f64 = exact.iter().sum();
-            assert!((state[cols + column] as f64 / sum - 1.0).abs() < 1e-5, "{simd:?}");
+            assert!(
+                (state[cols + column] as f64 / sum - 1.0).abs() < 1e-5,
+                "{simd:?}"
+            );
             for (power, exact) in powers.iter().zip(exact) {
-                assert!((*power as f64 - exact).abs() < 1e-5, "{simd:?}: {power} {exact}");
+                assert!(
+                    (*power as f64 - exact).abs() < 1e-5,
+                    "{simd:?}: {power} {exact}"
+                );
             }
         }
-    }
+    });
 }
 
 #[test]
-fn no_number_stays_none() {
-    for simd in all() {
+fn nan_stays_nan() {
+    test_each(all(), |simd| {
         let cols = simd.cols();
         let mut scores = vec![0.0; cols];
         scores[1] = f32::NAN;
@@ -196,15 +227,23 @@ fn no_number_stays_none() {
             scores[1].is_nan() && state[cols + 1].is_nan() && scores[0] == 1.0,
             "{simd:?}"
         );
-        let panel: Vec<f32> = (0..cols).map(|j| if j < 2 { f32::NAN } else { 1e9 }).collect();
+        let panel: Vec<f32> = (0..cols)
+            .map(|j| if j < 2 { f32::NAN } else { 1e9 })
+            .collect();
         let mut out = vec![0.0; cols / 2];
-        simd.gate_columns(&[-1.0], 1, 1, &panel, Tile::of(&mut out, 1, cols / 2, cols / 2));
+        simd.gate_columns(
+            &[-1.0],
+            1,
+            1,
+            &panel,
+            Tile::of(&mut out, 1, cols / 2, cols / 2),
+        );
         assert!(out[0].is_nan() && out[2].abs() < 1e-6, "{simd:?}: {out:?}");
-    }
+    });
 }
 
 #[test]
-fn scratch_pieces_are_aligned_and_apart() {
+fn parts_of_scratch_are_aligned_and_do_not_overlap() {
     let mut scratch = Scratch::default();
     let [a, b, c] = scratch.split([3, 0, 17]);
     assert_eq!((a.len(), b.len(), c.len()), (3, 0, 17));
@@ -225,9 +264,10 @@ fn a_product_beyond_its_memory_is_refused() {
     );
 }
 
-/// Every task once, on every team; a task that panics is told to the caller, and the team works on.
+/// Thread pools of every size run every task once. A panic of a task reaches the caller, and the
+/// pool stays usable.
 #[test]
-fn a_team_runs_every_task_once() {
+fn a_thread_pool_runs_every_task_once() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     for threads in [1, 2, 5] {
         let team = ThreadPool::new(threads).unwrap();
@@ -251,7 +291,7 @@ fn a_team_runs_every_task_once() {
     }
 }
 
-/// An instruction set with each table for int8 that this machine has.
+/// Returns an instruction set with each int8 implementation that this machine has.
 fn int8_of(i: InstructionSet) -> Vec<Simd> {
     let mut all = Vec::new();
     for (int8, here) in int8_table::tables(i) {
@@ -270,14 +310,14 @@ fn all_int8() -> impl Iterator<Item = Simd> {
     InstructionSet::ALL.into_iter().flat_map(int8_of)
 }
 
-/// Bytes of words.
+/// Returns the bytes of words.
 fn bytes(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|w| w.to_ne_bytes()).collect()
 }
 
 #[test]
 fn rows_and_columns_are_quantised_alike() {
-    for simd in all_int8() {
+    test_each(all_int8(), |simd| {
         let cols = simd.cols();
         for rows in [0, 1, 3, 4, 5, 33] {
             let mut x = noise(rows * cols, 6);
@@ -292,8 +332,12 @@ fn rows_and_columns_are_quantised_alike() {
                 let values: Vec<f32> = x.iter().skip(column).step_by(cols).copied().collect();
                 let mut row = vec![0.0; Simd::int8_stride(rows)];
                 simd.quantize_row(&values, &mut row);
-                let of_row: Vec<u32> = row[..rows.div_ceil(4)].iter().map(|x| x.to_bits()).collect();
-                let of_column: Vec<u32> = words.iter().skip(column).step_by(cols).copied().collect();
+                let of_row: Vec<u32> = row[..rows.div_ceil(4)]
+                    .iter()
+                    .map(|x| x.to_bits())
+                    .collect();
+                let of_column: Vec<u32> =
+                    words.iter().skip(column).step_by(cols).copied().collect();
                 assert_eq!(
                     scale.to_bits(),
                     row[row.len() - 1].to_bits(),
@@ -307,21 +351,24 @@ fn rows_and_columns_are_quantised_alike() {
                 for (i, byte) in bytes(&of_row).into_iter().enumerate() {
                     let back = f32::from(byte.wrapping_sub(simd.int8_zero_point()) as i8) * scale;
                     let exact = values.get(i).copied().unwrap_or(0.0);
-                    assert!((back - exact).abs() <= 0.5001 * scale, "{simd:?}: {back} {exact}");
+                    assert!(
+                        (back - exact).abs() <= 0.5001 * scale,
+                        "{simd:?}: {back} {exact}"
+                    );
                 }
             }
         }
-    }
+    });
 }
 
-/// All int8 products of one depth, exact but for their scaling; a wrong byte is seen.
+/// All int8 products of one depth are exact except for their scaling. A wrong byte is seen.
 #[test]
-fn products_of_int8() {
-    for simd in all_int8() {
+fn products_of_int8_are_right() {
+    test_each(all_int8(), |simd| {
         let (rows, cols) = (simd.rows(), simd.cols());
         for k in [1, 4, 7, 64, 97] {
             let depth = usize::div_ceil(k, 4);
-            // No byte is -128, as none of weights is.
+            // No byte is -128, as in int8 weights.
             let random = |len: usize, seed| -> Vec<u32> {
                 let weight = |b: u8| b.max(1).wrapping_add(0x80);
                 let words = noise(len, seed).into_iter().map(|x| x.to_bits() << 9);
@@ -338,7 +385,11 @@ fn products_of_int8() {
                 }
             };
             let strip: Vec<u32> = (0..depth * rows).map(word).collect();
-            let panel = [random(depth * cols - cols / 2, 8), vec![0x7f7f_7f7f; cols / 2]].concat();
+            let panel = [
+                random(depth * cols - cols / 2, 8),
+                vec![0x7f7f_7f7f; cols / 2],
+            ]
+            .concat();
             let scales: Vec<f32> = noise(cols.max(rows), 9).iter().map(|x| x * 1e-4).collect();
             let bias: Vec<u32> = (0..cols.max(rows))
                 .map(|i| (i as u32).wrapping_sub(9).wrapping_mul(1000))
@@ -349,7 +400,7 @@ fn products_of_int8() {
                 scale: &scales,
             };
             let col_scale = noise(cols, 10);
-            // Rows of activations: words, then what a byte is worth.
+            // Rows of activations: words, then the scale.
             let stride = Simd::int8_stride(k);
             let mut a = noise(stride * rows, 11);
             a.iter_mut()
@@ -362,7 +413,9 @@ fn products_of_int8() {
                     0 => i64::from(byte as i8),
                     _ => i64::from(byte),
                 };
-                (0..4).map(|i| activation(a[i]) * i64::from(w[i] as i8)).sum()
+                (0..4)
+                    .map(|i| activation(a[i]) * i64::from(w[i] as i8))
+                    .sum()
             };
             let by_rows = |i: usize, j: usize| {
                 let sum: i64 = (0..depth)
@@ -419,14 +472,15 @@ fn products_of_int8() {
                     (&panel, &col_scale),
                     Tile::of(&mut out, m, cols, cols),
                 );
-                let exact = |i: usize, j: usize| silu(by_columns(i, j)) * by_columns(rows / 2 + i, j);
+                let exact =
+                    |i: usize, j: usize| silu(by_columns(i, j)) * by_columns(rows / 2 + i, j);
                 check("gate rows", &mut out, m, cols, &exact);
             }
         }
-    }
+    });
 }
 
-/// The numbers of a row of pairs.
+/// Returns the numbers of a row of 16-bit pairs.
 fn shorts(words: &[f32], k: usize) -> Vec<i64> {
     let both = words
         .iter()
@@ -434,18 +488,23 @@ fn shorts(words: &[f32], k: usize) -> Vec<i64> {
     both.take(k).map(i64::from).collect()
 }
 
-/// Products of pairs are exact but for their scaling, also where the sums are as large as they may be; a wrong number is seen.
+/// Products of 16-bit pairs are exact except for their scaling, also with the largest possible
+/// sums. A wrong number is seen.
 #[test]
-fn products_of_pairs() {
-    for simd in all_int8() {
+fn products_of_16_bit_pairs_are_right() {
+    test_each(all_int8(), |simd| {
         let (rows, cols) = (simd.rows(), simd.cols());
         for k in [1, 2, 7, 64, 97, 916] {
             let stride = Simd::int16_stride(k);
             let (mut a, mut b) = (vec![0.0; rows * stride], vec![0.0; cols * stride]);
             let mut panel = vec![0.0; simd.int16_panel_len(k)];
             for (i, row) in a.chunks_exact_mut(stride).enumerate() {
-                // The first is as large as can be everywhere.
-                let x = if i == 0 { vec![-3.0; k] } else { noise(k, i as u32) };
+                // The first row has the largest values everywhere.
+                let x = if i == 0 {
+                    vec![-3.0; k]
+                } else {
+                    noise(k, i as u32)
+                };
                 simd.int16_quantize_row(&x, row);
                 for (n, x) in shorts(row, k).into_iter().zip(x) {
                     assert!(
@@ -477,7 +536,11 @@ fn products_of_pairs() {
                             &a[at / cols * stride..][..stride],
                             &b[at % cols * stride..][..stride],
                         );
-                        let sum: i64 = shorts(a, k).iter().zip(shorts(b, k)).map(|(a, b)| a * b).sum();
+                        let sum: i64 = shorts(a, k)
+                            .iter()
+                            .zip(shorts(b, k))
+                            .map(|(a, b)| a * b)
+                            .sum();
                         let exact = sum as f64 * a[stride - 1] as f64 * b[stride - 1] as f64;
                         (*got as f64 - exact).abs() <= 4e-7 * exact.abs() + 1e-12
                     })
@@ -488,13 +551,14 @@ fn products_of_pairs() {
                 assert!(!near(&out), "{simd:?}: a planted bug went unseen");
             }
         }
-    }
+    });
 }
 
-/// Columns are rounded as rows are; the softmax of a row adds up to one, in numbers whose products with these fit 32 bits.
+/// Columns are rounded like rows. The softmax of a row adds up to one, and its products with these
+/// numbers fit 32 bits.
 #[test]
-fn pairs_of_columns_and_of_a_softmax() {
-    for simd in all_int8() {
+fn columns_and_softmax_are_rounded_to_16_bits() {
+    test_each(all_int8(), |simd| {
         let cols = simd.cols();
         for k in [1, 2, 5, 64, 97, 916] {
             let x = noise(k * cols, 3);
@@ -504,8 +568,14 @@ fn pairs_of_columns_and_of_a_softmax() {
                 let each = panel.iter().skip(column).step_by(cols).copied();
                 let packed: Vec<f32> = each.collect();
                 let (words, scale) = packed.split_at(k.div_ceil(2));
-                for (n, x) in shorts(words, k).iter().zip(x.iter().skip(column).step_by(cols)) {
-                    assert!((*n as f32 * scale[0] - x).abs() <= 0.501 * scale[0], "{simd:?}");
+                for (n, x) in shorts(words, k)
+                    .iter()
+                    .zip(x.iter().skip(column).step_by(cols))
+                {
+                    assert!(
+                        (*n as f32 * scale[0] - x).abs() <= 0.501 * scale[0],
+                        "{simd:?}"
+                    );
                 }
             }
             for strength in [0.0, 1.0, 30.0] {
@@ -532,10 +602,10 @@ fn pairs_of_columns_and_of_a_softmax() {
                 }
             }
         }
-    }
+    });
 }
 
-/// Whatever multiplies the bytes of an instruction set: the same bits. Where the sums start wrongly, it is seen.
+/// All int8 implementations of an instruction set give the same bits. A wrong bias is seen.
 #[test]
 fn int8_has_the_same_bits_however_bytes_are_multiplied() {
     for i in InstructionSet::ALL {
@@ -547,7 +617,8 @@ fn int8_has_the_same_bits_however_bytes_are_multiplied() {
                     .map(|x| (x.to_bits() << 9) & 0x7f7f_7f7f)
                     .collect();
                 let sum = |column: usize| -> i64 {
-                    let words: Vec<u32> = panel.iter().skip(column).step_by(cols).copied().collect();
+                    let words: Vec<u32> =
+                        panel.iter().skip(column).step_by(cols).copied().collect();
                     bytes(&words).into_iter().map(|b| i64::from(b as i8)).sum()
                 };
                 let bias = |column| (wrong - i64::from(simd.int8_zero_point()) * sum(column)) as u32;
@@ -568,19 +639,28 @@ fn int8_has_the_same_bits_however_bytes_are_multiplied() {
             };
             let all = int8_of(i);
             for pair in all.windows(2) {
-                assert_eq!(product(pair[0], 0), product(pair[1], 0), "{}, {k}", i.name());
+                assert_eq!(
+                    product(pair[0], 0),
+                    product(pair[1], 0),
+                    "{}, {k}",
+                    i.name()
+                );
             }
             for simd in all {
-                assert_ne!(product(simd, 1), product(simd, 0), "a planted bug went unseen");
+                assert_ne!(
+                    product(simd, 1),
+                    product(simd, 0),
+                    "a planted bug went unseen"
+                );
             }
         }
     }
 }
 
-/// Rows and columns are rounded to bf16 as the `half` crate does it; what is beyond them is zero.
+/// Rows and columns are rounded to bf16 like the `half` crate does. Padding is zero.
 #[test]
-fn rows_and_columns_in_bf16() {
-    for simd in all() {
+fn rows_and_columns_are_rounded_to_bf16() {
+    test_each(all(), |simd| {
         let cols = simd.cols();
         for k in [1, 2, 5, 64, 97] {
             let mut x = noise(k * cols, 21);
@@ -593,7 +673,9 @@ fn rows_and_columns_in_bf16() {
                 1.003_906_2,
                 1.011_718_7,
             ];
-            x.iter_mut().zip(special).for_each(|(x, special)| *x = special);
+            x.iter_mut()
+                .zip(special)
+                .for_each(|(x, special)| *x = special);
             let mut words = vec![1.0; k.div_ceil(2) * cols];
             simd.bf16_columns(&x, &mut words);
             for column in 0..cols {
@@ -602,7 +684,12 @@ fn rows_and_columns_in_bf16() {
                 simd.bf16_row(&values, &mut row);
                 let bits = |word: &f32| [word.to_bits() as u16, (word.to_bits() >> 16) as u16];
                 let of_row: Vec<u16> = row.iter().flat_map(bits).collect();
-                let of_column: Vec<u16> = words.iter().skip(column).step_by(cols).flat_map(bits).collect();
+                let of_column: Vec<u16> = words
+                    .iter()
+                    .skip(column)
+                    .step_by(cols)
+                    .flat_map(bits)
+                    .collect();
                 for (i, got) in of_row.iter().enumerate() {
                     let exact = half::bf16::from_f32(values.get(i).copied().unwrap_or(0.0));
                     let got = half::bf16::from_bits(*got);
@@ -611,8 +698,12 @@ fn rows_and_columns_in_bf16() {
                         "{simd:?} {k} {i}: {got} {exact}"
                     );
                 }
-                assert_eq!(of_row[..of_column.len()], of_column, "{simd:?} {k} {column}");
+                assert_eq!(
+                    of_row[..of_column.len()],
+                    of_column,
+                    "{simd:?} {k} {column}"
+                );
             }
         }
-    }
+    });
 }

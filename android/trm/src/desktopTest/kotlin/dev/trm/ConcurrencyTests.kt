@@ -15,7 +15,7 @@ import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withContext
 
-/** Many at once, for long, and who must not wait for them. */
+/** Concurrent solves, memory growth, and threads that must not block. */
 class ConcurrencyTests {
     @Test
     fun twoSolversAtOnce() = runBlocking {
@@ -29,12 +29,14 @@ class ConcurrencyTests {
         }
     }
 
-    /** More at once than Dispatchers.IO has threads for; each gets its own answer. */
+    /** More solves than Dispatchers.IO has threads: each returns its own answer. */
     @Test
-    fun manyOnOneSolver() = runBlocking {
-        val easy = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+    fun manySolvesOnOneSolver() = runBlocking {
+        val easy =
+            "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
         sudoku9.solver().use { solver ->
-            val texts = (0 until 100).map { async { solver.solve(if (it % 2 == 0) easy else sudoku9.puzzle).text } }.awaitAll()
+            val puzzles = (0 until 100).map { if (it % 2 == 0) easy else sudoku9.puzzle }
+            val texts = puzzles.map { async { solver.solve(it).text } }.awaitAll()
             texts.forEachIndexed { index, text ->
                 assertEquals(index % 2 == 0, text.startsWith("534678912672195348"))
                 assertEquals(index % 2 == 1, text == SUDOKU_9_SOLUTION)
@@ -42,42 +44,49 @@ class ConcurrencyTests {
         }
     }
 
-    /** A dispatcher with one thread goes on while that very thread's coroutines solve: they are suspended. */
+    /** A solving coroutine is suspended: the only thread of its dispatcher runs other work. */
     @Test
-    fun coroutinesAreSuspended() = runBlocking {
+    fun solvingCoroutinesAreSuspended() = runBlocking {
         Executors.newSingleThreadExecutor().asCoroutineDispatcher().use { main ->
             sudoku9.endless().use { solver ->
                 withContext(main) {
-                    val solves = listOf(launch { solver.solve(sudoku9.puzzle) }, launch { solver.steps(sudoku9.puzzle).collect {} })
-                    println("        one thread: waited ${longestWait()} ms at most")
+                    val solves = listOf(
+                        launch { solver.solve(sudoku9.puzzle) },
+                        launch { solver.steps(sudoku9.puzzle).collect {} },
+                    )
+                    println("        one thread: longest wait ${longestWait()} ms")
                     solves.forEach { assertTrue(it.isActive); it.cancelAndJoin() }
                 }
             }
         }
-        assertNothingSolves()
+        assertNoSolvesRunning()
     }
 
-    /** While more puzzles are at work than dispatchers have threads, others on them go on. */
+    /** With more running solves than the dispatchers have threads, other coroutines still run. */
     @Test
-    fun nobodyWaits() = runBlocking {
+    fun solvesDoNotBlockDispatchers() = runBlocking {
         sudoku9.endless().use { solver ->
             val solves = (0 until 80).map { index ->
                 launch(if (index % 2 == 0) Dispatchers.IO else Dispatchers.Default) {
-                    if (index % 4 < 2) solver.solve(sudoku9.puzzle) else solver.steps(sudoku9.puzzle).collect {}
+                    if (index % 4 < 2) {
+                        solver.solve(sudoku9.puzzle)
+                    } else {
+                        solver.steps(sudoku9.puzzle).collect {}
+                    }
                 }
             }
             for (dispatcher in listOf(Dispatchers.IO, Dispatchers.Default)) {
                 val longest = withContext(dispatcher) { longestWait() }
-                println("        $dispatcher: waited $longest ms at most")
+                println("        $dispatcher: longest wait $longest ms")
                 assertTrue(longest < 1_000, "$longest ms")
             }
-            assertEquals(80, solving())
+            assertEquals(80, runningSolves())
             solves.forEach { it.cancel() }
         }
-        assertNothingSolves()
+        assertNoSolvesRunning()
     }
 
-    /** How much longer than it should a delay takes, in ms. */
+    /** Returns by how many ms the slowest of 40 delays of 5 ms is late. */
     private suspend fun longestWait(): Long = (0 until 40).maxOf {
         val start = System.nanoTime()
         delay(5)
@@ -85,37 +94,43 @@ class ConcurrencyTests {
     }
 
     @Test
-    fun tenThousandSolvesDoNotGrow() = runBlocking {
+    fun tenThousandSolvesDoNotGrowMemory() = runBlocking {
         sudoku4.solver(TrmOptions(device = TrmOptions.Device.Cpu)).use { solver ->
             suspend fun solve(count: Int) = repeat(count) { index ->
                 if (index % 2 == 0) {
                     assertEquals(SUDOKU_4_SOLUTION, solver.solve(sudoku4.puzzle).text)
                 } else {
-                    assertEquals(SUDOKU_4_SOLUTION, solver.steps(sudoku4.puzzle).toList().last().answer?.text)
+                    val last = solver.steps(sudoku4.puzzle).toList().last()
+                    assertEquals(SUDOKU_4_SOLUTION, last.answer?.text)
                 }
             }
-            // The virtual machine compiles what runs often: it grows for that.
+            // Warm up: the JVM compiles code that runs often, and grows.
             solve(4_000)
             val sizes = mutableListOf(Size.now())
             repeat(10) {
                 solve(1_000)
                 sizes += Size.now()
             }
-            println("        KB resident and on Java's heap, before and after each 1,000 solves: ${sizes.joinToString { "${it.resident}/${it.heap}" }}")
-            // Half of the blocks against the other half, so that what grows once does not count.
-            fun growth(size: (Size) -> Long) = sizes.takeLast(5).minOf(size) - sizes.take(5).minOf(size)
+            val list = sizes.joinToString { "${it.resident}/${it.heap}" }
+            println("        KB resident/Java heap at the start and after each 1,000 solves: $list")
+            // Compares the two halves, so that a single growth does not count.
+            fun growth(size: (Size) -> Long) =
+                sizes.takeLast(5).minOf(size) - sizes.take(5).minOf(size)
             assertTrue(growth(Size::heap) < 100, "Java's heap grew by ${growth(Size::heap)} KB")
-            assertTrue(growth(Size::resident) < 1_000, "it grew by ${growth(Size::resident)} KB")
+            val resident = growth(Size::resident)
+            assertTrue(resident < 1_000, "the process grew by $resident KB")
         }
     }
 
-    /** In KB. */
+    /** Memory in KB: resident memory of the process, used heap of Java. */
     private class Size(val resident: Long, val heap: Long) {
         companion object {
             fun now(): Size {
                 repeat(2) { System.gc() }
                 val runtime = Runtime.getRuntime()
-                val resident = File("/proc/self/status").readLines().first { it.startsWith("VmRSS:") }.filter(Char::isDigit).toLong()
+                val status = File("/proc/self/status").readLines()
+                val line = status.first { it.startsWith("VmRSS:") }
+                val resident = line.filter(Char::isDigit).toLong()
                 return Size(resident, (runtime.totalMemory() - runtime.freeMemory()) / 1024)
             }
         }

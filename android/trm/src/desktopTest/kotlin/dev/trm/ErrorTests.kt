@@ -12,37 +12,48 @@ import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.flow.collect
 import kotlinx.coroutines.runBlocking
 
-/** What each mistake is told as. */
+/** The exception of each mistake. */
 class ErrorTests {
     @Test
-    fun models() {
-        assertThrows<TrmException.File>("/nowhere/model.safetensors") { TrmSolver.open(File("/nowhere/model.safetensors")) }
+    fun badModels() {
+        assertThrows<TrmException.File>("/nowhere/model.safetensors") {
+            TrmSolver.open(File("/nowhere/model.safetensors"))
+        }
         val model = sudoku4.file.readBytes()
-        for (bytes in listOf(byteArrayOf(), byteArrayOf(1, 2, 3), "this is no model, but a long text".toByteArray(), model.copyOf(model.size - 1))) {
+        val text = "this is not a model, but a long text".toByteArray()
+        val truncated = model.copyOf(model.size - 1)
+        for (bytes in listOf(byteArrayOf(), byteArrayOf(1, 2, 3), text, truncated)) {
             assertThrows<TrmException.Model> { TrmSolver.fromBytes(bytes) }
             assertThrows<TrmException.Model> { TrmSolver.fromBytes(ByteBuffer.wrap(bytes)) }
             val direct = ByteBuffer.allocateDirect(bytes.size).put(bytes).flip() as ByteBuffer
             assertThrows<TrmException.Model> { TrmSolver.fromBytes(direct) }
         }
-        assertThrows<TrmException.Option>("path") { TrmSolver.open(File("models/sudoku-4x4\u0000")) }
+        assertThrows<TrmException.Argument>("path") {
+            TrmSolver.open(File("models/sudoku-4x4\u0000"))
+        }
     }
 
     @Test
-    fun puzzles() = sudoku4.solver().use { solver ->
-        val wrong = listOf(
-            "", " ", "1234", "x".repeat(16), "44..............", sudoku9.puzzle, "{", "{\"puzzle\": 3}", "[1, 2", "\u0000".repeat(16), "\uD800",
-            "🧩".repeat(16), "1".repeat(9 shl 20),
+    fun badPuzzles() = sudoku4.solver().use { solver ->
+        val puzzles = listOf(
+            "", " ", "1234", "x".repeat(16), "44..............", sudoku9.puzzle, "{",
+            "{\"puzzle\": 3}", "[1, 2", "\u0000".repeat(16), "\uD800", "🧩".repeat(16),
+            "1".repeat(9 shl 20),
         )
-        for (puzzle in wrong) {
-            val told = runCatching { runBlocking { solver.solve(puzzle) } }.exceptionOrNull()
-            assertTrue(told is TrmException.Puzzle || told is TrmException.Option, "${puzzle.take(20)}: $told")
+        for (puzzle in puzzles) {
+            val error = runCatching { runBlocking { solver.solve(puzzle) } }.exceptionOrNull()
+            assertTrue(
+                error is TrmException.Puzzle || error is TrmException.Argument,
+                "${puzzle.take(20)}: $error",
+            )
             assertFailsWith<TrmException> { runBlocking { solver.steps(puzzle).collect() } }
         }
     }
 
     @Test
-    fun options() {
-        fun refused(part: String, options: TrmOptions) = assertThrows<TrmException.Option>(part) { sudoku4.solver(options) }
+    fun badOptions() {
+        fun refused(part: String, options: TrmOptions) =
+            assertThrows<TrmException.Argument>(part) { sudoku4.solver(options) }
         refused("threads is 0", TrmOptions(threads = 0))
         refused("threads is -1", TrmOptions(threads = -1))
         refused("minSteps", TrmOptions(minSteps = Int.MIN_VALUE))
@@ -52,18 +63,23 @@ class ErrorTests {
         refused("timeLimit", TrmOptions(timeLimit = (-1).milliseconds))
         refused("timeLimit", TrmOptions(timeLimit = 30.days))
         refused("timeLimit", TrmOptions(timeLimit = Duration.INFINITE))
-        for (threshold in listOf(0.0, -1.0, 1.5, Double.NaN)) refused("", TrmOptions(haltThreshold = threshold))
-        refused("cacheFolder", TrmOptions(cacheFolder = File("a\u0000b")))
-        // Rounded up: it is no limit of 0, which would be none.
+        for (threshold in listOf(0.0, -1.0, 1.5, Double.NaN)) {
+            refused("", TrmOptions(haltThreshold = threshold))
+        }
+        refused("cacheDir", TrmOptions(cacheDir = File("a\u0000b")))
+        // Rounded up to 1 ms: 0 would mean no limit.
+        val tiny = TrmOptions(
+            timeLimit = 1.microseconds, halt = TrmOptions.HaltRule.Never, maxSteps = 1_000_000,
+        )
         assertThrows<TrmException.TimeLimit> {
-            sudoku4.solver(TrmOptions(timeLimit = 1.microseconds, halt = TrmOptions.Halt.Never, maxSteps = 1_000_000)).use { it.solve(sudoku4.puzzle) }
+            sudoku4.solver(tiny).use { it.solve(sudoku4.puzzle) }
         }
     }
 
-    /** The script hides the GPUs of the machine. */
+    /** android/test.sh hides the GPUs of the machine from this test. */
     @Test
-    fun noGpu() = sudoku4.solver(TrmOptions(device = TrmOptions.Device.Gpu)).use { solver ->
-        assertThrows<TrmException.Device> { solver.device() }
+    fun aMissingGpu() = sudoku4.solver(TrmOptions(device = TrmOptions.Device.Gpu)).use { solver ->
+        assertThrows<TrmException.Device> { solver.prepareDevice() }
         assertThrows<TrmException.Device> { solver.solve(sudoku4.puzzle) }
         assertThrows<TrmException.Device> { solver.steps(sudoku4.puzzle).collect() }
         Unit
@@ -71,22 +87,30 @@ class ErrorTests {
 
     @Test
     fun theTimeLimit() {
-        val options = TrmOptions(halt = TrmOptions.Halt.Never, maxSteps = 1_000_000_000, timeLimit = 30.milliseconds)
+        val options = TrmOptions(
+            halt = TrmOptions.HaltRule.Never, maxSteps = 1_000_000_000,
+            timeLimit = 30.milliseconds,
+        )
         sudoku4.solver(options).use { solver ->
             assertThrows<TrmException.TimeLimit> { solver.solve(sudoku4.puzzle) }
             assertThrows<TrmException.TimeLimit> { solver.steps(sudoku4.puzzle).collect() }
         }
     }
 
-    /** The numbers of `trm_status`, as the header has them, each with its exception. */
+    /** Every `trm_status` of the header has its exception. */
     @Test
     fun everyStatus() {
-        val names = Regex("TRM_STATUS_(\\w+) = (\\d+),").findAll(File("include/trm.h").readText()).associate { it.groupValues[2].toInt() to it.groupValues[1] }
-        val known = names.filterKeys { it != 0 }.mapValues { TrmException.of(it.key, "text")::class.simpleName }
+        val header = File("include/trm.h").readText()
+        val names = Regex("TRM_STATUS_(\\w+) = (\\d+),").findAll(header)
+            .associate { it.groupValues[2].toInt() to it.groupValues[1] }
+        val actual = names.filterKeys { it != 0 }
+            .map { (status, name) -> name to TrmException.of(status, "text")::class.simpleName }
         val expected = mapOf(
-            "IO" to "File", "CHECKPOINT" to "Model", "CONFIG" to "Configuration", "PUZZLE" to "Puzzle", "DEVICE" to "Device", "ARGUMENT" to "Option",
-            "CANCELLED" to "Closed", "DEADLINE" to "TimeLimit", "HANDLE" to "Closed", "REENTRY" to "Bug", "PANIC" to "Bug",
+            "IO" to "File", "CHECKPOINT" to "Model", "CONFIG" to "Configuration",
+            "PUZZLE" to "Puzzle", "DEVICE" to "Device", "ARGUMENT" to "Argument",
+            "CANCELLED" to "Closed", "DEADLINE" to "TimeLimit", "HANDLE" to "Closed",
+            "REENTRY" to "Bug", "PANIC" to "Bug",
         )
-        assertEquals(expected, known.mapKeys { names.getValue(it.key) })
+        assertEquals<Map<String, String?>>(expected, actual.toMap())
     }
 }

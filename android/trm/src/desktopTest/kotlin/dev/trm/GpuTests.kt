@@ -9,14 +9,14 @@ import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.runBlocking
 
-/** Of a GPU, if there is one; the script runs them apart. */
+/** Tests a GPU, if there is one. android/test.sh runs them separately from the other tests. */
 class GpuTests {
     private val gpu = TrmOptions(device = TrmOptions.Device.Gpu)
 
-    private fun solver(options: TrmOptions): TrmSolver {
+    private fun openOrSkip(options: TrmOptions): TrmSolver {
         val solver = sudoku4.solver(options)
         try {
-            runBlocking { solver.device() }
+            runBlocking { solver.prepareDevice() }
         } catch (e: TrmException.Device) {
             solver.close()
             throw if (System.getenv("TRM_REQUIRE_GPU") == "1") e else Skipped(e.message!!)
@@ -25,8 +25,8 @@ class GpuTests {
     }
 
     @Test
-    fun solving() = runBlocking {
-        solver(gpu).use { solver ->
+    fun aGpuSolves() = runBlocking {
+        openOrSkip(gpu).use { solver ->
             val answer = solver.solve(sudoku4.puzzle)
             assertEquals(SUDOKU_4_SOLUTION, answer.text)
             assertEquals("gpu", answer.device)
@@ -35,15 +35,16 @@ class GpuTests {
     }
 
     @Test
-    fun stopping() = runBlocking {
-        solver(gpu.copy(halt = TrmOptions.Halt.Never, maxSteps = 1_000_000_000)).use { solver ->
+    fun aGpuStops() = runBlocking {
+        val endless = gpu.copy(halt = TrmOptions.HaltRule.Never, maxSteps = 1_000_000_000)
+        openOrSkip(endless).use { solver ->
             val solve = async { solver.solve(sudoku4.puzzle) }
             delay(200)
             solve.cancel()
             assertFailsWith<CancellationException> { solve.await() }
-            assertNothingSolves()
+            assertNoSolvesRunning()
             assertEquals(3, solver.steps(sudoku4.puzzle).take(3).toList().size)
-            assertNothingSolves()
+            assertNoSolvesRunning()
         }
     }
 }

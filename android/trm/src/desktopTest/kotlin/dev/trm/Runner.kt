@@ -11,30 +11,41 @@ import kotlin.system.exitProcess
 @Retention(AnnotationRetention.RUNTIME)
 annotation class Test
 
-/** Thrown by a test that cannot be had here. */
-class Skipped(why: String) : Exception(why)
+/** Thrown by a test that cannot run on this machine. */
+class Skipped(reason: String) : Exception(reason)
 
 private val suites = listOf(
-    SolvingTests::class, StoppingTests::class, ErrorTests::class, ConcurrencyTests::class, AssetTests::class, SampleTests::class,
-    GpuTests::class,
+    SolvingTests::class, StoppingTests::class, ErrorTests::class, ConcurrencyTests::class,
+    AssetTests::class, SampleTests::class, GpuTests::class,
 )
 
-/** Runs the tests whose "Class.name" contains the argument, all without one. Most are of what would go on for days if it did not stop. */
+private const val TIMEOUT_SECONDS = 120L
+
+/**
+ * Runs the tests whose "Class.name" contains one of the arguments, or all tests without arguments.
+ * The timeout is necessary because many tests solve puzzles that would run for days if they did not
+ * stop.
+ */
 fun main(arguments: Array<String>) {
     var passed = 0
     var failed = 0
     for (suite in suites) {
-        for (method in suite.java.declaredMethods.filter { it.isAnnotationPresent(Test::class.java) }.sortedBy { it.name }) {
+        val tests = suite.java.declaredMethods.filter { it.isAnnotationPresent(Test::class.java) }
+        for (method in tests.sortedBy { it.name }) {
             val name = "${suite.simpleName}.${method.name}"
             if (arguments.isNotEmpty() && arguments.none(name::contains)) continue
-            val run = FutureTask { method.invoke(suite.java.getDeclaredConstructor().newInstance()) }
+            val run = FutureTask {
+                method.invoke(suite.java.getDeclaredConstructor().newInstance())
+            }
             val thread = Thread(run, name).apply { isDaemon = true; start() }
             val start = System.nanoTime()
             val failure = try {
-                run.get(120, TimeUnit.SECONDS)
+                run.get(TIMEOUT_SECONDS, TimeUnit.SECONDS)
                 null
             } catch (_: TimeoutException) {
-                AssertionError("it goes on for 120 s").apply { stackTrace = thread.stackTrace }
+                AssertionError("still running after $TIMEOUT_SECONDS s").apply {
+                    stackTrace = thread.stackTrace
+                }
             } catch (e: ExecutionException) {
                 (e.cause as? InvocationTargetException)?.targetException ?: e
             }
@@ -42,7 +53,10 @@ fun main(arguments: Array<String>) {
             when (failure) {
                 null -> { passed++; println("ok      $name, $time") }
                 is Skipped -> println("skipped $name: ${failure.message}")
-                else -> { failed++; println("FAILED  $name, $time\n${failure.stackTraceToString()}") }
+                else -> {
+                    failed++
+                    println("FAILED  $name, $time\n${failure.stackTraceToString()}")
+                }
             }
         }
     }

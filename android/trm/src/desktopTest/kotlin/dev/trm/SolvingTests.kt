@@ -16,15 +16,15 @@ import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.runBlocking
 
-/** What an app gets. */
+/** Answers, steps and options. */
 class SolvingTests {
     @Test
-    fun everyKindOfPuzzle() = runBlocking {
+    fun everyTask() = runBlocking {
         val small = sudoku4.solver().use { it.solve(sudoku4.puzzle) }
         assertEquals(SUDOKU_4_SOLUTION, small.text)
-        assertEquals(TrmOptions.Kind.Sudoku, small.kind)
+        assertEquals(TrmOptions.TaskKind.Sudoku, small.task)
         assertEquals(true, small.isValid)
-        assertNull(small.why)
+        assertNull(small.reason)
         assertNull(small.isShortest)
 
         val large = sudoku9.solver().use { it.solve(sudoku9.puzzle) }
@@ -36,7 +36,7 @@ class SolvingTests {
         assertTrue(large.time > Duration.ZERO)
 
         val path = maze.solver().use { it.solve(maze.puzzle) }
-        assertEquals(TrmOptions.Kind.Maze, path.kind)
+        assertEquals(TrmOptions.TaskKind.Maze, path.task)
         assertEquals(true, path.isValid)
         assertEquals(true, path.isShortest)
         assertTrue('o' in path.text, path.text)
@@ -44,17 +44,24 @@ class SolvingTests {
     }
 
     @Test
-    fun bytesOfEveryKind() = runBlocking {
+    fun everyKindOfBuffer() = runBlocking {
         val model = sudoku4.file.readBytes()
-        val padded = ByteBuffer.allocateDirect(model.size + 24).apply { position(16); put(model); flip(); position(16) }
+        val padded = ByteBuffer.allocateDirect(model.size + 24).apply {
+            position(16)
+            put(model)
+            flip()
+            position(16)
+        }
         val heap = ByteBuffer.wrap(ByteArray(7) + model).apply { position(7) }
         for (bytes in listOf(padded, padded.asReadOnlyBuffer(), heap, sudoku4.mapped())) {
             val before = bytes.position() to bytes.limit()
-            TrmSolver.fromBytes(bytes).use { assertEquals(SUDOKU_4_SOLUTION, it.solve(sudoku4.puzzle).text) }
+            TrmSolver.fromBytes(bytes).use {
+                assertEquals(SUDOKU_4_SOLUTION, it.solve(sudoku4.puzzle).text)
+            }
             assertEquals(before, bytes.position() to bytes.limit())
         }
         TrmSolver.fromBytes(model).use {
-            // They were copied.
+            // An array is copied, so this does not change the model.
             model.fill(0)
             assertEquals(SUDOKU_4_SOLUTION, it.solve(sudoku4.puzzle).text)
         }
@@ -63,21 +70,23 @@ class SolvingTests {
     @Test
     fun puzzlesInJson() = runBlocking {
         sudoku4.solver().use { solver ->
-            val right = solver.solve("""{"puzzle": ["..3.", "....", ".4..", ".2.4"], "solution": ["4132", "2341", "1423", "3214"]}""")
+            val puzzle = """["..3.", "....", ".4..", ".2.4"]"""
+            val solution = """["4132", "2341", "1423", "3214"]"""
+            val right = solver.solve("""{"puzzle": $puzzle, "solution": $solution}""")
             assertEquals("""["4132","2341","1423","3214"]""", right.text)
             assertEquals(true, right.isCorrect)
             assertNull(solver.solve(sudoku4.puzzle).isCorrect)
             val tokens = solver.solve("""{"tokens": [1,1,4,1,1,1,1,1,1,5,1,1,1,3,1,5]}""")
-            assertEquals(TrmOptions.Kind.Tokens, tokens.kind)
+            assertEquals(TrmOptions.TaskKind.Tokens, tokens.task)
         }
     }
 
-    /** An answer that breaks the rules is an answer, and says so. */
+    /** An answer that breaks the rules is returned, with the reason. */
     @Test
-    fun aWrongAnswer() = runBlocking {
+    fun anInvalidAnswer() = runBlocking {
         val answer = sudoku9.solver(TrmOptions(maxSteps = 1)).use { it.solve(sudoku9.puzzle) }
         assertEquals(false, answer.isValid)
-        assertTrue(assertNotNull(answer.why).isNotEmpty())
+        assertTrue(assertNotNull(answer.reason).isNotEmpty())
         assertFalse(answer.halted)
         assertEquals(1, answer.steps)
     }
@@ -91,20 +100,24 @@ class SolvingTests {
             val end = seen.last().answer!!
             assertEquals(SUDOKU_9_SOLUTION, end.text)
 
-            val unwatched = solver.solve(sudoku9.puzzle)
-            assertEquals(end.text, unwatched.text)
-            assertEquals(end.haltLogit, unwatched.haltLogit)
-            // Each collector solves anew.
-            assertEquals(seen.map { it.text to it.haltProbability }, steps.map { it.text to it.haltProbability }.toList())
+            val answer = solver.solve(sudoku9.puzzle)
+            assertEquals(end.text, answer.text)
+            assertEquals(end.haltLogit, answer.haltLogit)
+            // Each collector starts a new solve.
+            assertEquals(
+                seen.map { it.text to it.haltProbability },
+                steps.map { it.text to it.haltProbability }.toList(),
+            )
         }
     }
 
-    /** What is planted is caught. */
+    /** [checkSteps] finds planted bugs. */
     @Test
-    fun stepsThatAreWrong() = runBlocking {
+    fun plantedBugsInSteps() = runBlocking {
         val steps = sudoku9.solver().use { it.steps(sudoku9.puzzle).toList() }
         fun planted(index: Int, bug: (Step) -> Step) {
-            assertFailsWith<AssertionError> { checkSteps(steps.mapIndexed { at, step -> if (at == index) bug(step) else step }) }
+            val changed = steps.mapIndexed { at, step -> if (at == index) bug(step) else step }
+            assertFailsWith<AssertionError> { checkSteps(changed) }
         }
         planted(0) { it.copy(changed = it.changed.drop(1)) }
         planted(1) { it.copy(text = it.text.reversed()) }
@@ -119,7 +132,8 @@ class SolvingTests {
         assertEquals((1..steps.size).toList(), steps.map { it.number })
         var board = sudoku9.puzzle
         for (step in steps) {
-            assertEquals(board.indices.filter { board[it] != step.text[it] }, step.changed, "step ${step.number}")
+            val changed = board.indices.filter { board[it] != step.text[it] }
+            assertEquals(changed, step.changed, "step ${step.number}")
             assertTrue(step.haltProbability in 0.0..1.0)
             board = step.text
         }
@@ -131,34 +145,45 @@ class SolvingTests {
         assertEquals(steps.last().haltProbability, end.haltProbability)
     }
 
-    /** As many steps as a slow collector likes: none is lost. */
+    /** A slow collector receives every step. */
     @Test
     fun aSlowCollector() = runBlocking {
-        sudoku4.solver(TrmOptions(halt = TrmOptions.Halt.Never, maxSteps = 50)).use { solver ->
-            assertEquals((1..50).toList(), solver.steps(sudoku4.puzzle).map { delay(2.milliseconds); it.number }.toList())
+        sudoku4.solver(TrmOptions(halt = TrmOptions.HaltRule.Never, maxSteps = 50)).use { solver ->
+            val numbers = solver.steps(sudoku4.puzzle).map { delay(2.milliseconds); it.number }
+            assertEquals((1..50).toList(), numbers.toList())
         }
     }
 
     @Test
     fun theDevice() = runBlocking {
-        assertEquals("cpu", sudoku4.solver(TrmOptions(device = TrmOptions.Device.Cpu)).use { it.device() })
-        val auto = sudoku4.solver().use { it.device() }
+        val cpu = TrmOptions(device = TrmOptions.Device.Cpu)
+        assertEquals("cpu", sudoku4.solver(cpu).use { it.prepareDevice() })
+        val auto = sudoku4.solver().use { it.prepareDevice() }
         assertTrue(auto.startsWith("cpu: "), auto)
     }
 
-    /** Every option arrives: each changes what can be seen. */
+    /** Every option reaches the library: each has a visible effect. */
     @Test
     fun options() = runBlocking {
-        suspend fun solve(sample: Sample, options: TrmOptions) = sample.solver(options).use { it.solve(sample.puzzle) }
+        suspend fun solve(sample: Sample, options: TrmOptions) =
+            sample.solver(options).use { it.solve(sample.puzzle) }
         val usual = solve(sudoku9, TrmOptions())
         assertEquals(usual.haltLogit, solve(sudoku9, TrmOptions(threads = 1)).haltLogit)
-        assertNotEquals(usual.haltLogit, solve(sudoku9, TrmOptions(format = TrmOptions.Format.Int8)).haltLogit)
-        assertEquals(16, solve(sudoku9, TrmOptions(halt = TrmOptions.Halt.Never)).steps)
-        assertEquals(usual.steps + 2, solve(sudoku9, TrmOptions(minSteps = usual.steps + 2)).steps)
+        val int8 = TrmOptions(dtype = TrmOptions.WeightDtype.Int8)
+        assertNotEquals(usual.haltLogit, solve(sudoku9, int8).haltLogit)
+        assertEquals(16, solve(sudoku9, TrmOptions(halt = TrmOptions.HaltRule.Never)).steps)
+        val minSteps = usual.steps + 2
+        assertEquals(minSteps, solve(sudoku9, TrmOptions(minSteps = minSteps)).steps)
         assertTrue(solve(sudoku9, TrmOptions(haltThreshold = 0.99999)).steps > usual.steps)
-        assertEquals(SUDOKU_4_SOLUTION, solve(sudoku4, TrmOptions(halt = TrmOptions.Halt.Head)).text)
-        assertThrows<TrmException.Puzzle> { solve(sudoku4, TrmOptions(kind = TrmOptions.Kind.Maze)) }
-        val endless = TrmOptions(halt = TrmOptions.Halt.Never, maxSteps = 1_000_000_000, timeLimit = 20.milliseconds)
+        val head = TrmOptions(halt = TrmOptions.HaltRule.Head)
+        assertEquals(SUDOKU_4_SOLUTION, solve(sudoku4, head).text)
+        assertThrows<TrmException.Puzzle> {
+            solve(sudoku4, TrmOptions(task = TrmOptions.TaskKind.Maze))
+        }
+        val endless = TrmOptions(
+            halt = TrmOptions.HaltRule.Never, maxSteps = 1_000_000_000,
+            timeLimit = 20.milliseconds,
+        )
         assertThrows<TrmException.TimeLimit> { solve(sudoku4, endless) }
         Unit
     }

@@ -2,6 +2,7 @@ package dev.trm
 
 import java.lang.ref.WeakReference
 import java.nio.ByteBuffer
+import kotlin.coroutines.CoroutineContext
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
 import kotlin.test.assertFalse
@@ -25,36 +26,38 @@ import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.supervisorScope
 import kotlinx.coroutines.withTimeout
 
-/** Cancelling, closing, leaving: each ends what would run for days. */
+/** Every way to stop a solve that would run for days: cancel, close, leave the flow, throw. */
 class StoppingTests {
-    /** The token that a cancelled coroutine stops: no step begins after it. */
+    /** If the listener cancels, no further step starts. */
     @Test
     fun noStepAfterTheOneInFlight() = sudoku4.endless().use { solver ->
-        StopToken().use { stop ->
+        CancelToken().use { token ->
             var steps = 0
             assertFailsWith<TrmException.Closed> {
-                solver.run(sudoku4.puzzle, stop) { step, _ ->
+                solver.solveOnThisThread(sudoku4.puzzle, token) { step, _ ->
                     steps = step.number
-                    if (step.number == 5) stop.stop()
+                    if (step.number == 5) token.cancel()
                 }
             }
             assertEquals(5, steps)
         }
     }
 
-    /** As above, from another thread: it stops in one step, and the step after that one is never seen. */
+    /** If another thread cancels, at most the step in flight reaches the listener. */
     @Test
     fun atMostOneStepAfterCancelling() = maze.endless().use { solver ->
-        StopToken().use { stop ->
+        CancelToken().use { token ->
             var seen = 0
             var stoppedAt = 0
             val canceller = Thread {
                 while (seen < 3) Thread.onSpinWait()
-                stop.stop()
+                token.cancel()
                 stoppedAt = seen
             }
             canceller.start()
-            assertFailsWith<TrmException.Closed> { solver.run(maze.puzzle, stop) { step, _ -> seen = step.number } }
+            assertFailsWith<TrmException.Closed> {
+                solver.solveOnThisThread(maze.puzzle, token) { step, _ -> seen = step.number }
+            }
             canceller.join()
             assertTrue(seen - stoppedAt in 0..1, "stopped at $stoppedAt, seen $seen")
         }
@@ -63,74 +66,85 @@ class StoppingTests {
     @Test
     fun cancellingASolve() = runBlocking {
         maze.endless().use { solver ->
-            solver.device()
+            solver.prepareDevice()
             val solve = async { solver.solve(maze.puzzle) }
             delay(100)
-            assertEquals(1, solving())
+            assertEquals(1, runningSolves())
             solve.cancel()
             withTimeout(1_000) { assertFailsWith<CancellationException> { solve.await() } }
-            assertNothingSolves()
-            // The solver is as good as before.
+            assertNoSolvesRunning()
+            // The solver still works.
             assertEquals(2, solver.steps(maze.puzzle).take(2).toList().size)
         }
     }
 
     @Test
-    fun aCoroutineThatIsCancelledBeforehand() = maze.endless().use { solver ->
-        for (call in listOf<suspend () -> Any>({ solver.solve(maze.puzzle) }, { solver.steps(maze.puzzle).first() })) {
+    fun aCoroutineThatIsCancelledBefore() = maze.endless().use { solver ->
+        val calls = listOf<suspend () -> Any>(
+            { solver.solve(maze.puzzle) }, { solver.steps(maze.puzzle).first() },
+        )
+        for (call in calls) {
             assertFailsWith<CancellationException> {
                 runBlocking {
                     cancel()
                     call()
-                    fail("it went on")
+                    fail("the call returned")
                 }
             }
         }
-        assertNothingSolves()
+        assertNoSolvesRunning()
     }
 
     @Test
     fun cancellingACollector() = runBlocking {
         sudoku4.endless().use { solver ->
             val third = CompletableDeferred<Unit>()
-            val job = launch { solver.steps(sudoku4.puzzle).collect { if (it.number == 3) third.complete(Unit) } }
+            val job = launch {
+                solver.steps(sudoku4.puzzle).collect { if (it.number == 3) third.complete(Unit) }
+            }
             third.await()
             job.cancelAndJoin()
             assertTrue(job.isCancelled)
-            assertNothingSolves()
+            assertNoSolvesRunning()
         }
     }
 
     @Test
     fun leavingAFlow() = runBlocking {
         sudoku4.endless().use { solver ->
-            assertEquals(listOf(1, 2, 3), solver.steps(sudoku4.puzzle).take(3).toList().map { it.number })
-            assertNothingSolves()
+            val steps = solver.steps(sudoku4.puzzle).take(3).toList()
+            assertEquals(listOf(1, 2, 3), steps.map { it.number })
+            assertNoSolvesRunning()
             assertEquals(5, solver.steps(sudoku4.puzzle).first { it.number == 5 }.number)
-            assertNothingSolves()
+            assertNoSolvesRunning()
         }
     }
 
     @Test
     fun anExceptionOfTheCollector() = runBlocking {
         sudoku4.endless().use { solver ->
-            val thrown = IllegalStateException("the collector's")
-            val caught = assertFailsWith<IllegalStateException> { solver.steps(sudoku4.puzzle).collect { throw thrown } }
+            val thrown = IllegalStateException("thrown by the collector")
+            val caught = assertFailsWith<IllegalStateException> {
+                solver.steps(sudoku4.puzzle).collect { throw thrown }
+            }
             assertSame(thrown, caught)
-            assertNothingSolves()
+            assertNoSolvesRunning()
         }
     }
 
-    /** What the watcher throws stops the solve, also in its last step, and arrives as it is. */
+    /** An exception of the listener stops the solve, even in the last step, and propagates. */
     @Test
-    fun anExceptionOfTheWatcher() {
-        for (solver in listOf(sudoku4.endless(), sudoku4.solver(TrmOptions(maxSteps = 3, halt = TrmOptions.Halt.Never)))) {
+    fun anExceptionOfTheListener() {
+        val threeSteps = TrmOptions(maxSteps = 3, halt = TrmOptions.HaltRule.Never)
+        for (solver in listOf(sudoku4.endless(), sudoku4.solver(threeSteps))) {
             solver.use {
-                StopToken().use { stop ->
+                CancelToken().use { token ->
                     var steps = 0
-                    val thrown = OutOfMemoryError("the watcher's")
+                    val thrown = OutOfMemoryError("thrown by the listener")
                     val caught = assertFailsWith<OutOfMemoryError> {
-                        solver.run(sudoku4.puzzle, stop) { _, _ -> if (++steps == 3) throw thrown }
+                        solver.solveOnThisThread(sudoku4.puzzle, token) { _, _ ->
+                            if (++steps == 3) throw thrown
+                        }
                     }
                     assertSame(thrown, caught)
                     assertEquals(3, steps)
@@ -139,19 +153,20 @@ class StoppingTests {
         }
     }
 
-    /** From inside a collector everything may be called, also where it has no thread of its own. */
+    /** A collector may call everything, even on a dispatcher without threads of its own. */
     @Test
-    fun callsFromInsideACollector() = runBlocking {
+    fun callsFromACollector() = runBlocking {
         for (context in listOf(Dispatchers.Unconfined, Dispatchers.Default)) {
             val solver = sudoku9.solver()
             var answers = 0
             val failure = assertFailsWith<TrmException.Closed> {
                 launchAndWait(context) {
                     solver.steps(sudoku9.puzzle).collect {
-                        assertEquals(SUDOKU_4_SOLUTION, sudoku4.solver().use { other -> other.solve(sudoku4.puzzle) }.text)
+                        val answer = sudoku4.solver().use { other -> other.solve(sudoku4.puzzle) }
+                        assertEquals(SUDOKU_4_SOLUTION, answer.text)
                         answers++
                         solver.close()
-                        solver.device()
+                        solver.prepareDevice()
                     }
                 }
             }
@@ -160,7 +175,7 @@ class StoppingTests {
         }
     }
 
-    private suspend fun launchAndWait(context: kotlin.coroutines.CoroutineContext, block: suspend () -> Unit) =
+    private suspend fun launchAndWait(context: CoroutineContext, block: suspend () -> Unit) =
         supervisorScope { async(context) { block() }.await() }
 
     @Test
@@ -171,57 +186,63 @@ class StoppingTests {
         solver.close()
         assertEquals(SUDOKU_4_SOLUTION, answer.text)
         assertThrows<TrmException.Closed> { solver.solve(sudoku4.puzzle) }
-        assertThrows<TrmException.Closed> { solver.device() }
-        assertThrows<TrmException.Closed> { solver.steps(sudoku4.puzzle).collect { fail("a step") } }
+        assertThrows<TrmException.Closed> { solver.prepareDevice() }
+        assertThrows<TrmException.Closed> {
+            solver.steps(sudoku4.puzzle).collect { fail("a step") }
+        }
         Unit
     }
 
     @Test
     fun closingDuringASolve() = runBlocking {
         val solver = maze.endless()
-        solver.device()
+        solver.prepareDevice()
         supervisorScope {
             val solve = async { solver.solve(maze.puzzle) }
-            val watch = async { solver.steps(maze.puzzle).collect { assertEquals(null, it.answer) } }
+            val collect = async {
+                solver.steps(maze.puzzle).collect { assertEquals(null, it.answer) }
+            }
             delay(100)
             solver.close()
             withTimeout(1_000) {
                 assertFailsWith<TrmException.Closed> { solve.await() }
-                assertFailsWith<TrmException.Closed> { watch.await() }
+                assertFailsWith<TrmException.Closed> { collect.await() }
             }
         }
-        assertNothingSolves()
+        assertNoSolvesRunning()
     }
 
-    /** Lent bytes are kept while the solver or a solve needs them, and no longer. */
+    /** A borrowed buffer stays reachable exactly as long as the solver or a solve needs it. */
     @Test
-    fun lentBytes() = runBlocking {
+    fun borrowedBuffers() = runBlocking {
         val model = sudoku4.file.readBytes()
-        fun lend(count: Int): Pair<WeakReference<ByteBuffer>, TrmSolver?> {
+        fun open(count: Int): Pair<WeakReference<ByteBuffer>, TrmSolver?> {
             val bytes = ByteBuffer.allocateDirect(count).put(model, 0, count).flip() as ByteBuffer
-            val endless = TrmOptions(device = TrmOptions.Device.Cpu, halt = TrmOptions.Halt.Never, maxSteps = 1_000_000_000)
-            return WeakReference(bytes) to runCatching { TrmSolver.fromBytes(bytes, endless) }.getOrNull()
+            val solver = runCatching { TrmSolver.fromBytes(bytes, endlessOnCpu) }.getOrNull()
+            return WeakReference(bytes) to solver
         }
-        val (bytes, opened) = lend(model.size)
+        val (bytes, opened) = open(model.size)
         val solver = assertNotNull(opened)
-        assertFalse(collected { bytes.get() == null }, "the solver lets go of what it still reads")
+        assertFalse(collected { bytes.get() == null }, "the buffer is gone while the solver lives")
         coroutineScope {
-            // Closed in mid-solve: whoever solves has them still.
+            // Closed during a solve: the solve keeps the buffer.
             val step = CompletableDeferred<Unit>()
             val go = CompletableDeferred<Unit>()
-            val watch = async(Dispatchers.Default) {
-                runCatching { solver.steps(sudoku4.puzzle).collect { step.complete(Unit); go.await() } }
+            val collect = async(Dispatchers.Default) {
+                runCatching {
+                    solver.steps(sudoku4.puzzle).collect { step.complete(Unit); go.await() }
+                }
             }
             step.await()
             solver.close()
             go.complete(Unit)
-            assertTrue(watch.await().exceptionOrNull() is TrmException.Closed)
+            assertTrue(collect.await().exceptionOrNull() is TrmException.Closed)
         }
-        assertNothingSolves()
-        assertTrue(collected { bytes.get() == null }, "lent bytes stay after the solver was closed")
+        assertNoSolvesRunning()
+        assertTrue(collected { bytes.get() == null }, "the buffer stays after the solver closed")
 
-        val (half, none) = lend(model.size / 2)
-        assertEquals(null, none)
-        assertTrue(collected { half.get() == null }, "lent bytes stay although no solver was made")
+        val (half, failed) = open(model.size / 2)
+        assertEquals(null, failed)
+        assertTrue(collected { half.get() == null }, "the buffer stays after opening failed")
     }
 }

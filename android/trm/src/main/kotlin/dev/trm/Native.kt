@@ -3,88 +3,105 @@ package dev.trm
 import java.nio.ByteBuffer
 import kotlin.time.Duration.Companion.milliseconds
 
-/** Sees the steps of a solve, on the thread that solves. It may call nothing of the library. What it throws ends the solve. */
-internal fun interface Watcher {
+/**
+ * Receives the steps of a solve on the solving thread. It must not call the library. An exception
+ * that it throws ends the solve.
+ */
+internal fun interface StepListener {
     fun onStep(step: Step, isLast: Boolean)
 }
 
 /**
- * The library of `android/jni`. Its handles are numbers that are never used twice: of one that was freed it says so, and that is all.
+ * The native library in `android/jni`. Its handles are numbers that are never reused, so a freed
+ * handle is always detected.
  *
- * What it calls is looked up by name and signature: `consumer-rules.pro` keeps them.
+ * The native code finds the methods that it calls by name and signature: `consumer-rules.pro` keeps
+ * them.
  */
 internal object Native {
     init {
         System.loadLibrary("trm_jni")
     }
 
-    /** A solver of a file or folder; `texts` and so on as [TrmOptions] gives them. */
+    /** Opens a file or folder and returns a solver. [TrmOptions] supplies the last three values. */
     @JvmStatic
-    external fun open(path: String, texts: Array<String?>, numbers: IntArray, haltThreshold: Float): Long
+    external fun open(
+        path: String, strings: Array<String?>, integers: IntArray, haltThreshold: Float,
+    ): Long
 
-    /** A solver of bytes, which are copied. */
+    /** Returns a solver over a copy of the bytes. */
     @JvmStatic
-    external fun openArray(bytes: ByteArray, texts: Array<String?>, numbers: IntArray, haltThreshold: Float): Long
+    external fun openArray(
+        bytes: ByteArray, strings: Array<String?>, integers: IntArray, haltThreshold: Float,
+    ): Long
 
-    /** A solver of a direct buffer, of all its capacity, which is lent. */
+    /** Returns a solver that borrows a direct buffer, from its first byte to its capacity. */
     @JvmStatic
-    external fun openBuffer(bytes: ByteBuffer, texts: Array<String?>, numbers: IntArray, haltThreshold: Float): Long
+    external fun openBuffer(
+        bytes: ByteBuffer, strings: Array<String?>, integers: IntArray, haltThreshold: Float,
+    ): Long
 
-    /** What runs, and why. */
+    /** Prepares the device and returns its name with the reason for choosing it. */
     @JvmStatic
-    external fun device(solver: Long): String
+    external fun prepareDevice(solver: Long): String
 
-    /** Frees a solver; what it solves ends before its next step. */
+    /** Frees a solver. Its running solves end before their next step. */
     @JvmStatic
     external fun free(solver: Long)
 
-    /** A new stop token. */
+    /** Creates a cancel token. */
     @JvmStatic
-    external fun newStop(): Long
+    external fun newCancelToken(): Long
 
-    /** Stops what solves with the token, or will. */
+    /** Cancels every current and future solve with the token. */
     @JvmStatic
-    external fun stop(stop: Long)
+    external fun cancel(token: Long)
 
-    /** Frees a stop token. */
+    /** Frees a cancel token. */
     @JvmStatic
-    external fun freeStop(stop: Long)
+    external fun freeCancelToken(token: Long)
 
-    /** Solves a puzzle, in UTF-8, on this thread. */
+    /** Solves a puzzle in UTF-8 on the calling thread. */
     @JvmStatic
-    external fun solve(solver: Long, puzzle: ByteArray, stop: Long, watcher: Watcher?): Answer
+    external fun solve(
+        solver: Long, puzzle: ByteArray, token: Long, listener: StepListener?,
+    ): Answer
 
-    /** Called by the library, as are those below. */
+    // The native code calls the functions below.
+
     @JvmStatic
-    fun fail(status: Int, text: String): Unit = throw TrmException.of(status, text)
+    fun throwException(status: Int, message: String): Unit = throw TrmException.of(status, message)
 
     @JvmStatic
     fun onStep(
-        watcher: Watcher, text: String, tokens: IntArray, changed: IntArray, number: Int, haltProbability: Float, last: Boolean,
+        listener: StepListener, text: String, tokens: IntArray, changed: IntArray, number: Int,
+        haltProbability: Float, last: Boolean,
     ) {
-        watcher.onStep(Step(number, text, tokens.asList(), changed.asList(), haltProbability.toDouble()), last)
+        val probability = haltProbability.toDouble()
+        listener.onStep(Step(number, text, tokens.asList(), changed.asList(), probability), last)
     }
 
     @JvmStatic
-    fun answer(
-        text: String, tokens: IntArray, why: String?, kind: String, device: String, milliseconds: Double, valid: Int, shortest: Int,
-        correct: Int, steps: Int, haltLogit: Float, haltProbability: Float, halted: Boolean,
+    fun newAnswer(
+        text: String, tokens: IntArray, reason: String?, task: String, device: String,
+        milliseconds: Double, valid: Int, shortest: Int, correct: Int, steps: Int,
+        haltLogit: Float, haltProbability: Float, halted: Boolean,
     ): Answer = Answer(
         text = text,
         tokens = tokens.asList(),
-        isValid = known(valid),
-        why = why,
-        isShortest = known(shortest),
-        isCorrect = known(correct),
+        isValid = booleanOrNull(valid),
+        reason = reason,
+        isShortest = booleanOrNull(shortest),
+        isCorrect = booleanOrNull(correct),
         steps = steps,
         halted = halted,
         haltProbability = haltProbability.toDouble(),
         haltLogit = haltLogit.toDouble(),
-        kind = TrmOptions.Kind.entries.find { it.id == kind },
+        task = TrmOptions.TaskKind.entries.find { it.id == task },
         device = device,
         time = milliseconds.milliseconds,
     )
 
-    /** A `trm_truth`. */
-    private fun known(truth: Int): Boolean? = if (truth < 0) null else truth == 1
+    /** Converts a `trm_truth`. Unknown becomes null. */
+    private fun booleanOrNull(truth: Int): Boolean? = if (truth < 0) null else truth == 1
 }

@@ -1,47 +1,48 @@
 package dev.trm
 
-/** What went wrong, with a text for people: what it was, and what to do. */
+/** An error of the library. The message says what is wrong and where. */
 public sealed class TrmException(message: String) : Exception(message) {
-    /** A file could not be opened or read. */
+    /** A file cannot be opened or read. */
     public class File(message: String) : TrmException(message)
 
-    /** A model file is damaged, hostile, or in a form that is not supported. */
+    /** A model file is damaged, malicious, or in an unsupported format. */
     public class Model(message: String) : TrmException(message)
 
     /** A hyper-parameter of the model is missing, contradictory or out of range. */
     public class Configuration(message: String) : TrmException(message)
 
-    /** A puzzle cannot be read, or is impossible, or is none for this model. */
+    /** A puzzle cannot be parsed, contradicts itself, or does not fit this model. */
     public class Puzzle(message: String) : TrmException(message)
 
-    /** A device is not available, or failed. */
+    /** A device is not available or failed. */
     public class Device(message: String) : TrmException(message)
 
-    /** An option is out of range. */
-    public class Option(message: String) : TrmException(message)
+    /** An option or another argument is out of range. */
+    public class Argument(message: String) : TrmException(message)
 
-    /** The time limit passed. */
+    /** The time limit expired. */
     public class TimeLimit(message: String) : TrmException(message)
 
     /** The solver was closed. */
     public class Closed(message: String = "the solver was closed") : TrmException(message)
 
-    /** A bug of the library: please report it. Better do not use the solver further. */
+    /** A bug in the library. Please report it, and do not use the solver again. */
     public class Bug(message: String) : TrmException(message)
 
     internal companion object {
-        /** Of a `trm_status` that is not OK. */
-        fun of(status: Int, text: String): TrmException = when (status) {
-            1 -> File(text)
-            2 -> Model(text)
-            3 -> Configuration(text)
-            4 -> Puzzle(text)
-            5 -> Device(text)
-            6 -> Option(text)
-            8 -> TimeLimit(text)
-            // Nobody but a closed solver has a handle that is none; who cancelled a coroutine is not told more.
+        /** Returns the exception for a `trm_status` other than OK. */
+        fun of(status: Int, message: String): TrmException = when (status) {
+            1 -> File(message)
+            2 -> Model(message)
+            3 -> Configuration(message)
+            4 -> Puzzle(message)
+            5 -> Device(message)
+            6 -> Argument(message)
+            8 -> TimeLimit(message)
+            // Only a closed solver has an invalid handle. A cancelled coroutine does not receive
+            // this exception: it has its CancellationException already.
             7, 9 -> Closed()
-            else -> Bug(text)
+            else -> Bug(message)
         }
     }
 }

@@ -6,35 +6,37 @@ import kotlin.time.Duration
 import kotlin.time.DurationUnit
 
 /**
- * How a solver works. What is null is left to the library.
+ * Options of a solver. Null selects the default.
  *
- * @property device What the model runs on.
- * @property cacheFolder A folder for what [Device.Auto] measures, so that it is measured once: `context.cacheDir` is a good one. Nowhere
- *   if null.
- * @property kind What the puzzles are; the model's own kind if null.
- * @property format How the weights of the model's blocks are stored; [Format.Int8] if the file has them so, else [Format.F32], if null.
- * @property halt Who decides that a puzzle is done.
- * @property haltThreshold The head says "halt" above this probability; 0.5 if null.
- * @property threads Threads of the CPU; one for each core if null.
- * @property minSteps No puzzle is done before this many steps; 1 if null.
- * @property maxSteps Every puzzle ends after this many steps; as many as the model was trained for if null.
- * @property timeLimit How long a puzzle may take; as long as it takes if null.
+ * @property device The device that runs the model.
+ * @property cacheDir Folder that keeps the measurements of [Device.Auto], so that they run once,
+ *   for example `context.cacheDir`. Default: not kept.
+ * @property task The task of the puzzles. Default: the model's own task.
+ * @property dtype Dtype of the weights in the model's blocks. Default: [WeightDtype.Int8] if the
+ *   file stores them as int8, else [WeightDtype.F32].
+ * @property halt When a puzzle halts.
+ * @property haltThreshold Threshold of the halting probability, for [halt]. Default: 0.5.
+ * @property threads Number of CPU threads. Default: one per core.
+ * @property minSteps Minimum number of refinement steps for each puzzle. Default: 1.
+ * @property maxSteps Maximum number of refinement steps for each puzzle. Default: the number of
+ *   steps that the model was trained with.
+ * @property timeLimit Maximum time for each puzzle. Default: no limit.
  */
 public data class TrmOptions(
     val device: Device = Device.Auto,
-    val cacheFolder: File? = null,
-    val kind: Kind? = null,
-    val format: Format? = null,
-    val halt: Halt = Halt.Verified,
+    val cacheDir: File? = null,
+    val task: TaskKind? = null,
+    val dtype: WeightDtype? = null,
+    val halt: HaltRule = HaltRule.Verified,
     val haltThreshold: Double? = null,
     val threads: Int? = null,
     val minSteps: Int? = null,
     val maxSteps: Int? = null,
     val timeLimit: Duration? = null,
 ) {
-    /** What a model runs on. */
+    /** The device that runs a model. */
     public enum class Device(internal val id: String) {
-        /** The GPU where a short measurement finds it faster for the model, otherwise the CPU. */
+        /** The GPU if a short measurement shows that it is faster for the model, else the CPU. */
         Auto("auto"),
 
         /** The CPU. */
@@ -44,70 +46,77 @@ public data class TrmOptions(
         Gpu("gpu"),
     }
 
-    /** What a puzzle is. */
-    public enum class Kind(internal val id: String) {
-        /** A Sudoku. */
+    /** The task of a puzzle. */
+    public enum class TaskKind(internal val id: String) {
+        /** Sudoku. */
         Sudoku("sudoku"),
 
-        /** A maze. */
+        /** Maze. */
         Maze("maze"),
 
-        /** A task of ARC. */
+        /** ARC. */
         Arc("arc"),
 
         /** Raw tokens. */
         Tokens("tokens"),
     }
 
-    /** A number format of weights. */
-    public enum class Format(internal val id: String) {
-        /** 32 bits. */
+    /** The dtype of weights. */
+    public enum class WeightDtype(internal val id: String) {
+        /** 32-bit floating point. */
         F32("f32"),
 
-        /** 16 bits, half precision. */
+        /** 16-bit floating point (IEEE half precision). */
         F16("f16"),
 
-        /** 16 bits, bfloat. */
+        /** 16-bit floating point (bfloat16). */
         Bf16("bf16"),
 
-        /** Bytes, with a scale for each row. */
+        /** 8-bit integers with one scale per row. */
         Int8("int8"),
     }
 
-    /** Who decides that a puzzle is done. */
-    public enum class Halt(internal val id: String) {
-        /** The model's halting head, believed only if its answer keeps the puzzle's rules. */
+    /** When a puzzle halts. */
+    public enum class HaltRule(internal val id: String) {
+        /** As [Head], and only if the answer is valid. */
         Verified("verified"),
 
-        /** The model's halting head. */
+        /** When the halting probability is above [TrmOptions.haltThreshold]. */
         Head("head"),
 
-        /** Nobody: always [TrmOptions.maxSteps]. */
+        /** Never: every puzzle runs [TrmOptions.maxSteps] steps. */
         Never("never"),
     }
 
-    /** Device, cache folder, kind, format, halt. */
-    internal fun nativeTexts(): Array<String?> = arrayOf(device.id, cacheFolder?.path, kind?.id, format?.id, halt.id)
+    /** Returns device, cacheDir, task, dtype and halt for [Native]. */
+    internal fun nativeStrings(): Array<String?> =
+        arrayOf(device.id, cacheDir?.path, task?.id, dtype?.id, halt.id)
 
-    /** Threads, steps at least and at most, milliseconds; 0 stands for null. */
-    internal fun nativeNumbers(): IntArray = intArrayOf(
-        count(threads?.toLong(), "threads"),
-        count(minSteps?.toLong(), "minSteps"),
-        count(maxSteps?.toLong(), "maxSteps"),
-        count(timeLimit?.let { ceil(it.toDouble(DurationUnit.MILLISECONDS)).toLong() }, "timeLimit in ms"),
-    )
+    /** Returns threads, minSteps, maxSteps and timeLimit in ms for [Native]. 0 = default. */
+    internal fun nativeIntegers(): IntArray {
+        val milliseconds = timeLimit?.let { ceil(it.toDouble(DurationUnit.MILLISECONDS)).toLong() }
+        return intArrayOf(
+            positiveInt(threads?.toLong(), "threads"),
+            positiveInt(minSteps?.toLong(), "minSteps"),
+            positiveInt(maxSteps?.toLong(), "maxSteps"),
+            positiveInt(milliseconds, "timeLimit in ms"),
+        )
+    }
 
-    /** 0 stands for null. */
+    /** Returns haltThreshold for [Native]. 0 = default. */
     internal fun nativeHaltThreshold(): Float {
         val threshold = haltThreshold?.toFloat() ?: return 0f
-        if (threshold == 0f) throw TrmException.Option("haltThreshold is 0: give a probability above it, or null")
+        if (threshold == 0f) {
+            throw TrmException.Argument("haltThreshold is 0; expected a number above 0, or null")
+        }
         return threshold
     }
 
-    private fun count(value: Long?, name: String): Int {
+    private fun positiveInt(value: Long?, name: String): Int {
         if (value == null) return 0
         if (value !in 1..Int.MAX_VALUE) {
-            throw TrmException.Option("$name is $value: give a number from 1 to ${Int.MAX_VALUE}, or null")
+            val range = "expected a number from 1 to ${Int.MAX_VALUE}, or null"
+            throw TrmException.Argument("$name is $value; $range")
         }
         return value.toInt()
     }

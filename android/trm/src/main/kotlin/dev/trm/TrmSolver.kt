@@ -10,125 +10,162 @@ import kotlinx.coroutines.suspendCancellableCoroutine
 import kotlinx.coroutines.withContext
 
 /**
- * A model, ready to solve puzzles.
+ * A model that solves puzzles.
  *
  * ```
  * val solver = TrmSolver.fromAsset(assets, "sudoku-9x9.safetensors")
- * val answer = solver.solve("53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79")
+ * val answer = solver.solve(puzzle) // for example "53..7....6..195....98..."
  * println("${answer.text} ${answer.isValid}")
  * ```
  *
- * Use it from anywhere, as often at once as you like: it computes on threads of its own, never on those of a dispatcher. Puzzles that are
- * solved at once take turns, step by step, and each has a thread; of many puzzles, give it a few at a time.
+ * All functions are thread-safe. Each solve computes on its own thread, never on a dispatcher's.
+ * Concurrent solves take turns, step by step. If you have many puzzles, run a few at a time.
  *
- * It holds the model's memory until it is [closed][close]: Java's collector does not know of that memory.
+ * A solver holds native memory, which the garbage collector does not see: [close] it.
  */
 public class TrmSolver private constructor(private val handle: Long) : AutoCloseable {
-    /** Where solvers come from; `fromAsset` is another such function. */
+    /** Opens solvers. `fromAsset` is an extension of this object. */
     public companion object {
         /**
          * Opens a model.
          *
-         * This reads and checks the file on the thread that calls, a matter of milliseconds for small models: not on the main thread. The
-         * device is made ready by the first puzzle, or by [device].
+         * This reads and checks the file on the calling thread, which takes milliseconds for a
+         * small model. Do not call it on the main thread. The first solve prepares the device, or
+         * [prepareDevice] does.
          *
-         * @param file A file that `trm-run convert` or training wrote, or a folder with one.
+         * @param file A file written by `trm-run convert` or by training, or a folder that contains
+         *   one.
          * @param options How to solve.
-         * @throws TrmException What is wrong with the file or with an option.
+         * @throws TrmException if the file or an option is not valid.
          */
-        public fun open(file: File, options: TrmOptions = TrmOptions()): TrmSolver =
-            TrmSolver(Native.open(file.path, options.nativeTexts(), options.nativeNumbers(), options.nativeHaltThreshold()))
+        public fun open(file: File, options: TrmOptions = TrmOptions()): TrmSolver = TrmSolver(
+            Native.open(
+                file.path, options.nativeStrings(), options.nativeIntegers(),
+                options.nativeHaltThreshold(),
+            ),
+        )
 
         /**
-         * Opens a model in memory, as [open] does a file.
+         * Opens a model from memory.
          *
-         * A direct buffer, as a mapped file is one, is lent and not copied: nobody may change its bytes, or shorten the file, until the
-         * solver is closed and nothing solves with it any more. So long the solver keeps the buffer. Any other buffer is copied.
+         * The solver borrows a direct buffer, for example a mapped file, without copying it, and
+         * keeps a reference to it. Do not change its bytes or truncate its file until the solver is
+         * closed and its solves have ended. Any other buffer is copied.
          *
-         * @param bytes A file that `trm-run convert` wrote, from the buffer's position to its limit, which are left as they are.
+         * @param bytes The content of a file written by `trm-run convert`, from the buffer's
+         *   position to its limit. The position and the limit do not change.
          * @param options How to solve.
-         * @throws TrmException What is wrong with the bytes or with an option.
+         * @throws TrmException if the bytes or an option are not valid.
          */
         public fun fromBytes(bytes: ByteBuffer, options: TrmOptions = TrmOptions()): TrmSolver {
-            val rest = bytes.slice()
-            // Nothing has no address.
-            if (!rest.isDirect || !rest.hasRemaining()) return fromBytes(ByteArray(rest.remaining()).also(rest::get), options)
+            val slice = bytes.slice()
+            // An empty direct buffer has no address.
+            if (!slice.isDirect || !slice.hasRemaining()) {
+                return fromBytes(ByteArray(slice.remaining()).also(slice::get), options)
+            }
             return TrmSolver(
-                Native.openBuffer(rest, options.nativeTexts(), options.nativeNumbers(), options.nativeHaltThreshold()),
+                Native.openBuffer(
+                    slice, options.nativeStrings(), options.nativeIntegers(),
+                    options.nativeHaltThreshold(),
+                ),
             )
         }
 
-        /** Opens a model in memory, as the function above does; the bytes are copied. */
+        /**
+         * Opens a model from a copy of `bytes`.
+         *
+         * @param bytes The content of a file written by `trm-run convert`.
+         * @param options How to solve.
+         * @throws TrmException if the bytes or an option are not valid.
+         */
         public fun fromBytes(bytes: ByteArray, options: TrmOptions = TrmOptions()): TrmSolver =
-            TrmSolver(Native.openArray(bytes, options.nativeTexts(), options.nativeNumbers(), options.nativeHaltThreshold()))
+            TrmSolver(
+                Native.openArray(
+                    bytes, options.nativeStrings(), options.nativeIntegers(),
+                    options.nativeHaltThreshold(),
+                ),
+            )
     }
 
     /**
-     * Frees the model's memory. What is being solved ends before its next step with [TrmException.Closed], and so does all that is asked
-     * for later. Closing twice does nothing.
+     * Frees the model's memory. Running solves end before their next step with
+     * [TrmException.Closed], and so do all later calls. Closing twice does nothing.
      */
     override fun close() {
         Native.free(handle)
     }
 
     /**
-     * The device that runs and why it was chosen, for people, as "cpu: a step of this model and batch is small".
+     * Prepares the device and returns it with the reason for choosing it, as readable text, for
+     * example "cpu: a step of this model and batch is small".
      *
-     * This makes the device ready, which the first puzzle does otherwise: it may take a moment, for drivers are loaded and
-     * [TrmOptions.Device.Auto] may measure. A coroutine that is cancelled goes on at once, and the device is made ready without it.
+     * This can be slow: it loads drivers, and [TrmOptions.Device.Auto] may run measurements.
+     * Without this call the first solve does the same work. A cancelled coroutine resumes at once,
+     * while the preparation continues.
      *
-     * @throws TrmException
+     * @throws TrmException if the device fails.
      */
-    public suspend fun device(): String = suspendCancellableCoroutine { continuation ->
-        startThread { continuation.resumeWith(runCatching { Native.device(handle) }) }
+    public suspend fun prepareDevice(): String = suspendCancellableCoroutine { continuation ->
+        startThread {
+            continuation.resumeWith(runCatching { Native.prepareDevice(handle) })
+        }
     }
 
     /**
      * Solves a puzzle.
      *
-     * A coroutine that is cancelled goes on at once with a `CancellationException`; computing stops after the step in flight, on a GPU,
-     * which works ahead, after three at most.
+     * A cancelled coroutine resumes at once with a `CancellationException`. The computation stops
+     * after the step in flight. A GPU has up to three steps in flight.
      *
-     * @param puzzle The plain text of a puzzle, as "53..7....6..1...", or JSON, as `trm-run` reads it.
-     * @return The answer. It may be wrong: see [Answer.isValid].
-     * @throws TrmException
+     * @param puzzle One puzzle as plain text, for example "53..7....6..1...", or as JSON in the
+     *   form that `trm-run` reads.
+     * @return The answer. It can be wrong: see [Answer.isValid].
+     * @throws TrmException if the puzzle is not valid or solving fails.
      */
     public suspend fun solve(puzzle: String): Answer = suspendCancellableCoroutine { continuation ->
-        val stop = StopToken()
-        continuation.invokeOnCancellation { stop.stop() }
-        startThread(stop) { continuation.resumeWith(runCatching { run(puzzle, stop, null) }) }
+        val token = CancelToken()
+        continuation.invokeOnCancellation { token.cancel() }
+        startThread(token) {
+            continuation.resumeWith(runCatching { solveOnThisThread(puzzle, token, null) })
+        }
     }
 
     /**
-     * Solves a puzzle and shows every refinement step. The last one brings the answer.
+     * Solves a puzzle and emits every refinement step. The last step has the answer.
      *
      * ```
      * solver.steps(puzzle).collect { step ->
      *     board.show(step)
-     *     step.answer?.let(board::end)
+     *     step.answer?.let(board::showAnswer)
      * }
      * ```
      *
-     * Each collector solves anew. Solving does not wait for the collector: steps that it has not yet taken are kept, unless
-     * [conflate][kotlinx.coroutines.flow.conflate] drops them. When collecting ends, by whatever, so does solving, after the step in flight.
+     * The flow is cold: each collector starts a new solve. Solving does not wait for the collector.
+     * Steps are buffered without limit, unless [conflate][kotlinx.coroutines.flow.conflate] drops
+     * them. When the collection ends, for any reason, solving stops after the step in flight.
      *
-     * @param puzzle As [solve] takes it.
-     * @return One [Step] after the other; it fails with a [TrmException].
+     * @param puzzle A puzzle in the form that [solve] takes.
+     * @return The steps in order. The flow fails with a [TrmException].
      */
     public fun steps(puzzle: String): Flow<Step> = flow {
         val steps = Channel<Step>(Channel.UNLIMITED)
-        val stop = StopToken()
-        startThread(stop) {
-            // The last step waits for its answer, which follows at once.
+        val token = CancelToken()
+        startThread(token) {
+            // Hold the last step back until its answer arrives, which is immediately after it.
             var last: Step? = null
-            val solved = runCatching { run(puzzle, stop) { step, isLast -> if (isLast) last = step else steps.trySend(step) } }
-            solved.onSuccess { answer -> last?.let { steps.trySend(it.copy(answer = answer)) } }
-            steps.close(solved.exceptionOrNull())
+            val result = runCatching {
+                solveOnThisThread(puzzle, token) { step, isLast ->
+                    if (isLast) last = step else steps.trySend(step)
+                }
+            }
+            result.onSuccess { answer -> last?.let { steps.trySend(it.copy(answer = answer)) } }
+            steps.close(result.exceptionOrNull())
         }
         try {
             while (true) {
-                // On a dispatcher with threads, so that a collector without one (Dispatchers.Unconfined) does not go on inside trySend, on
-                // the thread that solves, where nothing of the library may be called.
+                // Receive on a dispatcher that has threads. Otherwise a collector on
+                // Dispatchers.Unconfined would resume inside trySend, on the solving thread, which
+                // must not call the library.
                 val next = withContext(Dispatchers.Default) { steps.receiveCatching() }
                 if (next.isClosed) {
                     next.exceptionOrNull()?.let { throw it }
@@ -137,36 +174,43 @@ public class TrmSolver private constructor(private val handle: Long) : AutoClose
                 emit(next.getOrThrow())
             }
         } finally {
-            stop.stop()
+            token.cancel()
         }
     }
 
-    /** Solves a puzzle on this thread. */
-    internal fun run(puzzle: String, stop: StopToken, watcher: Watcher?): Answer =
-        Native.solve(handle, puzzle.encodeToByteArray(), stop.handle, watcher)
+    /** Solves a puzzle on the calling thread. */
+    internal fun solveOnThisThread(
+        puzzle: String, token: CancelToken, listener: StepListener?,
+    ): Answer = Native.solve(handle, puzzle.encodeToByteArray(), token.handle, listener)
 }
 
-/** Stops what solves with it. */
-internal class StopToken : AutoCloseable {
-    val handle: Long = Native.newStop()
+/** Cancels the solves that use it. */
+internal class CancelToken : AutoCloseable {
+    val handle: Long = Native.newCancelToken()
 
-    fun stop(): Unit = Native.stop(handle)
+    fun cancel(): Unit = Native.cancel(handle)
 
-    override fun close(): Unit = Native.freeStop(handle)
+    override fun close(): Unit = Native.freeCancelToken(handle)
 }
 
 /**
- * Runs `work` on a thread of its own, and closes `stop` at its end: it may take minutes. Dispatchers.Default has a thread for each core and
- * Dispatchers.IO 64, which all of the app shares; puzzles would keep them from everything else, and each other from taking turns.
+ * Runs `work` on a new thread and then closes `token`.
+ *
+ * A solve may take minutes. Dispatchers.Default has one thread per core and Dispatchers.IO has 64,
+ * and the whole app shares them. Solves on a dispatcher would block other work, and they could not
+ * take turns with solves that wait for a thread.
  */
-private fun startThread(stop: AutoCloseable? = null, work: () -> Unit) {
-    // What Rust gives its threads; Android gives half of it.
-    val thread = Thread(null, { stop.use { work() } }, "trm", 2L shl 20)
+private fun startThread(token: AutoCloseable? = null, work: () -> Unit) {
+    // 2 MiB is the default of Rust threads. Android's default is half of it.
+    val thread = Thread(null, { token.use { work() } }, THREAD_NAME, STACK_BYTES)
     thread.isDaemon = true
     try {
         thread.start()
     } catch (e: Throwable) {
-        stop?.close()
+        token?.close()
         throw e
     }
 }
+
+private const val THREAD_NAME = "trm"
+private const val STACK_BYTES = 2L shl 20

@@ -2,8 +2,10 @@ package dev.trm.sample
 
 import dev.trm.Step
 
-/** What can be played, each with its model, an asset. */
-enum class Game(val title: String, val asset: String, val side: Int, val examples: List<String>) {
+/** A kind of puzzle, with its model's asset and example puzzles. */
+enum class PuzzleKind(
+    val title: String, val asset: String, val side: Int, val examples: List<String>,
+) {
     Sudoku(
         "Sudoku", "sudoku-9x9.safetensors", 9,
         listOf(
@@ -13,56 +15,71 @@ enum class Game(val title: String, val asset: String, val side: Int, val example
     ),
     Maze(
         "Maze", "maze-10x10.safetensors", 10,
-        listOf(" #    #   ## # #       #     # #    #    #  #    #     # #   #  #    # ##  ##       ## G##  #S  #  #"),
+        listOf(
+            " #    #   ## # #       #     # #    #    #  #    #" +
+                "     # #   #  #    # ##  ##       ## G##  #S  #  #",
+        ),
     );
 
-    /** How many cells a block has along each side; 1 where there are no blocks. */
+    /** Number of cells along each side of a block. 1 = no blocks. */
     val block: Int get() = if (this == Sudoku) 3 else 1
 
     /**
-     * A puzzle of a person, in one line or more, as the library reads it.
+     * Converts a puzzle that a user typed or pasted, in one or more lines, to the library's form.
      *
-     * @throws IllegalArgumentException What is wrong with it, for people.
+     * @throws IllegalArgumentException with a readable message if the text is not a puzzle.
      */
     fun parse(text: String): String {
-        // Blanks are cells of a maze, and none of a Sudoku.
+        val name = title.lowercase()
+        // Spaces are cells of a maze, but not of a Sudoku.
         val cells = when (this) {
-            Sudoku -> text.filterNot { it.isWhitespace() || it in "|-+" }.replace('0', '.').replace('_', '.')
-            Maze -> text.lines().filter(String::isNotEmpty).joinToString("") { if (it.length < side) it.padEnd(side) else it }.replace('.', ' ')
+            Sudoku -> text.filterNot { it.isWhitespace() || it in "|-+" }
+                .replace('0', '.').replace('_', '.')
+            Maze -> text.lines().filter(String::isNotEmpty).joinToString("") { it.padEnd(side) }
+                .replace('.', ' ')
         }
-        val known = if (this == Sudoku) "123456789." else "# SG"
-        cells.firstOrNull { it !in known }?.let { throw IllegalArgumentException("'$it' is no cell of a ${title.lowercase()}") }
-        require(cells.length == side * side) { "${cells.length} cells; a ${title.lowercase()} has ${side * side}" }
+        val allowed = if (this == Sudoku) "123456789." else "# SG"
+        cells.firstOrNull { it !in allowed }?.let {
+            throw IllegalArgumentException("'$it' is not a $name cell")
+        }
+        require(cells.length == side * side) {
+            "found ${cells.length} cells; a $name has ${side * side}"
+        }
         return cells
     }
 }
 
 /**
- * A cell as it is shown.
+ * A cell on the screen.
  *
- * @property symbol A digit, or of a maze '#', ' ', 'S', 'G', 'o'; ' ' of a Sudoku is empty.
- * @property given Whether the puzzle says so.
- * @property changed Whether the step that is shown changed it.
+ * @property symbol Sudoku: a digit, or ' ' for an empty cell. Maze: '#', ' ', 'S', 'G' or 'o'.
+ * @property given Whether the cell is a given of the puzzle.
+ * @property changed Whether the step on the screen changed it.
  */
 data class Cell(val symbol: Char, val given: Boolean, val changed: Boolean)
 
-/** The cells of a puzzle, row by row, after a step; as it was given without one. */
-fun Game.cells(puzzle: String, step: Step?): List<Cell> {
+/** Returns the cells after a step, row by row. Without a step: the cells of the puzzle. */
+fun PuzzleKind.cells(puzzle: String, step: Step?): List<Cell> {
+    val isSudoku = this == PuzzleKind.Sudoku
     val changed = step?.changed?.toSet().orEmpty()
     return puzzle.mapIndexed { index, given ->
-        val isGiven = if (this == Game.Sudoku) given != '.' else given != ' '
-        val symbol = (step?.text?.getOrNull(index) ?: given).let { if (this == Game.Sudoku && it == '.') ' ' else it }
+        val isGiven = if (isSudoku) given != '.' else given != ' '
+        val content = step?.text?.getOrNull(index) ?: given
+        val symbol = if (isSudoku && content == '.') ' ' else content
         Cell(symbol, isGiven, index in changed)
     }
 }
 
-/** What a screen reader says of a cell. */
-fun Game.spoken(index: Int, cell: Cell): String {
-    val what = when {
-        this == Game.Sudoku -> if (cell.symbol == ' ') "empty" else cell.symbol.toString()
-        else -> mapOf('#' to "wall", ' ' to "free", 'S' to "start", 'G' to "goal", 'o' to "path")[cell.symbol] ?: cell.symbol.toString()
+private val mazeNames =
+    mapOf('#' to "wall", ' ' to "free", 'S' to "start", 'G' to "goal", 'o' to "path")
+
+/** Returns the description of a cell for a screen reader. */
+fun PuzzleKind.description(index: Int, cell: Cell): String {
+    val name = when {
+        this == PuzzleKind.Sudoku -> if (cell.symbol == ' ') "empty" else cell.symbol.toString()
+        else -> mazeNames[cell.symbol] ?: cell.symbol.toString()
     }
-    val origin = if (this == Game.Sudoku && cell.given) ", given" else ""
-    val change = if (cell.changed) ", changed" else ""
-    return "Row ${index / side + 1}, column ${index % side + 1}: $what$origin$change"
+    val given = if (this == PuzzleKind.Sudoku && cell.given) ", given" else ""
+    val changed = if (cell.changed) ", changed" else ""
+    return "Row ${index / side + 1}, column ${index % side + 1}: $name$given$changed"
 }

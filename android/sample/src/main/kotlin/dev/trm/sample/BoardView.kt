@@ -18,22 +18,25 @@ import androidx.compose.ui.graphics.Color
 import androidx.compose.ui.semantics.clearAndSetSemantics
 import androidx.compose.ui.semantics.contentDescription
 import androidx.compose.ui.text.font.FontWeight
+import androidx.compose.ui.unit.Dp
 import androidx.compose.ui.unit.dp
 
-/** The board after the step that is shown. Cells that it changed are marked. */
+/** Shows the board after a step and marks the cells that the step changed. */
 @Composable
-fun BoardView(thinking: Thinking, modifier: Modifier = Modifier) {
-    val game = thinking.game
-    val cells = thinking.cells
+fun BoardView(state: SolveState, modifier: Modifier = Modifier) {
+    val kind = state.kind
+    val cells = state.cells
+    // A block starts with a wider line.
+    fun lineWidth(index: Int): Dp =
+        if (kind.block > 1 && index > 0 && index % kind.block == 0) 2.dp else 0.5.dp
     Column(modifier.aspectRatio(1f).background(MaterialTheme.colorScheme.outline).padding(1.dp)) {
-        for (row in 0 until game.side) {
+        for (row in 0 until kind.side) {
             Row(Modifier.weight(1f)) {
-                for (column in 0 until game.side) {
-                    val index = row * game.side + column
-                    // A wider line where a block begins.
-                    val left = if (game.block > 1 && column > 0 && column % game.block == 0) 2.dp else 0.5.dp
-                    val top = if (game.block > 1 && row > 0 && row % game.block == 0) 2.dp else 0.5.dp
-                    CellView(game, index, cells[index], Modifier.weight(1f).fillMaxHeight().padding(start = left, top = top))
+                for (column in 0 until kind.side) {
+                    val index = row * kind.side + column
+                    val lines = Modifier.weight(1f).fillMaxHeight()
+                        .padding(start = lineWidth(column), top = lineWidth(row))
+                    CellView(kind, index, cells[index], lines)
                 }
             }
         }
@@ -41,7 +44,7 @@ fun BoardView(thinking: Thinking, modifier: Modifier = Modifier) {
 }
 
 @Composable
-private fun CellView(game: Game, index: Int, cell: Cell, modifier: Modifier) {
+private fun CellView(kind: PuzzleKind, index: Int, cell: Cell, modifier: Modifier) {
     val colors = MaterialTheme.colorScheme
     val color by animateColorAsState(
         when {
@@ -53,17 +56,23 @@ private fun CellView(game: Game, index: Int, cell: Cell, modifier: Modifier) {
         label = "cell",
     )
     Box(
-        modifier.background(color).clearAndSetSemantics { contentDescription = game.spoken(index, cell) },
+        modifier.background(color).clearAndSetSemantics {
+            contentDescription = kind.description(index, cell)
+        },
         contentAlignment = Alignment.Center,
     ) {
         if (cell.symbol !in "# ") {
             Text(
                 cell.symbol.toString(),
-                color = if (cell.changed) colors.onTertiaryContainer else if (cell.given) colors.onSurface else colors.primary,
+                color = when {
+                    cell.changed -> colors.onTertiaryContainer
+                    cell.given -> colors.onSurface
+                    else -> colors.primary
+                },
                 fontWeight = if (cell.given) FontWeight.Bold else FontWeight.Normal,
             )
         } else if (cell.changed) {
-            // What vanished, too, is marked by more than its colour.
+            // Colour alone is not enough, so an emptied cell gets a dot.
             Text("·", color = if (cell.symbol == '#') Color.White else colors.onTertiaryContainer)
         }
     }

@@ -16,9 +16,9 @@ import androidx.compose.runtime.getValue
 import androidx.compose.ui.platform.LocalContext
 import androidx.lifecycle.compose.collectAsStateWithLifecycle
 
-/** A board on which a model is seen to think. */
+/** The only screen: a board that shows every refinement step. */
 class MainActivity : ComponentActivity() {
-    private val model: SampleModel by viewModels()
+    private val viewModel: SampleViewModel by viewModels()
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
@@ -26,13 +26,14 @@ class MainActivity : ComponentActivity() {
         setContent {
             val dark = isSystemInDarkTheme()
             val colors = when {
-                Build.VERSION.SDK_INT < Build.VERSION_CODES.S -> if (dark) darkColorScheme() else lightColorScheme()
+                Build.VERSION.SDK_INT < Build.VERSION_CODES.S ->
+                    if (dark) darkColorScheme() else lightColorScheme()
                 dark -> dynamicDarkColorScheme(LocalContext.current)
                 else -> dynamicLightColorScheme(LocalContext.current)
             }
             MaterialTheme(colors) {
-                val thinking by model.thinker.thinking.collectAsStateWithLifecycle()
-                Screen(thinking, model.thinker)
+                val state by viewModel.controller.state.collectAsStateWithLifecycle()
+                PuzzleScreen(state, viewModel.controller)
             }
         }
     }

@@ -5,7 +5,7 @@ import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.IOException;
 
-/** A part of a file, as an asset is one of its app's package. */
+/** Stub: a part of a file, as an asset is a part of the app's package. */
 public final class AssetFileDescriptor implements Closeable {
     private final FileInputStream file;
     private final long start;

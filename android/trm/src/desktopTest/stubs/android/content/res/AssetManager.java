@@ -5,7 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.util.Map;
 
-/** As much of Android's class as Assets.kt uses, over files that tests lay out. */
+/** Stub with the methods that Assets.kt uses. Tests supply the assets. */
 public final class AssetManager {
     private final Map<String, AssetFileDescriptor> stored;
     private final Map<String, byte[]> compressed;
@@ -17,11 +17,12 @@ public final class AssetManager {
 
     public AssetFileDescriptor openFd(String name) throws IOException {
         AssetFileDescriptor asset = stored.get(name);
-        // What Android says of both.
-        if (asset == null) {
-            throw new FileNotFoundException(compressed.containsKey(name)
-                ? "This file can not be opened as a file descriptor; it is probably compressed" : name);
+        // The messages of Android.
+        if (compressed.containsKey(name)) {
+            throw new FileNotFoundException(
+                "This file can not be opened as a file descriptor; it is probably compressed");
         }
+        if (asset == null) throw new FileNotFoundException(name);
         return asset;
     }
 

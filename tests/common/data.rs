@@ -1,0 +1,8 @@
+use std::path::{Path, PathBuf};
+
+/// A file or folder in `tests/data`.
+pub(crate) fn data(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(path)
+}

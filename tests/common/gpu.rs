@@ -1,0 +1,21 @@
+use std::sync::OnceLock;
+
+use trm::backend::gpu::Gpu;
+
+use crate::skip::skip;
+
+/// Returns the best GPU, which may be an adapter in software. It is opened once for all tests of a
+/// program.
+///
+/// Without one the running test is reported as skipped, or fails with `TRM_REQUIRE_GPU=1`.
+pub(crate) fn gpu() -> Option<Gpu> {
+    static OPENED: OnceLock<Result<Gpu, String>> = OnceLock::new();
+    let opened = OPENED.get_or_init(|| Gpu::open(None).map_err(|e| e.to_string()));
+    match opened {
+        Ok(gpu) => Some(gpu.clone()),
+        Err(e) => {
+            skip("GPU", &format!("no GPU: {e}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Import: the peculiarities of published checkpoints, damaged files, configuration, and the
+//! writer.
+
+mod build;
+mod config;
+mod formats;
+mod hostile;
+mod pickles;
+mod properties;
+mod wild;
+mod write;

@@ -1,0 +1,284 @@
+//! Multi-start: what it gains, that it is reproducible in any batch, and which answer is taken.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use trm::task::{Content, Maze, Problem, Puzzle, Space, Sudoku, Task, Verdict};
+use trm::{Answer, Device, Effort, HaltRule, Solver};
+
+use crate::solving::puzzles;
+
+fn solver(model: &str, starts: usize) -> Solver {
+    let effort = Effort {
+        starts,
+        ..Effort::default()
+    };
+    Solver::bundled(model)
+        .unwrap()
+        .device(Device::Cpu)
+        .effort(effort)
+}
+
+/// Returns all answers in the order of the puzzles.
+fn race(solver: &Solver, puzzles: &[Puzzle], slots: usize) -> Vec<Answer> {
+    let encoded: Vec<_> = puzzles.iter().map(|p| solver.encode(p).unwrap()).collect();
+    let mut race = solver.race(encoded[0].0.tokens.len(), slots).unwrap();
+    for (problem, task) in encoded {
+        race.push(problem, task).unwrap();
+    }
+    let mut answers = Vec::new();
+    while let Some(ended) = race.advance().unwrap() {
+        answers.extend(ended);
+    }
+    assert_eq!(race.unfinished(), 0);
+    answers.sort_by_key(|a| a.index);
+    answers
+}
+
+fn valid(answers: &[Answer]) -> usize {
+    answers.iter().filter(|a| a.valid == Some(true)).count()
+}
+
+/// Returns what does not depend on the clock.
+fn facts(answers: &[Answer]) -> Vec<(usize, Vec<u32>, usize, u32)> {
+    let of = |a: &Answer| {
+        (
+            a.index,
+            a.tokens.clone(),
+            a.steps,
+            a.halt_probability.to_bits(),
+        )
+    };
+    answers.iter().map(of).collect()
+}
+
+#[test]
+fn one_start_is_a_session() {
+    let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 60);
+    let solver = solver("sudoku-6x6", 1);
+    let mut session = solver.session(&puzzles).unwrap();
+    let mut answers = Vec::new();
+    while let Some(ended) = session.advance().unwrap() {
+        answers.extend(ended);
+    }
+    answers.sort_by_key(|a| a.index);
+    assert_eq!(facts(&race(&solver, &puzzles, 16)), facts(&answers));
+}
+
+#[test]
+fn more_starts_solve_more() {
+    let puzzles = puzzles("sudoku_9x9_minimal_test.csv", 24);
+    let [one, eight] = [1, 8].map(|starts| race(&solver("sudoku-9x9", starts), &puzzles, 16));
+    eprintln!(
+        "{} of 24 with one start, {} with eight",
+        valid(&one),
+        valid(&eight)
+    );
+    assert!(valid(&eight) > valid(&one));
+    for (one, eight) in one.iter().zip(&eight) {
+        // The first start is the puzzle itself: what it solves stays solved, in no more steps.
+        assert!(one.valid != Some(true) || (eight.valid == Some(true) && eight.steps <= one.steps));
+        assert_eq!(
+            eight.valid,
+            Some(eight.correct.unwrap()),
+            "answers come back from their symmetry"
+        );
+    }
+}
+
+#[test]
+fn answers_depend_on_neither_batch_nor_neighbours() {
+    let puzzles = puzzles("sudoku_9x9_minimal_test.csv", 8);
+    let solver = solver("sudoku-9x9", 5);
+    let all = race(&solver, &puzzles, 16);
+    for slots in [1, 4, 64] {
+        assert_eq!(
+            facts(&race(&solver, &puzzles, slots)),
+            facts(&all),
+            "{slots} places"
+        );
+    }
+    let alone = solver.solve(&puzzles[7]).unwrap();
+    assert_eq!(
+        (alone.tokens, alone.steps),
+        (all[7].tokens.clone(), all[7].steps)
+    );
+    // Another seed gives other answers.
+    let other = solver.clone().effort(Effort {
+        starts: 5,
+        seed: 1,
+        ..Effort::default()
+    });
+    assert_ne!(facts(&race(&other, &puzzles, 16)), facts(&all));
+}
+
+/// A Sudoku without a check of its rules.
+#[derive(Debug)]
+struct Blind;
+
+impl Task for Blind {
+    fn name(&self) -> &str {
+        "blind"
+    }
+
+    fn encode(&self, puzzle: &Puzzle, space: &Space) -> trm::Result<Problem> {
+        Sudoku::default().encode(puzzle, space)
+    }
+
+    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+        Sudoku::default().decode(problem, answer)
+    }
+
+    fn verify(&self, _: &Problem, _: &[u32]) -> Verdict {
+        Verdict::default()
+    }
+}
+
+#[test]
+fn without_rules_noise_and_the_halting_head_decide() {
+    let puzzles = puzzles("sudoku_9x9_minimal_test.csv", 8);
+    let best = |rule, starts| {
+        let solver = solver("sudoku-9x9", starts)
+            .task(Arc::new(Blind))
+            .halt(rule);
+        race(&solver, &puzzles, 16)
+    };
+    let (one, four) = (best(HaltRule::Never, 1), best(HaltRule::Never, 4));
+    assert!(
+        four.iter()
+            .zip(&one)
+            .all(|(four, one)| four.halt_probability >= one.halt_probability)
+    );
+    assert!(
+        four.iter()
+            .zip(&one)
+            .any(|(four, one)| four.halt_probability > one.halt_probability),
+        "noise changes nothing"
+    );
+    let (one, four) = (best(HaltRule::Head, 1), best(HaltRule::Head, 4));
+    assert!(
+        four.iter()
+            .zip(&one)
+            .all(|(four, one)| four.halted >= one.halted
+                && (!four.halted || four.steps <= one.steps))
+    );
+}
+
+#[test]
+fn until_valid_goes_on_and_ends() {
+    let effort = |seconds: f64| Effort {
+        starts: 4,
+        seed: 0,
+        until_valid: Some(Duration::from_secs_f64(seconds)),
+    };
+    // One step is too few for most starts, but not for all.
+    let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 60);
+    let short = solver("sudoku-6x6", 4).max_steps(1);
+    let few = race(&short, &puzzles, 16);
+    let mut hard = puzzles
+        .iter()
+        .zip(&few)
+        .filter(|(_, few)| few.valid != Some(true));
+    let long = short.clone().effort(effort(30.0));
+    assert!(hard.any(|(puzzle, _)| long.solve(puzzle).unwrap().valid == Some(true)));
+    // Too hard for the time: it ends in time with the best answer so far.
+    let start = Instant::now();
+    let none = short
+        .max_steps(1)
+        .effort(effort(0.5))
+        .solve(&puzzles[0])
+        .unwrap();
+    assert!(none.valid == Some(true) || start.elapsed() >= Duration::from_millis(500));
+    assert!(
+        start.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn zero_starts_are_an_error() {
+    let puzzle = &puzzles("sudoku_4x4_test.csv", 1)[0];
+    for starts in [0, Effort::MOST + 1] {
+        let error = solver("sudoku-4x4", starts).solve(puzzle).unwrap_err();
+        assert!(error.to_string().contains("starts"), "{error}");
+    }
+}
+
+/// A task without symmetries, so that starts differ by noise alone.
+#[derive(Debug)]
+struct Plain<T>(T);
+
+impl<T: Task> Task for Plain<T> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn encode(&self, puzzle: &Puzzle, space: &Space) -> trm::Result<Problem> {
+        self.0.encode(puzzle, space)
+    }
+
+    fn decode(&self, problem: &Problem, answer: &[u32]) -> Content {
+        self.0.decode(problem, answer)
+    }
+
+    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+        self.0.verify(problem, answer)
+    }
+
+    fn verifies_by_rules(&self) -> bool {
+        self.0.verifies_by_rules()
+    }
+}
+
+/// Measures the table of docs/effort.md: what starts gain that are symmetric copies of the puzzle,
+/// and what starts gain with noise on their initial states.
+#[test]
+#[ignore = "measures; minutes"]
+fn noise_against_symmetries() {
+    const COUNT: usize = 100;
+    let sudoku = || Sudoku { box_shape: None };
+    let cases: [(&str, &str, Arc<dyn Task>); 4] = [
+        (
+            "sudoku-6x6",
+            "sudoku_6x6_minimal_test.csv",
+            Arc::new(Plain(Sudoku {
+                box_shape: Some([2, 3]),
+            })),
+        ),
+        (
+            "sudoku-9x9",
+            "sudoku_9x9_mixed_test.csv",
+            Arc::new(Plain(sudoku())),
+        ),
+        (
+            "sudoku-9x9",
+            "sudoku_9x9_minimal_test.csv",
+            Arc::new(Plain(sudoku())),
+        ),
+        (
+            "maze-10x10",
+            "maze_10x10_test_1000.csv",
+            Arc::new(Plain(Maze)),
+        ),
+    ];
+    println!(
+        "| first {COUNT} of | one start | 4 by noise | 4 by symmetries | 8 by noise | 8 by symmetries |"
+    );
+    for (model, file, plain) in cases {
+        let puzzles = puzzles(file, COUNT);
+        let share = |starts: usize, noise: bool| {
+            let mut solver = solver(model, starts);
+            if noise {
+                solver = solver.task(plain.clone());
+            }
+            valid(&race(&solver, &puzzles, 16)) * 100 / COUNT
+        };
+        let one = share(1, false);
+        let tries = [(4, true), (4, false), (8, true), (8, false)];
+        let [four, four_turned, eight, eight_turned] =
+            tries.map(|(starts, noise)| share(starts, noise));
+        println!("| `{file}` | {one} | {four} | {four_turned} | {eight} | {eight_turned} |");
+        assert!(eight_turned >= one && eight >= one, "{file}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Weight dtypes on whole models: a wrong weight is seen in each, and a file stored in int8 solves
+//! like one that is rounded on loading.
+
+use std::sync::Arc;
+
+use trm::backend::cpu::Cpu;
+use trm::backend::lockstep::{Difference, tolerance};
+use trm::backend::{Backend, Loaded};
+use trm::weights::{Weight, Weights};
+use trm::{Format, SaveOptions, Solver};
+
+/// The CPU backend with one wrong row in one matrix.
+#[derive(Debug)]
+struct Wrong(Cpu, Weight);
+
+impl Backend for Wrong {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn load(&self, weights: Weights) -> trm::Result<Arc<dyn Loaded>> {
+        let damage = |(weight, mut tensor): (Weight, trm::weights::Tensor)| {
+            if weight == self.1 {
+                let row = tensor.shape[1];
+                tensor.data[..row].iter_mut().for_each(|x| *x = 1.0 - *x);
+            }
+            (weight, tensor)
+        };
+        self.0.load(Weights::from_tensors(
+            weights.into_tensors().map(damage).collect(),
+        ))
+    }
+}
+
+fn check(solver: &Solver, format: Format) -> Option<Difference> {
+    let (tokens, vocab) = (
+        solver.model().config.seq_len.unwrap(),
+        solver.model().config.vocab_size,
+    );
+    let puzzle = |start: usize| {
+        (0..tokens)
+            .map(|i| ((start + i * i) % vocab) as u32)
+            .collect()
+    };
+    solver
+        .clone()
+        .format(format)
+        .check(
+            &[puzzle(0), puzzle(3)],
+            tolerance("cpu", format),
+            &mut |_| {},
+        )
+        .unwrap()
+}
+
+#[test]
+fn check_sees_a_wrong_row_in_every_format() {
+    for name in ["sudoku-9x9", "maze-10x10"] {
+        let solver = Solver::bundled(name).unwrap();
+        for format in Format::ALL {
+            let cpu = || Cpu::new(Some(2)).unwrap().with_format(format);
+            let right = solver.clone().backend(Arc::new(cpu()));
+            assert_eq!(check(&right, format), None, "{name}, {format}");
+            let matrices = solver.model().config.weights().into_iter();
+            for weight in matrices.filter(|w| trm::quantize::takes_format(*w)) {
+                let wrong = solver.clone().backend(Arc::new(Wrong(cpu(), weight)));
+                let seen = check(&wrong, format).map(|d| d.kernel);
+                let expected = match weight {
+                    Weight::Qkv(..) => "qkv_rope",
+                    Weight::OProj(..) | Weight::Down(..) => "project_add_norm",
+                    Weight::GateUp(..) => "swiglu",
+                    _ => "token_mix",
+                };
+                assert_eq!(seen, Some(expected), "{name}, {format}, {weight:?}");
+            }
+        }
+    }
+}
+
+/// Returns the logits after two steps, as bits.
+fn bits(solver: &Solver) -> Vec<u32> {
+    let tokens = solver.model().config.seq_len.unwrap();
+    let mut stepper = solver.stepper(tokens, 1).unwrap();
+    let puzzle: Vec<u32> = (0..tokens as u32).map(|i| 1 + i % 4).collect();
+    stepper.load(0, &puzzle, 0).unwrap();
+    (0..2).for_each(|_| stepper.step(&[0]).unwrap());
+    stepper
+        .logits(0)
+        .unwrap()
+        .into_iter()
+        .map(f32::to_bits)
+        .collect()
+}
+
+#[test]
+fn a_file_in_int8_gives_the_bits_of_one_that_is_rounded_when_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["sudoku-6x6", "maze-10x10"] {
+        let solver = Solver::bundled(name).unwrap().device(trm::Device::Cpu);
+        let embedding = solver.model().puzzle_rows.is_some();
+        // A file of 16 bits rounds the puzzle embedding too, which rounding on loading does not.
+        let halved = |format| embedding && matches!(format, Format::F16 | Format::Bf16);
+        for format in Format::ALL.into_iter().filter(|f| !halved(*f)) {
+            let options = SaveOptions {
+                dtype: format,
+                ..SaveOptions::default()
+            };
+            let folder = dir.path().join(name).join(format.name());
+            solver.model().save(&folder, &options).unwrap();
+            // A file of 16 bits is computed in f32 by default.
+            let told = |solver: Solver| match format {
+                Format::Bf16 => solver.format(format),
+                _ => solver,
+            };
+            let stored = told(Solver::open(&folder).unwrap().device(trm::Device::Cpu));
+            let rounded = bits(&solver.clone().format(format));
+            assert!(bits(&stored) == rounded, "{name}, {format}");
+            let file = std::fs::read(folder.join("model.safetensors")).unwrap();
+            let lone = told(Solver::from_bytes(file).unwrap().device(trm::Device::Cpu));
+            assert!(bits(&lone) == rounded, "{name}, {format}");
+            let exact = bits(&solver.clone().format(Format::F32));
+            // `sudoku-6x6` is in f16 itself.
+            let same = matches!(format, Format::F32 | Format::F16);
+            assert_eq!(exact == rounded, same, "{name}, {format}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Tests of the library in one program, so that it is linked once and a GPU is opened once.
+
+#[path = "../common/data.rs"]
+mod data;
+#[path = "../common/each.rs"]
+mod each;
+#[cfg(feature = "gpu")]
+#[path = "../common/gpu.rs"]
+mod gpu;
+#[path = "../common/noise.rs"]
+mod noise;
+#[cfg(any(feature = "gpu", feature = "onnx"))]
+#[path = "../common/skip.rs"]
+mod skip;
+
+mod backends;
+mod cpu;
+mod expected;
+#[cfg(feature = "bundled")]
+mod formats;
+mod golden;
+mod kernels;
+mod plans;
+
+mod checkpoint;
+#[cfg(feature = "onnx")]
+mod onnx;
+mod tasks;
+
+#[cfg(feature = "bundled")]
+mod effort;
+#[cfg(feature = "bundled")]
+mod sessions;
+#[cfg(any(feature = "bundled", feature = "onnx"))]
+mod solving;

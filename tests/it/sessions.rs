@@ -1,0 +1,361 @@
+//! The halting loop on real models: halting rules, limits, batches, cancelling, a task of an app.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use trm::task::{Content, Problem, Puzzle, Space, Sudoku, Task, Verdict};
+use trm::{Answer, Device, ErrorKind, HaltRule, Solver};
+
+use crate::solving::{finish, puzzles};
+
+fn solved(answers: &[Answer]) -> usize {
+    answers.iter().filter(|a| a.correct == Some(true)).count()
+}
+
+#[test]
+fn the_three_rules_differ_as_they_should() {
+    let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 200);
+    let run = |rule| {
+        finish(
+            Solver::bundled("sudoku-6x6")
+                .unwrap()
+                .halt(rule)
+                .session(&puzzles)
+                .unwrap(),
+        )
+    };
+    let (head, verified, never) = (
+        run(HaltRule::Head),
+        run(HaltRule::Verified),
+        run(HaltRule::Never),
+    );
+
+    assert!(head.iter().all(|a| a.halted || a.steps == 16));
+    assert!(
+        head.iter().any(|a| a.halted && a.valid == Some(false)),
+        "the head alone believes wrong answers"
+    );
+    assert!(
+        verified.iter().all(|a| !a.halted || a.valid == Some(true)),
+        "a verified halt is a right answer"
+    );
+    assert!(never.iter().all(|a| a.steps == 16 && !a.halted));
+    assert!(
+        solved(&verified) > solved(&head),
+        "{} {}",
+        solved(&verified),
+        solved(&head)
+    );
+    assert_eq!(solved(&verified), solved(&never));
+}
+
+#[test]
+fn limits_hold_and_more_steps_than_trained_are_allowed() {
+    let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 10);
+    let solver = Solver::bundled("sudoku-6x6").unwrap();
+    let late = finish(solver.clone().min_steps(3).session(&puzzles).unwrap());
+    assert!(late.iter().all(|a| a.steps >= 3) && late.iter().any(|a| a.steps == 3));
+    let short = finish(solver.clone().max_steps(1).session(&puzzles).unwrap());
+    assert!(short.iter().all(|a| a.steps == 1));
+    let long = finish(
+        solver
+            .clone()
+            .max_steps(20)
+            .halt(HaltRule::Never)
+            .session(&puzzles)
+            .unwrap(),
+    );
+    assert!(long.iter().all(|a| a.steps == 20));
+    let strict = finish(
+        solver
+            .clone()
+            .halt_threshold(1.0)
+            .session(&puzzles)
+            .unwrap(),
+    );
+    assert!(strict.iter().all(|a| !a.halted && a.steps == 16));
+    let lax = finish(
+        solver
+            .clone()
+            .halt_threshold(0.0)
+            .halt(HaltRule::Head)
+            .session(&puzzles)
+            .unwrap(),
+    );
+    assert!(lax.iter().all(|a| a.halted && a.steps == 1));
+    for (wrong, what) in [
+        (solver.clone().max_steps(0), "max steps"),
+        (solver.clone().min_steps(17), "min steps"),
+        (solver.clone().halt_threshold(1.5), "threshold"),
+        (solver.clone().halt_threshold(f32::NAN), "threshold"),
+        (solver.clone().threads(0), "threads"),
+    ] {
+        let error = wrong.session(&puzzles).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Argument);
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+/// Returns everything that an answer holds, as bits.
+fn bits(answers: &[Answer]) -> Vec<(Vec<u32>, usize, u32, u32)> {
+    let of = |a: &Answer| {
+        (
+            a.tokens.clone(),
+            a.steps,
+            a.halting.q_halt.to_bits(),
+            a.halting.q_continue.to_bits(),
+        )
+    };
+    answers.iter().map(of).collect()
+}
+
+#[test]
+fn an_answer_depends_on_neither_batch_nor_neighbours_nor_threads() {
+    for (model, file, count) in [
+        ("sudoku-6x6", "sudoku_6x6_minimal_test.csv", 24),
+        ("sudoku-9x9", "sudoku_9x9_mixed_test.csv", 8),
+        ("maze-10x10", "maze_10x10_test_1000.csv", 8),
+    ] {
+        let puzzles = puzzles(file, count);
+        let solver = Solver::bundled(model).unwrap().max_steps(6);
+        let alone: Vec<Answer> = puzzles
+            .iter()
+            .map(|p| solver.clone().threads(1).solve(p).unwrap())
+            .collect();
+        assert!(
+            alone.iter().any(|a| a.steps != alone[0].steps),
+            "{model}: all halt together, which shows nothing"
+        );
+        for (batch, threads) in [(1, 2), (3, 1), (5, 3), (64, 2)] {
+            let together = finish(
+                solver
+                    .clone()
+                    .batch(batch)
+                    .threads(threads)
+                    .session(&puzzles)
+                    .unwrap(),
+            );
+            assert_eq!(
+                bits(&together),
+                bits(&alone),
+                "{model}, batch {batch}, {threads} threads"
+            );
+        }
+        let mut backwards = puzzles.clone();
+        backwards.reverse();
+        let mut reversed = finish(solver.clone().batch(4).session(&backwards).unwrap());
+        reversed.reverse();
+        assert_eq!(bits(&reversed), bits(&alone), "{model}, in reverse order");
+    }
+}
+
+#[test]
+fn a_halted_puzzle_frees_its_slot() {
+    let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 40);
+    let mut session = Solver::bundled("sudoku-6x6")
+        .unwrap()
+        .batch(4)
+        .session(&puzzles)
+        .unwrap();
+    let (mut steps, mut work, mut taken) = (0, 0, 0);
+    while let Some(step) = session.next_step().unwrap() {
+        assert!(step.puzzles.len() <= 4 && step.puzzles.is_sorted_by_key(|p| p.index));
+        if session.unfinished() > 4 {
+            assert_eq!(
+                step.puzzles.len(),
+                4,
+                "no place stays empty while a puzzle waits"
+            );
+        }
+        steps += 1;
+        work += step.puzzles.len();
+        taken += step
+            .puzzles
+            .iter()
+            .filter_map(|p| p.outcome.as_ref())
+            .map(|a| a.steps)
+            .sum::<usize>();
+    }
+    assert_eq!(
+        work, taken,
+        "a puzzle is refined as often as it says, and not after its halt"
+    );
+    assert!(steps < 40, "{steps} steps");
+    assert!(session.next_step().unwrap().is_none());
+}
+
+#[test]
+fn the_backends_solve_alike() {
+    let puzzles = puzzles("sudoku_4x4_test.csv", 3);
+    let run = |device| {
+        finish(
+            Solver::bundled("sudoku-4x4")
+                .unwrap()
+                .device(device)
+                .session(&puzzles)
+                .unwrap(),
+        )
+    };
+    let (cpu, reference) = (run(Device::Cpu), run(Device::Reference));
+    for (a, b) in cpu.iter().zip(&reference) {
+        assert_eq!(
+            (&a.tokens, a.steps, a.correct),
+            (&b.tokens, b.steps, Some(true))
+        );
+        assert!((a.halting.q_halt - b.halting.q_halt).abs() < 1e-3);
+    }
+    assert_eq!((cpu[0].device, reference[0].device), ("cpu", "reference"));
+    // No machine has this many GPUs.
+    let absent = Solver::bundled("sudoku-4x4")
+        .unwrap()
+        .device(Device::Gpu(Some(9999)));
+    assert_eq!(
+        absent.solve(&puzzles[0]).unwrap_err().kind(),
+        ErrorKind::Device
+    );
+    assert_eq!(
+        Device::Gpu(Some(9999)).check().unwrap_err().kind(),
+        ErrorKind::Device
+    );
+}
+
+#[test]
+fn steps_tell_what_changed() {
+    let puzzle = &puzzles("sudoku_9x9_mixed_test.csv", 20)[3];
+    let solver = Solver::bundled("sudoku-9x9")
+        .unwrap()
+        .halt(HaltRule::Never)
+        .max_steps(4);
+    let mut session = solver.session(std::slice::from_ref(puzzle)).unwrap();
+    let mut before = solver.encode(puzzle).unwrap().0.tokens;
+    for number in 1..=4 {
+        let step = session.next_step().unwrap().unwrap().puzzles.remove(0);
+        assert_eq!(
+            (step.step, step.index, step.outcome.is_some()),
+            (number, 0, number == 4)
+        );
+        let differ: Vec<usize> = (0..81).filter(|&c| before[c] != step.tokens[c]).collect();
+        assert_eq!(step.changed, differ);
+        before = step.tokens;
+    }
+}
+
+#[test]
+fn a_session_is_cancelled_from_another_thread_and_by_its_deadline() {
+    let puzzles = puzzles("sudoku_9x9_minimal_test.csv", 64);
+    let solver = Solver::bundled("sudoku-9x9")
+        .unwrap()
+        .halt(HaltRule::Never)
+        .max_steps(10_000);
+    let mut session = solver.session(&puzzles).unwrap();
+    let token = session.cancel_token();
+    let canceller = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        token.cancel();
+        Instant::now()
+    });
+    let error = loop {
+        match session.next_step() {
+            Ok(step) => assert!(step.is_some()),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert!(
+        canceller.join().unwrap().elapsed() < Duration::from_secs(5),
+        "it stops within a step"
+    );
+    assert_eq!(session.unfinished(), 64);
+    assert_eq!(
+        session.next_step().unwrap_err().kind(),
+        ErrorKind::Cancelled,
+        "and stays stopped"
+    );
+
+    let error = solver
+        .time_limit(Duration::from_millis(50))
+        .solve(&puzzles[0])
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadline);
+}
+
+#[test]
+fn a_solver_is_shared_between_threads() {
+    fn shared<T: Send + Sync + Clone>(_: &T) {}
+    let solver = Solver::bundled("sudoku-4x4").unwrap();
+    shared(&solver);
+    let puzzles = puzzles("sudoku_4x4_test.csv", 8);
+    std::thread::scope(|scope| {
+        for puzzle in &puzzles {
+            let solver = &solver;
+            scope.spawn(move || assert_eq!(solver.solve(puzzle).unwrap().correct, Some(true)));
+        }
+    });
+}
+
+/// A task of an app: a Sudoku of four animals.
+#[derive(Debug)]
+struct Animals(Sudoku);
+
+const ANIMALS: &str = "cdhm";
+
+impl Task for Animals {
+    fn name(&self) -> &str {
+        "animals"
+    }
+    fn encode(&self, puzzle: &Puzzle, space: &Space) -> trm::Result<Problem> {
+        let digits = puzzle
+            .content
+            .to_string()
+            .chars()
+            .map(|c| ANIMALS.find(c).map_or('0', |i| (b'1' + i as u8) as char))
+            .collect();
+        self.0.encode(
+            &Puzzle {
+                content: Content::Text(digits),
+                ..puzzle.clone()
+            },
+            space,
+        )
+    }
+    fn decode(&self, _: &Problem, answer: &[u32]) -> Content {
+        Content::Text(
+            answer
+                .iter()
+                .map(|&t| {
+                    ANIMALS
+                        .chars()
+                        .nth((t as usize).wrapping_sub(2))
+                        .unwrap_or('?')
+                })
+                .collect(),
+        )
+    }
+    fn verify(&self, problem: &Problem, answer: &[u32]) -> Verdict {
+        self.0.verify(problem, answer)
+    }
+    fn verifies_by_rules(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn an_app_brings_its_own_task() {
+    let solver = Solver::bundled("sudoku-4x4")
+        .unwrap()
+        .task(Arc::new(Animals(Sudoku { box_shape: None })));
+    // 0000020440102103 in animals.
+    let puzzle = Puzzle {
+        content: Content::Text("?????d?mm?c?dc?h".into()),
+        ..puzzles("sudoku_4x4_test.csv", 1).remove(0)
+    };
+    let answer = solver.solve(&puzzle).unwrap();
+    assert_eq!(
+        (
+            answer.answer.to_string().as_str(),
+            answer.valid,
+            answer.task.as_str()
+        ),
+        ("hmdccdhmmhcddcmh", Some(true), "animals")
+    );
+}

@@ -1,0 +1,100 @@
+//! The cost of steps in which no slot takes part, for the host and for the device.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use trm::Solver;
+use trm::backend::{Ahead, Backend, Record, Rule};
+
+use crate::alone;
+use crate::gpu::gpu;
+use crate::models::{self, Scale};
+
+/// Steps that were submitted after the last puzzle had halted cost next to nothing: a hundredth of
+/// the work if that takes long. On a fast card they cost the launches of kernels without
+/// workgroups, 2 microseconds each on an H200.
+#[test]
+fn steps_after_the_last_halt_are_free() {
+    let _alone = alone();
+    let Some(gpu) = gpu() else { return };
+    let solver = Solver::bundled("sudoku-9x9").unwrap();
+    let plan = Arc::new(solver.plan(81).unwrap());
+    let loaded = gpu.load(solver.model().weights().unwrap()).unwrap();
+    let mut program = loaded.program(plan.clone(), 3).unwrap();
+    program.run(plan.embed(), &[0, 1, 2]).unwrap();
+    let rule = Rule {
+        threshold: f32::INFINITY,
+        minus_continue: false,
+        min_steps: 1,
+        max_steps: 4,
+    };
+    let ahead = program.ahead().unwrap();
+    let time = |ahead: &mut dyn Ahead, steps: usize| {
+        let start = Instant::now();
+        (0..steps).for_each(|_| ahead.start(&rule).unwrap());
+        let records: Vec<_> = (0..steps).map(|_| ahead.finish().unwrap()).collect();
+        (start.elapsed(), records)
+    };
+    assert!(time(ahead, 1).1[0].is_empty(), "nobody takes part yet");
+    for slot in [0, 2] {
+        ahead.resume(slot, slot as u32).unwrap();
+    }
+    let (full, records) = time(ahead, 4);
+    let record = |slot, steps, goes_on| Record {
+        slot,
+        steps,
+        goes_on,
+    };
+    assert_eq!(
+        records,
+        [
+            vec![record(0, 1, true), record(2, 3, true)],
+            vec![record(0, 2, true), record(2, 4, false)],
+            vec![record(0, 3, true)],
+            vec![record(0, 4, false)],
+        ]
+    );
+    // The shortest of several times, since other processes may disturb.
+    let idle = (0..10)
+        .map(|_| time(ahead, 4))
+        .min_by_key(|(time, _)| *time);
+    let (idle, records) = idle.unwrap();
+    assert!(records.iter().all(Vec::is_empty));
+    eprintln!("4 steps {full:?}, 4 steps of nobody {idle:?}");
+    let launches = Duration::from_micros(5) * (4 * plan.step().len()) as u32;
+    assert!(
+        idle < launches.max(full / 100),
+        "{idle:?} of {full:?}, {launches:?} for launches"
+    );
+}
+
+/// The cost of submitting a step for the host: full size, all passes, no live slot, so that the
+/// device has nothing to do. After the first steps no resource is created.
+#[test]
+fn submitting_a_step_is_cheap_and_creates_nothing() {
+    let _alone = alone();
+    let Some(gpu) = gpu() else { return };
+    let (config, cells) = models::config("sudoku", Scale::Full);
+    let plan = Arc::new(trm::model::record(&config, cells));
+    let loaded = gpu.load(models::weights(&config)).unwrap();
+    let mut program = loaded.program(plan, 4).unwrap();
+    let ahead = program.ahead().unwrap();
+    let rule = Rule {
+        threshold: 0.0,
+        minus_continue: false,
+        min_steps: 1,
+        max_steps: 16,
+    };
+    (0..3).for_each(|_| ahead.start(&rule).unwrap());
+    let made = gpu.resources_made();
+    let mut least = Duration::MAX;
+    for _ in 0..20 {
+        assert!(ahead.finish().unwrap().is_empty());
+        let start = Instant::now();
+        ahead.start(&rule).unwrap();
+        least = least.min(start.elapsed());
+    }
+    eprintln!("starting a step of 126 dispatches takes the host {least:?}");
+    assert!(least < Duration::from_millis(1), "{least:?}");
+    assert_eq!(gpu.resources_made(), made);
+}
