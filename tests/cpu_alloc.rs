@@ -49,7 +49,7 @@ fn main() {
         for format in [Format::F32, Format::Int8, Format::Bf16] {
             // Of many threads some get their first task late.
             for (threads, batch) in [(1, 1), (1, 16), (2, 1), (2, 16), (3, 16), (12, 2)] {
-                let cpu = Cpu::new(Some(threads)).unwrap().with_format(format);
+                let cpu = Cpu::new(Some(threads)).unwrap().with_dtype(format);
                 let loaded = cpu.load(model.weights().unwrap()).unwrap();
                 let tokens = model.config.seq_len.unwrap_or(tokens);
                 let mut stepper =

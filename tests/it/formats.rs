@@ -58,7 +58,7 @@ fn check_sees_a_wrong_row_in_every_format() {
     for name in ["sudoku-9x9", "maze-10x10"] {
         let solver = Solver::bundled(name).unwrap();
         for format in Format::ALL {
-            let cpu = || Cpu::new(Some(2)).unwrap().with_format(format);
+            let cpu = || Cpu::new(Some(2)).unwrap().with_dtype(format);
             let right = solver.clone().backend(Arc::new(cpu()));
             assert_eq!(check(&right, format), None, "{name}, {format}");
             let matrices = solver.model().config.weights().into_iter();
