@@ -1,5 +1,5 @@
-//! Times each kernel and whole refinement steps on the CPU. `cargo bench --bench cpu -- --help` lists
-//! the options; docs/performance.md explains the results.
+//! Times each kernel and whole refinement steps on the CPU. `cargo bench --bench cpu -- --help`
+//! lists the options; docs/performance.md explains the results.
 
 #[path = "models/mod.rs"]
 mod models;
@@ -62,8 +62,8 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Times each distinct call, then a whole step: all passes and both heads. A call that is repeated
-    /// finds its weights in the caches, unlike in a step.
+    /// Times each distinct call, then a whole step: all passes and both heads. A call that is
+    /// repeated finds its weights in the caches, unlike in a step.
     fn run(&self, criterion: &mut Criterion, plan: &Arc<Plan>) {
         for different in models::different(plan) {
             let only = Plan {

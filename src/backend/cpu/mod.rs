@@ -1,8 +1,8 @@
 //! The fast CPU backend. Every kernel is divided into tiles of a slot's rows or channels, which a
 //! thread pool computes.
 //!
-//! Each element of a product is one sum in one order, whichever tile it belongs to. A row or channel
-//! is normalised as a whole. So an answer depends neither on the batch nor on the number of
+//! Each element of a product is one sum in one order, whichever tile it belongs to. A row or
+//! channel is normalised as a whole. So an answer depends neither on the batch nor on the number of
 //! threads, bit for bit. The weights are packed once for the instruction set.
 
 mod aligned;
