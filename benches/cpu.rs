@@ -1,4 +1,5 @@
-//! Times each kernel and whole refinement steps on the CPU: `cargo bench --bench cpu -- --help`; docs/performance.md says more.
+//! Times each kernel and whole refinement steps on the CPU. `cargo bench --bench cpu -- --help`
+//! lists the options; docs/performance.md explains the results.
 
 #[path = "models/mod.rs"]
 mod models;
@@ -12,12 +13,13 @@ use models::{Noise, Scale};
 use trm_runtime::WeightDtype;
 use trm_runtime::low_level::backend::cpu::Cpu;
 use trm_runtime::low_level::backend::{Backend, DeviceWeights, Program};
+use trm_runtime::low_level::build::build_plan;
 use trm_runtime::low_level::plan::Plan;
 
-/// A model's name, and the batches that are timed.
+/// The models and batch sizes that are timed.
 const TIMED: [(&str, &[usize]); 3] = [("sudoku", &[1, 16]), ("maze", &[1]), ("small", &[1, 16])];
 
-const FORMATS: [WeightDtype; 2] = [WeightDtype::F32, WeightDtype::Int8];
+const DTYPES: [WeightDtype; 2] = [WeightDtype::F32, WeightDtype::Int8];
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -29,17 +31,17 @@ fn main() {
     eprintln!("cpu: {}, {} threads", cpu.instructions().name(), cpu.threads());
     for (name, batches) in TIMED {
         let (config, cells) = models::config(name, Scale::Full);
-        let plan = Arc::new(trm_runtime::low_level::build::build_plan(&config, cells));
-        for format in FORMATS {
+        let plan = Arc::new(build_plan(&config, cells));
+        for dtype in DTYPES {
             let loaded = OnceCell::new();
             let load = || {
-                let cpu = cpu.clone().with_format(format);
+                let cpu = cpu.clone().with_dtype(dtype);
                 let load = || cpu.load(models::weights(&config)).expect("random weights");
                 loaded.get_or_init(load).clone()
             };
             for &batch in batches {
                 let bench = Bench {
-                    what: format!("{name}/{}/{batch}", format.name()),
+                    name: format!("{name}/{dtype}/{batch}"),
                     load: &load,
                     batch,
                 };
@@ -50,16 +52,18 @@ fn main() {
     criterion.final_summary();
 }
 
-/// A model in a format, with so many puzzles.
+/// A model in one dtype, with one batch size.
 struct Bench<'a> {
-    what: String,
-    /// Called only if something of it is asked for.
+    name: String,
+    /// Loads the model. Called only if the filter selects one of its benchmarks.
     load: &'a dyn Fn() -> Arc<dyn DeviceWeights>,
+    /// Number of puzzles.
     batch: usize,
 }
 
 impl Bench<'_> {
-    /// Each different call over and over, which other than in a step finds its weights in the caches; then a step, all passes and both heads.
+    /// Times each distinct call, then a whole step: all passes and both heads. A call that is
+    /// repeated finds its weights in the caches, unlike in a step.
     fn run(&self, criterion: &mut Criterion, plan: &Arc<Plan>) {
         for different in models::different(plan) {
             let only = Plan {
@@ -67,13 +71,14 @@ impl Bench<'_> {
                 embed_calls: 0,
                 calls: vec![different.call],
             };
-            let what = format!("{}/{}", self.what, different.name);
-            self.time(criterion, "kernel", &what, &Arc::new(only));
+            let name = format!("{}/{}", self.name, different.name);
+            self.time(criterion, "kernel", &name, &Arc::new(only));
         }
-        self.time(criterion, "step", &self.what, plan);
+        self.time(criterion, "step", &self.name, plan);
     }
 
-    fn time(&self, criterion: &mut Criterion, group: &str, what: &str, plan: &Arc<Plan>) {
+    /// Times all calls of a plan that belong to a step.
+    fn time(&self, criterion: &mut Criterion, group: &str, name: &str, plan: &Arc<Plan>) {
         let live: Vec<usize> = (0..self.batch).collect();
         let calls = &plan.calls[plan.step()];
         let flops: u64 = calls.iter().map(|call| call.flops(&plan.dims)).sum();
@@ -83,13 +88,14 @@ impl Bench<'_> {
         if flops > 0 {
             group.throughput(Throughput::Elements(flops * self.batch as u64));
         }
-        group.bench_function(what, |bencher| {
+        group.bench_function(name, |bencher| {
             let program = program.get_or_insert_with(|| self.program(plan));
             bencher.iter(|| program.run(plan.step(), &live).expect("a step"));
         });
         group.finish();
     }
 
+    /// Creates a program whose slots are filled with noise.
     fn program(&self, plan: &Arc<Plan>) -> Box<dyn Program> {
         let loaded = (self.load)();
         let mut program = loaded.program(plan.clone(), self.batch).expect("memory");
@@ -100,7 +106,7 @@ impl Bench<'_> {
     }
 }
 
-/// Noise in all that the calls read.
+/// Fills every buffer of a slot: tokens with valid values, the others with noise.
 fn fill(program: &mut dyn Program, slot: usize, plan: &Plan) {
     let dims = &plan.dims;
     let mut noise = Noise(7);

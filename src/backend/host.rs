@@ -1,4 +1,5 @@
-//! The memory of a batch on the host: every buffer of a plan, a share for each slot; and a program over it.
+//! The memory of a batch on the host, and a program that runs kernels on it. Every slot has its
+//! part of each buffer of the plan.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -9,9 +10,9 @@ use super::Program;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::plan::{Buffer, Call, Dims, Plan};
 
-/// What a backend does with memory on the host.
+/// Kernels that run on host memory.
 pub(crate) trait HostKernels: Debug + Send {
-    /// Runs these calls, in order, for the live slots (rising).
+    /// Runs these calls, in order, for the live slots (ascending).
     fn run(&mut self, calls: &[Call], memory: &mut HostBuffers, live: &[usize]) -> Result<()>;
 }
 
@@ -24,7 +25,7 @@ pub(crate) struct HostProgram<K> {
 }
 
 impl<K: HostKernels> HostProgram<K> {
-    /// Room for `slots` puzzles.
+    /// Allocates memory for `slots` puzzles.
     pub(crate) fn new(plan: Arc<Plan>, slots: usize, kernels: K) -> HostProgram<K> {
         HostProgram {
             memory: HostBuffers::new(&plan, slots),
@@ -63,7 +64,7 @@ impl<K: HostKernels> Program for HostProgram<K> {
 /// Buffers of a batch, addressed by name and slot.
 #[derive(Debug)]
 pub(crate) struct HostBuffers {
-    /// The sizes that all kernels share.
+    /// The sizes of the plan.
     pub(crate) dims: Dims,
     slots: usize,
     floats: BTreeMap<Buffer, Vec<f32>>,
@@ -71,7 +72,7 @@ pub(crate) struct HostBuffers {
 }
 
 impl HostBuffers {
-    /// Zeroed memory for all buffers of `plan`.
+    /// Allocates all buffers of `plan`, filled with zeros.
     pub(crate) fn new(plan: &Plan, slots: usize) -> HostBuffers {
         let (mut floats, mut integers) = (BTreeMap::new(), BTreeMap::new());
         for buffer in plan.buffers() {
@@ -90,19 +91,20 @@ impl HostBuffers {
         }
     }
 
-    /// A slot's share of a buffer.
+    /// Returns a slot's part of a buffer of `f32`.
     pub(crate) fn get(&self, buffer: Buffer, slot: usize) -> &[f32] {
         let len = buffer.len(&self.dims);
         &self.floats[&buffer][slot * len..][..len]
     }
 
-    /// The same of whole numbers.
+    /// Returns a slot's part of a buffer of integers.
     pub(crate) fn get_integers(&self, buffer: Buffer, slot: usize) -> &[u32] {
         let len = buffer.len(&self.dims);
         &self.integers[&buffer][slot * len..][..len]
     }
 
-    /// Takes a buffer out, so that others can be read while it is written; [`HostBuffers::put`] brings it back.
+    /// Takes a buffer out, so that others can be read while it is written. [`HostBuffers::put`]
+    /// puts it back.
     pub(crate) fn take(&mut self, buffer: Buffer) -> Vec<f32> {
         self.floats
             .get_mut(&buffer)
@@ -110,12 +112,12 @@ impl HostBuffers {
             .unwrap_or_default()
     }
 
-    /// Brings back what [`HostBuffers::take`] took.
+    /// Puts back what [`HostBuffers::take`] took.
     pub(crate) fn put(&mut self, buffer: Buffer, values: Vec<f32>) {
         self.floats.insert(buffer, values);
     }
 
-    /// [`HostBuffers::take`] for whole numbers.
+    /// Like [`HostBuffers::take`], for integers.
     pub(crate) fn take_integers(&mut self, buffer: Buffer) -> Vec<u32> {
         self.integers
             .get_mut(&buffer)
@@ -123,52 +125,67 @@ impl HostBuffers {
             .unwrap_or_default()
     }
 
-    /// [`HostBuffers::put`] for whole numbers.
+    /// Like [`HostBuffers::put`], for integers.
     pub(crate) fn put_integers(&mut self, buffer: Buffer, values: Vec<u32>) {
         self.integers.insert(buffer, values);
     }
 
-    fn check(&self, buffer: Buffer, slot: usize, len: usize, integer: bool) -> Result<()> {
-        let known = if integer {
-            self.integers.contains_key(&buffer)
-        } else {
-            self.floats.contains_key(&buffer)
-        };
-        let wanted = buffer.len(&self.dims);
-        if !known || slot >= self.slots || len != wanted {
+    /// Checks an access to `len` values of a slot. `exists`: whether there is such a buffer of the
+    /// accessed type.
+    fn check(&self, buffer: Buffer, slot: usize, len: usize, exists: bool) -> Result<()> {
+        let expected = buffer.len(&self.dims);
+        if !exists || slot >= self.slots || len != expected {
             let message = format!(
-                "no {} values at slot {slot} of {}, which has {wanted} in each slot",
-                len, self.slots
+                "cannot access {len} values of slot {slot}: there are {} slots of {expected} values",
+                self.slots
             );
             return Err(Error::new(ErrorKind::Argument, message).context(format!("buffer {buffer}")));
         }
         Ok(())
     }
 
+    /// Writes a slot of a buffer of `f32`.
     pub(crate) fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {
-        self.check(buffer, slot, values.len(), false)?;
+        let exists = self.floats.contains_key(&buffer);
+        self.check(buffer, slot, values.len(), exists)?;
         if let Some(all) = self.floats.get_mut(&buffer) {
             all[slot * values.len()..][..values.len()].copy_from_slice(values);
         }
         Ok(())
     }
 
+    /// Reads a slot of a buffer of `f32`.
     pub(crate) fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> Result<()> {
-        self.check(buffer, slot, values.len(), false)?;
+        let exists = self.floats.contains_key(&buffer);
+        self.check(buffer, slot, values.len(), exists)?;
         values.copy_from_slice(self.get(buffer, slot));
         Ok(())
     }
 
-    pub(crate) fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> Result<()> {
-        self.check(buffer, slot, values.len(), true)?;
+    /// Writes a slot of a buffer of integers.
+    pub(crate) fn write_integers(
+        &mut self,
+        buffer: Buffer,
+        slot: usize,
+        values: &[u32],
+    ) -> Result<()> {
+        let exists = self.integers.contains_key(&buffer);
+        self.check(buffer, slot, values.len(), exists)?;
         if let Some(all) = self.integers.get_mut(&buffer) {
             all[slot * values.len()..][..values.len()].copy_from_slice(values);
         }
         Ok(())
     }
 
-    pub(crate) fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()> {
-        self.check(buffer, slot, values.len(), true)?;
+    /// Reads a slot of a buffer of integers.
+    pub(crate) fn read_integers(
+        &self,
+        buffer: Buffer,
+        slot: usize,
+        values: &mut [u32],
+    ) -> Result<()> {
+        let exists = self.integers.contains_key(&buffer);
+        self.check(buffer, slot, values.len(), exists)?;
         values.copy_from_slice(self.get_integers(buffer, slot));
         Ok(())
     }

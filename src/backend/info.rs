@@ -1,49 +1,49 @@
-//! What a GPU is, and what it allows.
+//! Descriptions of GPUs, as their drivers report them.
 
 use std::fmt;
 
-/// A GPU, or a program that behaves like one.
+/// A GPU, or a software implementation of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceInfo {
-    /// N in `gpu:N`.
+    /// The number N in `gpu:N`.
     pub number: usize,
-    /// As its driver calls it.
+    /// Name, from the driver.
     pub name: String,
-    /// What it is reached through: `vulkan`, `metal`, `dx12`, `gl`.
+    /// Graphics API: `vulkan`, `metal`, `dx12` or `gl`.
     pub backend: String,
     /// Name and version of the driver.
     pub driver: String,
-    /// What it is made of.
+    /// Kind of device.
     pub kind: DeviceKind,
-    /// Computes with 16-bit floating point numbers.
+    /// Whether shaders can compute with 16-bit floating-point numbers.
     pub f16: bool,
-    /// Invocations that run together, at least and at most, where they can exchange values.
+    /// Smallest and largest subgroup size, if shaders can use subgroup operations.
     pub subgroups: Option<[u32; 2]>,
-    /// Multiplies small matrices in one instruction.
+    /// Whether shaders can use cooperative matrices (small matrix products in one instruction).
     pub cooperative_matrix: bool,
-    /// What it allows.
+    /// Limits of the device.
     pub limits: DeviceLimits,
     /// Why the device cannot run the kernels. `None` if it can.
     pub unsupported_reason: Option<String>,
 }
 
-/// What a device is made of, the preferred first.
+/// The kind of a device, in order of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeviceKind {
-    /// A card with memory of its own.
+    /// A GPU with its own memory.
     Discrete,
-    /// A part of the processor.
+    /// A GPU that shares memory with the CPU.
     Integrated,
-    /// A share of one, lent by a host.
+    /// A virtual GPU, provided by a host.
     Virtual,
-    /// Its driver does not tell.
+    /// Unknown.
     Other,
-    /// No GPU: a program that imitates one on the CPU, for tests.
+    /// A software implementation on the CPU, for tests.
     Software,
 }
 
 impl DeviceKind {
-    /// Its name: `discrete`, `integrated`, `virtual`, `other`, `software`.
+    /// Returns the name: `discrete`, `integrated`, `virtual`, `other` or `software`.
     pub fn name(self) -> &'static str {
         match self {
             DeviceKind::Discrete => "discrete",
@@ -55,16 +55,16 @@ impl DeviceKind {
     }
 }
 
-/// What a device allows.
+/// Limits of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceLimits {
-    /// Bytes of one buffer.
+    /// Largest buffer in bytes.
     pub buffer: u64,
-    /// Bytes that a workgroup shares.
+    /// Largest workgroup memory in bytes.
     pub workgroup_memory: u32,
-    /// Invocations of a workgroup.
+    /// Largest number of invocations in a workgroup.
     pub workgroup_size: u32,
-    /// Buffers that a kernel binds.
+    /// Largest number of storage buffers that a kernel binds.
     pub storage_buffers: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Runs two backends side by side, call by call, and names the first kernel whose results differ.
+//! Compares two backends call by call, and finds the first kernel whose results differ.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,18 +7,18 @@ use super::{DeviceWeights, Program, SlotInput};
 use crate::error::Result;
 use crate::model::plan::{Buffer, Plan};
 
-/// The first call after which two backends differ.
+/// How much two backends differ after a call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// Number of the call in the plan.
+    /// Index of the call in the plan.
     pub call: usize,
     /// The kernel's name.
     pub kernel: &'static str,
     /// The buffer that differs.
     pub buffer: Buffer,
-    /// The slot in which it does.
+    /// The slot that differs.
     pub slot: usize,
-    /// The largest difference found there.
+    /// The largest absolute difference of the slot.
     pub difference: f32,
 }
 
@@ -38,12 +38,16 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Runs the plan once (embed and one step) on both backends and compares what every call wrote; the first call whose results
-/// differ too much.
+/// Runs the plan once (embed and one step) on both backends and compares the result of every call.
+/// Returns the first difference that exceeds the tolerance, or `None`.
 ///
-/// After each call the first backend's result is given to the second, so that a difference is the kernel's own and not carried on.
-/// A difference counts above `tolerance` times the largest value of the buffer, or 1 where all are smaller. Answers may differ
-/// only where the logits of both tokens are as close as that.
+/// After each call, the result of `expected` is copied to `actual`. So a difference is the kernel's
+/// own and does not carry over from earlier calls. The allowed difference is `tolerance` times the
+/// largest absolute value of the buffer, or `tolerance` if that value is below 1. Answers may
+/// differ only where the logits of both tokens differ by at most twice as much.
+///
+/// # Errors
+/// A device failed, or the lengths in `cases` differ from those of the plan.
 pub fn compare(
     expected: &dyn DeviceWeights,
     actual: &dyn DeviceWeights,
@@ -54,14 +58,17 @@ pub fn compare(
     compare_with(expected, actual, plan, cases, tolerance, &mut |_| {})
 }
 
-/// [`compare`], telling `observe` the difference after every call, small ones too.
+/// Like [`compare`]. Calls `on_call` with the difference after every call, however small.
+///
+/// # Errors
+/// Those of [`compare`].
 pub fn compare_with(
     expected: &dyn DeviceWeights,
     actual: &dyn DeviceWeights,
     plan: &Arc<Plan>,
     cases: &[SlotInput],
     tolerance: f32,
-    observe: &mut dyn FnMut(&Difference),
+    on_call: &mut dyn FnMut(&Difference),
 ) -> Result<Option<Difference>> {
     let mut programs = [
         expected.program(plan.clone(), cases.len())?,
@@ -90,7 +97,7 @@ pub fn compare_with(
                 slot,
                 difference,
             };
-            observe(&found);
+            on_call(&found);
             if difference > allowed {
                 return Ok(Some(found));
             }
@@ -122,13 +129,14 @@ fn answers(program: &dyn Program, slot: usize) -> Result<Vec<u32>> {
     Ok(values)
 }
 
-/// Something that is no number is the largest difference.
+/// Returns the largest absolute difference. NaN counts as an infinite difference.
 fn largest_difference(want: &[f32], got: &[f32]) -> f32 {
     let differences = want.iter().zip(got).map(|(a, b)| (a - b).abs());
     differences.fold(0.0, |m, v| if v.is_nan() { f32::INFINITY } else { m.max(v) })
 }
 
-/// How far the logits `[S, V]` of two answers are apart in the cell where they differ most; a token that is none is infinitely far.
+/// Returns the largest difference, over all cells, between the logits `[S, V]` of two answers'
+/// tokens. An out-of-vocabulary token counts as infinitely far.
 fn largest_gap(logits: &[f32], [want, got]: &[Vec<u32>; 2]) -> f32 {
     let vocab = logits.len() / want.len().max(1);
     let gap = |(cell, (a, b)): (&[f32], (&u32, &u32))| match (cell.get(*a as usize), cell.get(*b as usize)) {

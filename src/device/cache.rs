@@ -123,7 +123,7 @@ impl DeviceState {
         if let Some(cpu) = &self.cpu {
             return Ok(cpu.clone());
         }
-        let cpu = load(&Cpu::new(request.threads)?.with_format(request.dtype), model)?;
+        let cpu = load(&Cpu::new(request.threads)?.with_dtype(request.dtype), model)?;
         self.cpu = Some(cpu.clone());
         Ok(cpu)
     }

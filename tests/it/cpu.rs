@@ -236,7 +236,7 @@ fn stays_near_the_reference(format: WeightDtype, near: f32) {
         let reference = Reference.load(Weights::from_tensors(right.clone())).unwrap();
         let cases = cases(&d, 3, &mut noise);
         for i in instructions() {
-            let cpu = Cpu::with(Some(2), i).unwrap().with_format(format);
+            let cpu = Cpu::with(Some(2), i).unwrap().with_dtype(format);
             let load = |tensors| cpu.load(Weights::from_tensors(tensors)).unwrap();
             let seen = compare(&*reference, &*load(right.clone()), &plan, &cases, near).unwrap();
             assert_eq!(seen, None, "{}, {d:?}", i.name());
@@ -294,7 +294,7 @@ fn attention_in_int8_is_more_precise_than_8_bits() {
             .flat_map(|i| formats(i).map(|format| (i, format)));
         for (i, format) in ways {
             let Some(format) = format else { continue };
-            let cpu = Cpu::with(Some(2), i).unwrap().with_format(format);
+            let cpu = Cpu::with(Some(2), i).unwrap().with_dtype(format);
             let loaded = cpu.load(weights.clone()).unwrap();
             let mut program = loaded.program(plan.clone(), 1).unwrap();
             program.write(Buffer::Qkv, 0, &qkv).unwrap();
@@ -363,7 +363,7 @@ fn neither_threads_nor_neighbours_change_a_bit() {
         let cases = cases(&d, 16, &mut noise);
         for i in instructions() {
             let results = |format, threads, slots: &[usize]| {
-                let cpu = Cpu::with(Some(threads), i).unwrap().with_format(format);
+                let cpu = Cpu::with(Some(threads), i).unwrap().with_dtype(format);
                 let loaded = cpu.load(weights.clone()).unwrap();
                 let mut program = loaded.program(plan.clone(), 16).unwrap();
                 for &slot in slots {

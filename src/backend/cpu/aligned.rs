@@ -1,11 +1,11 @@
-//! Memory that starts where a vector does.
+//! Memory aligned to vectors.
 
 use std::fmt;
 
-/// Bytes: a line of the cache, and the longest vector.
-const ALIGNMENT: usize = 64;
+/// Bytes of a cache line, and of the longest vector.
+const ALIGNMENT_BYTES: usize = 64;
 
-/// Elements of four bytes, `f32` unless said else, whose first lies on a multiple of 64 bytes.
+/// A vector of 4-byte elements (default: `f32`) whose first element is 64-byte aligned.
 #[derive(Default)]
 pub(super) struct Aligned<T = f32> {
     data: Vec<T>,
@@ -13,17 +13,19 @@ pub(super) struct Aligned<T = f32> {
 }
 
 impl<T: Copy + Default> Aligned<T> {
-    /// So many zeros.
+    /// Returns `len` zeros.
     pub(super) fn zeros(len: usize) -> Aligned<T> {
-        let data = vec![T::default(); if len == 0 { 0 } else { len + ALIGNMENT / 4 }];
+        let data = vec![T::default(); if len == 0 { 0 } else { len + ALIGNMENT_BYTES / 4 }];
         Aligned { data, len }
     }
 
     fn start(&self) -> usize {
-        // Never more than the 16 elements kept for it; the system may give up on telling, which costs speed only.
-        self.data.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT / 4)
+        // At most the 16 spare elements. `align_offset` may give up and return `usize::MAX`, which
+        // costs speed only.
+        self.data.as_ptr().align_offset(ALIGNMENT_BYTES).min(ALIGNMENT_BYTES / 4)
     }
 
+    /// Returns the elements.
     pub(super) fn get(&self) -> &[T] {
         if self.len == 0 {
             return &[];
@@ -31,6 +33,7 @@ impl<T: Copy + Default> Aligned<T> {
         &self.data[self.start()..][..self.len]
     }
 
+    /// Returns the elements.
     pub(super) fn get_mut(&mut self) -> &mut [T] {
         if self.len == 0 {
             return &mut [];
@@ -39,8 +42,8 @@ impl<T: Copy + Default> Aligned<T> {
         &mut self.data[start..][..self.len]
     }
 
-    /// At least so many elements, whatever they are.
-    pub(super) fn room(&mut self, len: usize) -> &mut [T] {
+    /// Returns the first `len` elements, after growing to at least that length. Growing zeroes all.
+    pub(super) fn grow(&mut self, len: usize) -> &mut [T] {
         if self.len < len {
             *self = Aligned::zeros(len);
         }

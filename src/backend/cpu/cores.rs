@@ -1,16 +1,17 @@
-//! How many cores this machine has.
+//! The number of physical cores.
 
 use std::num::NonZero;
 
-/// Cores that this process may use at once, each counted once however many threads it runs; at least 1.
+/// Returns the number of physical cores that this process may use, at least 1.
 ///
-/// Two threads of one core share what computes, so that a second one gains little and holds up the first.
+/// Two threads of one core share its arithmetic units. So a second thread gains little and slows
+/// down the first.
 pub fn physical_cores() -> usize {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     distinct_cores().map_or(threads, |cores| cores.clamp(1, threads))
 }
 
-/// The cores that Linux lists, by the threads of which each consists.
+/// Returns the number of cores that Linux lists. Logical CPUs with the same siblings are one core.
 fn distinct_cores() -> Option<usize> {
     let mut cores = std::collections::BTreeSet::new();
     for entry in std::fs::read_dir("/sys/devices/system/cpu").ok()?.flatten() {

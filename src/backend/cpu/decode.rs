@@ -1,6 +1,7 @@
 use crate::model::plan::Dims;
 
-/// logits `[S, V]` -> the likeliest token of each cell, the first of equals.
+/// Computes logits `[S, V]` -> the token with the largest logit of each cell, the first one of
+/// equals.
 pub(super) fn decode(d: &Dims, logits: &[f32], answer: &mut [u32]) {
     for (cell, answer) in logits.chunks_exact(d.vocab).zip(answer) {
         let mut best = 0;

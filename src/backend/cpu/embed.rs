@@ -1,6 +1,6 @@
 use crate::model::plan::Dims;
 
-/// Tokens `[S]` and prefix `[P, D]` -> x `[L, D]`.
+/// Computes tokens `[S]` and prefix `[P, D]` -> x `[L, D]`.
 pub(super) fn embed(
     d: &Dims,
     tokens: &[u32],

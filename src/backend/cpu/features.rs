@@ -1,8 +1,12 @@
-//! What of a processor concerns the loops.
+//! CPU features that the kernels can use.
 
-/// The instruction sets that concern this backend on processors of this kind, and whether this machine has each.
+/// Returns the CPU features that this backend looks for, and whether this machine has each.
 ///
-/// x86-64: `avx2`, `fma`, `avx512f`, `avx512_vnni`, `avx512_bf16`, `avx_vnni`; ARM64: `neon`, `dotprod`, `i8mm`, `bf16`; none else.
+/// | architecture | features |
+/// |---|---|
+/// | x86-64 | `avx2`, `fma`, `avx512f`, `avx512_vnni`, `avx512_bf16`, `avx_vnni` |
+/// | ARM64 | `neon`, `dotprod`, `i8mm`, `bf16` |
+/// | other | empty |
 pub fn features() -> Vec<(&'static str, bool)> {
     #[cfg(target_arch = "x86_64")]
     return vec![

@@ -1,14 +1,17 @@
-//! The fast CPU: every kernel over tiles of a slot's rows or channels, spread over a team of threads.
+//! The fast CPU backend. Every kernel is divided into tiles of a slot's rows or channels, which a
+//! thread pool computes.
 //!
-//! Each element of a product is one sum in one order, whichever tile it falls into, and a row or channel is normed as a whole: so an answer
-//! depends neither on the batch nor on the number of threads, bit for bit. The weights are packed once for the instruction set.
+//! Each element of a product is one sum in one order, whichever tile it belongs to. A row or
+//! channel is normalised as a whole. So an answer depends neither on the batch nor on the number of
+//! threads, bit for bit. The weights are packed once for the instruction set.
 
 mod aligned;
 mod attention;
-mod attention_pairs;
+mod attention_int16;
+mod blocking;
 mod cores;
-mod cut;
 mod decode;
+mod detect;
 mod embed;
 mod features;
 mod halt;
@@ -16,11 +19,15 @@ mod heads;
 mod instructions;
 mod kernels;
 mod packed;
+mod pool;
 mod program;
 mod project;
 mod project_add_norm;
 mod qkv_rope;
+mod quantize;
+mod scratch;
 mod simd;
+mod slot;
 mod swiglu;
 mod token_mix;
 
@@ -34,80 +41,94 @@ use crate::model::weights::Weights;
 pub use cores::physical_cores;
 pub use features::features;
 pub use instructions::InstructionSet;
-use kernels::Model;
-use packed::Prepared;
+use packed::PackedWeights;
+use pool::{PoolScope, ThreadPool};
 use program::CpuProgram;
 use qkv_rope::Rope;
-use simd::{Shift, Simd, Team};
+use simd::Simd;
+use slot::SharedWeights;
 
 /// Largest difference from the reference where activations are rounded to int8, relative to the
 /// largest value of a buffer. One wrong row of weights exceeds it.
 const INT8_TOLERANCE: f32 = 0.05;
-/// The same where activations are rounded to bf16.
+/// Like [`INT8_TOLERANCE`], where activations are rounded to bf16.
 const BF16_TOLERANCE: f32 = 0.01;
 
-/// Threads of a team.
-const MOST_THREADS: usize = 1024;
+/// The largest number of threads of a pool.
+const MAX_THREADS: usize = 1024;
 
-/// The fast CPU backend, with a team of threads of its own.
+/// The fast CPU backend, with its own thread pool. Clones share the pool.
 #[derive(Debug, Clone)]
 pub struct Cpu {
-    team: Arc<Team>,
+    pool: Arc<ThreadPool>,
     simd: Simd,
     instructions: InstructionSet,
-    format: WeightDtype,
+    dtype: WeightDtype,
 }
 
 impl Cpu {
-    /// A team of `threads`, or of [one for each core](Cpu::default_threads), with the [chosen](InstructionSet::chosen) instruction set.
+    /// Starts the thread pool, with the [chosen](InstructionSet::chosen) instruction set. Default
+    /// number of threads: [one per core](Cpu::default_threads).
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) for no or more than 1024 threads, [`ErrorKind::Device`](crate::ErrorKind::Device)
-    /// if the system refuses to start them; those of [`InstructionSet::chosen`].
+    /// - [`ErrorKind::Argument`](crate::ErrorKind::Argument) if `threads` is 0 or more than 1024.
+    /// - [`ErrorKind::Device`](crate::ErrorKind::Device) if the system refuses to start the
+    ///   threads.
+    /// - The errors of [`InstructionSet::chosen`].
     pub fn new(threads: Option<usize>) -> Result<Cpu> {
         Cpu::with(threads, InstructionSet::chosen()?)
     }
 
-    /// The same with an instruction set of one's choice.
+    /// Like [`Cpu::new`], with a given instruction set.
     ///
     /// # Errors
-    /// As for [`Cpu::new`]; [`ErrorKind::Device`](crate::ErrorKind::Device) if the machine lacks it.
+    /// Those of [`Cpu::new`], and [`ErrorKind::Device`](crate::ErrorKind::Device) if the machine
+    /// lacks the instruction set.
     pub fn with(threads: Option<usize>, instructions: InstructionSet) -> Result<Cpu> {
         let threads = threads.unwrap_or_else(Cpu::default_threads);
-        if !(1..=MOST_THREADS).contains(&threads) {
+        if !(1..=MAX_THREADS).contains(&threads) {
             return Err(Error::argument(format!(
-                "{threads} threads: give a number from 1 to {MOST_THREADS}"
+                "{threads} threads: give a number from 1 to {MAX_THREADS}"
             )));
         }
         Ok(Cpu {
             simd: instructions.simd()?,
-            team: Arc::new(Team::new(threads)?),
+            pool: Arc::new(ThreadPool::new(threads)?),
             instructions,
-            format: WeightDtype::default(),
+            dtype: WeightDtype::default(),
         })
     }
 
-    /// The same team with another format of the blocks' weights, for the models that are loaded from now on.
+    /// Sets the dtype of the block weights of models that are loaded from now on. The thread pool
+    /// stays the same. Default: f32.
     ///
-    /// f16 and bf16 are the numbers that the format has, computed in `f32`; but in bf16 activations are rounded too where the CPU has
-    /// instructions for it ([`InstructionSet::bf16`]), and attention is that of int8. In int8 products are of bytes, with a scale for each row of
-    /// weights and each row (or channel) of activations, and added up exactly; attention is of whole numbers of 13 bits with a sign, and its softmax
-    /// of 16. States, norms and both heads stay `f32`.
-    pub fn with_format(self, format: WeightDtype) -> Cpu {
-        Cpu { format, ..self }
+    /// | dtype | products | activations | attention |
+    /// |---|---|---|---|
+    /// | f32, f16 | f32 | f32 | f32 |
+    /// | bf16 with [`InstructionSet::bf16`] | bf16, summed in f32 | bf16 | int16 |
+    /// | bf16 without | f32 | f32 | f32 |
+    /// | int8 | int8, summed exactly | int8, a scale for each row or channel | int16 |
+    ///
+    /// Weights are rounded to the dtype. Int8 has a scale for each row of weights. Int16 attention
+    /// quantises queries, keys and values to 12 bits and a sign, and the softmax to 15 bits and a
+    /// sign. States, norms and both heads stay f32.
+    #[must_use]
+    pub fn with_dtype(self, dtype: WeightDtype) -> Cpu {
+        Cpu { dtype, ..self }
     }
 
-    /// How many threads a team has that was not told: one for each [core](physical_cores), at most 1024.
+    /// Returns the default number of threads: one per [physical core](physical_cores), at most
+    /// 1024.
     pub fn default_threads() -> usize {
-        physical_cores().min(MOST_THREADS)
+        physical_cores().min(MAX_THREADS)
     }
 
-    /// Threads in the team.
+    /// Returns the number of threads in the pool.
     pub fn threads(&self) -> usize {
-        self.team.threads()
+        self.pool.threads()
     }
 
-    /// The instruction set that the loops use.
+    /// Returns the instruction set that the inner loops use.
     pub fn instructions(&self) -> InstructionSet {
         self.instructions
     }
@@ -119,7 +140,7 @@ impl Backend for Cpu {
     }
 
     fn tolerance(&self) -> f32 {
-        match self.format {
+        match self.dtype {
             WeightDtype::Int8 => INT8_TOLERANCE,
             WeightDtype::Bf16 if self.simd.bf16().is_some() => BF16_TOLERANCE,
             _ => F32_TOLERANCE,
@@ -127,16 +148,17 @@ impl Backend for Cpu {
     }
 
     fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>> {
-        let weights = match self.format {
-            // Packing rounds them.
+        let weights = match self.dtype {
+            // Packing rounds these.
             WeightDtype::Int8 => weights,
             WeightDtype::Bf16 if self.simd.bf16().is_some() => weights,
-            format => weights.rounded(format),
+            dtype => weights.rounded(dtype),
         };
-        let pack = |shift: &mut Shift<'_>| Prepared::of(weights, self.simd, self.format, shift);
+        let pack =
+            |scope: &mut PoolScope<'_>| PackedWeights::of(weights, self.simd, self.dtype, scope);
         Ok(Arc::new(CpuWeights {
-            weights: Arc::new(self.team.shift(pack)),
-            team: self.team.clone(),
+            weights: Arc::new(self.pool.scope(pack)),
+            pool: self.pool.clone(),
             simd: self.simd,
         }))
     }
@@ -144,18 +166,19 @@ impl Backend for Cpu {
 
 #[derive(Debug)]
 struct CpuWeights {
-    team: Arc<Team>,
+    pool: Arc<ThreadPool>,
     simd: Simd,
-    weights: Arc<Prepared>,
+    weights: Arc<PackedWeights>,
 }
 
 impl DeviceWeights for CpuWeights {
     fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>> {
-        let model = Model {
+        let shared = SharedWeights {
             simd: self.simd,
             weights: self.weights.clone(),
             rope: Rope::of(&plan.dims),
         };
-        Ok(Box::new(CpuProgram::new(plan, self.team.clone(), model, slots)))
+        let pool = self.pool.clone();
+        Ok(Box::new(CpuProgram::new(plan, pool, shared, slots)))
     }
 }

@@ -1,75 +1,96 @@
-//! Weights in the order in which the loops read them, packed once.
+//! Weights in the layout that the micro-kernels read, packed once when a model is loaded.
 
 use std::collections::HashMap;
 
 use super::aligned::Aligned;
-use super::simd::{Int8Group, Shift, Simd, for_each_chosen};
+use super::pool::PoolScope;
+use super::simd::{Int8Panel, PackedWord, Simd, for_each_chosen};
 use crate::model::dtype::{WeightDtype, int8, int8_scale, takes_dtype};
 use crate::model::weights::{Tensor, Weight, Weights};
 
 /// All weights of a model.
 #[derive(Debug, Default)]
-pub(super) struct Prepared {
-    /// Those of `f32`.
-    floats: HashMap<Weight, Packed>,
-    int8: HashMap<Weight, Int8Packed>,
-    /// In words of two along k.
-    bf16: HashMap<Weight, Packed>,
+pub(super) struct PackedWeights {
+    floats: HashMap<Weight, PackedMatrix>,
+    int8: HashMap<Weight, PackedInt8Matrix>,
+    /// Matrices of words of two bf16 along k.
+    bf16: HashMap<Weight, PackedMatrix>,
 }
 
-/// A matrix that a product reads.
+/// A packed matrix, as a product reads it.
 #[derive(Clone, Copy)]
 pub(super) enum Matrix<'a> {
-    F32(&'a Packed),
-    Int8(&'a Int8Packed),
-    Bf16(&'a Packed),
+    F32(&'a PackedMatrix),
+    Int8(&'a PackedInt8Matrix),
+    Bf16(&'a PackedMatrix),
 }
 
-impl Prepared {
-    /// Packs them, one after the other, so that never all are there twice.
-    pub(super) fn of(weights: Weights, simd: Simd, format: WeightDtype, shift: &mut Shift<'_>) -> Prepared {
-        let mut prepared = Prepared::default();
+/// The number format in which products are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arithmetic {
+    F32,
+    Int8,
+    Bf16,
+}
+
+impl PackedWeights {
+    /// Packs the weights one after the other, so that only one of them exists twice at a time.
+    pub(super) fn of(
+        weights: Weights,
+        simd: Simd,
+        dtype: WeightDtype,
+        scope: &mut PoolScope<'_>,
+    ) -> PackedWeights {
+        let mut all = PackedWeights::default();
         for (weight, tensor) in weights.into_tensors() {
-            match (Order::of(weight, &tensor, simd), format) {
-                (Some(order), WeightDtype::Int8) if takes_dtype(weight) => {
-                    prepared
-                        .int8
-                        .insert(weight, Int8Packed::of(&order, &tensor, shift));
+            match (PackLayout::of(weight, &tensor, simd), dtype) {
+                (Some(layout), WeightDtype::Int8) if takes_dtype(weight) => {
+                    let packed = PackedInt8Matrix::of(&layout, &tensor, scope);
+                    all.int8.insert(weight, packed);
                 }
-                (Some(order), WeightDtype::Bf16) if takes_dtype(weight) && simd.bf16().is_some() => {
-                    let packed = Packed::of_bf16(&order, &tensor, simd, shift);
-                    prepared.bf16.insert(weight, packed);
+                (Some(layout), WeightDtype::Bf16)
+                    if takes_dtype(weight) && simd.bf16().is_some() =>
+                {
+                    let packed = PackedMatrix::of_bf16(&layout, &tensor, simd, scope);
+                    all.bf16.insert(weight, packed);
                 }
-                (Some(order), _) => {
-                    prepared.floats.insert(weight, Packed::of(&order, &tensor, shift));
+                (Some(layout), _) => {
+                    let packed = PackedMatrix::of(&layout, &tensor, scope);
+                    all.floats.insert(weight, packed);
                 }
                 (None, _) => {
                     let mut data = Aligned::zeros(tensor.data.len());
                     data.get_mut().copy_from_slice(&tensor.data);
                     let k = tensor.shape.last().copied().unwrap_or(1);
-                    prepared.floats.insert(weight, Packed { data, group: k, k });
+                    let plain = PackedMatrix {
+                        data,
+                        panel_len: k,
+                        k,
+                    };
+                    all.floats.insert(weight, plain);
                 }
             }
         }
-        prepared
+        all
     }
 
-    /// A tensor that no product reads, as it is; of others what was packed.
+    /// Returns a tensor that no product reads, as it is. Other tensors are returned packed.
     pub(super) fn plain(&self, weight: Weight) -> &[f32] {
         self.floats[&weight].data.get()
     }
 
-    /// Whether some are in int8.
-    pub(super) fn has_int8(&self) -> bool {
-        !self.int8.is_empty()
+    /// Returns the arithmetic of the blocks' products.
+    pub(super) fn arithmetic(&self) -> Arithmetic {
+        if !self.int8.is_empty() {
+            Arithmetic::Int8
+        } else if !self.bf16.is_empty() {
+            Arithmetic::Bf16
+        } else {
+            Arithmetic::F32
+        }
     }
 
-    /// Whether some are in bf16.
-    pub(super) fn has_bf16(&self) -> bool {
-        !self.bf16.is_empty()
-    }
-
-    /// A matrix.
+    /// Returns a matrix that a product reads.
     pub(super) fn matrix(&self, weight: Weight) -> Matrix<'_> {
         if let Some(int8) = self.int8.get(&weight) {
             return Matrix::Int8(int8);
@@ -82,68 +103,83 @@ impl Prepared {
 }
 
 impl Matrix<'_> {
-    /// K.
+    /// Returns K, the number of columns before packing.
     pub(super) fn k(self) -> usize {
         match self {
             Matrix::F32(packed) | Matrix::Bf16(packed) => packed.k,
             Matrix::Int8(packed) => packed.k,
         }
     }
+
+    /// Returns the arithmetic of products with this matrix.
+    pub(super) fn arithmetic(self) -> Arithmetic {
+        match self {
+            Matrix::F32(_) => Arithmetic::F32,
+            Matrix::Int8(_) => Arithmetic::Int8,
+            Matrix::Bf16(_) => Arithmetic::Bf16,
+        }
+    }
 }
 
-/// In which order the rows of a matrix `[N, K]` are packed: in groups of as many as a tile has columns (a panel) or rows (a strip).
-struct Order {
+/// How the rows of a matrix `[N, K]` are packed: in panels of as many rows as a tile has columns
+/// (right operand) or rows (left operand).
+struct PackLayout {
     rows: usize,
     k: usize,
+    /// Rows of a panel.
     width: usize,
-    /// Each group has rows of the first half of the matrix, gates, then as many of the second, which go through them.
-    halves: bool,
-    /// What bytes of activations are too large by.
-    zero: i32,
+    /// Whether the matrix is gate and up, one above the other. Then the first half of each panel is
+    /// rows of gate, and the second half the matching rows of up.
+    is_gate_up: bool,
+    /// Zero point of int8 activations.
+    zero_point: i32,
 }
 
-impl Order {
-    /// None for a tensor that no product reads.
-    fn of(weight: Weight, tensor: &Tensor, simd: Simd) -> Option<Order> {
-        let (width, halves) = match weight {
+impl PackLayout {
+    /// Returns the layout of a matrix, or `None` for a tensor that no product reads.
+    fn of(weight: Weight, tensor: &Tensor, simd: Simd) -> Option<PackLayout> {
+        let (width, is_gate_up) = match weight {
             Weight::GateUp(..) => (simd.cols(), true),
-            Weight::Qkv(..) | Weight::OProj(..) | Weight::Down(..) | Weight::LmHead => (simd.cols(), false),
+            Weight::Qkv(..) | Weight::OProj(..) | Weight::Down(..) | Weight::LmHead => {
+                (simd.cols(), false)
+            }
             Weight::TokenGateUp(..) => (simd.rows(), true),
             Weight::TokenDown(..) => (simd.rows(), false),
             _ => return None,
         };
         let k = tensor.shape.last().copied().unwrap_or(1);
-        Some(Order {
+        Some(PackLayout {
             rows: tensor.data.len() / k.max(1),
             k,
             width,
-            halves,
-            zero: i32::from(simd.int8_zero()),
+            is_gate_up,
+            zero_point: i32::from(simd.int8_zero_point()),
         })
     }
 
-    fn groups(&self) -> usize {
+    /// Returns the number of panels.
+    fn panels(&self) -> usize {
         self.rows.div_ceil(self.width)
     }
 
-    /// Which row a lane of a group is; none beyond the last.
-    fn row(&self, group: usize, lane: usize) -> Option<usize> {
-        if !self.halves {
-            return Some(group * self.width + lane).filter(|row| *row < self.rows);
+    /// Returns the row of the matrix at a lane of a panel, or `None` for padding.
+    fn row(&self, panel: usize, lane: usize) -> Option<usize> {
+        if !self.is_gate_up {
+            return Some(panel * self.width + lane).filter(|row| *row < self.rows);
         }
         let (half, width) = (self.rows / 2, self.width / 2);
-        let row = group * width + lane % width;
+        let row = panel * width + lane % width;
         (row < half).then_some(lane / width * half + row)
     }
 }
 
-impl Order {
-    /// A group of `f32`.
-    fn pack(&self, tensor: &Tensor, index: usize, group: &mut [f32]) {
-        /// Of k at a time: what is written stays in the nearest cache.
+impl PackLayout {
+    /// Packs panel `index` of f32.
+    fn pack(&self, tensor: &Tensor, index: usize, panel: &mut [f32]) {
+        /// Elements along k that are packed at once, so that the output stays in the L1 cache.
         const BLOCK: usize = 64;
         let (k, width) = (self.k, self.width);
-        for (block, out) in group.chunks_mut(BLOCK * width).enumerate() {
+        for (block, out) in panel.chunks_mut(BLOCK * width).enumerate() {
             for lane in 0..width {
                 let Some(row) = self.row(index, lane) else {
                     continue;
@@ -156,20 +192,27 @@ impl Order {
         }
     }
 
-    /// A group of bf16; `words` is room for a row.
-    fn pack_bf16(&self, tensor: &Tensor, index: usize, simd: Simd, words: &mut [f32], group: &mut [f32]) {
+    /// Packs panel `index` of bf16. `words` is scratch memory for a row.
+    fn pack_bf16(
+        &self,
+        tensor: &Tensor,
+        index: usize,
+        simd: Simd,
+        words: &mut [PackedWord],
+        panel: &mut [PackedWord],
+    ) {
         for lane in 0..self.width {
             let Some(row) = self.row(index, lane) else {
                 continue;
             };
             simd.bf16_row(&tensor.data[row * self.k..][..self.k], words);
-            for (to, word) in group.chunks_exact_mut(self.width).zip(&*words) {
+            for (to, word) in panel.chunks_exact_mut(self.width).zip(&*words) {
                 to[lane] = *word;
             }
         }
     }
 
-    /// A lane of a group in int8; its sum, and what a byte is worth.
+    /// Quantises a row into a lane of an int8 panel. Returns the sum of its values, and its scale.
     fn pack_int8(&self, row: &[f32], lane: usize, words: &mut [u32]) -> (i32, f32) {
         let scale = int8_scale(row);
         let mut sum = 0;
@@ -186,93 +229,101 @@ impl Order {
     }
 }
 
-/// A matrix of `f32`: group after group, and in each k after k the elements of its rows. What is missing from the last group is zero.
+/// A matrix of [words](PackedWord), f32 or bf16. Panel follows panel, and within a panel, for each
+/// word along k, one element of each row. Padding of the last panel is zero.
 #[derive(Debug)]
-pub(super) struct Packed {
-    data: Aligned,
-    /// Elements of a group.
-    group: usize,
+pub(super) struct PackedMatrix {
+    data: Aligned<PackedWord>,
+    /// Words of a panel.
+    panel_len: usize,
     k: usize,
 }
 
-impl Packed {
-    fn of(order: &Order, tensor: &Tensor, shift: &mut Shift<'_>) -> Packed {
-        Packed::with(order, order.k, shift, |index, group| {
-            order.pack(tensor, index, group)
+impl PackedMatrix {
+    fn of(layout: &PackLayout, tensor: &Tensor, scope: &mut PoolScope<'_>) -> PackedMatrix {
+        PackedMatrix::with(layout, layout.k, scope, |index, panel| {
+            layout.pack(tensor, index, panel);
         })
     }
 
-    fn of_bf16(order: &Order, tensor: &Tensor, simd: Simd, shift: &mut Shift<'_>) -> Packed {
-        let words = order.k.div_ceil(2);
-        Packed::with(order, words, shift, |index, group| {
-            order.pack_bf16(tensor, index, simd, &mut vec![0.0; words], group);
+    fn of_bf16(
+        layout: &PackLayout,
+        tensor: &Tensor,
+        simd: Simd,
+        scope: &mut PoolScope<'_>,
+    ) -> PackedMatrix {
+        let words = layout.k.div_ceil(2);
+        PackedMatrix::with(layout, words, scope, |index, panel| {
+            layout.pack_bf16(tensor, index, simd, &mut vec![0.0; words], panel);
         })
     }
 
-    /// Groups of so many words along k, each packed by `pack(index, group)`.
+    /// Packs panels of `words` words along k, each with `pack(index, panel)`.
     fn with(
-        order: &Order,
+        layout: &PackLayout,
         words: usize,
-        shift: &mut Shift<'_>,
-        pack: impl Fn(usize, &mut [f32]) + Sync,
-    ) -> Packed {
-        let len = words * order.width;
-        let mut data = Aligned::zeros(order.groups() * len);
-        let mut groups: Vec<_> = data.get_mut().chunks_exact_mut(len.max(1)).enumerate().collect();
-        let all: Vec<usize> = (0..groups.len()).collect();
-        for_each_chosen(shift, &mut groups, &all, |(index, group), _| {
-            pack(*index, group);
+        scope: &mut PoolScope<'_>,
+        pack: impl Fn(usize, &mut [PackedWord]) + Sync,
+    ) -> PackedMatrix {
+        let panel_len = words * layout.width;
+        let mut data = Aligned::zeros(layout.panels() * panel_len);
+        let panels = data.get_mut().chunks_exact_mut(panel_len.max(1));
+        let mut panels: Vec<_> = panels.enumerate().collect();
+        let all: Vec<usize> = (0..panels.len()).collect();
+        for_each_chosen(scope, &mut panels, &all, |(index, panel), _| {
+            pack(*index, panel);
         });
-        Packed {
+        PackedMatrix {
             data,
-            group: len,
-            k: order.k,
+            panel_len,
+            k: layout.k,
         }
     }
 
-    /// A panel or a strip.
-    pub(super) fn group(&self, index: usize) -> &[f32] {
-        &self.data.get()[index * self.group..][..self.group]
+    /// Returns panel `index`.
+    pub(super) fn panel(&self, index: usize) -> &[PackedWord] {
+        &self.data.get()[index * self.panel_len..][..self.panel_len]
     }
 }
 
-/// A matrix in int8, with a scale for each row: as [`Packed`], in words of four elements along k, zeros beyond the last.
+/// An int8 matrix with a scale for each row. It is laid out like [`PackedMatrix`], in words of four
+/// values along k, padded with zeros.
 #[derive(Debug)]
-pub(super) struct Int8Packed {
+pub(super) struct PackedInt8Matrix {
     words: Aligned<u32>,
-    /// What sums start with: what the bytes of activations are too large by, times the sum of the row, taken away.
+    /// The initial sum of each row: minus the zero point times the sum of the row.
     bias: Aligned<u32>,
     scale: Aligned,
     width: usize,
     k: usize,
 }
 
-impl Int8Packed {
-    fn of(order: &Order, tensor: &Tensor, shift: &mut Shift<'_>) -> Int8Packed {
-        let (k, width) = (order.k, order.width);
-        let (lanes, len) = (order.groups() * width, k.div_ceil(4) * width);
+impl PackedInt8Matrix {
+    fn of(layout: &PackLayout, tensor: &Tensor, scope: &mut PoolScope<'_>) -> PackedInt8Matrix {
+        let (k, width) = (layout.k, layout.width);
+        let (lanes, panel_len) = (layout.panels() * width, k.div_ceil(4) * width);
         let (mut words, mut bias, mut scale) = (
-            Aligned::zeros(order.groups() * len),
+            Aligned::zeros(layout.panels() * panel_len),
             Aligned::zeros(lanes),
             Aligned::zeros(lanes),
         );
-        let of_group = words.get_mut().chunks_exact_mut(len.max(1));
-        let of_lanes = bias
+        let panel_words = words.get_mut().chunks_exact_mut(panel_len.max(1));
+        let panel_lanes = bias
             .get_mut()
             .chunks_exact_mut(width)
             .zip(scale.get_mut().chunks_exact_mut(width));
-        let mut groups: Vec<_> = of_group.zip(of_lanes).enumerate().collect();
-        let all: Vec<usize> = (0..groups.len()).collect();
-        for_each_chosen(shift, &mut groups, &all, |(index, (words, (bias, scale))), _| {
+        let mut panels: Vec<_> = panel_words.zip(panel_lanes).enumerate().collect();
+        let all: Vec<usize> = (0..panels.len()).collect();
+        for_each_chosen(scope, &mut panels, &all, |(index, (words, (bias, scale))), _| {
             for lane in 0..width {
-                let Some(row) = order.row(*index, lane) else {
+                let Some(row) = layout.row(*index, lane) else {
                     continue;
                 };
-                let (sum, worth) = order.pack_int8(&tensor.data[row * k..][..k], lane, words);
-                (bias[lane], scale[lane]) = ((-order.zero * sum) as u32, worth);
+                let (sum, row_scale) = layout.pack_int8(&tensor.data[row * k..][..k], lane, words);
+                (bias[lane], scale[lane]) = ((-layout.zero_point * sum) as u32, row_scale);
             }
         });
-        Int8Packed {
+        PackedInt8Matrix {
             words,
             bias,
             scale,
@@ -281,10 +332,10 @@ impl Int8Packed {
         }
     }
 
-    /// A panel or a strip.
-    pub(super) fn group(&self, index: usize) -> Int8Group<'_> {
+    /// Returns panel `index`.
+    pub(super) fn panel(&self, index: usize) -> Int8Panel<'_> {
         let (lanes, words) = (index * self.width, self.k.div_ceil(4) * self.width);
-        Int8Group {
+        Int8Panel {
             words: &self.words.get()[index * words..][..words],
             bias: &self.bias.get()[lanes..][..self.width],
             scale: &self.scale.get()[lanes..][..self.width],

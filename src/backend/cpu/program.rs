@@ -1,36 +1,44 @@
-//! A plan over the memory of a batch: who runs which slot.
+//! A plan with the memory of a batch: decides which threads run which slot.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::kernels::{Desk, Model, Slot, room, run};
-use super::simd::{Shift, Team, for_each_chosen};
+use super::kernels::{run_calls, scratch_size};
+use super::pool::{PoolScope, ThreadPool};
+use super::simd::for_each_chosen;
+use super::slot::{RunBuffers, SharedWeights, Slot};
 use crate::backend::Program;
 use crate::error::{Error, Result};
 use crate::model::plan::{Buffer, Plan};
 
-/// HostBuffers, each with memory of its own, and the team that runs the plan on them.
+/// Slots, each with its own memory, and the thread pool that runs the plan on them.
 #[derive(Debug)]
 pub(super) struct CpuProgram {
     plan: Arc<Plan>,
-    team: Arc<Team>,
-    model: Model,
+    pool: Arc<ThreadPool>,
+    shared: SharedWeights,
     slots: Vec<Slot>,
-    desk: Desk,
+    run_buffers: RunBuffers,
 }
 
 impl CpuProgram {
-    /// Room for so many slots.
-    pub(super) fn new(plan: Arc<Plan>, team: Arc<Team>, model: Model, slots: usize) -> CpuProgram {
-        team.reserve(room(&plan, &model));
-        // Those that are run call by call are too few for a slot each.
-        let together = slots.min(team.threads() - 1);
+    /// Allocates `slots` slots.
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        pool: Arc<ThreadPool>,
+        shared: SharedWeights,
+        slots: usize,
+    ) -> CpuProgram {
+        pool.reserve(scratch_size(&plan, &shared));
+        // The pool shares the slots that remain after each thread has run whole slots: fewer than
+        // there are threads.
+        let max_shared = slots.min(pool.threads() - 1);
         CpuProgram {
-            slots: (0..slots).map(|_| Slot::new(&plan, &model)).collect(),
-            desk: Desk::new(&plan.dims, model.simd, together),
+            slots: (0..slots).map(|_| Slot::new(&plan, &shared)).collect(),
+            run_buffers: RunBuffers::new(&plan.dims, shared.simd, max_shared),
             plan,
-            team,
-            model,
+            pool,
+            shared,
         }
     }
 
@@ -54,24 +62,27 @@ impl Program for CpuProgram {
         &self.plan
     }
 
-    /// As many slots as there are threads run side by side, each as a whole on one thread: what a slot writes stays in that core's cache, and
-    /// nobody waits for anybody. What is left over the team runs together, call by call.
+    /// Runs as many slots as possible side by side, each as a whole on one thread. What such a slot
+    /// writes stays in the core's cache, and no thread waits for another. The pool runs the
+    /// remaining slots, fewer than there are threads, together, call by call.
     fn run(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()> {
         if let Some(last) = live.last() {
             self.slot(*last)?;
         }
-        let (team, calls) = (&*self.team, &self.plan.calls[calls]);
-        let (model, slots, desk) = (&self.model, &mut self.slots[..], &mut self.desk);
-        let (apart, together) = live.split_at(live.len() - live.len() % team.threads());
-        team.shift(|shift| {
-            for_each_chosen(shift, slots, apart, |slot, scratch| {
-                let mut desk = std::mem::take(&mut slot.desk);
-                let shift = &mut Shift::alone(scratch);
-                run(model, calls, std::slice::from_mut(slot), &[0], &mut desk, shift);
-                slot.desk = desk;
+        let (pool, calls) = (&*self.pool, &self.plan.calls[calls]);
+        let (shared, slots) = (&self.shared, &mut self.slots[..]);
+        let buffers = &mut self.run_buffers;
+        let (separate, together) = live.split_at(live.len() - live.len() % pool.threads());
+        pool.scope(|scope| {
+            for_each_chosen(scope, slots, separate, |slot, scratch| {
+                let mut buffers = std::mem::take(&mut slot.run_buffers);
+                let scope = &mut PoolScope::single_thread(scratch);
+                let slots = std::slice::from_mut(slot);
+                run_calls(shared, calls, slots, &[0], &mut buffers, scope);
+                slot.run_buffers = buffers;
             });
             if !together.is_empty() {
-                run(model, calls, slots, together, desk, shift);
+                run_calls(shared, calls, slots, together, buffers, scope);
             }
         });
         Ok(())
@@ -86,7 +97,9 @@ impl Program for CpuProgram {
     }
 
     fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> Result<()> {
-        self.slot_mut(slot)?.memory.write_integers(buffer, 0, values)
+        self.slot_mut(slot)?
+            .memory
+            .write_integers(buffer, 0, values)
     }
 
     fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()> {

@@ -16,7 +16,7 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn new(model: &Path, case: &Case, threads: usize, format: Format) -> Fallible<Ours> {
-        let cpu = Cpu::new(Some(threads))?.with_format(format);
+        let cpu = Cpu::new(Some(threads))?.with_dtype(format);
         let model = Model::open(model, &LoadOptions::default())?;
         let tokens = case.tokens.len() / case.batch;
         let mut stepper = Solver::new(model)

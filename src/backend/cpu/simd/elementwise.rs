@@ -1,13 +1,15 @@
-//! Loops over elements, for the compiler to turn into vector instructions: sums run in fixed lanes.
+//! Elementwise loops that the compiler vectorises. Sums use a fixed number of lanes, so that their
+//! order does not depend on the instruction set.
 
-use super::tile::{Sum, Tile};
+use super::lanes::PackedWord;
+use super::tile::{BufferSum, Tile};
 
-/// Lanes of a sum: the widest vector.
+/// Lanes of a sum, as many as the widest vector has.
 const LANES: usize = 16;
 
-/// `x += sum`, then divides by the root mean square.
+/// Computes `x += sum`, then divides x by its root mean square.
 #[inline(always)]
-pub(super) fn add_norm(x: &mut [f32], sum: &Sum<'_>, start: usize, eps: f32) {
+pub(super) fn add_norm(x: &mut [f32], sum: &BufferSum<'_>, start: usize, eps: f32) {
     for term in sum.terms() {
         let term = &term[start..start + x.len()];
         x.iter_mut().zip(term).for_each(|(x, t)| *x += t);
@@ -22,7 +24,8 @@ pub(super) fn add_norm(x: &mut [f32], sum: &Sum<'_>, start: usize, eps: f32) {
     x.iter_mut().for_each(|v| *v *= scale);
 }
 
-/// `x += residual` `[rows, width]`, then divides each column by its root mean square. `scale` is room for `width` elements.
+/// Computes `x += residual` for `[rows, width]`, then divides each column by its root mean square.
+/// `scale` is scratch memory for `width` elements.
 #[inline(always)]
 pub(super) fn add_norm_columns(x: &mut Tile<'_>, residual: &[f32], scale: &mut [f32], eps: f32) {
     let (rows, width) = (x.rows(), scale.len());
@@ -41,9 +44,10 @@ pub(super) fn add_norm_columns(x: &mut Tile<'_>, residual: &[f32], scale: &mut [
     }
 }
 
-/// Writes a rectangle of a sum, added from left to right: its rows start at `start` and are `stride` apart.
+/// Writes a rectangle of a sum, added from left to right. Its rows start at `start` and are
+/// `stride` apart.
 #[inline(always)]
-pub(super) fn write_sum(sum: &Sum<'_>, start: usize, stride: usize, out: &mut Tile<'_>) {
+pub(super) fn write_sum(sum: &BufferSum<'_>, start: usize, stride: usize, out: &mut Tile<'_>) {
     let cols = out.cols();
     for i in 0..out.rows() {
         let range = start + i * stride..start + i * stride + cols;
@@ -71,23 +75,24 @@ pub(super) fn write_sum(sum: &Sum<'_>, start: usize, stride: usize, out: &mut Ti
     }
 }
 
-/// Turns one head: the element i of its lower half with the element i of the upper one, by the angle i.
+/// Rotates one head (RoPE): element i of its lower half with element i of its upper half, by angle
+/// i.
 #[inline(always)]
-pub(super) fn turn(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+pub(super) fn rotate_head(head: &mut [f32], cos: &[f32], sin: &[f32]) {
     let (low, high) = head.split_at_mut(head.len() / 2);
     for ((a, b), (cos, sin)) in low.iter_mut().zip(high).zip(cos.iter().zip(sin)) {
         (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
     }
 }
 
-/// A number in -127 .. 127, rounded, as a byte that is too large by `zero`, 0 or 0x80.
+/// Rounds a number from -127 to 127 to a byte with a zero point of 0 or 0x80.
 #[inline(always)]
-pub(super) fn byte(x: f32, zero: u8) -> u8 {
+pub(super) fn byte(x: f32, zero_point: u8) -> u8 {
     // 1.5 * 2^23: adding it leaves the rounded number in the last bits.
-    (x + 12_582_912.0).to_bits() as u8 ^ zero
+    (x + 12_582_912.0).to_bits() as u8 ^ zero_point
 }
 
-/// The bits of the nearest bf16, ties to even; no number stays none.
+/// Returns the bits of the nearest bf16, ties to even. NaN stays NaN.
 #[inline(always)]
 fn bf16(x: f32) -> u32 {
     let bits = x.to_bits();
@@ -95,9 +100,10 @@ fn bf16(x: f32) -> u32 {
     if x.is_nan() { 0x7fc0 } else { nearest }
 }
 
-/// Rounds a row to words of two bf16, the first in the lower half; those beyond it are zero.
+/// Rounds a row to words of two bf16, the first value in the lower half. Words beyond the row are
+/// zero.
 #[inline(always)]
-pub(super) fn bf16_row(x: &[f32], words: &mut [f32]) {
+pub(super) fn bf16_row(x: &[f32], words: &mut [PackedWord]) {
     let (twos, rest) = x.as_chunks::<2>();
     for (word, [a, b]) in words.iter_mut().zip(twos) {
         *word = f32::from_bits(bf16(*a) | bf16(*b) << 16);
@@ -109,56 +115,58 @@ pub(super) fn bf16_row(x: &[f32], words: &mut [f32]) {
     }
 }
 
-/// Rounds x `[rows, width]` to words `[rows / 2, width]` of two rows each, beyond the last zero.
+/// Rounds x `[rows, width]` to words `[rows / 2, width]` of two rows each. A missing last row is
+/// zero.
 #[inline(always)]
-pub(super) fn bf16_columns(x: &[f32], width: usize, words: &mut [f32]) {
-    let none = [0.0f32; 64];
-    let none = &none[..width];
+pub(super) fn bf16_columns(x: &[f32], width: usize, words: &mut [PackedWord]) {
+    let zeros = [0.0f32; 64];
+    let zeros = &zeros[..width];
     for (two, words) in x.chunks(2 * width).zip(words.chunks_exact_mut(width)) {
         let (a, b) = two.split_at(width);
-        let b = if b.is_empty() { none } else { b };
+        let b = if b.is_empty() { zeros } else { b };
         for ((word, a), b) in words.iter_mut().zip(a).zip(b) {
             *word = f32::from_bits(bf16(*a) | bf16(*b) << 16);
         }
     }
 }
 
-/// A whole number of 16 bits.
+/// Rounds a number to the bits of an `i16`.
 #[inline(always)]
-fn short(x: f32) -> u16 {
-    // As in `byte`.
+fn round_to_i16(x: f32) -> u16 {
+    // The same trick as in `byte`.
     (x + 12_582_912.0).to_bits() as u16
 }
 
-/// Rounds `x * factor` to whole numbers of 16 bits, as far as both go.
+/// Rounds `x * factor` to the bits of `i16`, up to the end of the shorter slice.
 #[inline(always)]
-pub(super) fn shorts(x: &[f32], factor: f32, out: &mut [u16]) {
-    out.iter_mut().zip(x).for_each(|(o, x)| *o = short(x * factor));
+pub(super) fn scale_to_i16(x: &[f32], factor: f32, out: &mut [u16]) {
+    out.iter_mut().zip(x).for_each(|(o, x)| *o = round_to_i16(x * factor));
 }
 
-/// Rounds a row to whole numbers, the largest `most`, those beyond it zero; what a number is worth.
+/// Quantises a row to int16, so that its largest value becomes `max`, and returns its scale. Values
+/// beyond the row are zero.
 #[inline(always)]
-pub(super) fn pair_row(x: &[f32], out: &mut [u16], most: f32) -> f32 {
-    let (factor, scale) = scales_of(x, most);
-    shorts(x, factor, out);
+pub(super) fn int16_quantize_row(x: &[f32], out: &mut [u16], max: f32) -> f32 {
+    let (factor, scale) = scales_of(x, max);
+    scale_to_i16(x, factor, out);
     out[x.len()..].fill(0);
     scale
 }
 
-/// Rounds the columns of x `[rows, width]` to words `[rows / 2, width]` of two rows each, the largest number of a column `most`; what
-/// a number of each column is worth goes to `scale`.
+/// Quantises the columns of x `[rows, width]` to int16 words `[rows / 2, width]` of two rows each.
+/// The largest value of a column becomes `max`. `scale` receives the scale of each column.
 #[inline(always)]
-pub(super) fn pair_columns(x: &[f32], words: &mut [u32], scale: &mut [f32], most: f32) {
+pub(super) fn int16_quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32], max: f32) {
     let width = scale.len();
-    let (mut factors, none) = ([0.0f32; 64], [0.0f32; 64]);
-    let (factors, none) = (&mut factors[..width], &none[..width]);
-    column_scales(x, most, factors, scale);
+    let (mut factors, zeros) = ([0.0f32; 64], [0.0f32; 64]);
+    let (factors, zeros) = (&mut factors[..width], &zeros[..width]);
+    column_scales(x, max, factors, scale);
     for (two, words) in x.chunks(2 * width).zip(words.chunks_exact_mut(width)) {
-        let row = |i: usize| two.get(i * width..(i + 1) * width).unwrap_or(none);
+        let row = |i: usize| two.get(i * width..(i + 1) * width).unwrap_or(zeros);
         let (a, b) = (row(0), row(1));
         for i in 0..width {
-            let [a, b] = [a[i], b[i]].map(|x| u32::from(short(x * factors[i])));
-            // The first is that of the lower address.
+            let [a, b] = [a[i], b[i]].map(|x| u32::from(round_to_i16(x * factors[i])));
+            // The first value has the lower address.
             words[i] = if cfg!(target_endian = "little") {
                 a | b << 16
             } else {
@@ -168,9 +176,9 @@ pub(super) fn pair_columns(x: &[f32], words: &mut [u32], scale: &mut [f32], most
     }
 }
 
-/// What [`scales`] is for each column of x `[rows, width]`.
+/// Computes [`scales`] for each column of x `[rows, width]`.
 #[inline(always)]
-fn column_scales(x: &[f32], most: f32, factors: &mut [f32], scale: &mut [f32]) {
+fn column_scales(x: &[f32], max: f32, factors: &mut [f32], scale: &mut [f32]) {
     let mut largest = [0u32; 64];
     let largest = &mut largest[..scale.len()];
     for row in x.chunks_exact(scale.len()) {
@@ -179,24 +187,25 @@ fn column_scales(x: &[f32], most: f32, factors: &mut [f32], scale: &mut [f32]) {
         }
     }
     for ((largest, factor), scale) in largest.iter().zip(factors).zip(scale) {
-        (*factor, *scale) = scales(*largest, most);
+        (*factor, *scale) = scales(*largest, max);
     }
 }
 
-/// What makes the largest of some values `most`, and what undoes it. `largest` is the largest of their bits without the sign, so that of no
-/// number is larger still, and makes both none.
+/// Returns the factor that maps the largest value to `max`, and the scale that undoes it. `largest`
+/// is the maximum of the values' bits without the sign. The bits of NaN are larger than those of
+/// any number, so NaN makes both NaN.
 #[inline(always)]
-fn scales(largest: u32, most: f32) -> (f32, f32) {
+fn scales(largest: u32, max: f32) -> (f32, f32) {
     let largest = f32::from_bits(largest);
     if largest == 0.0 {
         return (0.0, 0.0);
     }
-    (most / largest, largest / most)
+    (max / largest, largest / max)
 }
 
-/// What [`scales`] is for a row.
+/// Computes [`scales`] for a row.
 #[inline(always)]
-pub(super) fn scales_of(x: &[f32], most: f32) -> (f32, f32) {
+pub(super) fn scales_of(x: &[f32], max: f32) -> (f32, f32) {
     let mut lanes = [0u32; LANES];
     let (chunks, rest) = x.as_chunks::<LANES>();
     for chunk in chunks {
@@ -205,22 +214,27 @@ pub(super) fn scales_of(x: &[f32], most: f32) -> (f32, f32) {
         }
     }
     let all = lanes.into_iter().chain(rest.iter().map(|x| x.abs().to_bits()));
-    scales(all.fold(0, u32::max), most)
+    scales(all.fold(0, u32::max), max)
 }
 
-/// Quantises the columns of x `[rows, width]` to words `[rows / 4, width]` of four rows each, those beyond it zero, which is the byte `zero`;
-/// what a byte of each column is worth goes to `scale`.
+/// Quantises the columns of x `[rows, width]` to int8 words `[rows / 4, width]` of four rows each.
+/// Missing rows are the zero point. `scale` receives the scale of each column.
 #[inline(always)]
-pub(super) fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32], zero: u8) {
+pub(super) fn quantize_columns(
+    x: &[f32],
+    words: &mut [u32],
+    scale: &mut [f32],
+    zero_point: u8,
+) {
     let width = scale.len();
-    let (mut factors, none) = ([0.0f32; 64], [0.0f32; 64]);
-    let (factors, none) = (&mut factors[..width], &none[..width]);
+    let (mut factors, zeros) = ([0.0f32; 64], [0.0f32; 64]);
+    let (factors, zeros) = (&mut factors[..width], &zeros[..width]);
     column_scales(x, 127.0, factors, scale);
     for (four, words) in x.chunks(4 * width).zip(words.chunks_exact_mut(width)) {
-        let row = |i: usize| four.get(i * width..(i + 1) * width).unwrap_or(none);
+        let row = |i: usize| four.get(i * width..(i + 1) * width).unwrap_or(zeros);
         let (a, b, c, d) = (row(0), row(1), row(2), row(3));
         for i in 0..width {
-            let bytes = [a[i], b[i], c[i], d[i]].map(|x| byte(x * factors[i], zero));
+            let bytes = [a[i], b[i], c[i], d[i]].map(|x| byte(x * factors[i], zero_point));
             words[i] = u32::from_ne_bytes(bytes);
         }
     }

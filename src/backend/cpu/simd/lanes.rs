@@ -1,12 +1,17 @@
 //! What the inner loops need of an instruction set: a vector of `f32`.
 
+/// A 32-bit word in memory of `f32`. It holds the bits of values that are packed along k: two bf16,
+/// two int16 or four int8, and then it is not a number. In products of f32, it holds one f32.
+pub(in super::super) type PackedWord = f32;
+
 /// A vector of [`Lanes::N`] `f32`.
 ///
 /// # Safety
-/// Every method demands that the CPU has the instruction set of the type; those that take a pointer, that [`Lanes::N`] elements
-/// there may be read or written. No alignment is demanded.
+/// Every method requires that the CPU has the instruction set of the type. Methods that take a
+/// pointer require that [`Lanes::N`] elements there may be read or written. No alignment is
+/// required.
 pub(super) trait Lanes: Copy {
-    /// Elements of a vector.
+    /// Number of elements.
     const N: usize;
     unsafe fn splat(x: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
@@ -14,55 +19,58 @@ pub(super) trait Lanes: Copy {
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
-    /// The larger of each pair; `other` where that is no number.
+    /// Returns the larger of each pair, or `other` where `other` is NaN.
     unsafe fn max(self, other: Self) -> Self;
-    /// The smaller of each pair; `other` where that is no number.
+    /// Returns the smaller of each pair, or `other` where `other` is NaN.
     unsafe fn min(self, other: Self) -> Self;
-    /// `self * factor + add`.
+    /// Returns `self * factor + add`.
     unsafe fn fma(self, factor: Self, add: Self) -> Self;
-    /// To the nearest whole number.
+    /// Rounds to the nearest integer.
     unsafe fn round(self) -> Self;
-    /// `self * 2^n` for whole n, where neither `2^n` nor the result is subnormal or infinite.
+    /// Returns `self * 2^n` for an integer n. Neither `2^n` nor the result may be subnormal or
+    /// infinite.
     unsafe fn scale(self, n: Self) -> Self;
-    /// `1 / self`, to 2 units in the last place, for normal numbers.
+    /// Returns `1 / self` for normal numbers, to 2 units in the last place.
     unsafe fn reciprocal(self) -> Self;
 }
 
-/// What products multiply: a vector whose words are `f32`, or hold several numbers along k.
+/// A vector of operands of a product: each word is an `f32`, or a [`PackedWord`].
 ///
 /// # Safety
 /// As for [`Lanes`].
-pub(super) trait Factors: Copy {
-    /// Vectors of sums, with as many elements as this has words.
-    type Sum: Lanes;
-    unsafe fn repeat(word: f32) -> Self;
-    unsafe fn read(from: *const f32) -> Self;
-    /// `self * other + sum`, for each word.
-    unsafe fn times(self, other: Self, sum: Self::Sum) -> Self::Sum;
+pub(super) trait MulLanes: Copy {
+    /// The accumulator: a vector of sums, with as many elements as this has words.
+    type Acc: Lanes;
+    /// Returns a vector of copies of `word`.
+    unsafe fn broadcast(word: PackedWord) -> Self;
+    /// Loads a vector of words.
+    unsafe fn load_words(from: *const PackedWord) -> Self;
+    /// Returns `self * other + acc` for each word.
+    unsafe fn mul_add(self, other: Self, acc: Self::Acc) -> Self::Acc;
 }
 
-impl<V: Lanes> Factors for V {
-    type Sum = V;
+impl<V: Lanes> MulLanes for V {
+    type Acc = V;
     #[inline(always)]
-    unsafe fn repeat(word: f32) -> Self {
+    unsafe fn broadcast(word: PackedWord) -> Self {
         // SAFETY: the caller vouches for the instruction set.
         unsafe { V::splat(word) }
     }
     #[inline(always)]
-    unsafe fn read(from: *const f32) -> Self {
+    unsafe fn load_words(from: *const PackedWord) -> Self {
         // SAFETY: the caller vouches for the instruction set and the memory.
         unsafe { V::load(from) }
     }
     #[inline(always)]
-    unsafe fn times(self, other: Self, sum: Self) -> Self {
+    unsafe fn mul_add(self, other: Self, acc: Self) -> Self {
         // SAFETY: the caller vouches for the instruction set.
-        unsafe { self.fma(other, sum) }
+        unsafe { self.fma(other, acc) }
     }
 }
 
-/// e^x, to 2 units in the last place on [-87, 88], clamped outside. No number stays none.
+/// Returns e^x, to 2 units in the last place on [-87, 88], clamped outside. NaN stays NaN.
 ///
-/// x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a polynomial of least relative error.
+/// x = n ln 2 + r with |r| <= ln 2 / 2. e^r is a polynomial of least relative error.
 ///
 /// # Safety
 /// As for [`Lanes`].
@@ -79,17 +87,18 @@ pub(super) unsafe fn exp<V: Lanes>(x: V) -> V {
     ];
     // SAFETY: the caller vouches for the instruction set.
     unsafe {
-        // The bounds come first: a maximum gives its second operand where one is no number.
+        // The bounds are the first operands: `max` and `min` return the second one if it is NaN.
         let x = V::splat(88.0).min(V::splat(-87.0).max(x));
         let n = x.mul(V::splat(std::f32::consts::LOG2_E)).round();
-        // ln 2 in two parts, the first short enough for n times it to be exact.
+        // ln 2 in two parts. The first is short enough for its product with n to be exact.
         let r = n.fma(V::splat(-0.693_359_4), x);
         let r = n.fma(V::splat(2.121_944_4e-4), r);
         horner(r, &POLYNOMIAL).scale(n)
     }
 }
 
-/// 2^x, to 2 units in the last place, for x up to 127; below -125 it is clamped. No number stays none.
+/// Returns 2^x for x up to 127, to 2 units in the last place. x below -125 is clamped. NaN stays
+/// NaN.
 ///
 /// # Safety
 /// As for [`Lanes`].
@@ -112,7 +121,7 @@ pub(super) unsafe fn exp2<V: Lanes>(x: V) -> V {
     }
 }
 
-/// The polynomial with these coefficients, the highest first.
+/// Evaluates the polynomial with these coefficients, the highest first.
 #[inline(always)]
 unsafe fn horner<V: Lanes, const N: usize>(x: V, coefficients: &[f32; N]) -> V {
     // SAFETY: the caller vouches for the instruction set.
@@ -125,7 +134,7 @@ unsafe fn horner<V: Lanes, const N: usize>(x: V, coefficients: &[f32; N]) -> V {
     }
 }
 
-/// `gate / (1 + e^-gate) * up`.
+/// Returns `silu(gate) * up`, which is `gate / (1 + e^-gate) * up`.
 ///
 /// # Safety
 /// As for [`Lanes`].

@@ -1,58 +1,61 @@
-//! The inner loops, once for all instruction sets: products of a tile, and what is done to it while it is at hand.
+//! The f32 and bf16 micro-kernels, written once for all instruction sets: products of a tile, and
+//! the operations that are fused with them.
 //!
-//! A tile has at most M rows and exactly two vectors of columns. Its element is the sum over k in rising order from its first
-//! value on, whichever tile it falls into: so the cut of the work changes no bit.
+//! A tile has at most M rows and exactly two vectors of columns. Each element is the sum over k in
+//! ascending order, whichever tile it belongs to. So the tiling does not change a bit.
 
-use super::lanes::{Factors, Lanes, exp2, silu_mul};
+use super::lanes::{Lanes, MulLanes, PackedWord, exp2, silu_mul};
 
-/// A product of one tile: `c = a b`, a `[m, k]`, b `[k, 2 N]`, c `[m, n]`; k counts [factors](Factors).
+/// The operands of a product of one tile: `c = a b` with a `[m, k]`, b `[k, 2 N]`, c `[m, n]`. k
+/// counts words of [`MulLanes`].
 ///
-/// In a product of rows, element (i, k) of a is at `i * a_stride + k`; in one of columns at `k * a_stride + i`. Element (k, j) of b is at
-/// `2 N k + j`, and element (i, j) of c at `i * c_stride + j`.
+/// In a product by rows, element (i, k) of a is at `i * a_stride + k`. In a product by columns, it
+/// is at `k * a_stride + i`. Element (k, j) of b is at `2 N k + j`, element (i, j) of c at
+/// `i * c_stride + j`.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
-    /// Rows of the tile, at least 1 and at most M.
+    /// Rows of the tile, from 1 to M.
     pub(super) m: usize,
     /// Columns that are stored, at most 2 N. All 2 N are computed.
     pub(super) n: usize,
     pub(super) k: usize,
-    pub(super) a: *const f32,
+    pub(super) a: *const PackedWord,
     pub(super) a_stride: usize,
-    pub(super) b: *const f32,
+    pub(super) b: *const PackedWord,
     pub(super) c: *mut f32,
     pub(super) c_stride: usize,
-    /// Whether the sum starts with what c holds.
-    pub(super) onto: bool,
+    /// Whether the product is added to c. `false`: it replaces c.
+    pub(super) accumulate: bool,
 }
 
-/// The sums of a tile of exactly M rows.
+/// Returns the sums of a tile of exactly M rows.
 ///
 /// # Safety
-/// As for [`Lanes`]; `p` describes memory that may be read.
+/// As for [`Lanes`]. `p` describes memory that may be read.
 #[inline(always)]
-unsafe fn sums<F: Factors, const M: usize, const ROWS: bool>(p: &Product) -> [[F::Sum; 2]; M] {
+unsafe fn sums<F: MulLanes, const M: usize, const ROWS: bool>(p: &Product) -> [[F::Acc; 2]; M] {
     // SAFETY: the caller vouches for the instruction set and for the memory of `p`.
     unsafe {
-        let n = F::Sum::N;
-        let mut sums = [[F::Sum::splat(0.0); 2]; M];
-        if p.onto {
+        let n = F::Acc::N;
+        let mut sums = [[F::Acc::splat(0.0); 2]; M];
+        if p.accumulate {
             for (i, sum) in sums.iter_mut().enumerate() {
                 let row = p.c.add(i * p.c_stride);
                 *sum = if p.n == 2 * n {
-                    [F::Sum::load(row), F::Sum::load(row.add(n))]
+                    [F::Acc::load(row), F::Acc::load(row.add(n))]
                 } else {
                     let mut whole = [0.0; 64];
                     std::ptr::copy_nonoverlapping(row, whole.as_mut_ptr(), p.n);
-                    [F::Sum::load(whole.as_ptr()), F::Sum::load(whole.as_ptr().add(n))]
+                    [F::Acc::load(whole.as_ptr()), F::Acc::load(whole.as_ptr().add(n))]
                 };
             }
         }
         let (mut a, mut b) = (p.a, p.b);
         for _ in 0..p.k {
-            let row = [F::read(b), F::read(b.add(n))];
+            let row = [F::load_words(b), F::load_words(b.add(n))];
             for (i, sum) in sums.iter_mut().enumerate() {
-                let x = F::repeat(*a.add(if ROWS { i * p.a_stride } else { i }));
-                *sum = [x.times(row[0], sum[0]), x.times(row[1], sum[1])];
+                let x = F::broadcast(*a.add(if ROWS { i * p.a_stride } else { i }));
+                *sum = [x.mul_add(row[0], sum[0]), x.mul_add(row[1], sum[1])];
             }
             a = a.add(if ROWS { 1 } else { p.a_stride });
             b = b.add(2 * n);
@@ -61,13 +64,14 @@ unsafe fn sums<F: Factors, const M: usize, const ROWS: bool>(p: &Product) -> [[F
     }
 }
 
-/// Stores the first `n` of two vectors.
+/// Stores the first `n` elements of two vectors.
 ///
 /// # Safety
-/// As for [`Lanes`]; `n` elements may be written at `to`.
+/// As for [`Lanes`]. `n` elements may be written at `to`.
 #[inline(always)]
 pub(super) unsafe fn store<V: Lanes>(row: [V; 2], to: *mut f32, n: usize) {
-    // SAFETY: the caller vouches for the instruction set and `n` elements; `whole` holds two vectors of any set.
+    // SAFETY: the caller vouches for the instruction set and `n` elements; `whole` holds two
+    // vectors of any set.
     unsafe {
         if n == 2 * V::N {
             row[0].store(to);
@@ -81,7 +85,7 @@ pub(super) unsafe fn store<V: Lanes>(row: [V; 2], to: *mut f32, n: usize) {
     }
 }
 
-/// Stores the first `n` of a vector.
+/// Stores the first `n` elements of a vector.
 ///
 /// # Safety
 /// As for [`store`].
@@ -99,30 +103,32 @@ pub(super) unsafe fn store_half<V: Lanes>(row: V, to: *mut f32, n: usize) {
     }
 }
 
-/// `c = a b`, or `c += a b`: a product of rows.
+/// Computes `c = a b` or `c += a b` by rows.
 ///
 /// # Safety
-/// As for [`Lanes`]; `p` describes memory that may be read, c written; m is M.
+/// As for [`Lanes`]. `p` describes memory that may be read, and c may be written. m is M.
 #[inline(always)]
-pub(super) unsafe fn product_rows<F: Factors, const M: usize>(p: &Product) {
+pub(super) unsafe fn product_rows<F: MulLanes, const M: usize>(p: &Product) {
     // SAFETY: the caller vouches for all of it.
     unsafe { product::<F, M, true>(p) }
 }
 
-/// The same of columns.
+/// Computes `c = a b` or `c += a b` by columns.
 ///
 /// # Safety
 /// As for [`product_rows`].
 #[inline(always)]
-pub(super) unsafe fn product_columns<F: Factors, const M: usize>(p: &Product) {
+pub(super) unsafe fn product_columns<F: MulLanes, const M: usize>(p: &Product) {
     // SAFETY: the caller vouches for all of it.
     unsafe { product::<F, M, false>(p) }
 }
 
+/// Computes a product by rows or by columns.
+///
 /// # Safety
 /// As for [`product_rows`].
 #[inline(always)]
-unsafe fn product<F: Factors, const M: usize, const ROWS: bool>(p: &Product) {
+unsafe fn product<F: MulLanes, const M: usize, const ROWS: bool>(p: &Product) {
     // SAFETY: the caller vouches for all of it.
     unsafe {
         let sums = sums::<F, M, ROWS>(p);
@@ -132,12 +138,13 @@ unsafe fn product<F: Factors, const M: usize, const ROWS: bool>(p: &Product) {
     }
 }
 
-/// The first vector of each row of `a b` is a gate, the second goes through it: c `[m, n]`, n at most N.
+/// Computes `silu(gate) * up`, where the two vectors of each row of `a b` are gate and up. c is
+/// `[m, n]` with n at most N.
 ///
 /// # Safety
 /// As for [`product_rows`].
 #[inline(always)]
-pub(super) unsafe fn gate_columns<F: Factors, const M: usize>(p: &Product) {
+pub(super) unsafe fn gate_columns<F: MulLanes, const M: usize>(p: &Product) {
     // SAFETY: the caller vouches for all of it; a vector fits into `whole`.
     unsafe {
         let sums = sums::<F, M, true>(p);
@@ -147,12 +154,13 @@ pub(super) unsafe fn gate_columns<F: Factors, const M: usize>(p: &Product) {
     }
 }
 
-/// The first H = M / 2 rows of `a b` are gates, the others go through them: c `[m, n]`, m at most H.
+/// Computes `silu(gate) * up`, where the first M / 2 rows of `a b` are gates and the others up. c
+/// is `[m, n]` with m at most M / 2.
 ///
 /// # Safety
 /// As for [`product_rows`], but a has M rows whatever m is.
 #[inline(always)]
-pub(super) unsafe fn gate_rows<F: Factors, const M: usize>(p: &Product) {
+pub(super) unsafe fn gate_rows<F: MulLanes, const M: usize>(p: &Product) {
     // SAFETY: the caller vouches for all of it.
     unsafe {
         let sums = sums::<F, M, false>(p);
@@ -164,13 +172,14 @@ pub(super) unsafe fn gate_rows<F: Factors, const M: usize>(p: &Product) {
     }
 }
 
-/// A block of the softmax along the rows of scores `[keys, 2 N]`, in powers of two, in place.
+/// Computes one block of an online softmax over the rows of scores `[keys, 2 N]`, in powers of two,
+/// in place.
 ///
-/// `state` is `[3, 2 N]`: the largest score of each column so far, the sum of the powers so far, and, written only, what sums made
-/// before must be multiplied with.
+/// `state` is `[3, 2 N]`: the largest score of each column so far, the sum of the powers so far,
+/// and (output only) the factor that rescales the sums of earlier blocks.
 ///
 /// # Safety
-/// As for [`Lanes`]; `scores` and `state` may be written.
+/// As for [`Lanes`]. `scores` and `state` may be written.
 #[inline(always)]
 pub(super) unsafe fn softmax<V: Lanes>(keys: usize, scores: *mut f32, state: *mut f32) {
     // SAFETY: the caller vouches for all of it.
@@ -179,7 +188,7 @@ pub(super) unsafe fn softmax<V: Lanes>(keys: usize, scores: *mut f32, state: *mu
         for half in 0..2 {
             let (scores, state) = (scores.add(half * V::N), state.add(half * V::N));
             let old = V::load(state);
-            // Four at once, for one would wait for its own last result.
+            // Four accumulators: with one, each step would wait for the result of the last.
             let mut four = [old; 4];
             let fours = keys - keys % 4;
             for key in (0..fours).step_by(4) {
@@ -209,10 +218,10 @@ pub(super) unsafe fn softmax<V: Lanes>(keys: usize, scores: *mut f32, state: *mu
     }
 }
 
-/// `2^(score - largest)`, in place.
+/// Computes `2^(score - largest)` in place and returns it.
 ///
 /// # Safety
-/// As for [`Lanes`]; a vector at `score` may be written.
+/// As for [`Lanes`]. A vector at `score` may be written.
 #[inline(always)]
 unsafe fn power_of<V: Lanes>(score: *mut f32, largest: V) -> V {
     // SAFETY: the caller vouches for all of it.
@@ -223,10 +232,10 @@ unsafe fn power_of<V: Lanes>(score: *mut f32, largest: V) -> V {
     }
 }
 
-/// Multiplies every row of x `[rows, 2 N]` with the row `factor`.
+/// Multiplies every row of x `[rows, 2 N]` by the row `factor`.
 ///
 /// # Safety
-/// As for [`Lanes`]; `x` may be written, `factor` read.
+/// As for [`Lanes`]. `x` may be written, `factor` read.
 #[inline(always)]
 pub(super) unsafe fn scale_rows<V: Lanes>(rows: usize, x: *mut f32, factor: *const f32) {
     // SAFETY: the caller vouches for all of it.

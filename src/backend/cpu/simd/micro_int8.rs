@@ -1,105 +1,21 @@
-//! The products of [`micro`](super::micro) with int8: bytes of activations, each too large by [`Words::ZERO`], times bytes of weights.
-//! The sums are exact; they start at minus that times the sum of the weights.
+//! Int8 micro-kernels: activations with a [zero point](Int8Lanes::ZERO_POINT) times signed weights.
+//!
+//! The sums are exact. They start with a bias of minus the zero point times the sum of the weights,
+//! which cancels the zero point.
 
 use super::elementwise::{byte, scales_of};
+use super::int8_lanes::{Int8Lanes, Int8Product};
 use super::lanes::{Lanes, silu_mul};
 use super::micro::{store, store_half};
-use super::words::Words;
 
-/// A product of one tile: `c = (bias + a b) * row_scale * col_scale`; a, b, c as in [`micro::Product`](super::micro::Product), but in
-/// words of four bytes along k.
-///
-/// In a product of rows the weights are b, and the bias is of columns; in one of columns they are a, and it is of rows.
-#[derive(Clone, Copy)]
-pub(super) struct Int8Product {
-    /// Rows of the tile, at least 1 and at most M.
-    pub(super) m: usize,
-    /// Columns that are stored.
-    pub(super) n: usize,
-    /// Words along k.
-    pub(super) k: usize,
-    pub(super) a: *const u32,
-    pub(super) a_stride: usize,
-    pub(super) b: *const u32,
-    pub(super) bias: *const u32,
-    pub(super) row_scale: *const f32,
-    /// From one row's scale to the next one's.
-    pub(super) row_scale_stride: usize,
-    pub(super) col_scale: *const f32,
-    pub(super) c: *mut f32,
-    pub(super) c_stride: usize,
-}
-
-/// What the sums of a tile of exactly M rows start with.
+/// Returns the scaled sums of a tile of exactly M rows.
 ///
 /// # Safety
-/// As for [`Lanes`]; `p` describes memory that may be read, for M rows.
+/// As for [`Lanes`]. `p` describes memory that may be read, for M rows.
 #[inline(always)]
-pub(super) unsafe fn start<W: Words, const M: usize, const ROWS: bool>(p: &Int8Product) -> [[W; 2]; M] {
-    // SAFETY: the caller vouches for the instruction set and for the memory of `p`.
-    unsafe {
-        let mut sums = [[W::splat(0); 2]; M];
-        for (i, sum) in sums.iter_mut().enumerate() {
-            *sum = if ROWS {
-                [W::load(p.bias), W::load(p.bias.add(W::Floats::N))]
-            } else {
-                [W::splat(*p.bias.add(i)); 2]
-            };
-        }
-        sums
-    }
-}
-
-/// Adds the products of one word of k: of as many rows of a as there are sums, and one row of b.
-///
-/// # Safety
-/// As for [`Lanes`]; these words may be read.
-#[inline(always)]
-pub(super) unsafe fn add_word<W: Words, const ROWS: bool>(
-    a: *const u32,
-    a_stride: usize,
-    b: *const u32,
-    sums: &mut [[W; 2]],
-) {
-    // SAFETY: the caller vouches for all of it.
-    unsafe {
-        let row = [W::load(b), W::load(b.add(W::Floats::N))];
-        for (i, sum) in sums.iter_mut().enumerate() {
-            let x = W::splat(*a.add(if ROWS { i * a_stride } else { i }));
-            *sum = if ROWS {
-                [sum[0].dot(x, row[0]), sum[1].dot(x, row[1])]
-            } else {
-                [sum[0].dot(row[0], x), sum[1].dot(row[1], x)]
-            };
-        }
-    }
-}
-
-/// The sums of a tile of exactly M rows, word by word.
-///
-/// # Safety
-/// As for [`start`].
-#[inline(always)]
-pub(super) unsafe fn sums<W: Words, const M: usize, const ROWS: bool>(p: &Int8Product) -> [[W; 2]; M] {
-    // SAFETY: the caller vouches for all of it.
-    unsafe {
-        let mut sums = start::<W, M, ROWS>(p);
-        let (mut a, mut b) = (p.a, p.b);
-        for _ in 0..p.k {
-            add_word::<W, ROWS>(a, p.a_stride, b, &mut sums);
-            a = a.add(if ROWS { 1 } else { p.a_stride });
-            b = b.add(2 * W::Floats::N);
-        }
-        sums
-    }
-}
-
-/// The values of a tile: the sums, scaled.
-///
-/// # Safety
-/// As for [`start`].
-#[inline(always)]
-unsafe fn values<W: Words, const M: usize, const ROWS: bool>(p: &Int8Product) -> [[W::Floats; 2]; M] {
+unsafe fn values<W: Int8Lanes, const M: usize, const ROWS: bool>(
+    p: &Int8Product,
+) -> [[W::Floats; 2]; M] {
     // SAFETY: the caller vouches for all of it.
     unsafe {
         let sums = W::sums::<M, ROWS>(p);
@@ -119,12 +35,12 @@ unsafe fn values<W: Words, const M: usize, const ROWS: bool>(p: &Int8Product) ->
     }
 }
 
-/// A product of rows.
+/// Computes a product by rows.
 ///
 /// # Safety
-/// As for [`Lanes`]; `p` describes memory that may be read, c written; m is M.
+/// As for [`Lanes`]. `p` describes memory that may be read, and c may be written. m is M.
 #[inline(always)]
-pub(super) unsafe fn product_rows<W: Words, const M: usize>(p: &Int8Product) {
+pub(super) unsafe fn product_rows<W: Int8Lanes, const M: usize>(p: &Int8Product) {
     // SAFETY: the caller vouches for all of it.
     unsafe {
         for (i, row) in values::<W, M, true>(p).into_iter().enumerate() {
@@ -133,12 +49,12 @@ pub(super) unsafe fn product_rows<W: Words, const M: usize>(p: &Int8Product) {
     }
 }
 
-/// A product of columns.
+/// Computes a product by columns.
 ///
 /// # Safety
 /// As for [`product_rows`].
 #[inline(always)]
-pub(super) unsafe fn product_columns<W: Words, const M: usize>(p: &Int8Product) {
+pub(super) unsafe fn product_columns<W: Int8Lanes, const M: usize>(p: &Int8Product) {
     // SAFETY: the caller vouches for all of it.
     unsafe {
         for (i, row) in values::<W, M, false>(p).into_iter().enumerate() {
@@ -147,12 +63,12 @@ pub(super) unsafe fn product_columns<W: Words, const M: usize>(p: &Int8Product) 
     }
 }
 
-/// As [`micro::gate_columns`](super::micro::gate_columns).
+/// Like [`micro::gate_columns`](super::micro::gate_columns).
 ///
 /// # Safety
 /// As for [`product_rows`].
 #[inline(always)]
-pub(super) unsafe fn gate_columns<W: Words, const M: usize>(p: &Int8Product) {
+pub(super) unsafe fn gate_columns<W: Int8Lanes, const M: usize>(p: &Int8Product) {
     // SAFETY: the caller vouches for all of it.
     unsafe {
         for (i, [gate, up]) in values::<W, M, true>(p).into_iter().enumerate() {
@@ -161,12 +77,12 @@ pub(super) unsafe fn gate_columns<W: Words, const M: usize>(p: &Int8Product) {
     }
 }
 
-/// As [`micro::gate_rows`](super::micro::gate_rows).
+/// Like [`micro::gate_rows`](super::micro::gate_rows).
 ///
 /// # Safety
-/// As for [`product_rows`], but a, bias and scale have M rows whatever m is.
+/// As for [`product_rows`], but a, bias and row scale have M rows whatever m is.
 #[inline(always)]
-pub(super) unsafe fn gate_rows<W: Words, const M: usize>(p: &Int8Product) {
+pub(super) unsafe fn gate_rows<W: Int8Lanes, const M: usize>(p: &Int8Product) {
     // SAFETY: the caller vouches for all of it.
     unsafe {
         let values = values::<W, M, false>(p);
@@ -178,15 +94,17 @@ pub(super) unsafe fn gate_rows<W: Words, const M: usize>(p: &Int8Product) {
     }
 }
 
-/// Quantises a row to bytes, those beyond it [zero](Words::ZERO); what a byte is worth.
+/// Quantises a row to bytes and returns its scale. Bytes beyond the row are the
+/// [zero point](Int8Lanes::ZERO_POINT).
 ///
 /// # Safety
-/// As for [`Lanes`]; `bytes` is as long as `x` or longer.
+/// As for [`Lanes`]. `bytes` is as long as `x` or longer.
 #[inline(always)]
-pub(super) unsafe fn quantize_row<W: Words>(x: &[f32], bytes: &mut [u8]) -> f32 {
+pub(super) unsafe fn quantize_row<W: Int8Lanes>(x: &[f32], bytes: &mut [u8]) -> f32 {
     let (factor, scale) = scales_of(x, 127.0);
     let whole = x.len() - x.len() % W::Floats::N;
-    // SAFETY: the caller vouches for the instruction set; a vector from `i` on ends at or before `whole`, which is inside both.
+    // SAFETY: the caller vouches for the instruction set; a vector from `i` on ends at or before
+    // `whole`, which is inside both.
     unsafe {
         let factor = W::Floats::splat(factor);
         for i in (0..whole).step_by(W::Floats::N) {
@@ -196,8 +114,8 @@ pub(super) unsafe fn quantize_row<W: Words>(x: &[f32], bytes: &mut [u8]) -> f32 
             );
         }
     }
-    bytes[whole..].fill(W::ZERO);
+    bytes[whole..].fill(W::ZERO_POINT);
     let rest = bytes[whole..].iter_mut().zip(&x[whole..]);
-    rest.for_each(|(b, x)| *b = byte(x * factor, W::ZERO));
+    rest.for_each(|(b, x)| *b = byte(x * factor, W::ZERO_POINT));
     scale
 }

@@ -4,11 +4,17 @@ use std::arch::aarch64::*;
 
 use super::lanes::Lanes;
 
-/// Four `f32`; asks for NEON, which every ARM64 has.
+/// Four `f32`. Needs NEON, which every ARM64 CPU has.
 #[derive(Clone, Copy)]
 pub(super) struct Neon(pub(super) float32x4_t);
 
-// SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
+/// Four 32-bit words. Needs NEON, and the extension that `DOT` names, one of the constants of
+/// `neon_int8.rs`.
+#[derive(Clone, Copy)]
+pub(super) struct NeonInt8<const DOT: u8>(pub(super) uint32x4_t);
+
+// SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind
+// a pointer.
 impl Lanes for Neon {
     const N: usize = 4;
     #[inline(always)]
@@ -37,12 +43,12 @@ impl Lanes for Neon {
     }
     #[inline(always)]
     unsafe fn max(self, other: Self) -> Self {
-        // Gives no number where one of the two is none.
+        // Returns NaN if either operand is NaN.
         Neon(unsafe { vmaxq_f32(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn min(self, other: Self) -> Self {
-        // Gives no number where one of the two is none.
+        // Returns NaN if either operand is NaN.
         Neon(unsafe { vminq_f32(self.0, other.0) })
     }
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! Vectors as arrays, for the compiler to turn into what the target has.
+//! Vectors as arrays. The compiler turns them into the instructions of the target.
 
 use super::lanes::Lanes;
 
@@ -58,18 +58,19 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn fma(self, factor: Self, add: Self) -> Self {
-        // Two roundings: one, as `mul_add` does, is a function call where the target has no such instruction.
+        // Two roundings. `mul_add`, with one, is a function call on targets without such an
+        // instruction.
         Portable(std::array::from_fn(|i| self.0[i] * factor.0[i] + add.0[i]))
     }
     #[inline(always)]
     unsafe fn round(self) -> Self {
-        // 1.5 * 2^23: adding it leaves no place for a fraction.
+        // 1.5 * 2^23: adding it leaves no bits for a fraction.
         const ROUND: f32 = 12_582_912.0;
         Portable(self.0.map(|x| (x + ROUND) - ROUND))
     }
     #[inline(always)]
     unsafe fn scale(self, n: Self) -> Self {
-        // The last bits of n + ROUND are n itself, which belongs into the exponent.
+        // The last bits of n + ROUND are n, which is added to the exponent.
         const ROUND: f32 = 12_582_912.0;
         self.with(n, |x, n| {
             f32::from_bits(x.to_bits().wrapping_add((n + ROUND).to_bits() << 23))

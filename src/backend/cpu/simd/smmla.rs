@@ -1,22 +1,24 @@
-//! The sums of a tile of int8 by ARM64's `smmla`: eight bytes of each of two rows times those of two columns, four sums at once, where
-//! `sdot` has four bytes of one row.
+//! The sums of an int8 tile with ARM64's `smmla`. It multiplies eight bytes of each of two rows
+//! with those of two columns: four sums at once, where `sdot` multiplies four bytes of one row.
 //!
-//! While it adds, two rows of four sums are two squares of two rows and two columns; in the end they are rows again.
+//! During the sum, two rows of four sums are stored as two 2 x 2 squares. At the end they become
+//! rows again.
 
 use std::arch::aarch64::*;
 
-use super::micro_int8::{Int8Product, add_word, start};
-use super::words::NeonWords;
+use super::int8_lanes::{Int8Product, add_word, start};
+use super::neon::NeonInt8;
 
-/// As [`micro_int8::sums`](super::micro_int8::sums), with the same sums.
+/// Returns the same sums as [`sums_by_dot`](super::int8_lanes::sums_by_dot).
 ///
 /// # Safety
-/// As for [`start`]; the machine has dotprod and i8mm.
+/// As for [`start`]. The machine has dotprod and i8mm.
 #[inline(always)]
-pub(super) unsafe fn sums<const BY: u8, const M: usize, const ROWS: bool>(
+pub(super) unsafe fn sums<const DOT: u8, const M: usize, const ROWS: bool>(
     p: &Int8Product,
-) -> [[NeonWords<BY>; 2]; M] {
-    // SAFETY: the caller vouches for the instruction set and for the memory of `p`: rows below M, words below k, and no others are read.
+) -> [[NeonInt8<DOT>; 2]; M] {
+    // SAFETY: the caller vouches for the instruction set and for the memory of `p`: rows below M,
+    // words below k, and no others are read.
     unsafe {
         let mut sums = start::<_, M, ROWS>(p);
         let (row, word) = if ROWS { (p.a_stride, 1) } else { (1, p.a_stride) };
@@ -26,7 +28,7 @@ pub(super) unsafe fn sums<const BY: u8, const M: usize, const ROWS: bool>(
             let [first, second] = [b, b.add(8)];
             let (pairs, last) = sums.as_chunks_mut::<2>();
             if M % 2 == 1 {
-                // The last row has no neighbour.
+                // The last row has no partner.
                 let a = a.add((M - 1) * row);
                 add_word::<_, ROWS>(a, p.a_stride, first, last);
                 add_word::<_, ROWS>(a.add(word), p.a_stride, second, last);
@@ -34,7 +36,7 @@ pub(super) unsafe fn sums<const BY: u8, const M: usize, const ROWS: bool>(
             let (c0, c1) = eight_bytes(vld1q_u32(first), vld1q_u32(second));
             let (c2, c3) = eight_bytes(vld1q_u32(first.add(4)), vld1q_u32(second.add(4)));
             for (i, pair) in pairs.iter_mut().enumerate() {
-                add_squares::<BY, ROWS>(a.add(2 * i * row), p.a_stride, [c0, c1, c2, c3], pair);
+                add_squares::<DOT, ROWS>(a.add(2 * i * row), p.a_stride, [c0, c1, c2, c3], pair);
             }
             (a, b) = (a.add(2 * word), b.add(16));
         }
@@ -46,12 +48,12 @@ pub(super) unsafe fn sums<const BY: u8, const M: usize, const ROWS: bool>(
     }
 }
 
-/// Makes squares of each two rows, or rows of squares; a last row stays what it is.
+/// Turns each two rows into 2 x 2 squares, or squares back into rows. An odd last row is unchanged.
 ///
 /// # Safety
 /// The machine has NEON.
 #[inline(always)]
-unsafe fn squares<const BY: u8>(sums: &mut [[NeonWords<BY>; 2]]) {
+unsafe fn squares<const DOT: u8>(sums: &mut [[NeonInt8<DOT>; 2]]) {
     for [upper, lower] in sums.as_chunks_mut::<2>().0 {
         for (u, l) in upper.iter_mut().zip(lower) {
             // SAFETY: the caller vouches for the instruction set.
@@ -64,7 +66,8 @@ unsafe fn squares<const BY: u8>(sums: &mut [[NeonWords<BY>; 2]]) {
     }
 }
 
-/// Two words along k of four columns: those of the first two columns, and those of the others.
+/// Interleaves two words along k of four columns. Returns those of the first two columns, and those
+/// of the other two.
 ///
 /// # Safety
 /// The machine has NEON.
@@ -76,21 +79,22 @@ unsafe fn eight_bytes(first: uint32x4_t, second: uint32x4_t) -> (uint32x4_t, uin
 
 /// Adds the products of two words along k of two rows and eight columns.
 ///
-/// One piece of assembly reads the rows and adds: the compiler else reads all rows of a tile at once, and has no registers left for the
-/// sums. `vmmlaq_s32` is not stable in Rust 1.95 anyway.
+/// One assembly block reads the rows and adds. Otherwise the compiler reads all rows of a tile at
+/// once and has no registers left for the sums. `vmmlaq_s32` is not stable in Rust 1.95 either.
 ///
 /// # Safety
 /// The machine has i8mm; these words may be read.
 #[inline(always)]
-unsafe fn add_squares<const BY: u8, const ROWS: bool>(
+unsafe fn add_squares<const DOT: u8, const ROWS: bool>(
     a: *const u32,
     a_stride: usize,
     columns: [uint32x4_t; 4],
-    [upper, lower]: &mut [[NeonWords<BY>; 2]; 2],
+    [upper, lower]: &mut [[NeonInt8<DOT>; 2]; 2],
 ) {
     macro_rules! add {
         ($zip:literal) => {
-            // SAFETY: the caller vouches for the instruction set, and for two words at each of two places.
+            // SAFETY: the caller vouches for the instruction set, and for two words at each of two
+            // addresses.
             unsafe {
                 std::arch::asm!(
                     ".arch_extension i8mm",
@@ -122,7 +126,7 @@ unsafe fn add_squares<const BY: u8, const ROWS: bool>(
         // Two words of each of two rows.
         add!("zip1 {rows:v}.2d, {rows:v}.2d, {next:v}.2d");
     } else {
-        // Of each of two words two rows.
+        // Two rows of each of two words.
         add!("zip1 {rows:v}.4s, {rows:v}.4s, {next:v}.4s");
     }
 }

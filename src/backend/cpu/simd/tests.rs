@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::backend::cpu::InstructionSet;
+use crate::backend::cpu::pool::ThreadPool;
+use crate::backend::cpu::scratch::Scratch;
 
 fn all() -> impl Iterator<Item = Simd> {
     InstructionSet::ALL.into_iter().filter_map(|i| {
@@ -112,7 +114,9 @@ fn gates_are_right_by_columns_and_by_rows() {
         let (half_rows, half_cols) = (rows / 2, cols / 2);
         let (a, panel) = (noise(rows * k, 3), noise(k * cols, 4));
         let product = |a: &dyn Fn(usize, usize) -> f32, i: usize, j: usize| -> f64 {
-            (0..k).map(|k| a(i, k) as f64 * panel[k * cols + j] as f64).sum()
+            (0..k)
+                .map(|k| a(i, k) as f64 * panel[k * cols + j] as f64)
+                .sum()
         };
         for (m, n) in [(1, 1), (rows, half_cols), (rows - 1, half_cols - 1)] {
             let mut out = vec![0.0; m * n];
@@ -120,7 +124,10 @@ fn gates_are_right_by_columns_and_by_rows() {
             let at = |i: usize, x: usize| a[i * k + x];
             for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
                 let exact = silu(product(&at, i, j)) * product(&at, i, half_cols + j);
-                assert!((exact - out[i * n + j] as f64).abs() < 1e-5, "{simd:?} {i} {j}");
+                assert!(
+                    (exact - out[i * n + j] as f64).abs() < 1e-5,
+                    "{simd:?} {i} {j}"
+                );
             }
         }
         for (m, n) in [(1, 1), (half_rows, cols), (half_rows - 1, cols - 1)] {
@@ -129,7 +136,10 @@ fn gates_are_right_by_columns_and_by_rows() {
             let at = |i: usize, x: usize| a[x * rows + i];
             for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
                 let exact = silu(product(&at, i, j)) * product(&at, half_rows + i, j);
-                assert!((exact - out[i * n + j] as f64).abs() < 1e-5, "{simd:?} {i} {j}");
+                assert!(
+                    (exact - out[i * n + j] as f64).abs() < 1e-5,
+                    "{simd:?} {i} {j}"
+                );
             }
         }
     });
@@ -186,11 +196,20 @@ fn softmax_continues_from_block_to_block() {
             };
             let (before, powers) = (all(&original), [all(&first), all(&second)].concat());
             let largest = before.iter().copied().fold(f32::MIN, f32::max) as f64;
-            let exact: Vec<f64> = before.iter().map(|s| (*s as f64 - largest).exp2()).collect();
+            let exact: Vec<f64> = before
+                .iter()
+                .map(|s| (*s as f64 - largest).exp2())
+                .collect();
             let sum: f64 = exact.iter().sum();
-            assert!((state[cols + column] as f64 / sum - 1.0).abs() < 1e-5, "{simd:?}");
+            assert!(
+                (state[cols + column] as f64 / sum - 1.0).abs() < 1e-5,
+                "{simd:?}"
+            );
             for (power, exact) in powers.iter().zip(exact) {
-                assert!((*power as f64 - exact).abs() < 1e-5, "{simd:?}: {power} {exact}");
+                assert!(
+                    (*power as f64 - exact).abs() < 1e-5,
+                    "{simd:?}: {power} {exact}"
+                );
             }
         }
     });
@@ -208,9 +227,17 @@ fn nan_stays_nan() {
             scores[1].is_nan() && state[cols + 1].is_nan() && scores[0] == 1.0,
             "{simd:?}"
         );
-        let panel: Vec<f32> = (0..cols).map(|j| if j < 2 { f32::NAN } else { 1e9 }).collect();
+        let panel: Vec<f32> = (0..cols)
+            .map(|j| if j < 2 { f32::NAN } else { 1e9 })
+            .collect();
         let mut out = vec![0.0; cols / 2];
-        simd.gate_columns(&[-1.0], 1, 1, &panel, Tile::of(&mut out, 1, cols / 2, cols / 2));
+        simd.gate_columns(
+            &[-1.0],
+            1,
+            1,
+            &panel,
+            Tile::of(&mut out, 1, cols / 2, cols / 2),
+        );
         assert!(out[0].is_nan() && out[2].abs() < 1e-6, "{simd:?}: {out:?}");
     });
 }
@@ -218,7 +245,7 @@ fn nan_stays_nan() {
 #[test]
 fn parts_of_scratch_are_aligned_and_do_not_overlap() {
     let mut scratch = Scratch::default();
-    let [a, b, c] = scratch.pieces([3, 0, 17]);
+    let [a, b, c] = scratch.split([3, 0, 17]);
     assert_eq!((a.len(), b.len(), c.len()), (3, 0, 17));
     assert!((a.as_ptr() as usize).is_multiple_of(64) && (c.as_ptr() as usize).is_multiple_of(64));
 }
@@ -243,10 +270,10 @@ fn a_product_beyond_its_memory_is_refused() {
 fn a_thread_pool_runs_every_task_once() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     for threads in [1, 2, 5] {
-        let team = Team::new(threads).unwrap();
+        let team = ThreadPool::new(threads).unwrap();
         for tasks in [0, 1, 2, 100, 3] {
             let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
-            team.shift(|shift| {
+            team.scope(|shift| {
                 for _ in 0..50 {
                     shift.run(tasks, &|task: usize, _: &mut Scratch| {
                         counts[task].fetch_add(1, Ordering::Relaxed);
@@ -257,17 +284,17 @@ fn a_thread_pool_runs_every_task_once() {
         }
         let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let fail = |task: usize, _: &mut Scratch| assert!(task != 7, "planted");
-            team.shift(|shift| shift.run(20, &fail));
+            team.scope(|shift| shift.run(20, &fail));
         }));
         assert!(failed.is_err());
-        team.shift(|shift| shift.run(4, &|_: usize, _: &mut Scratch| {}));
+        team.scope(|shift| shift.run(4, &|_: usize, _: &mut Scratch| {}));
     }
 }
 
 /// Returns an instruction set with each int8 implementation that this machine has.
 fn int8_of(i: InstructionSet) -> Vec<Simd> {
     let mut all = Vec::new();
-    for (int8, here) in int8::tables(i) {
+    for (int8, here) in int8_table::tables(i) {
         match Simd::of(i).filter(|_| here) {
             Some(mut simd) => {
                 simd.int8 = int8;
@@ -305,8 +332,12 @@ fn rows_and_columns_are_quantised_alike() {
                 let values: Vec<f32> = x.iter().skip(column).step_by(cols).copied().collect();
                 let mut row = vec![0.0; Simd::int8_stride(rows)];
                 simd.quantize_row(&values, &mut row);
-                let of_row: Vec<u32> = row[..rows.div_ceil(4)].iter().map(|x| x.to_bits()).collect();
-                let of_column: Vec<u32> = words.iter().skip(column).step_by(cols).copied().collect();
+                let of_row: Vec<u32> = row[..rows.div_ceil(4)]
+                    .iter()
+                    .map(|x| x.to_bits())
+                    .collect();
+                let of_column: Vec<u32> =
+                    words.iter().skip(column).step_by(cols).copied().collect();
                 assert_eq!(
                     scale.to_bits(),
                     row[row.len() - 1].to_bits(),
@@ -318,9 +349,12 @@ fn rows_and_columns_are_quantised_alike() {
                 }
                 assert_eq!(of_row, of_column, "{simd:?} {rows} {column}");
                 for (i, byte) in bytes(&of_row).into_iter().enumerate() {
-                    let back = f32::from(byte.wrapping_sub(simd.int8_zero()) as i8) * scale;
+                    let back = f32::from(byte.wrapping_sub(simd.int8_zero_point()) as i8) * scale;
                     let exact = values.get(i).copied().unwrap_or(0.0);
-                    assert!((back - exact).abs() <= 0.5001 * scale, "{simd:?}: {back} {exact}");
+                    assert!(
+                        (back - exact).abs() <= 0.5001 * scale,
+                        "{simd:?}: {back} {exact}"
+                    );
                 }
             }
         }
@@ -351,12 +385,16 @@ fn products_of_int8_are_right() {
                 }
             };
             let strip: Vec<u32> = (0..depth * rows).map(word).collect();
-            let panel = [random(depth * cols - cols / 2, 8), vec![0x7f7f_7f7f; cols / 2]].concat();
+            let panel = [
+                random(depth * cols - cols / 2, 8),
+                vec![0x7f7f_7f7f; cols / 2],
+            ]
+            .concat();
             let scales: Vec<f32> = noise(cols.max(rows), 9).iter().map(|x| x * 1e-4).collect();
             let bias: Vec<u32> = (0..cols.max(rows))
                 .map(|i| (i as u32).wrapping_sub(9).wrapping_mul(1000))
                 .collect();
-            let group = |words| Int8Group {
+            let group = |words| Int8Panel {
                 words,
                 bias: &bias,
                 scale: &scales,
@@ -371,11 +409,13 @@ fn products_of_int8_are_right() {
                 .for_each(|s| *s = s.abs() + 0.1);
             let dot = |activations: u32, weights: u32| -> i64 {
                 let (a, w) = (activations.to_ne_bytes(), weights.to_ne_bytes());
-                let activation = |byte: u8| match simd.int8_zero() {
+                let activation = |byte: u8| match simd.int8_zero_point() {
                     0 => i64::from(byte as i8),
                     _ => i64::from(byte),
                 };
-                (0..4).map(|i| activation(a[i]) * i64::from(w[i] as i8)).sum()
+                (0..4)
+                    .map(|i| activation(a[i]) * i64::from(w[i] as i8))
+                    .sum()
             };
             let by_rows = |i: usize, j: usize| {
                 let sum: i64 = (0..depth)
@@ -432,7 +472,8 @@ fn products_of_int8_are_right() {
                     (&panel, &col_scale),
                     Tile::of(&mut out, m, cols, cols),
                 );
-                let exact = |i: usize, j: usize| silu(by_columns(i, j)) * by_columns(rows / 2 + i, j);
+                let exact =
+                    |i: usize, j: usize| silu(by_columns(i, j)) * by_columns(rows / 2 + i, j);
                 check("gate rows", &mut out, m, cols, &exact);
             }
         }
@@ -454,13 +495,17 @@ fn products_of_16_bit_pairs_are_right() {
     test_each(all_int8(), |simd| {
         let (rows, cols) = (simd.rows(), simd.cols());
         for k in [1, 2, 7, 64, 97, 916] {
-            let stride = Simd::pair_stride(k);
+            let stride = Simd::int16_stride(k);
             let (mut a, mut b) = (vec![0.0; rows * stride], vec![0.0; cols * stride]);
-            let mut panel = vec![0.0; simd.pair_group_len(k)];
+            let mut panel = vec![0.0; simd.int16_panel_len(k)];
             for (i, row) in a.chunks_exact_mut(stride).enumerate() {
                 // The first row has the largest values everywhere.
-                let x = if i == 0 { vec![-3.0; k] } else { noise(k, i as u32) };
-                simd.pair_row(&x, row);
+                let x = if i == 0 {
+                    vec![-3.0; k]
+                } else {
+                    noise(k, i as u32)
+                };
+                simd.int16_quantize_row(&x, row);
                 for (n, x) in shorts(row, k).into_iter().zip(x) {
                     assert!(
                         (n as f32 * row[stride - 1] - x).abs() <= 0.501 * row[stride - 1],
@@ -474,15 +519,15 @@ fn products_of_16_bit_pairs_are_right() {
                 } else {
                     noise(k, 100 + i as u32)
                 };
-                simd.pair_row(&x, row);
-                simd.pair_pack_row(row, k, i, &mut panel);
+                simd.int16_quantize_row(&x, row);
+                simd.int16_pack_row(row, k, i, &mut panel);
             }
             for m in 1..=rows {
                 let mut out = vec![0.0; m * cols];
-                simd.pair_product_rows(
+                simd.int16_product_rows(
                     &a,
                     k,
-                    simd.pair_group(k, &panel),
+                    simd.int16_panel(k, &panel),
                     Tile::of(&mut out, m, cols, cols),
                 );
                 let near = |out: &[f32]| {
@@ -491,7 +536,11 @@ fn products_of_16_bit_pairs_are_right() {
                             &a[at / cols * stride..][..stride],
                             &b[at % cols * stride..][..stride],
                         );
-                        let sum: i64 = shorts(a, k).iter().zip(shorts(b, k)).map(|(a, b)| a * b).sum();
+                        let sum: i64 = shorts(a, k)
+                            .iter()
+                            .zip(shorts(b, k))
+                            .map(|(a, b)| a * b)
+                            .sum();
                         let exact = sum as f64 * a[stride - 1] as f64 * b[stride - 1] as f64;
                         (*got as f64 - exact).abs() <= 4e-7 * exact.abs() + 1e-12
                     })
@@ -513,14 +562,20 @@ fn columns_and_softmax_are_rounded_to_16_bits() {
         let cols = simd.cols();
         for k in [1, 2, 5, 64, 97, 916] {
             let x = noise(k * cols, 3);
-            let mut panel = vec![0.0; simd.pair_group_len(k)];
-            simd.pair_pack_columns(&x, k, &mut panel);
+            let mut panel = vec![0.0; simd.int16_panel_len(k)];
+            simd.int16_pack_columns(&x, k, &mut panel);
             for column in 0..cols {
                 let each = panel.iter().skip(column).step_by(cols).copied();
                 let packed: Vec<f32> = each.collect();
                 let (words, scale) = packed.split_at(k.div_ceil(2));
-                for (n, x) in shorts(words, k).iter().zip(x.iter().skip(column).step_by(cols)) {
-                    assert!((*n as f32 * scale[0] - x).abs() <= 0.501 * scale[0], "{simd:?}");
+                for (n, x) in shorts(words, k)
+                    .iter()
+                    .zip(x.iter().skip(column).step_by(cols))
+                {
+                    assert!(
+                        (*n as f32 * scale[0] - x).abs() <= 0.501 * scale[0],
+                        "{simd:?}"
+                    );
                 }
             }
             for strength in [0.0, 1.0, 30.0] {
@@ -530,8 +585,8 @@ fn columns_and_softmax_are_rounded_to_16_bits() {
                 }
                 let powers: Vec<f64> = scores[..k].iter().map(|s| (*s as f64).exp2()).collect();
                 let all: f64 = powers.iter().sum();
-                let mut row = vec![0.0; Simd::pair_stride(k)];
-                simd.pair_softmax(&mut scores, k, &mut row);
+                let mut row = vec![0.0; Simd::int16_stride(k)];
+                simd.int16_softmax(&mut scores, k, &mut row);
                 let numbers = shorts(&row, k);
                 assert!(
                     numbers.iter().sum::<i64>() * 4095 <= i64::from(i32::MAX),
@@ -562,17 +617,18 @@ fn int8_has_the_same_bits_however_bytes_are_multiplied() {
                     .map(|x| (x.to_bits() << 9) & 0x7f7f_7f7f)
                     .collect();
                 let sum = |column: usize| -> i64 {
-                    let words: Vec<u32> = panel.iter().skip(column).step_by(cols).copied().collect();
+                    let words: Vec<u32> =
+                        panel.iter().skip(column).step_by(cols).copied().collect();
                     bytes(&words).into_iter().map(|b| i64::from(b as i8)).sum()
                 };
-                let bias = |column| (wrong - i64::from(simd.int8_zero()) * sum(column)) as u32;
+                let bias = |column| (wrong - i64::from(simd.int8_zero_point()) * sum(column)) as u32;
                 let (bias, scale): (Vec<u32>, _) = ((0..cols).map(bias).collect(), noise(cols, 13));
                 let (x, stride) = (noise(rows * k, 14), Simd::int8_stride(k));
                 let mut a = vec![0.0; rows * stride];
                 for (x, a) in x.chunks_exact(k).zip(a.chunks_exact_mut(stride)) {
                     simd.quantize_row(x, a);
                 }
-                let panel = Int8Group {
+                let panel = Int8Panel {
                     words: &panel,
                     bias: &bias,
                     scale: &scale,
@@ -583,10 +639,19 @@ fn int8_has_the_same_bits_however_bytes_are_multiplied() {
             };
             let all = int8_of(i);
             for pair in all.windows(2) {
-                assert_eq!(product(pair[0], 0), product(pair[1], 0), "{}, {k}", i.name());
+                assert_eq!(
+                    product(pair[0], 0),
+                    product(pair[1], 0),
+                    "{}, {k}",
+                    i.name()
+                );
             }
             for simd in all {
-                assert_ne!(product(simd, 1), product(simd, 0), "a planted bug went unseen");
+                assert_ne!(
+                    product(simd, 1),
+                    product(simd, 0),
+                    "a planted bug went unseen"
+                );
             }
         }
     }
@@ -608,7 +673,9 @@ fn rows_and_columns_are_rounded_to_bf16() {
                 1.003_906_2,
                 1.011_718_7,
             ];
-            x.iter_mut().zip(special).for_each(|(x, special)| *x = special);
+            x.iter_mut()
+                .zip(special)
+                .for_each(|(x, special)| *x = special);
             let mut words = vec![1.0; k.div_ceil(2) * cols];
             simd.bf16_columns(&x, &mut words);
             for column in 0..cols {
@@ -617,7 +684,12 @@ fn rows_and_columns_are_rounded_to_bf16() {
                 simd.bf16_row(&values, &mut row);
                 let bits = |word: &f32| [word.to_bits() as u16, (word.to_bits() >> 16) as u16];
                 let of_row: Vec<u16> = row.iter().flat_map(bits).collect();
-                let of_column: Vec<u16> = words.iter().skip(column).step_by(cols).flat_map(bits).collect();
+                let of_column: Vec<u16> = words
+                    .iter()
+                    .skip(column)
+                    .step_by(cols)
+                    .flat_map(bits)
+                    .collect();
                 for (i, got) in of_row.iter().enumerate() {
                     let exact = half::bf16::from_f32(values.get(i).copied().unwrap_or(0.0));
                     let got = half::bf16::from_bits(*got);
@@ -626,7 +698,11 @@ fn rows_and_columns_are_rounded_to_bf16() {
                         "{simd:?} {k} {i}: {got} {exact}"
                     );
                 }
-                assert_eq!(of_row[..of_column.len()], of_column, "{simd:?} {k} {column}");
+                assert_eq!(
+                    of_row[..of_column.len()],
+                    of_column,
+                    "{simd:?} {k} {column}"
+                );
             }
         }
     });

@@ -1,12 +1,13 @@
-//! Parts of memory that several threads write at once: tiles that cannot overlap.
+//! Tiles: disjoint parts of matrices that several threads write at once.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use super::team::{Scratch, Shift};
+use crate::backend::cpu::pool::PoolScope;
+use crate::backend::cpu::scratch::Scratch;
 
-/// A rectangle of a row-major matrix, to be written: `rows` rows of `cols` elements, `stride` apart.
+/// A writable rectangle of a row-major matrix: `rows` rows of `cols` elements, `stride` apart.
 #[derive(Debug)]
 pub(in super::super) struct Tile<'a> {
     first: *mut f32,
@@ -17,8 +18,13 @@ pub(in super::super) struct Tile<'a> {
 }
 
 impl<'a> Tile<'a> {
-    /// The first `rows` rows of `cols` elements of a matrix with rows of `stride`.
-    pub(in super::super) fn of(memory: &'a mut [f32], rows: usize, cols: usize, stride: usize) -> Tile<'a> {
+    /// Returns the first `rows` rows and `cols` columns of a matrix whose rows are `stride` apart.
+    pub(in super::super) fn of(
+        memory: &'a mut [f32],
+        rows: usize,
+        cols: usize,
+        stride: usize,
+    ) -> Tile<'a> {
         let end = if rows == 0 { 0 } else { (rows - 1) * stride + cols };
         assert!(
             cols <= stride && end <= memory.len(),
@@ -49,15 +55,16 @@ impl<'a> Tile<'a> {
         self.first
     }
 
-    /// A row.
+    /// Returns row `i`.
     pub(in super::super) fn row(&mut self, i: usize) -> &mut [f32] {
         assert!(i < self.rows, "no such row");
-        // SAFETY: the row lies inside the memory that was checked in `of`; this tile alone may touch it, and is borrowed.
+        // SAFETY: the row lies inside the memory that was checked in `of`; this tile alone may
+        // touch it, and is borrowed.
         unsafe { std::slice::from_raw_parts_mut(self.first.add(i * self.stride), self.cols) }
     }
 
-    /// A rectangle of the rectangle.
-    pub(in super::super) fn part(&mut self, rows: Range<usize>, cols: Range<usize>) -> Tile<'_> {
+    /// Returns a rectangle of this tile.
+    pub(in super::super) fn sub_tile(&mut self, rows: Range<usize>, cols: Range<usize>) -> Tile<'_> {
         assert!(
             rows.start <= rows.end
                 && rows.end <= self.rows
@@ -71,7 +78,8 @@ impl<'a> Tile<'a> {
             rows.start * self.stride + cols.start
         };
         Tile {
-            // SAFETY: the first element of a part that was just checked, or that of the tile itself.
+            // SAFETY: the first element of a part that was just checked, or that of the tile
+            // itself.
             first: unsafe { self.first.add(first) },
             rows: rows.len(),
             cols: cols.len(),
@@ -81,17 +89,17 @@ impl<'a> Tile<'a> {
     }
 }
 
-/// The sum of some buffers of a slot, never stored as a whole: 1 to 8 terms.
+/// A sum of 1 to 8 buffers of a slot. It is computed on the fly and never stored as a whole.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Sum<'a> {
+pub(in super::super) struct BufferSum<'a> {
     terms: [&'a [f32]; 8],
     count: usize,
 }
 
-impl<'a> Sum<'a> {
-    /// The sum of these terms, at most eight.
-    pub(in super::super) fn of(terms: impl Iterator<Item = &'a [f32]>) -> Sum<'a> {
-        let mut sum = Sum {
+impl<'a> BufferSum<'a> {
+    /// Returns the sum of at most eight terms.
+    pub(in super::super) fn of(terms: impl Iterator<Item = &'a [f32]>) -> BufferSum<'a> {
+        let mut sum = BufferSum {
             terms: [&[]; 8],
             count: 0,
         };
@@ -107,147 +115,178 @@ impl<'a> Sum<'a> {
     }
 }
 
-/// How equal matrices are cut.
+/// How matrices of one size are divided into tiles.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Grid {
+pub(in super::super) struct TileGrid {
+    /// Rows of the matrix.
     pub(in super::super) rows: usize,
+    /// Columns of the matrix.
     pub(in super::super) cols: usize,
     /// Rows of a tile, at least 1.
-    pub(in super::super) row_block: usize,
+    pub(in super::super) tile_rows: usize,
     /// Columns of a tile, at least 1.
-    pub(in super::super) col_block: usize,
-    /// The matrix is stored as a row of matrices of so many columns, one after the other: `None`, all columns in one.
-    pub(in super::super) stored: Option<usize>,
+    pub(in super::super) tile_cols: usize,
+    /// Columns of a column block, if the matrix is stored as column blocks one after the other.
+    /// `None`: the matrix is row-major as a whole.
+    pub(in super::super) column_block: Option<usize>,
 }
 
-/// Which tile: of which matrix, its rows and columns.
+/// Identifies a tile: its matrix, and its rows and columns there.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Place {
+pub(in super::super) struct TileIndex {
     pub(in super::super) matrix: usize,
     pub(in super::super) rows: Range<usize>,
     pub(in super::super) cols: Range<usize>,
 }
 
-impl Grid {
-    pub(in super::super) fn row_blocks(&self) -> usize {
-        self.rows.div_ceil(self.row_block)
+impl TileGrid {
+    /// Returns the grid of a row-major matrix `[rows, cols]`.
+    pub(in super::super) fn new(
+        rows: usize,
+        cols: usize,
+        tile_rows: usize,
+        tile_cols: usize,
+    ) -> TileGrid {
+        TileGrid {
+            rows,
+            cols,
+            tile_rows: tile_rows.max(1),
+            tile_cols: tile_cols.max(1),
+            column_block: None,
+        }
     }
 
-    pub(in super::super) fn col_blocks(&self) -> usize {
-        self.cols.div_ceil(self.col_block)
+    fn row_tiles(&self) -> usize {
+        self.rows.div_ceil(self.tile_rows)
     }
 
-    /// Where a tile starts in its matrix, and how far its rows are apart.
-    fn start(&self, place: &Place) -> (usize, usize) {
-        let width = self.stored.unwrap_or(self.cols);
-        let (matrix, column) = (place.cols.start / width, place.cols.start % width);
-        let stride = width.min(self.cols - matrix * width);
+    fn col_tiles(&self) -> usize {
+        self.cols.div_ceil(self.tile_cols)
+    }
+
+    /// Returns where a tile starts in its matrix, and the stride of its rows.
+    fn start(&self, index: &TileIndex) -> (usize, usize) {
+        let width = self.column_block.unwrap_or(self.cols);
+        let (block, column) = (index.cols.start / width, index.cols.start % width);
+        let stride = width.min(self.cols - block * width);
         (
-            matrix * width * self.rows + place.rows.start * stride + column,
+            block * width * self.rows + index.rows.start * stride + column,
             stride,
         )
     }
 }
 
-/// What a tile's last one does: `(place of the whole rows, the whole rows)`.
-pub(in super::super) type Finish<'a> = &'a (dyn Fn(&Place, Tile<'_>) + Sync);
+/// An operation on complete rows, run after all tiles of these rows are written. It gets the index
+/// of the rows and the rows themselves.
+pub(in super::super) type RowEpilogue<'a> = &'a (dyn Fn(&TileIndex, Tile<'_>) + Sync);
 
-/// What [`for_each_tile`] keeps from call to call, so as to allocate nothing.
+/// Working memory of [`for_each_tile`], reused from call to call so that it does not allocate.
 #[derive(Debug, Default)]
-pub(in super::super) struct Marks {
-    /// How many tiles are left of each block of rows.
-    left: Vec<AtomicUsize>,
-    /// Where each matrix begins.
-    firsts: Vec<AtomicPtr<f32>>,
+pub(in super::super) struct TileCounters {
+    /// The number of unfinished tiles in each block of rows.
+    remaining: Vec<AtomicUsize>,
+    /// The first element of each matrix.
+    matrices: Vec<AtomicPtr<f32>>,
 }
 
-impl Marks {
-    /// For so many matrices in blocks of at least `row_block` rows.
-    pub(in super::super) fn new(matrices: usize, rows: usize, row_block: usize) -> Marks {
-        Marks {
-            left: Vec::with_capacity(matrices * rows.div_ceil(row_block)),
-            firsts: Vec::with_capacity(matrices),
+impl TileCounters {
+    /// Allocates for so many matrices, in tiles of at least `tile_rows` rows.
+    pub(in super::super) fn new(matrices: usize, rows: usize, tile_rows: usize) -> TileCounters {
+        TileCounters {
+            remaining: Vec::with_capacity(matrices * rows.div_ceil(tile_rows)),
+            matrices: Vec::with_capacity(matrices),
         }
     }
 }
 
-/// Computes all tiles of all matrices with `work(place, tile, scratch)`, on whichever threads are free.
+/// Computes all tiles of all matrices with `compute(index, tile, scratch)`, on whichever threads
+/// are free.
 ///
-/// With `finish`, whoever computes the last tile of a block of rows calls it for the whole of these rows.
+/// The thread that finishes a row block's last tile also calls `epilogue`, for all columns of these
+/// rows.
 pub(in super::super) fn for_each_tile(
-    shift: &mut Shift<'_>,
+    scope: &mut PoolScope<'_>,
     matrices: &mut [Vec<f32>],
-    grid: &Grid,
-    marks: &mut Marks,
-    work: impl Fn(&Place, Tile<'_>, &mut Scratch) + Sync,
-    finish: Option<Finish<'_>>,
+    grid: &TileGrid,
+    counters: &mut TileCounters,
+    compute: impl Fn(&TileIndex, Tile<'_>, &mut Scratch) + Sync,
+    epilogue: Option<RowEpilogue<'_>>,
 ) {
     if matrices.is_empty() || grid.rows == 0 || grid.cols == 0 {
         return;
     }
-    let (row_blocks, col_blocks) = (grid.row_blocks(), grid.col_blocks());
-    // What makes the tiles disjoint and keeps them inside.
+    let (row_tiles, col_tiles) = (grid.row_tiles(), grid.col_tiles());
+    // These checks make the tiles disjoint and keep them inside their matrices.
     assert!(matrices.iter().all(|m| grid.rows * grid.cols <= m.len()));
     assert!(
-        grid.stored
-            .is_none_or(|width| width.is_multiple_of(grid.col_block))
+        grid.column_block
+            .is_none_or(|width| width.is_multiple_of(grid.tile_cols))
     );
-    assert!(finish.is_none() || grid.stored.is_none());
-    let blocks = matrices.len() * row_blocks;
-    marks.left.clear();
-    if finish.is_some() {
-        marks.left.resize_with(blocks, || AtomicUsize::new(col_blocks));
+    assert!(epilogue.is_none() || grid.column_block.is_none());
+    let row_blocks = matrices.len() * row_tiles;
+    counters.remaining.clear();
+    if epilogue.is_some() {
+        counters
+            .remaining
+            .resize_with(row_blocks, || AtomicUsize::new(col_tiles));
     }
-    marks.firsts.clear();
-    let firsts = matrices.iter_mut().map(|m| AtomicPtr::new(m.as_mut_ptr()));
-    marks.firsts.extend(firsts);
-    let marks = &*marks;
-    let task = |index: usize, scratch: &mut Scratch| {
-        let (block, col) = (index % blocks, index / blocks);
-        let (matrix, row) = (block / row_blocks, block % row_blocks);
-        let rows = row * grid.row_block..grid.rows.min((row + 1) * grid.row_block);
-        let cols = col * grid.col_block..grid.cols.min((col + 1) * grid.col_block);
-        let mut place = Place { matrix, rows, cols };
-        let tile = |place: &Place| {
-            let (start, stride) = grid.start(place);
+    counters.matrices.clear();
+    let pointers = matrices.iter_mut().map(|m| AtomicPtr::new(m.as_mut_ptr()));
+    counters.matrices.extend(pointers);
+    let counters = &*counters;
+    let task = |number: usize, scratch: &mut Scratch| {
+        let (row_block, col) = (number % row_blocks, number / row_blocks);
+        let (matrix, row) = (row_block / row_tiles, row_block % row_tiles);
+        let rows = row * grid.tile_rows..grid.rows.min((row + 1) * grid.tile_rows);
+        let cols = col * grid.tile_cols..grid.cols.min((col + 1) * grid.tile_cols);
+        let mut index = TileIndex { matrix, rows, cols };
+        let tile = |index: &TileIndex| {
+            let (start, stride) = grid.start(index);
             Tile {
-                // SAFETY: inside the matrix, which is borrowed for as long as this function runs, by the checks above.
-                first: unsafe { marks.firsts[matrix].load(Ordering::Relaxed).add(start) },
-                rows: place.rows.len(),
-                cols: place.cols.len(),
+                // SAFETY: inside the matrix, which is borrowed for as long as this function runs,
+                // by the checks above.
+                first: unsafe { counters.matrices[matrix].load(Ordering::Relaxed).add(start) },
+                rows: index.rows.len(),
+                cols: index.cols.len(),
                 stride,
                 memory: PhantomData,
             }
         };
-        // The team gives every index to one thread, once; different indices have different tiles.
-        work(&place, tile(&place), scratch);
-        if let Some(finish) = finish
-            && marks.left[block].fetch_sub(1, Ordering::AcqRel) == 1
+        // The pool gives every task number to one thread, once; different numbers have different
+        // tiles.
+        compute(&index, tile(&index), scratch);
+        if let Some(epilogue) = epilogue
+            && counters.remaining[row_block].fetch_sub(1, Ordering::AcqRel) == 1
         {
-            // All tiles of these rows are done and their borrowers gone: the rows are this thread's.
-            place.cols = 0..grid.cols;
-            finish(&place, tile(&place));
+            // All tiles of these rows are done and their borrowers gone: the rows are this
+            // thread's.
+            index.cols = 0..grid.cols;
+            epilogue(&index, tile(&index));
         }
     };
-    shift.run(blocks * col_blocks, &task);
+    scope.run(row_blocks * col_tiles, &task);
 }
 
-/// Calls `work(item, scratch)` for the chosen items (rising), each by one thread.
+/// Calls `work(item, scratch)` for the items at the `chosen` indices (ascending), each on one
+/// thread.
 pub(in super::super) fn for_each_chosen<T: Send>(
-    shift: &mut Shift<'_>,
+    scope: &mut PoolScope<'_>,
     items: &mut [T],
     chosen: &[usize],
     work: impl Fn(&mut T, &mut Scratch) + Sync,
 ) {
-    assert!(chosen.is_sorted_by(|a, b| a < b) && chosen.last().is_none_or(|last| *last < items.len()));
+    assert!(
+        chosen.is_sorted_by(|a, b| a < b) && chosen.last().is_none_or(|last| *last < items.len())
+    );
     let items = AtomicPtr::new(items.as_mut_ptr());
-    let task = |index: usize, scratch: &mut Scratch| {
-        // SAFETY: an item of the slice, which is borrowed for as long as this function runs; as the choice rises and the team gives every
-        // index to one thread, once, nobody else has it.
+    let task = |number: usize, scratch: &mut Scratch| {
+        // SAFETY: an item of the slice, which is borrowed for as long as this function runs; as
+        // the indices ascend and the pool gives every task number to one thread, once, nobody else
+        // has it.
         work(
-            unsafe { &mut *items.load(Ordering::Relaxed).add(chosen[index]) },
+            unsafe { &mut *items.load(Ordering::Relaxed).add(chosen[number]) },
             scratch,
         );
     };
-    shift.run(chosen.len(), &task);
+    scope.run(chosen.len(), &task);
 }

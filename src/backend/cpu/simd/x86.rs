@@ -2,13 +2,14 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::{Factors, Lanes};
+use super::lanes::{Lanes, MulLanes, PackedWord};
 
-/// Sixteen `f32`; asks for AVX-512 F.
+/// Sixteen `f32`. Needs AVX-512 F.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512(pub(super) __m512);
 
-// SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
+// SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind
+// a pointer.
 impl Lanes for Avx512 {
     const N: usize = 16;
     #[inline(always)]
@@ -58,7 +59,7 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn reciprocal(self) -> Self {
         unsafe {
-            // 14 bits, doubled by a step of Newton's.
+            // 14 bits, doubled by one Newton step.
             let guess = _mm512_rcp14_ps(self.0);
             let error = _mm512_fnmadd_ps(self.0, guess, _mm512_set1_ps(1.0));
             Avx512(_mm512_fmadd_ps(guess, error, guess))
@@ -66,15 +67,16 @@ impl Lanes for Avx512 {
     }
 }
 
-/// Sixteen pairs of bf16, the first in the lower half of its word; asks for AVX-512 F and BF16.
+/// Sixteen pairs of bf16, the first value in the lower half of the word. Needs AVX-512 F and BF16.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512Bf16(__m512bh);
 
-// SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer; any bits are two bf16.
-impl Factors for Avx512Bf16 {
-    type Sum = Avx512;
+// SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind
+// a pointer; any bits are two bf16.
+impl MulLanes for Avx512Bf16 {
+    type Acc = Avx512;
     #[inline(always)]
-    unsafe fn repeat(word: f32) -> Self {
+    unsafe fn broadcast(word: PackedWord) -> Self {
         unsafe {
             Avx512Bf16(std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(
                 word.to_bits() as i32,
@@ -82,7 +84,7 @@ impl Factors for Avx512Bf16 {
         }
     }
     #[inline(always)]
-    unsafe fn read(from: *const f32) -> Self {
+    unsafe fn load_words(from: *const PackedWord) -> Self {
         unsafe {
             Avx512Bf16(std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(
                 from.cast(),
@@ -90,16 +92,17 @@ impl Factors for Avx512Bf16 {
         }
     }
     #[inline(always)]
-    unsafe fn times(self, other: Self, sum: Avx512) -> Avx512 {
-        Avx512(unsafe { _mm512_dpbf16_ps(sum.0, self.0, other.0) })
+    unsafe fn mul_add(self, other: Self, acc: Avx512) -> Avx512 {
+        Avx512(unsafe { _mm512_dpbf16_ps(acc.0, self.0, other.0) })
     }
 }
 
-/// Eight `f32`; asks for AVX2 and FMA.
+/// Eight `f32`. Needs AVX2 and FMA.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(pub(super) __m256);
 
-// SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind a pointer.
+// SAFETY of all blocks below: the caller vouches for the instruction set, and for the memory behind
+// a pointer.
 impl Lanes for Avx2 {
     const N: usize = 8;
     #[inline(always)]

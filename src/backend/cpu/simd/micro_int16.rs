@@ -1,16 +1,16 @@
-//! Products of whole numbers of 16 bits, two to a word, for what int8 rounds too much: the scores and the shares of attention. The sums
-//! are exact as long as they fit 32 bits.
+//! Int16 micro-kernels, two values to a word, for what int8 rounds too coarsely: the scores and the
+//! weights of attention. The sums are exact as long as they fit 32 bits.
 
-use super::elementwise::shorts;
+use super::elementwise::scale_to_i16;
+use super::int8_lanes::Int8Lanes;
 use super::lanes::{Lanes, exp2};
 use super::micro::store;
-use super::words::Words;
 
-/// A product of one tile: `c = a b * row_scale * col_scale`; a, b, c as in [`micro::Product`](super::micro::Product), but in words of two
-/// numbers along k.
+/// The operands of an int16 product of one tile: `c = a b * row_scale * col_scale`. a, b and c are
+/// laid out as in [`micro::Product`](super::micro::Product), in words of two values along k.
 #[derive(Clone, Copy)]
-pub(super) struct PairProduct {
-    /// Rows of the tile, at least 1 and at most M.
+pub(super) struct Int16Product {
+    /// Rows of the tile, from 1 to M.
     pub(super) m: usize,
     /// Columns that are stored.
     pub(super) n: usize,
@@ -19,19 +19,19 @@ pub(super) struct PairProduct {
     pub(super) a: *const u32,
     pub(super) a_stride: usize,
     pub(super) b: *const u32,
-    /// As far apart as the rows of a.
+    /// The scales of the rows of a, `a_stride` apart.
     pub(super) row_scale: *const f32,
     pub(super) col_scale: *const f32,
     pub(super) c: *mut f32,
     pub(super) c_stride: usize,
 }
 
-/// A product of exactly M rows.
+/// Computes a product by rows, of exactly M rows.
 ///
 /// # Safety
-/// As for [`Lanes`]; `p` describes memory that may be read, c written; m is M.
+/// As for [`Lanes`]. `p` describes memory that may be read, and c may be written. m is M.
 #[inline(always)]
-pub(super) unsafe fn product_rows<W: Words, const M: usize>(p: &PairProduct) {
+pub(super) unsafe fn product_rows<W: Int8Lanes, const M: usize>(p: &Int16Product) {
     // SAFETY: the caller vouches for all of it.
     unsafe {
         let n = W::Floats::N;
@@ -41,7 +41,7 @@ pub(super) unsafe fn product_rows<W: Words, const M: usize>(p: &PairProduct) {
             let row = [W::load(b), W::load(b.add(n))];
             for (i, sum) in sums.iter_mut().enumerate() {
                 let x = W::splat(*a.add(i * p.a_stride));
-                *sum = W::dot_pairs(*sum, x, row);
+                *sum = W::dot_int16(*sum, x, row);
             }
             a = a.add(1);
             b = b.add(2 * n);
@@ -58,13 +58,17 @@ pub(super) unsafe fn product_rows<W: Words, const M: usize>(p: &PairProduct) {
     }
 }
 
-/// The softmax of a row of scores, in powers of two, as whole numbers with a scale, which is returned. Their sum is at most `most`, and
-/// none is larger than 16 bits hold.
+/// Writes the softmax of a row of scores, in powers of two, as int16, and returns its scale. The
+/// sum of the values is at most `max_sum`.
 ///
 /// # Safety
-/// As for [`Lanes`]; the scores are whole vectors.
+/// As for [`Lanes`]. The scores are whole vectors.
 #[inline(always)]
-pub(super) unsafe fn softmax<W: Words>(scores: &mut [f32], out: &mut [u16], most: f32) -> f32 {
+pub(super) unsafe fn softmax<W: Int8Lanes>(
+    scores: &mut [f32],
+    out: &mut [u16],
+    max_sum: f32,
+) -> f32 {
     let n = W::Floats::N;
     // SAFETY: the caller vouches for the instruction set and for the memory.
     let sum = unsafe {
@@ -83,21 +87,21 @@ pub(super) unsafe fn softmax<W: Words>(scores: &mut [f32], out: &mut [u16], most
         let sum = lanes[0].add(lanes[1]).add(lanes[2].add(lanes[3]));
         elements(sum)[..n].iter().sum::<f32>()
     };
-    // Half of the numbers may be rounded up.
-    let room = most - scores.len() as f32;
-    let factor = (room / sum).min(i16::MAX as f32);
-    shorts(scores, factor, out);
+    // Rounding may increase the sum by up to half a unit per value.
+    let budget = max_sum - scores.len() as f32;
+    let factor = (budget / sum).min(i16::MAX as f32);
+    scale_to_i16(scores, factor, out);
     1.0 / (factor * sum)
 }
 
-/// The elements of a vector; beyond, the least number there is.
+/// Returns the elements of a vector, padded with `f32::MIN`.
 ///
 /// # Safety
 /// As for [`Lanes`].
 #[inline(always)]
 unsafe fn elements<V: Lanes>(x: V) -> [f32; 16] {
     let mut all = [f32::MIN; 16];
-    // SAFETY: the caller vouches for the instruction set; no vector is longer.
+    // SAFETY: the caller vouches for the instruction set; no vector is longer than 16 elements.
     unsafe { x.store(all.as_mut_ptr()) };
     all
 }
