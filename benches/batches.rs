@@ -16,7 +16,10 @@ type Ends = Vec<(Vec<u32>, usize)>;
 
 fn main() -> trm_runtime::Result<()> {
     // cargo itself adds `--bench`.
-    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let args: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
     let arg = |i: usize, default: &str| args.get(i).cloned().unwrap_or_else(|| default.to_string());
     let (model, file) = (
         arg(0, "sudoku-9x9"),
@@ -54,7 +57,10 @@ fn main() -> trm_runtime::Result<()> {
             assert_eq!(same, ends, "the answers differ");
         }
     }
-    let slowest: usize = steps.chunks(batch).filter_map(|batch| batch.iter().max()).sum();
+    let slowest: usize = steps
+        .chunks(batch)
+        .filter_map(|batch| batch.iter().max())
+        .sum();
     let sum = steps.iter().sum::<usize>() as f64;
     let [whole, waiting, continuous] = best.map(|seconds| puzzles.len() as f64 / seconds);
     println!(

@@ -28,7 +28,11 @@ fn main() {
         .sample_size(10)
         .configure_from_args();
     let cpu = Cpu::new(None).expect("the CPU backend");
-    eprintln!("cpu: {}, {} threads", cpu.instructions().name(), cpu.threads());
+    eprintln!(
+        "cpu: {}, {} threads",
+        cpu.instructions().name(),
+        cpu.threads()
+    );
     for (name, batches) in TIMED {
         let (config, cells) = models::config(name, Scale::Full);
         let plan = Arc::new(build_plan(&config, cells));
@@ -112,7 +116,9 @@ fn fill(program: &mut dyn Program, slot: usize, plan: &Plan) {
     let mut noise = Noise(7);
     for buffer in plan.buffers() {
         let filled = if buffer.is_integer() {
-            let tokens: Vec<u32> = (0..buffer.len(dims)).map(|i| (i % dims.vocab) as u32).collect();
+            let tokens: Vec<u32> = (0..buffer.len(dims))
+                .map(|i| (i % dims.vocab) as u32)
+                .collect();
             program.write_integers(buffer, slot, &tokens)
         } else {
             program.write(buffer, slot, &noise.values(buffer.len(dims)))

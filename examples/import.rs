@@ -16,7 +16,10 @@ fn main() -> trm_runtime::Result<()> {
         println!("  {:<22} {:<8} {}", p.name, p.value.to_string(), p.from);
     }
     if let Some(puzzle) = args.next() {
-        let answer = Solver::builder().build(model).unwrap().solve(&puzzle.parse()?)?;
+        let answer = Solver::builder()
+            .build(model)
+            .unwrap()
+            .solve(&puzzle.parse()?)?;
         println!(
             "{} (valid: {:?}, {} steps)",
             answer.answer, answer.valid, answer.steps

@@ -67,7 +67,8 @@ pub use error::{Error, ErrorKind, Hint, Result};
 pub use import::{LoadOptions, Model, SaveOptions, StoredTensor};
 pub use model::dtype::WeightDtype;
 pub use session::{
-    Answer, CancelToken, HaltPolicy, HaltRule, Halting, MultiStart, PuzzleStep, Session, Step, Steps,
+    Answer, CancelToken, HaltPolicy, HaltRule, Halting, MultiStart, PuzzleStep, Session, Step,
+    Steps,
 };
 pub use solver::{SolveMany, Solver, SolverBuilder};
 pub use task::Puzzle;

@@ -60,13 +60,17 @@ fn run(command: &mut Command) -> String {
     let (stdout, stderr) = [stdout, stderr]
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .into();
-    assert!(status.success(), "{command:?}: {status}\n{stdout}\n{stderr}");
+    assert!(
+        status.success(),
+        "{command:?}: {status}\n{stdout}\n{stderr}"
+    );
     stdout
 }
 
 /// Compiles a C program, with warnings as errors, and links it with the shared library.
 fn compile(source: &str) -> PathBuf {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(Path::new(source).file_stem().unwrap());
+    let program =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(Path::new(source).file_stem().unwrap());
     let library = library_folder().display();
     run(Command::new("cc")
         .args("-std=c99 -pedantic -Wall -Wextra -Werror -g -Iinclude -pthread".split(' '))
@@ -99,7 +103,10 @@ fn the_example_solves_a_puzzle() {
     };
     let solved = solve("0000020440102103");
     let printed = String::from_utf8(solved.stdout).unwrap();
-    assert!(printed.contains("3421123443122143: valid after"), "{printed}");
+    assert!(
+        printed.contains("3421123443122143: valid after"),
+        "{printed}"
+    );
     assert!(printed.starts_with("step 1  halt "), "{printed}");
     assert_eq!(solved.status.code(), Some(0));
 
@@ -147,7 +154,10 @@ fn misuse_returns_error_codes_and_accesses_no_invalid_memory() {
 
     // Planted bug: an answer is read after it was freed.
     let planted = compile("tests/capi/after_free.c");
-    let output = valgrind(&planted, MODEL).current_dir(root()).output().unwrap();
+    let output = valgrind(&planted, MODEL)
+        .current_dir(root())
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(99));
     assert!(String::from_utf8_lossy(&output.stderr).contains("Invalid read"));
 }
@@ -162,12 +172,18 @@ fn only_the_functions_of_the_header_are_exported() {
         .arg(library));
     let exported: BTreeSet<_> = symbols.lines().collect();
     let header = std::fs::read_to_string(root().join("include/trm.h")).unwrap();
-    let code = header.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = header
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     let code: String = code.flat_map(|line| [line, "\n"]).collect();
     // Outside comments, only function declarations have a name before a parenthesis.
     let declared: BTreeSet<_> = code
         .split('(')
-        .filter_map(|before| before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next())
+        .filter_map(|before| {
+            before
+                .rsplit(|c: char| !c.is_alphanumeric() && c != '_')
+                .next()
+        })
         .filter(|name| name.starts_with("trm_"))
         .collect();
     assert!(declared.len() > 10, "{declared:?}");

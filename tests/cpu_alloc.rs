@@ -62,11 +62,17 @@ fn main() {
                 let found = allocations(|| {
                     // Puzzles halt one after the other. Every thread has what it needs, whichever
                     // comes first.
-                    for end in [16, 15, 14, 7, 2, 1].into_iter().filter(|end| *end <= batch) {
+                    for end in [16, 15, 14, 7, 2, 1]
+                        .into_iter()
+                        .filter(|end| *end <= batch)
+                    {
                         (0..3).for_each(|_| stepper.step(&live[..end]).unwrap());
                     }
                 });
-                assert_eq!(found, 0, "{case}, {format:?}, {threads} threads, batch {batch}");
+                assert_eq!(
+                    found, 0,
+                    "{case}, {format:?}, {threads} threads, batch {batch}"
+                );
             }
         }
     }

@@ -47,7 +47,11 @@ fn a_planted_import_from_a_higher_layer_is_caught() {
             "use crate::solver::Solver;",
             "imports from the higher layer solver",
         ),
-        ("backend/cpu/halt.rs", "use crate::task::Puzzle;", "knows puzzles"),
+        (
+            "backend/cpu/halt.rs",
+            "use crate::task::Puzzle;",
+            "knows puzzles",
+        ),
         (
             "config/check.rs",
             "fn f() { crate::session::start(); }",
@@ -67,7 +71,9 @@ fn a_planted_import_from_a_higher_layer_is_caught() {
             .push_str(&format!("\n{text}\n"));
         let found = violations(&sources);
         assert!(
-            found.iter().any(|v| v.contains(file) && v.contains(expected)),
+            found
+                .iter()
+                .any(|v| v.contains(file) && v.contains(expected)),
             "{file}: {text}: {found:?}"
         );
     }
@@ -102,7 +108,11 @@ fn sources() -> Sources {
             }
         }
     }
-    assert!(sources.len() > 100, "only {} files were found", sources.len());
+    assert!(
+        sources.len() > 100,
+        "only {} files were found",
+        sources.len()
+    );
     sources
 }
 
@@ -117,7 +127,9 @@ fn violations(sources: &Sources) -> Vec<String> {
             }
             let (own, other) = (module(from), module(to));
             if layer(own) < layer(other) {
-                found.push(format!("{from} -> {to}: imports from the higher layer {other}"));
+                found.push(format!(
+                    "{from} -> {to}: imports from the higher layer {other}"
+                ));
             }
             if WITHOUT_PUZZLES.contains(&own) && other == "task" {
                 found.push(format!("{from} -> {to}: {own} knows puzzles"));
@@ -205,7 +217,11 @@ fn imported_paths(text: &str, own: &[String]) -> Vec<Vec<String>> {
             let rest = &line[at + "crate::".len()..];
             let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
             let path = rest[..end.unwrap_or(rest.len())].split("::");
-            paths.push(path.filter(|part| !part.is_empty()).map(str::to_owned).collect());
+            paths.push(
+                path.filter(|part| !part.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+            );
         }
     }
     paths
@@ -244,7 +260,11 @@ fn expand(declaration: &str) -> Vec<Vec<String>> {
     let Some((prefix, rest)) = declaration.split_once('{') else {
         let path = declaration.split(" as ").next().unwrap_or(declaration);
         let parts = path.split("::").map(|part| part.trim().to_owned());
-        return vec![parts.filter(|part| !part.is_empty() && part != "self").collect()];
+        return vec![
+            parts
+                .filter(|part| !part.is_empty() && part != "self")
+                .collect(),
+        ];
     };
     let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
     let mut items = vec![String::new()];
@@ -346,7 +366,10 @@ fn circles(arrows: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
         .into_iter()
         .map(|group| {
             let files: Vec<&str> = group.into_iter().map(String::as_str).collect();
-            format!("these files import each other in a circle: {}", files.join(", "))
+            format!(
+                "these files import each other in a circle: {}",
+                files.join(", ")
+            )
         })
         .collect()
 }

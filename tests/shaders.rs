@@ -51,7 +51,10 @@ struct Kernel {
 fn parse(name: &str, source: &str) -> Result<Kernel, String> {
     let parsed = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
     // WebGPU has `unpack2x16float` everywhere; naga counts it as a capability.
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);
+    let mut validator = Validator::new(
+        ValidationFlags::all(),
+        Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+    );
     let validated = validator
         .validate(&parsed)
         .map_err(|e| e.emit_to_string(source))?;
@@ -198,7 +201,9 @@ fn to_metal(kernel: &Kernel, version: (u8, u8)) -> Result<Translated, String> {
     };
     let (text, info) = msl::write_string(&kernel.module, &kernel.info, &options, &pipeline)
         .map_err(|e| format!("Metal {version:?}: {e}"))?;
-    let entry = info.entry_point_names[0].as_ref().map_err(|e| e.to_string())?;
+    let entry = info.entry_point_names[0]
+        .as_ref()
+        .map_err(|e| e.to_string())?;
     holds(&text, &format!("kernel void {entry}("))?;
     Ok(Translated {
         file: format!("{}.{}.{}.metal", kernel.name, version.0, version.1),
@@ -230,7 +235,9 @@ fn to_hlsl(kernel: &Kernel, model: hlsl::ShaderModel) -> Result<Translated, Stri
     let info = hlsl::Writer::new(&mut text, &options, &pipeline)
         .write(&kernel.module, &kernel.info, None)
         .map_err(|e| format!("HLSL {model:?}: {e}"))?;
-    let entry = info.entry_point_names[0].as_ref().map_err(|e| e.to_string())?;
+    let entry = info.entry_point_names[0]
+        .as_ref()
+        .map_err(|e| e.to_string())?;
     holds(&text, &format!("void {entry}("))?;
     let compile = ["-D", "-V", "-S", "comp", "--auto-map-bindings", "-e", entry];
     Ok(Translated {
@@ -243,7 +250,9 @@ fn to_hlsl(kernel: &Kernel, model: hlsl::ShaderModel) -> Result<Translated, Stri
 fn to_glsl(kernel: &Kernel) -> Result<Translated, String> {
     let options = glsl::Options {
         version: glsl::Version::new_gles(310),
-        binding_map: bindings(kernel).map(|(b, _)| (b, b.binding as u8)).collect(),
+        binding_map: bindings(kernel)
+            .map(|(b, _)| (b, b.binding as u8))
+            .collect(),
         zero_initialize_workgroup_memory: false,
         ..glsl::Options::default()
     };
@@ -307,7 +316,8 @@ fn compile(compiler: &str, arguments: &[String], file: &str, bytes: &[u8]) -> Re
         .current_dir(&folder)
         .output()
         .unwrap();
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     match output.status.success() {
         true => Ok(()),
         false => Err(format!("{compiler} on {file}: {}", text.concat())),
@@ -328,7 +338,10 @@ fn every_kernel_translates_for_every_platform() {
     for (name, source) in kernels() {
         let translated = parse(&name, &source).and_then(|kernel| translate(&kernel));
         let translated = translated.unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert_eq!(translated.len(), VULKANS.len() + METALS.len() + HLSLS.len() + 1);
+        assert_eq!(
+            translated.len(),
+            VULKANS.len() + METALS.len() + HLSLS.len() + 1
+        );
     }
 }
 
@@ -340,7 +353,11 @@ fn compiles_what_naga_writes(compiler: &str, damage: impl Fn(&mut Vec<u8>)) {
     let mut judged = 0;
     for (name, source) in kernels() {
         for mut translated in translate(&parse(&name, &source).unwrap()).unwrap() {
-            if translated.compiler.as_ref().is_none_or(|(c, _)| *c != compiler) {
+            if translated
+                .compiler
+                .as_ref()
+                .is_none_or(|(c, _)| *c != compiler)
+            {
                 continue;
             }
             judge(compiler, &translated).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -425,7 +442,10 @@ fn planted_bugs_are_refused() {
             planted("", "").replace("fn planted", "fn other"),
             "entry point is other",
         ),
-        (planted("", "").replace("group(0)", "group(1)"), "1 as a group"),
+        (
+            planted("", "").replace("group(0)", "group(1)"),
+            "1 as a group",
+        ),
         (planted("", "out[id] = 1u;"), "conversion"),
     ];
     parse("planted", &planted("", ""))

@@ -121,7 +121,10 @@ fn slots(text: &str) -> Result<usize, String> {
 
 fn model(name: &str) -> Result<String, String> {
     let known = MODELS.contains(&name).then(|| name.to_string());
-    known.ok_or(format!("no model {name:?}: there are {}", MODELS.join(", ")))
+    known.ok_or(format!(
+        "no model {name:?}: there are {}",
+        MODELS.join(", ")
+    ))
 }
 
 fn way(name: &str) -> Result<Way, String> {

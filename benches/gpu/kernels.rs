@@ -57,7 +57,9 @@ fn fill(program: &mut dyn Program, call: &Call, dims: &Dims, slots: usize) -> Re
     let mut noise = Noise(7);
     for buffer in call.reads() {
         if buffer.is_integer() {
-            let tokens: Vec<u32> = (0..buffer.len(dims)).map(|i| (i % dims.vocab) as u32).collect();
+            let tokens: Vec<u32> = (0..buffer.len(dims))
+                .map(|i| (i % dims.vocab) as u32)
+                .collect();
             (0..slots).try_for_each(|slot| program.write_integers(buffer, slot, &tokens))?;
         } else {
             let values = noise.values(buffer.len(dims));

@@ -118,7 +118,11 @@ impl Bench<'_> {
     fn run(&mut self) {
         for &format in &self.args.formats {
             for &way in &self.args.ways {
-                let gpu = self.gpu.clone().with_format(format).with_kernels(way.kernels);
+                let gpu = self
+                    .gpu
+                    .clone()
+                    .with_format(format)
+                    .with_kernels(way.kernels);
                 let loaded = match gpu.load(self.model.weights.clone()) {
                     Ok(loaded) => loaded,
                     Err(e) => {
@@ -128,7 +132,8 @@ impl Bench<'_> {
                     }
                 };
                 for &slots in &self.args.batches {
-                    let kernels = (!self.args.steps_only).then(|| self.kernels(&*loaded, way, format, slots));
+                    let kernels =
+                        (!self.args.steps_only).then(|| self.kernels(&*loaded, way, format, slots));
                     self.step(&*loaded, way, format, slots, kernels.flatten());
                 }
             }
@@ -184,8 +189,10 @@ impl Bench<'_> {
         };
         self.report.add_kernel(row);
         if let Err(e) = &timed {
-            self.report
-                .fail(format!("{} {} x {slots}: {e}", self.model.name, different.name));
+            self.report.fail(format!(
+                "{} {} x {slots}: {e}",
+                self.model.name, different.name
+            ));
         }
         let sample = timed.ok();
         self.known.insert(key, sample);
@@ -211,7 +218,10 @@ impl Bench<'_> {
                 kernels,
             }),
             Err(e) => {
-                let what = format!("step of {} x {slots}, {format} {}", self.model.name, way.name);
+                let what = format!(
+                    "step of {} x {slots}, {format} {}",
+                    self.model.name, way.name
+                );
                 self.report.fail(format!("{what}: {e}"));
             }
         }

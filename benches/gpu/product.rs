@@ -26,12 +26,17 @@ struct Product {
 
 impl Product {
     async fn new(info: &DeviceInfo, n: usize) -> Result<Product, String> {
-        let adapter = adapter(info).await.ok_or("the adapter was not found again")?;
+        let adapter = adapter(info)
+            .await
+            .ok_or("the adapter was not found again")?;
         let wanted = wgpu::DeviceDescriptor {
             required_limits: wgpu::Limits::downlevel_defaults(),
             ..wgpu::DeviceDescriptor::default()
         };
-        let (device, queue) = adapter.request_device(&wanted).await.map_err(|e| e.to_string())?;
+        let (device, queue) = adapter
+            .request_device(&wanted)
+            .await
+            .map_err(|e| e.to_string())?;
         let shader = wgpu::ShaderSource::Wgsl(include_str!("product.wgsl").into());
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: None,

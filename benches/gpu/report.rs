@@ -28,7 +28,12 @@ pub(crate) struct Report {
 pub(crate) struct ModelRow(Value);
 
 impl ModelRow {
-    pub(crate) fn new(name: &str, config: &Config, plan: &Plan, different: &[Different]) -> ModelRow {
+    pub(crate) fn new(
+        name: &str,
+        config: &Config,
+        plan: &Plan,
+        different: &[Different],
+    ) -> ModelRow {
         let d = &plan.dims;
         let calls = different.iter().map(|different| {
             let gflop = different.call.flops(d) as f64 / 1e9;
@@ -97,7 +102,11 @@ impl Report {
 
     pub(crate) fn say_adapter(&self) {
         println!("{}", self.info);
-        println!("driver {}; trm {}", self.info.driver, env!("CARGO_PKG_VERSION"));
+        println!(
+            "driver {}; trm {}",
+            self.info.driver,
+            env!("CARGO_PKG_VERSION")
+        );
         if self.scale == Scale::Quick {
             println!("quick: tiny sizes, which say nothing about the published ones");
         }
@@ -222,8 +231,11 @@ impl Report {
         let text = format!("{:#}\n", self.json());
         let written = std::fs::write(path, text);
         written.map_err(|e| {
-            Error::new(trm_runtime::ErrorKind::Io, format!("cannot be written: {e}"))
-                .at(path.display().to_string())
+            Error::new(
+                trm_runtime::ErrorKind::Io,
+                format!("cannot be written: {e}"),
+            )
+            .at(path.display().to_string())
         })
     }
 

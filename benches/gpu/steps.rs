@@ -48,7 +48,11 @@ pub(crate) fn time(
     let step = measure(patience, 256, |steps| take(&mut *program, steps))?;
     let ahead = program.pipelined().ok_or_else(no_ahead)?;
     ahead.start(&NEVER)?;
-    let went_on = ahead.finish()?.iter().filter(|record| record.goes_on).count();
+    let went_on = ahead
+        .finish()?
+        .iter()
+        .filter(|record| record.goes_on)
+        .count();
     if went_on != slots {
         return Err(Error::new(
             trm_runtime::ErrorKind::Device,
@@ -81,7 +85,9 @@ fn fill(program: &mut dyn Program, slots: usize) -> Result<()> {
     for slot in 0..slots {
         program.write_integers(Buffer::Tokens, slot, &tokens)?;
         program.write(Buffer::Prefix, slot, &prefix)?;
-        states.iter().try_for_each(|&z| program.write(z, slot, &state))?;
+        states
+            .iter()
+            .try_for_each(|&z| program.write(z, slot, &state))?;
     }
     program.run(plan.embed(), &(0..slots).collect::<Vec<_>>())
 }

@@ -117,8 +117,14 @@ fn name(call: &Call, d: &Dims) -> String {
         Call::TokenMix { sources, .. } | Call::QkvRope { sources, .. } => {
             format!("{kernel} +{}", sources.len())
         }
-        Call::ProjectAddNorm { input, residuals, .. } => {
-            format!("{kernel} {} +{}", input.len(d) / d.positions, residuals.len())
+        Call::ProjectAddNorm {
+            input, residuals, ..
+        } => {
+            format!(
+                "{kernel} {} +{}",
+                input.len(d) / d.positions,
+                residuals.len()
+            )
         }
         _ => kernel.to_string(),
     }

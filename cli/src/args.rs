@@ -159,7 +159,13 @@ Examples:
 #[command(next_help_heading = "Options of all commands")]
 pub(crate) struct Shared {
     /// The model: a file that training wrote, a .safetensors file, a directory with one of them, or a bundled name.
-    #[arg(long, global = true, value_name = "PATH", env = "TRM_MODEL", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "TRM_MODEL",
+        hide_env = true
+    )]
     pub(crate) model: Option<PathBuf>,
     /// Hyper-parameters from this file (all_config.yaml or config.json) instead of the one beside the model.
     #[arg(long, global = true, value_name = "FILE")]
@@ -229,7 +235,9 @@ pub(crate) struct Shared {
 impl Shared {
     /// `--model` or `TRM_MODEL`; an empty variable is none.
     pub(crate) fn model(&self) -> Option<&Path> {
-        self.model.as_deref().filter(|path| !path.as_os_str().is_empty())
+        self.model
+            .as_deref()
+            .filter(|path| !path.as_os_str().is_empty())
     }
 
     /// `--device` or `TRM_DEVICE`, else `auto`.
@@ -438,7 +446,9 @@ fn starts() -> RangedU64ValueParser<usize> {
 }
 
 fn probability(text: &str) -> Result<f32, String> {
-    let p: f32 = text.parse().map_err(|_| "a number from 0 to 1".to_string())?;
+    let p: f32 = text
+        .parse()
+        .map_err(|_| "a number from 0 to 1".to_string())?;
     if (0.0..=1.0).contains(&p) {
         Ok(p)
     } else {
@@ -480,7 +490,11 @@ mod tests {
             let Some(Command::Bench(args)) = cli.command else {
                 panic!("{line}")
             };
-            assert_eq!(args.subject.or(cli.shared.model), Some("m".into()), "{line}");
+            assert_eq!(
+                args.subject.or(cli.shared.model),
+                Some("m".into()),
+                "{line}"
+            );
         }
     }
 

@@ -19,7 +19,11 @@ const LEAST: usize = 5;
 const MOST: usize = 10_000;
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared, args: &BenchArgs, cancel: &CancelToken) -> Result<Done, Failure> {
+pub(crate) fn run(
+    shared: &Shared,
+    args: &BenchArgs,
+    cancel: &CancelToken,
+) -> Result<Done, Failure> {
     let mut timed = vec![Timed::new(named(&args.subject, shared)?, shared, false)?];
     if let Some(other) = &args.against {
         timed.push(Timed::new(other, shared, true)?);
@@ -110,7 +114,11 @@ impl Timed {
         let load = start.elapsed();
         let mut random = trm_runtime::low_level::random::Random::new(shared.seed);
         for slot in 0..batch {
-            stepper.load(slot, &random::tokens(&mut random, tokens, config.vocab_size), 0)?;
+            stepper.load(
+                slot,
+                &random::tokens(&mut random, tokens, config.vocab_size),
+                0,
+            )?;
         }
         let live: Vec<usize> = (0..batch).collect();
         stepper.step(&live)?;
@@ -141,7 +149,8 @@ impl Timed {
     fn difference(&self, other: &Timed) -> trm_runtime::Result<f32> {
         let mut largest = 0.0f32;
         for &slot in &self.live {
-            let [ours, theirs] = [&self.stepper, &other.stepper].map(|stepper| stepper.logits(slot));
+            let [ours, theirs] =
+                [&self.stepper, &other.stepper].map(|stepper| stepper.logits(slot));
             let (ours, theirs) = (ours?, theirs?);
             if ours.len() != theirs.len() {
                 let message = format!(
@@ -169,7 +178,10 @@ impl Timed {
     }
 
     fn middle(&self) -> Duration {
-        self.times.get(self.times.len() / 2).copied().unwrap_or_default()
+        self.times
+            .get(self.times.len() / 2)
+            .copied()
+            .unwrap_or_default()
     }
 
     fn shortest(&self) -> Duration {
@@ -244,7 +256,10 @@ impl Timed {
             "throughput  {per_second:.1} puzzles/s that halt after 1 step, {:.1} after {steps}",
             per_second / steps as f64,
         ))?;
-        print(format_args!("loading     {:.1} ms", milliseconds(self.load)))?;
+        print(format_args!(
+            "loading     {:.1} ms",
+            milliseconds(self.load)
+        ))?;
         Ok(())
     }
 }
@@ -252,7 +267,9 @@ impl Timed {
 /// The most memory that this process has had, in MB of 2^20 bytes, where the system tells.
 fn peak_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes / 1024.0)
 }

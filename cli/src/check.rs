@@ -63,7 +63,11 @@ pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<Done, Failure> {
             print(format_args!("largest difference: {largest}"))?;
         }
     }
-    Ok(if found.is_none() { Done::Well } else { Done::Wrong })
+    Ok(if found.is_none() {
+        Done::Well
+    } else {
+        Done::Wrong
+    })
 }
 
 fn as_json(d: &Difference) -> serde_json::Value {

@@ -55,13 +55,19 @@ impl Comparison {
             // A builder that sets the dtype loads the weights once more.
             let solver = match solver.dtype() == format {
                 true => solver.clone(),
-                false => solver.to_builder().dtype(format).build(solver.model().clone())?,
+                false => solver
+                    .to_builder()
+                    .dtype(format)
+                    .build(solver.model().clone())?,
             };
             Side::new(format.name(), solver)
         };
         let formats: Vec<WeightDtype> = match shared.dtype {
             Some(format) => vec![format],
-            None => WeightDtype::ALL.into_iter().filter(|f| *f != baseline).collect(),
+            None => WeightDtype::ALL
+                .into_iter()
+                .filter(|f| *f != baseline)
+                .collect(),
         };
         let usual = model.solver.dtype();
         let others = formats
@@ -70,7 +76,10 @@ impl Comparison {
         Ok(Comparison {
             baseline: side(baseline)?,
             others: others.collect::<trm_runtime::Result<_>>()?,
-            marked: formats.iter().position(|f| *f == usual).map_or(0, |i| i + 1),
+            marked: formats
+                .iter()
+                .position(|f| *f == usual)
+                .map_or(0, |i| i + 1),
             next: None,
         })
     }
@@ -113,7 +122,10 @@ impl Comparison {
                 Next::End => break,
             };
             let Some(ready) = ready else { continue };
-            if block.first().is_some_and(|first| first.size() != ready.size()) {
+            if block
+                .first()
+                .is_some_and(|first| first.size() != ready.size())
+            {
                 self.next = Some(ready);
                 break;
             }
@@ -155,7 +167,8 @@ impl Comparison {
         };
         for (puzzle, ready) in block.iter().enumerate() {
             let cosines: Vec<&[f64]> = cosines.iter().map(|c| c[puzzle].as_slice()).collect();
-            let answers: Option<Vec<&Answer>> = others.iter().map(|o| o.answers[puzzle].as_ref()).collect();
+            let answers: Option<Vec<&Answer>> =
+                others.iter().map(|o| o.answers[puzzle].as_ref()).collect();
             if let (Some(first), Some(answers)) = (&baseline.answers[puzzle], answers) {
                 self.count(ready, first, &answers, &cosines, marks);
             }
@@ -178,7 +191,9 @@ impl Comparison {
         };
         marks.add(ready.file, marked, &ready.solution);
         self.baseline.total.add(first, &ready.solution);
-        for (((side, differences), answer), cosines) in self.others.iter_mut().zip(answers).zip(cosines) {
+        for (((side, differences), answer), cosines) in
+            self.others.iter_mut().zip(answers).zip(cosines)
+        {
             side.total.add(answer, &ready.solution);
             differences.add(first, answer, cosines);
         }
@@ -242,7 +257,8 @@ impl Comparison {
                 .points(side)
                 .map_or_else(|| "-".into(), |p| format!("{p:+.2}"));
             let alike = percent(differences.halt_agreement());
-            let counts = [differences.gained, differences.lost, differences.differ].map(|n| n.to_string());
+            let counts =
+                [differences.gained, differences.lost, differences.differ].map(|n| n.to_string());
             let [gained, lost, differ] = &counts;
             row(side, [&points, gained, lost, &alike, differ])?;
         }
@@ -261,7 +277,8 @@ impl Comparison {
         ))?;
         let depth = self.others.iter().map(|(_, d)| d.cosines.len()).max();
         for step in 0..depth.unwrap_or(0) {
-            let cell = |(_, differences): &(Side, Differences)| match differences.cosines.get(step) {
+            let cell = |(_, differences): &(Side, Differences)| match differences.cosines.get(step)
+            {
                 Some(cosines) => format!("  {:>8.6} {:>9.6}", cosines.mean(), cosines.least),
                 None => format!("  {:>18}", "-"),
             };

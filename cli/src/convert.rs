@@ -30,8 +30,8 @@ pub(crate) fn run(shared: &Shared, args: &ConvertArgs) -> Result<Done, Failure> 
     };
     model.save(&args.output, &options)?;
     if shared.json {
-        let files =
-            ["config.json", "model.safetensors"].map(|name| args.output.join(name).display().to_string());
+        let files = ["config.json", "model.safetensors"]
+            .map(|name| args.output.join(name).display().to_string());
         print(
             serde_json::json!({ "type": "converted", "from": shown(path), "files": files, "task": model.config.task, "dtype": options.dtype.name() }),
         )?;

@@ -10,7 +10,9 @@ use crate::marks::{Marks, fraction, share};
 use crate::output::write_file;
 
 /// Colours of the lines that can be told apart by who sees few of them (Okabe and Ito).
-const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+const COLOURS: [&str; 6] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+];
 
 /// For each file what its puzzles' answers were after each step that one of them took.
 #[derive(Debug, Default)]
@@ -82,10 +84,14 @@ impl Curve {
                 all
             };
             let steps: Vec<Sums> = self.files.get(&number)?.iter().map(answers).collect();
-            let valid = |sums: &Sums| share(sums.valid as f64, sums.puzzles).filter(|_| sums.judged > 0);
+            let valid =
+                |sums: &Sums| share(sums.valid as f64, sums.puzzles).filter(|_| sums.judged > 0);
             Some(Line {
                 name,
-                exact: steps.iter().map(|s| share(s.exact as f64, s.puzzles)).collect(),
+                exact: steps
+                    .iter()
+                    .map(|s| share(s.exact as f64, s.puzzles))
+                    .collect(),
                 valid: steps.iter().map(valid).collect(),
             })
         })
@@ -93,7 +99,8 @@ impl Curve {
 
     /// A record for each file: `exact` and `valid` after 1, 2, ... steps.
     pub(crate) fn records(&self, marks: &Marks<'_>) -> Vec<Value> {
-        let fractions = |line: &[Option<f64>]| line.iter().map(|x| fraction(*x)).collect::<Vec<_>>();
+        let fractions =
+            |line: &[Option<f64>]| line.iter().map(|x| fraction(*x)).collect::<Vec<_>>();
         self.lines(marks)
             .map(|line| {
                 json!({
@@ -134,19 +141,36 @@ fn picture(lines: &[Line<'_>]) -> String {
         svg.push('\n');
     };
     let text = |x: f64, y: f64, anchor: &str, text: &str| {
-        format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"#333333\">{text}</text>")
+        format!(
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"#333333\">{text}</text>"
+        )
     };
     for tenth in (0..=10).step_by(2) {
         let y = y(f64::from(tenth) / 10.0);
         put(format!(
             "<path d=\"M{left:.1} {y:.1}h{width:.1}\" stroke=\"#dddddd\"/>"
         ));
-        put(text(left - 8.0, y + 4.0, "end", &format!("{} %", 10 * tenth)));
+        put(text(
+            left - 8.0,
+            y + 4.0,
+            "end",
+            &format!("{} %", 10 * tenth),
+        ));
     }
     for step in (1..=steps).filter(|step| steps <= 20 || step % (steps / 10) == 0) {
-        put(text(x(step), top + height + 18.0, "middle", &step.to_string()));
+        put(text(
+            x(step),
+            top + height + 18.0,
+            "middle",
+            &step.to_string(),
+        ));
     }
-    put(text(left + width / 2.0, top + height + 38.0, "middle", "steps"));
+    put(text(
+        left + width / 2.0,
+        top + height + 38.0,
+        "middle",
+        "steps",
+    ));
     let mut row = top + 8.0;
     for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
         let mut curve = |shares: &[Option<f64>], dash: &str, name: &str| {

@@ -94,7 +94,10 @@ fn show_cpu(cpu: &CpuInfo) -> Result<(), Failure> {
     }
     let int8 = cpu.int8.unwrap_or("in 16 bits");
     print(format_args!("  int8        {int8}"))?;
-    print(format_args!("  bf16        {}", cpu.bf16.unwrap_or("in f32")))?;
+    print(format_args!(
+        "  bf16        {}",
+        cpu.bf16.unwrap_or("in f32")
+    ))?;
     print(format_args!(
         "  cores       {} physical, {} logical",
         cpu.physical_cores, cpu.logical_cores

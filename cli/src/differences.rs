@@ -121,7 +121,11 @@ mod tests {
         assert_eq!(cosine(&[1.0, 2.0], &[-1.0, -2.0]), -1.0);
         assert!((cosine(&[1.0, 0.0], &[1.0, 1.0]) - 0.5f64.sqrt()).abs() < 1e-15);
         assert_eq!(
-            (cosine(&[0.0], &[0.0]), cosine(&[0.0], &[1.0]), cosine(&[], &[])),
+            (
+                cosine(&[0.0], &[0.0]),
+                cosine(&[0.0], &[1.0]),
+                cosine(&[], &[])
+            ),
             (1.0, 0.0, 1.0)
         );
         assert!(cosine(&[f32::NAN], &[1.0]).is_nan());

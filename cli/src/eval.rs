@@ -18,7 +18,11 @@ use crate::output::{Done, Failure, print};
 use crate::stream::{self, Desk, Work};
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared, args: &EvalArgs, interrupt: &Interrupt) -> Result<Done, Failure> {
+pub(crate) fn run(
+    shared: &Shared,
+    args: &EvalArgs,
+    interrupt: &Interrupt,
+) -> Result<Done, Failure> {
     let path = named(&args.subject, shared)?;
     let rule = models::rule(shared).unwrap_or(HaltRule::Head);
     let starts = args.effort.first().copied().unwrap_or(1);
@@ -40,7 +44,12 @@ pub(crate) fn run(shared: &Shared, args: &EvalArgs, interrupt: &Interrupt) -> Re
     let interrupted = match &mut comparison {
         Some(comparison) => {
             let mut intake = Intake::start(args.data.clone(), args.limit);
-            comparison.run(&mut marks, &mut intake, models::batch(shared), &interrupt.asked)?
+            comparison.run(
+                &mut marks,
+                &mut intake,
+                models::batch(shared),
+                &interrupt.asked,
+            )?
         }
         None => evaluate(shared, args, &mut marks, curve.as_mut(), interrupt)?,
     };

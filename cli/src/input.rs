@@ -202,7 +202,9 @@ impl Reader {
         let name: Arc<str> = path.display().to_string().into();
         match File::open(path) {
             Err(e) => self.unreadable(&name, Error::io(&name, e)),
-            Ok(file) if path.extension().is_some_and(|e| e == "npy") => self.rows(&name, path, file),
+            Ok(file) if path.extension().is_some_and(|e| e == "npy") => {
+                self.rows(&name, path, file)
+            }
             Ok(file) => self.records(&name, file),
         }
     }
@@ -235,12 +237,18 @@ impl Reader {
             NpyRows::open(BufReader::new(file)).map_err(|e| e.context(&p))
         });
         let inputs = NpyRows::open(BufReader::new(file)).map_err(|e| e.context(name));
-        let (inputs, mut labels) = match inputs.and_then(|inputs| Ok((inputs, labels.transpose()?))) {
+        let (inputs, mut labels) = match inputs.and_then(|inputs| Ok((inputs, labels.transpose()?)))
+        {
             Ok(both) => both,
             Err(e) => return self.unreadable(name, e),
         };
         for tokens in inputs.take(self.limit) {
-            let missing = || Err(Error::new(ErrorKind::Puzzle, "there are no labels for this row"));
+            let missing = || {
+                Err(Error::new(
+                    ErrorKind::Puzzle,
+                    "there are no labels for this row",
+                ))
+            };
             let labels = labels
                 .as_mut()
                 .map(|rows| rows.next().unwrap_or_else(missing))

@@ -26,7 +26,9 @@ pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<Done, Failure> 
         print(object(&shown(path), model, plan.as_ref(), args.plan))?;
         return Ok(Done::Well);
     }
-    print(printable(text(&shown(path), model, plan.as_ref()).trim_end()))?;
+    print(printable(
+        text(&shown(path), model, plan.as_ref()).trim_end(),
+    ))?;
     if args.plan {
         match plan {
             Some(plan) => print(format_args!(
@@ -46,7 +48,12 @@ fn variant(model: &Model) -> String {
     if !model.is_onnx() {
         return model.config.variant.name().to_string();
     }
-    let states: Vec<String> = model.config.states().into_iter().map(|s| s.name()).collect();
+    let states: Vec<String> = model
+        .config
+        .states()
+        .into_iter()
+        .map(|s| s.name())
+        .collect();
     format!("ONNX graph with the states {}", states.join(", "))
 }
 
@@ -58,7 +65,9 @@ fn parameters(model: &Model) -> [u64; 2] {
             .iter()
             .filter(|t| !t.name.ends_with("_init") && !t.name.ends_with(".scale"));
         let chosen = trained.filter(|t| embedding || !t.name.starts_with("puzzle_emb"));
-        chosen.map(|t| t.shape.iter().product::<usize>() as u64).sum()
+        chosen
+            .map(|t| t.shape.iter().product::<usize>() as u64)
+            .sum()
     };
     [count(true), count(false)]
 }
@@ -68,7 +77,12 @@ fn object(path: &str, model: &Model, plan: Option<&Plan>, with_plan: bool) -> Va
     let hyper: Map<String, Value> = model
         .provenance
         .iter()
-        .map(|p| (p.name.to_string(), json!({ "value": p.value, "from": p.from })))
+        .map(|p| {
+            (
+                p.name.to_string(),
+                json!({ "value": p.value, "from": p.from }),
+            )
+        })
         .collect();
     let tensors: Vec<Value> = model
         .tensors
@@ -150,7 +164,11 @@ fn text(path: &str, model: &Model, plan: Option<&Plan>) -> String {
         line(
             "GFLOP per step",
             match plan {
-                Some(plan) => format!("{:.4} for {} tokens", plan.gflop_per_step(), plan.dims.tokens),
+                Some(plan) => format!(
+                    "{:.4} for {} tokens",
+                    plan.gflop_per_step(),
+                    plan.dims.tokens
+                ),
                 None => "unknown: give the number of tokens, as in --set seq_len=81".to_string(),
             },
         );
@@ -161,13 +179,24 @@ fn text(path: &str, model: &Model, plan: Option<&Plan>) -> String {
     let _ = writeln!(out, "\nhyper-parameters");
     for p in &model.provenance {
         let value = p.value.to_string();
-        let _ = writeln!(out, "  {:<22} {:<10} {}", p.name, value.trim_matches('"'), p.from);
+        let _ = writeln!(
+            out,
+            "  {:<22} {:<10} {}",
+            p.name,
+            value.trim_matches('"'),
+            p.from
+        );
     }
     if model.is_onnx() {
         return out;
     }
     let _ = writeln!(out, "\ntensors");
-    let width = model.tensors.iter().map(|t| t.name.len()).max().unwrap_or(0);
+    let width = model
+        .tensors
+        .iter()
+        .map(|t| t.name.len())
+        .max()
+        .unwrap_or(0);
     for t in &model.tensors {
         let shape = t
             .shape

@@ -123,7 +123,8 @@ fn draw(frame: &[String], over: usize) -> io::Result<()> {
 
 /// Whether a frame can be drawn over: all of it must be on the screen, and no line may wrap.
 pub(crate) fn fits(frame: &[String]) -> bool {
-    let Some((terminal_size::Width(cols), terminal_size::Height(rows))) = terminal_size::terminal_size()
+    let Some((terminal_size::Width(cols), terminal_size::Height(rows))) =
+        terminal_size::terminal_size()
     else {
         return true;
     };

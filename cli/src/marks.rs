@@ -185,7 +185,8 @@ impl<'a> Marks<'a> {
         self.files
             .entry(file_number)
             .or_insert_with(|| (file.clone(), Sums::default()));
-        let encoded = body.and_then(|body| self.encode(body).map_err(|e| located(e, &file, line, &id)));
+        let encoded =
+            body.and_then(|body| self.encode(body).map_err(|e| located(e, &file, line, &id)));
         match encoded {
             Ok((problem, task, solution)) => Ok(Some(Ready {
                 file: file_number,
@@ -231,7 +232,9 @@ impl<'a> Marks<'a> {
 
     /// The numbers of the files and their names, without folders.
     pub(crate) fn names(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.files.iter().map(|(number, (name, _))| (*number, base(name)))
+        self.files
+            .iter()
+            .map(|(number, (name, _))| (*number, base(name)))
     }
 
     fn total(&self) -> Sums {
@@ -246,8 +249,11 @@ impl<'a> Marks<'a> {
     /// A moment between steps: shows how far it has come.
     pub(crate) fn tick(&mut self) {
         let total = self.total();
-        let Some(status) = &mut self.status else { return };
-        if self.started.elapsed() > Duration::from_secs(1) && self.told.elapsed() > Duration::from_millis(200)
+        let Some(status) = &mut self.status else {
+            return;
+        };
+        if self.started.elapsed() > Duration::from_secs(1)
+            && self.told.elapsed() > Duration::from_millis(200)
         {
             self.told = Instant::now();
             let speed = total.puzzles as f64 / self.started.elapsed().as_secs_f64();

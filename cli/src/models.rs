@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use trm_runtime::task::{self, Cells, EncodedPuzzle, Sudoku, Task, TaskKind};
 use trm_runtime::{
-    CancelToken, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, MultiStart, Puzzle, Solver,
-    SolverBuilder,
+    CancelToken, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, MultiStart, Puzzle,
+    Solver, SolverBuilder,
 };
 
 use crate::args::{Rule, Shared, TaskName};
@@ -103,7 +103,11 @@ impl Opened {
             .as_ref()
             .filter(|labels| labels.len() != problem.tokens.len())
         {
-            let message = format!("{} labels for {} tokens", labels.len(), problem.tokens.len());
+            let message = format!(
+                "{} labels for {} tokens",
+                labels.len(),
+                problem.tokens.len()
+            );
             return Err(Error::new(ErrorKind::Puzzle, message));
         }
         problem.solution = labels;
@@ -142,7 +146,9 @@ impl<'a> Models<'a> {
             bundled: HashMap::new(),
         };
         match shared.model() {
-            Some(path) => models.given = Some(Rc::new(models.prepare(&shown(path), open(path, shared)?)?)),
+            Some(path) => {
+                models.given = Some(Rc::new(models.prepare(&shown(path), open(path, shared)?)?))
+            }
             // A device that is not there is an error even before the first puzzle.
             None => device(shared)?.check()?,
         }
@@ -180,7 +186,10 @@ impl<'a> Models<'a> {
 }
 
 /// The model that a command takes as its first argument or as `--model`.
-pub(crate) fn named<'a>(argument: &'a Option<PathBuf>, shared: &'a Shared) -> trm_runtime::Result<&'a Path> {
+pub(crate) fn named<'a>(
+    argument: &'a Option<PathBuf>,
+    shared: &'a Shared,
+) -> trm_runtime::Result<&'a Path> {
     argument.as_deref().or(shared.model()).ok_or_else(|| {
         Error::new(
             ErrorKind::Argument,
@@ -220,7 +229,9 @@ pub(crate) fn solver(model: Model, shared: &Shared) -> trm_runtime::Result<Solve
 
 /// Returns a solver builder with every option of the command line.
 pub(crate) fn builder(shared: &Shared) -> trm_runtime::Result<SolverBuilder> {
-    let mut builder = Solver::builder().device(device(shared)?).batch(batch(shared));
+    let mut builder = Solver::builder()
+        .device(device(shared)?)
+        .batch(batch(shared));
     if let Some(dtype) = shared.dtype {
         builder = builder.dtype(dtype);
     }

@@ -6,5 +6,7 @@ use trm_runtime::low_level::random::Random;
 pub(crate) fn tokens(random: &mut Random, count: usize, vocab: usize) -> Vec<u32> {
     let first = u32::from(vocab > 1);
     let kinds = vocab.saturating_sub(1);
-    (0..count).map(|_| first + random.below(kinds) as u32).collect()
+    (0..count)
+        .map(|_| first + random.below(kinds) as u32)
+        .collect()
 }

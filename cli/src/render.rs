@@ -80,7 +80,9 @@ impl Scene {
     /// The lines of a frame.
     pub(crate) fn frame(&self, answer: Frame<'_>) -> Vec<String> {
         match self.look {
-            Look::Sudoku { box_rows, box_cols } => self.sudoku(answer, box_rows.max(1), box_cols.max(1)),
+            Look::Sudoku { box_rows, box_cols } => {
+                self.sudoku(answer, box_rows.max(1), box_cols.max(1))
+            }
             Look::Maze => self.maze(answer),
             Look::Arc => self.arc(answer),
             Look::Tokens => plain(answer.cells, self.cols)
@@ -96,7 +98,10 @@ impl Scene {
         let boxes = self.cols / box_cols;
         let edge = |left: &str, cross: &str, right: &str| {
             let one = "─".repeat(box_cols * (width + 1) + 1);
-            self.paint(dim(), &format!("{left}{}{right}", vec![one; boxes].join(cross)))
+            self.paint(
+                dim(),
+                &format!("{left}{}{right}", vec![one; boxes].join(cross)),
+            )
         };
         let mut lines = vec![edge("┌", "┬", "┐")];
         for row in 0..self.side {
@@ -118,7 +123,9 @@ impl Scene {
                 let given = self.givens.get(cell).is_some_and(|t| *t > 1);
                 let changed = answer.changed.contains(&cell);
                 let style = match (given, changed) {
-                    (_, true) => Style::new().fg_color(Some(AnsiColor::Green.into())).invert(),
+                    (_, true) => Style::new()
+                        .fg_color(Some(AnsiColor::Green.into()))
+                        .invert(),
                     (true, _) => Style::new().bold(),
                     _ => Style::new().fg_color(Some(AnsiColor::Cyan.into())),
                 };
@@ -139,7 +146,10 @@ impl Scene {
     /// Two columns a cell, so that cells are square.
     fn maze(&self, answer: Frame<'_>) -> Vec<String> {
         let edge = |left: &str, right: &str| {
-            self.paint(dim(), &format!("{left}{}{right}", "─".repeat(2 * self.side)))
+            self.paint(
+                dim(),
+                &format!("{left}{}{right}", "─".repeat(2 * self.side)),
+            )
         };
         let wall = Style::new().fg_color(Some(AnsiColor::BrightBlack.into()));
         let path = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
@@ -200,7 +210,9 @@ impl Scene {
                         } else {
                             255
                         };
-                        let style = Style::new().bg_color(rgb(r, g, b)).fg_color(rgb(ink, ink, ink));
+                        let style = Style::new()
+                            .bg_color(rgb(r, g, b))
+                            .fg_color(rgb(ink, ink, ink));
                         line += &self.paint(style, if changed { "··" } else { "  " });
                     }
                     None => {
@@ -378,7 +390,10 @@ mod tests {
     #[test]
     fn plain_grids() {
         assert_eq!(plain(&Cells::Text("12".repeat(2)), 2), "12\n12");
-        assert_eq!(plain(&Cells::Grid(vec![vec![1, 10], vec![3, 4]]), 2), "1 10\n3 4");
+        assert_eq!(
+            plain(&Cells::Grid(vec![vec![1, 10], vec![3, 4]]), 2),
+            "1 10\n3 4"
+        );
         assert_eq!(plain(&Cells::List(vec![1, 2, 3, 4]), 2), "12\n34");
         assert_eq!(plain(&Cells::Tokens(vec![1, 2, 3, 4]), 2), "1 2 3 4");
     }

@@ -25,7 +25,11 @@ const OUT_OF_ORDER: usize = 1024;
 const UNTIL_VALID: u64 = 60;
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared, args: SolveArgs, interrupt: &Interrupt) -> Result<Done, Failure> {
+pub(crate) fn run(
+    shared: &Shared,
+    args: SolveArgs,
+    interrupt: &Interrupt,
+) -> Result<Done, Failure> {
     let mut multi_start = MultiStart::new(args.effort).with_seed(shared.seed);
     if args.until_valid {
         let seconds = args.timeout.unwrap_or(UNTIL_VALID);
@@ -130,10 +134,19 @@ impl<'a> Solve<'a> {
         place.cols = render::columns(task.name(), &problem);
         if !self.shared.json && (self.terminal.there || self.terminal.colour) {
             let box_shape = model.box_for(problem.rows);
-            place.scene = Some(Scene::new(task.name(), &problem, box_shape, self.terminal.colour));
+            place.scene = Some(Scene::new(
+                task.name(),
+                &problem,
+                box_shape,
+                self.terminal.colour,
+            ));
         }
         self.device = self.device.or(Some(model.device));
-        Ok(Work { model, problem, task })
+        Ok(Work {
+            model,
+            problem,
+            task,
+        })
     }
 
     /// Puts out what may be now that the place at `changed` has changed: everything up to the first that has not ended, or that place alone.
@@ -400,8 +413,11 @@ impl Desk for Solve<'_> {
     }
 
     fn tick(&mut self) {
-        let Some(status) = &mut self.status else { return };
-        if self.started.elapsed() > Duration::from_secs(1) && self.told.elapsed() > Duration::from_millis(200)
+        let Some(status) = &mut self.status else {
+            return;
+        };
+        if self.started.elapsed() > Duration::from_secs(1)
+            && self.told.elapsed() > Duration::from_millis(200)
         {
             self.told = Instant::now();
             let puzzles = self.totals.puzzles;

@@ -44,7 +44,11 @@ pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<Done, Failure> {
                 .load(&mut *stepper, slot, first + slot)
                 .map_err(|e| e.context(&file))?;
             if embedding {
-                output.put("input_embedding", first + slot, &stepper.input_embedding(slot)?)?;
+                output.put(
+                    "input_embedding",
+                    first + slot,
+                    &stepper.input_embedding(slot)?,
+                )?;
             }
         }
         for step in 1..=args.steps {
@@ -63,7 +67,11 @@ pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<Done, Failure> {
                     first + slot,
                     &stepper.logits(slot)?,
                 )?;
-                output.put(&format!("step{step}.q_halt"), first + slot, &[halting.q_halt])?;
+                output.put(
+                    &format!("step{step}.q_halt"),
+                    first + slot,
+                    &[halting.q_halt],
+                )?;
                 output.put(
                     &format!("step{step}.q_continue"),
                     first + slot,
@@ -107,14 +115,20 @@ impl<'a> Inputs<'a> {
         };
         if let Some(name) = tensors.keys().find(|name| !known(name)) {
             let states: Vec<String> = config.states().iter().map(|s| s.name()).collect();
-            let message = format!("not one of inputs, puzzle_identifiers, {}", states.join(", "));
+            let message = format!(
+                "not one of inputs, puzzle_identifiers, {}",
+                states.join(", ")
+            );
             return Err(bad(message, name));
         }
         let info = tensors
             .get("inputs")
             .ok_or_else(|| bad("is missing: tokens, [B, S] i32", "inputs"))?;
         let [batch, tokens] = info.shape[..] else {
-            return Err(bad(format!("has shape {:?}, not [B, S]", info.shape), "inputs"));
+            return Err(bad(
+                format!("has shape {:?}, not [B, S]", info.shape),
+                "inputs",
+            ));
         };
         if batch == 0 || tokens == 0 {
             return Err(bad(
@@ -159,14 +173,23 @@ impl<'a> Inputs<'a> {
         for name in self.states.iter().map(|s| s.name()) {
             if let Some(info) = self.checkpoint.tensors().get(&name) {
                 has_type(info.dtype, Dtype::F32, &name)?;
-                has_shape(&info.shape, &[self.batch, dims.positions, dims.hidden], &name)?;
+                has_shape(
+                    &info.shape,
+                    &[self.batch, dims.positions, dims.hidden],
+                    &name,
+                )?;
             }
         }
         Ok(())
     }
 
     /// Puts a sequence in a place: its tokens, its row of the puzzle embedding, its states.
-    fn load(&self, stepper: &mut dyn Inspect, slot: usize, sequence: usize) -> trm_runtime::Result<()> {
+    fn load(
+        &self,
+        stepper: &mut dyn Inspect,
+        slot: usize,
+        sequence: usize,
+    ) -> trm_runtime::Result<()> {
         let tokens = self.checkpoint.read_row("inputs", sequence)?;
         let tokens = tokens
             .iter()
@@ -192,7 +215,11 @@ impl<'a> Inputs<'a> {
             .load(slot, &tokens, identifier as u32)
             .map_err(|e| e.context(format!("sequence {sequence}")))?;
         for &state in &self.states {
-            stepper.set_state(slot, state, &self.checkpoint.read_row(&state.name(), sequence)?)?;
+            stepper.set_state(
+                slot,
+                state,
+                &self.checkpoint.read_row(&state.name(), sequence)?,
+            )?;
         }
         Ok(())
     }
@@ -213,7 +240,10 @@ fn has_type(found: Dtype, wanted: Dtype, name: &str) -> trm_runtime::Result<()> 
     if found == wanted {
         Ok(())
     } else {
-        Err(bad(format!("has elements of type {found}, not {wanted}"), name))
+        Err(bad(
+            format!("has elements of type {found}, not {wanted}"),
+            name,
+        ))
     }
 }
 
@@ -275,8 +305,9 @@ struct Output {
 
 impl Output {
     fn create(path: &Path, tensors: Vec<(String, Vec<usize>)>) -> trm_runtime::Result<Output> {
-        let too_large =
-            || Error::new(ErrorKind::Argument, "the output would be too large").context(path.display());
+        let too_large = || {
+            Error::new(ErrorKind::Argument, "the output would be too large").context(path.display())
+        };
         let mut header = Map::new();
         let mut starts = BTreeMap::new();
         let mut end = 0u64;
@@ -328,7 +359,8 @@ impl Output {
     /// Writes the share of a sequence of a tensor.
     fn put(&mut self, name: &str, sequence: usize, values: &[f32]) -> trm_runtime::Result<()> {
         let start = self.starts.get(name).copied();
-        let start = start.ok_or_else(|| Error::new(ErrorKind::Argument, format!("no place for {name}")))?;
+        let start =
+            start.ok_or_else(|| Error::new(ErrorKind::Argument, format!("no place for {name}")))?;
         let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         self.write(start + sequence as u64 * bytes.len() as u64, &bytes)
     }

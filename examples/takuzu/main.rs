@@ -73,7 +73,10 @@ fn main() -> Result<()> {
         starts: 8,
         ..MultiStart::default()
     };
-    let answer = solver.task(Arc::new(Takuzu)).effort(effort).solve(&puzzle)?;
+    let answer = solver
+        .task(Arc::new(Takuzu))
+        .effort(effort)
+        .solve(&puzzle)?;
     println!("{}", answer.answer);
     match answer.why {
         None => println!("solved in {} steps", answer.steps),

@@ -41,7 +41,8 @@ impl<K: HostKernels> Program for HostProgram<K> {
     }
 
     fn run(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()> {
-        self.kernels.run(&self.plan.calls[calls], &mut self.memory, live)
+        self.kernels
+            .run(&self.plan.calls[calls], &mut self.memory, live)
     }
 
     fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {
@@ -139,7 +140,9 @@ impl HostBuffers {
                 "cannot access {len} values of slot {slot}: there are {} slots of {expected} values",
                 self.slots
             );
-            return Err(Error::new(ErrorKind::Argument, message).context(format!("buffer {buffer}")));
+            return Err(
+                Error::new(ErrorKind::Argument, message).context(format!("buffer {buffer}"))
+            );
         }
         Ok(())
     }

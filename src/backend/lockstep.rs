@@ -132,14 +132,20 @@ fn answers(program: &dyn Program, slot: usize) -> Result<Vec<u32>> {
 /// Returns the largest absolute difference. NaN counts as an infinite difference.
 fn largest_difference(want: &[f32], got: &[f32]) -> f32 {
     let differences = want.iter().zip(got).map(|(a, b)| (a - b).abs());
-    differences.fold(0.0, |m, v| if v.is_nan() { f32::INFINITY } else { m.max(v) })
+    differences.fold(
+        0.0,
+        |m, v| if v.is_nan() { f32::INFINITY } else { m.max(v) },
+    )
 }
 
 /// Returns the largest difference, over all cells, between the logits `[S, V]` of two answers'
 /// tokens. An out-of-vocabulary token counts as infinitely far.
 fn largest_gap(logits: &[f32], [want, got]: &[Vec<u32>; 2]) -> f32 {
     let vocab = logits.len() / want.len().max(1);
-    let gap = |(cell, (a, b)): (&[f32], (&u32, &u32))| match (cell.get(*a as usize), cell.get(*b as usize)) {
+    let gap = |(cell, (a, b)): (&[f32], (&u32, &u32))| match (
+        cell.get(*a as usize),
+        cell.get(*b as usize),
+    ) {
         (Some(a), Some(b)) => (a - b).abs(),
         _ => f32::INFINITY,
     };

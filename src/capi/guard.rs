@@ -113,7 +113,10 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 /// Converts a text to a C string. NUL bytes inside become spaces.
 pub(super) fn c_string(text: impl Into<String>) -> CString {
     let mut bytes = text.into().into_bytes();
-    bytes.iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
+    bytes
+        .iter_mut()
+        .filter(|b| **b == 0)
+        .for_each(|b| *b = b' ');
     CString::new(bytes).unwrap_or_default()
 }
 
@@ -121,7 +124,10 @@ pub(super) fn c_string(text: impl Into<String>) -> CString {
 ///
 /// # Safety
 /// `text` is null, or ends with a NUL byte and does not change during the call.
-pub(super) unsafe fn optional_str<'a>(text: *const c_char, name: &str) -> Result<Option<&'a str>, CallError> {
+pub(super) unsafe fn optional_str<'a>(
+    text: *const c_char,
+    name: &str,
+) -> Result<Option<&'a str>, CallError> {
     if text.is_null() {
         return Ok(None);
     }

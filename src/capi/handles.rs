@@ -44,7 +44,9 @@ impl<T> HandleTable<T> {
     /// Removes a handle and returns its entry, which other threads may still hold.
     pub(super) fn remove(&self, handle: u64) -> Result<Arc<T>, CallError> {
         // The caller drops the entry after the lock: dropping it may run a callback of the app.
-        self.lock().remove(&handle).ok_or_else(|| self.invalid(handle))
+        self.lock()
+            .remove(&handle)
+            .ok_or_else(|| self.invalid(handle))
     }
 
     fn invalid(&self, handle: u64) -> CallError {

@@ -42,7 +42,8 @@ pub type trm_cancel = u64;
 /// Called after each refinement step, on the solving thread. `step` and everything it points to are
 /// valid only during the callback. Return false to stop: no further step runs. The return value of
 /// the last step is ignored. The callback must not throw or `longjmp`.
-pub type trm_on_step = Option<unsafe extern "C" fn(context: *mut c_void, step: *const trm_step) -> bool>;
+pub type trm_on_step =
+    Option<unsafe extern "C" fn(context: *mut c_void, step: *const trm_step) -> bool>;
 
 /// Called exactly once when borrowed bytes are no longer needed, on any thread that calls this
 /// library.
@@ -95,7 +96,12 @@ pub unsafe extern "C" fn trm_solver_open(
 ) -> trm_status {
     run_entry(|| {
         // SAFETY: guaranteed by the caller.
-        let (path, out) = unsafe { (optional_str(path, "path")?, OutParam::new(solver, 0, "solver")?) };
+        let (path, out) = unsafe {
+            (
+                optional_str(path, "path")?,
+                OutParam::new(solver, 0, "solver")?,
+            )
+        };
         let path = path.ok_or_else(|| CallError::argument("path is NULL"))?;
         // SAFETY: guaranteed by the caller.
         let builder = unsafe { options::builder(options) }?;
@@ -161,7 +167,10 @@ pub unsafe extern "C" fn trm_solver_from_bytes(
 /// # Safety
 /// `device` is NULL or valid during the call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn trm_solver_device(solver: trm_solver, device: *mut *const c_char) -> trm_status {
+pub unsafe extern "C" fn trm_solver_device(
+    solver: trm_solver,
+    device: *mut *const c_char,
+) -> trm_status {
     run_entry(|| {
         // SAFETY: guaranteed by the caller.
         let out = unsafe { OutParam::new(device, std::ptr::null(), "device")? };

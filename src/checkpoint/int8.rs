@@ -14,10 +14,17 @@ use crate::model::weights::{Tensor, Weight, check_finite};
 /// # Errors
 /// A matrix is missing, some matrices are int8 and others are not, or a matrix and its scales do
 /// not fit together.
-pub(crate) fn check(checkpoint: &Checkpoint, names: &TensorNames, config: &Config) -> Result<WeightDtype> {
+pub(crate) fn check(
+    checkpoint: &Checkpoint,
+    names: &TensorNames,
+    config: &Config,
+) -> Result<WeightDtype> {
     let mut found = None;
     for weight in config.weights().into_iter().filter(|w| takes_dtype(*w)) {
-        let name = names.weights.get(&weight).ok_or_else(|| missing_error(weight))?;
+        let name = names
+            .weights
+            .get(&weight)
+            .ok_or_else(|| missing_error(weight))?;
         let dtype = dtype_of(checkpoint, names, weight, name)?;
         if *found.get_or_insert(dtype) != dtype {
             let is = if dtype == WeightDtype::Int8 {
@@ -26,17 +33,25 @@ pub(crate) fn check(checkpoint: &Checkpoint, names: &TensorNames, config: &Confi
                 "is not int8, but others are"
             };
             let rule = "all matrices of the blocks or none must be int8";
-            return Err(Error::checkpoint(format!("{is}: {rule}")).context(format!("tensor \"{name}\"")));
+            return Err(
+                Error::checkpoint(format!("{is}: {rule}")).context(format!("tensor \"{name}\""))
+            );
         }
     }
     Ok(found.unwrap_or_default())
 }
 
 /// Returns the dtype of one matrix, [`WeightDtype::F32`] for every type but int8.
-fn dtype_of(checkpoint: &Checkpoint, names: &TensorNames, weight: Weight, name: &str) -> Result<WeightDtype> {
+fn dtype_of(
+    checkpoint: &Checkpoint,
+    names: &TensorNames,
+    weight: Weight,
+    name: &str,
+) -> Result<WeightDtype> {
     let info = |name: &str| checkpoint.tensors().get(name);
     let dtype = info(name).map(|info| info.dtype);
-    let at = |message: String| Err(Error::checkpoint(message).context(format!("tensor \"{name}\"")));
+    let at =
+        |message: String| Err(Error::checkpoint(message).context(format!("tensor \"{name}\"")));
     match (dtype, names.scales.get(&weight)) {
         (Some(Dtype::I8), None) => at(format!(
             "is int8, but the tensor of its scales, \"{name}{SCALE_SUFFIX}\", is missing"
@@ -74,7 +89,10 @@ fn check_scales(info: Option<&TensorInfo>, rows: usize) -> Result<()> {
 /// # Errors
 /// The file cannot be read, or the tensor or its scales hold an infinity or a NaN.
 pub(crate) fn read(checkpoint: &Checkpoint, names: &TensorNames, weight: Weight) -> Result<Tensor> {
-    let name = names.weights.get(&weight).ok_or_else(|| missing_error(weight))?;
+    let name = names
+        .weights
+        .get(&weight)
+        .ok_or_else(|| missing_error(weight))?;
     let mut tensor = checkpoint.read(name)?;
     if let Some(scale) = names.scales.get(&weight) {
         let scales = checkpoint.read(scale)?.data;

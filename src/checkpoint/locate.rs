@@ -53,7 +53,11 @@ pub(crate) fn model_file(path: &Path) -> Result<PathBuf> {
         [only] => Ok(path.join(only)),
         [] => Err(no_model(&names).context(path.display())),
         several => {
-            let several: Vec<_> = several.iter().take(MAX_SHOWN_NAMES).map(|s| s.as_str()).collect();
+            let several: Vec<_> = several
+                .iter()
+                .take(MAX_SHOWN_NAMES)
+                .map(|s| s.as_str())
+                .collect();
             Err(Error::checkpoint(format!(
                 "holds several checkpoints ({}); name the one to load",
                 several.join(", ")
@@ -108,7 +112,11 @@ fn no_model(names: &[String]) -> Error {
     let found = match names {
         [] => "no file".to_owned(),
         _ => {
-            let more = if names.len() > MAX_SHOWN_NAMES { " ..." } else { "" };
+            let more = if names.len() > MAX_SHOWN_NAMES {
+                " ..."
+            } else {
+                ""
+            };
             format!(
                 "{}{more}",
                 names
@@ -132,7 +140,11 @@ fn no_model(names: &[String]) -> Error {
 ///
 /// # Errors
 /// The configuration cannot be read, or is invalid.
-pub(crate) fn add_config_beside(file: &Path, format: FileFormat, settings: &mut Settings) -> Result<bool> {
+pub(crate) fn add_config_beside(
+    file: &Path,
+    format: FileFormat,
+    settings: &mut Settings,
+) -> Result<bool> {
     let dir = parent(file);
     let order = match format {
         FileFormat::Safetensors => [CONFIG_FILE, TRAINING_FILE],
@@ -171,7 +183,11 @@ pub(crate) fn add_dataset_beside(file: &Path, settings: &mut Settings) -> Result
 /// # Errors
 /// A file cannot be read, or is invalid.
 #[cfg(feature = "onnx")]
-pub(crate) fn add_settings_beside(file: &Path, configuration: bool, settings: &mut Settings) -> Result<()> {
+pub(crate) fn add_settings_beside(
+    file: &Path,
+    configuration: bool,
+    settings: &mut Settings,
+) -> Result<()> {
     if configuration {
         add_config_beside(file, FileFormat::Safetensors, settings)?;
     }

@@ -114,11 +114,17 @@ impl Checkpoint {
         while at < self.source.len() {
             let len = (self.source.len() - at).min(HASH_CHUNK_BYTES as u64);
             let part = buffer.get_mut(..len as usize).unwrap_or_default();
-            self.source.read_at(at, part).map_err(|e| self.source.locate(e))?;
+            self.source
+                .read_at(at, part)
+                .map_err(|e| self.source.locate(e))?;
             hash.update(part);
             at += len;
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
     }
 
     /// Returns the metadata of a safetensors file. Empty for other formats.

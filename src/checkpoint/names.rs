@@ -141,7 +141,9 @@ pub(crate) fn assign(tensors: &BTreeMap<String, TensorInfo>) -> Result<TensorNam
         return Err(not_a_model(&unknown));
     }
     if !unknown.is_empty() {
-        names.notes.push(format!("ignored tensors: {}", list(&unknown)));
+        names
+            .notes
+            .push(format!("ignored tensors: {}", list(&unknown)));
     }
     Ok(names)
 }
@@ -168,7 +170,8 @@ fn is_not_model(wrappers: &str, rest: &str) -> bool {
 
 /// Returns the names of the group that is the model: the only group, or the averaged one of two.
 fn choose(groups: BTreeMap<String, Group>) -> Result<TensorNames> {
-    let (averaged, plain): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(_, group)| group.averaged);
+    let (averaged, plain): (Vec<_>, Vec<_>) =
+        groups.into_iter().partition(|(_, group)| group.averaged);
     let averaged = only(averaged)?;
     let plain = only(plain)?;
     match (averaged, plain) {
@@ -208,8 +211,14 @@ fn only(groups: Vec<(String, Group)>) -> Result<Option<(String, Group)>> {
 /// Returns the averaged weights (EMA), which training publishes, if they are complete. If training
 /// averaged only parameters, the buffers (initial states, puzzle embedding) come from the plain
 /// weights.
-fn prefer_averaged(ema_at: &str, mut ema: TensorNames, plain_at: &str, plain: TensorNames) -> TensorNames {
-    let is_buffer = |w: &Weight| matches!(w, Weight::Init(State::H | State::L | State::LowLevel(_)));
+fn prefer_averaged(
+    ema_at: &str,
+    mut ema: TensorNames,
+    plain_at: &str,
+    plain: TensorNames,
+) -> TensorNames {
+    let is_buffer =
+        |w: &Weight| matches!(w, Weight::Init(State::H | State::L | State::LowLevel(_)));
     let missing: Vec<_> = plain
         .weights
         .keys()
@@ -228,7 +237,8 @@ fn prefer_averaged(ema_at: &str, mut ema: TensorNames, plain_at: &str, plain: Te
         ));
         return plain;
     }
-    let lacks_buffers = !missing.is_empty() || (ema.puzzle_emb.is_none() && plain.puzzle_emb.is_some());
+    let lacks_buffers =
+        !missing.is_empty() || (ema.puzzle_emb.is_none() && plain.puzzle_emb.is_some());
     ema.notes.push(if lacks_buffers {
         format!(
             "the averaged weights under \"{ema_at}\" are used; their missing buffers come from \

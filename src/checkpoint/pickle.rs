@@ -178,17 +178,23 @@ impl<'a> Machine<'a> {
             b')' => self.push(Value::Tuple(Box::default())),
             0x8f => self.push(Value::Set),
             b'I' | b'L' | b'F' | b'J' | b'K' | b'M' | b'G' | 0x8a | 0x8b => self.number(opcode),
-            b'S' | b'T' | b'U' | b'V' | b'X' | b'B' | b'C' | 0x8c | 0x8d | 0x8e | 0x96 => self.text(opcode),
+            b'S' | b'T' | b'U' | b'V' | b'X' | b'B' | b'C' | 0x8c | 0x8d | 0x8e | 0x96 => {
+                self.text(opcode)
+            }
             b'p' | b'q' | b'r' | 0x94 | b'g' | b'h' | b'j' => self.memo(opcode),
             b't' | b'l' | b'd' | 0x85 | 0x86 | 0x87 | 0x91 => self.collect(opcode),
             b'a' | b'e' | b's' | b'u' | 0x90 => self.extend(opcode),
-            b'c' | 0x93 | b'i' | b'o' | b'R' | b'b' | 0x81 | 0x92 | 0x82..=0x84 => self.object(opcode),
+            b'c' | 0x93 | b'i' | b'o' | b'R' | b'b' | 0x81 | 0x92 | 0x82..=0x84 => {
+                self.object(opcode)
+            }
             b'P' => self.line().and_then(|_| self.push(Value::Foreign)),
             b'Q' => self.persistent(),
             // NEXT_BUFFER, READONLY_BUFFER
             0x97 => self.push(Value::Bytes),
             0x98 => self.top().map(drop),
-            other => Err(malformed(&format!("has the unknown instruction {other:#04x}"))),
+            other => Err(malformed(&format!(
+                "has the unknown instruction {other:#04x}"
+            ))),
         }
     }
 
@@ -418,7 +424,9 @@ impl<'a> Machine<'a> {
             _ => None,
         };
         let Some(dtype) = dtype_argument.or(*dtype) else {
-            return Err(malformed("makes a tensor of a storage without an element type"));
+            return Err(malformed(
+                "makes a tensor of a storage without an element type",
+            ));
         };
         let Some(Value::Int(offset)) = get(1) else {
             return Err(malformed("makes a tensor whose offset is not a number"));
@@ -429,8 +437,8 @@ impl<'a> Machine<'a> {
                 "makes a tensor whose number of strides is not its number of dimensions",
             ));
         }
-        let offset =
-            u64::try_from(*offset).map_err(|_| malformed("makes a tensor with a negative offset"))?;
+        let offset = u64::try_from(*offset)
+            .map_err(|_| malformed("makes a tensor with a negative offset"))?;
         Ok(Value::Tensor(Box::new(PickledTensor {
             key,
             dtype,
@@ -520,7 +528,10 @@ impl<'a> Machine<'a> {
     }
 
     fn top(&self) -> Result<Id> {
-        let top = self.stack.last().filter(|_| self.stack.len() > self.floor());
+        let top = self
+            .stack
+            .last()
+            .filter(|_| self.stack.len() > self.floor());
         top.copied()
             .ok_or_else(|| malformed("takes a value from an empty stack"))
     }
@@ -573,7 +584,10 @@ impl<'a> Machine<'a> {
 
     /// Reads the next N bytes.
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let found = self.data.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
+        let found = self
+            .data
+            .get(self.at..)
+            .and_then(|rest| rest.first_chunk::<N>());
         let found = *found.ok_or_else(|| Error::checkpoint("is cut short"))?;
         self.at += N;
         Ok(found)

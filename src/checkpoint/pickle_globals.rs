@@ -27,7 +27,9 @@ pub(super) fn lookup(module: &str, name: &str) -> Option<PickleGlobal> {
         ("torch", "Size") => PickleGlobal::Size,
         ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => PickleGlobal::Tensor,
         ("torch._utils", "_rebuild_tensor_v3") => PickleGlobal::TensorOfType,
-        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => PickleGlobal::Parameter,
+        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
+            PickleGlobal::Parameter
+        }
         ("torch.storage" | "torch", "UntypedStorage") => PickleGlobal::UntypedStorage,
         ("torch" | "torch.cuda", storage) if storage.ends_with("Storage") => {
             PickleGlobal::Storage(match storage {

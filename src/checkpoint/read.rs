@@ -90,7 +90,8 @@ impl Checkpoint {
 
     /// Adds the file and the tensor to an error.
     pub(crate) fn locate(&self, name: &str, error: Error) -> Error {
-        self.source.locate(error.context(format!("tensor \"{name}\"")))
+        self.source
+            .locate(error.context(format!("tensor \"{name}\"")))
     }
 }
 
@@ -107,7 +108,9 @@ fn budget(file_len: u64) -> u64 {
 impl TensorInfo {
     /// Returns the cost of reading in bytes: of memory or of the file, whichever is more.
     fn cost(&self) -> u64 {
-        let memory = self.elements().map_or(u64::MAX, |n| (n as u64).saturating_mul(4));
+        let memory = self
+            .elements()
+            .map_or(u64::MAX, |n| (n as u64).saturating_mul(4));
         let file = self
             .span()
             .map_or(u64::MAX, |n| n.saturating_mul(self.dtype.size() as u64));
@@ -274,8 +277,9 @@ impl ReadWindow<'_> {
     /// Reads the element at byte `offset` of a tensor that ends at byte `end`.
     fn element(&mut self, offset: u64, end: u64) -> Result<f32> {
         let size = self.dtype.size();
-        let inside =
-            |start: u64, bytes: &[u8]| offset >= start && offset + size as u64 <= start + bytes.len() as u64;
+        let inside = |start: u64, bytes: &[u8]| {
+            offset >= start && offset + size as u64 <= start + bytes.len() as u64
+        };
         if !inside(self.start, &self.bytes) {
             let len = if self.reads_ahead {
                 CHUNK_BYTES as u64 / 4
@@ -287,8 +291,10 @@ impl ReadWindow<'_> {
         }
         let mut value = [0.0];
         let at = (offset - self.start) as usize;
-        self.dtype
-            .decode(self.bytes.get(at..at + size).unwrap_or_default(), &mut value);
+        self.dtype.decode(
+            self.bytes.get(at..at + size).unwrap_or_default(),
+            &mut value,
+        );
         Ok(value[0])
     }
 }

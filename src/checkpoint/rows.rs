@@ -78,7 +78,9 @@ impl PuzzleRows {
                 ),
                 None => format!("has the identifiers 0 to {}", self.rows.saturating_sub(1)),
             };
-            Error::argument(format!("puzzle identifier {id} is unknown: the model {model}"))
+            Error::argument(format!(
+                "puzzle identifier {id} is unknown: the model {model}"
+            ))
         })
     }
 

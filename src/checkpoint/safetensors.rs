@@ -44,8 +44,9 @@ pub(super) fn index(source: &Source) -> Result<Index> {
 /// # Errors
 /// The header is damaged, or does not fit the file.
 pub(super) fn parse(header: &[u8], start: u64, file_len: u64) -> Result<Index> {
-    let damaged =
-        |e: serde_json::Error| Error::checkpoint(format!("its header is damaged: {e}")).with_source(e);
+    let damaged = |e: serde_json::Error| {
+        Error::checkpoint(format!("its header is damaged: {e}")).with_source(e)
+    };
     // Parsing checks that the shapes fit the byte ranges, and that the ranges have no gaps or
     // overlaps.
     let header: safetensors::tensor::Metadata = serde_json::from_slice(header).map_err(damaged)?;

@@ -119,25 +119,32 @@ impl ShapeReader<'_> {
 
     /// Returns the number of the block of each tensor of a level, in no particular order.
     fn blocks(&self, level: Level) -> impl Iterator<Item = usize> {
-        self.names.weights.keys().filter_map(move |weight| match weight {
-            Weight::Qkv(n, i)
-            | Weight::OProj(n, i)
-            | Weight::TokenGateUp(n, i)
-            | Weight::TokenDown(n, i)
-            | Weight::GateUp(n, i)
-            | Weight::Down(n, i)
-                if *n == level =>
-            {
-                Some(*i)
-            }
-            _ => None,
-        })
+        self.names
+            .weights
+            .keys()
+            .filter_map(move |weight| match weight {
+                Weight::Qkv(n, i)
+                | Weight::OProj(n, i)
+                | Weight::TokenGateUp(n, i)
+                | Weight::TokenDown(n, i)
+                | Weight::GateUp(n, i)
+                | Weight::Down(n, i)
+                    if *n == level =>
+                {
+                    Some(*i)
+                }
+                _ => None,
+            })
     }
 
     /// Returns the number of blocks of a level. Their numbers must have no gaps.
     fn layers(&self, level: Level) -> Result<usize> {
         let found: BTreeSet<usize> = self.blocks(level).collect();
-        match found.iter().enumerate().find(|(expected, i)| expected != *i) {
+        match found
+            .iter()
+            .enumerate()
+            .find(|(expected, i)| expected != *i)
+        {
             Some((expected, _)) => Err(missing_error(Weight::Down(level, expected))),
             None => Ok(found.len()),
         }

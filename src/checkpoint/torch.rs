@@ -39,7 +39,9 @@ pub(super) fn index(source: &Source) -> Result<Index> {
     let data = source.read_vec(entry.data(source)?, entry.size())?;
     // 0: the file was written without checksums.
     if entry.crc != 0 && crc32fast::hash(&data) != entry.crc {
-        return Err(Error::checkpoint("its pickle is damaged: the checksum differs"));
+        return Err(Error::checkpoint(
+            "its pickle is damaged: the checksum differs",
+        ));
     }
     let pickle = Pickle::load(&data)?;
     let mut storages = Storages {

@@ -96,12 +96,15 @@ fn find_directory(source: &Source) -> Result<Directory> {
     let tail_len = source.len().min(END_BYTES + MAX_COMMENT_BYTES);
     let tail_at = source.len() - tail_len;
     let tail = source.read_vec(tail_at, tail_len)?;
-    let fits =
-        |at: usize| u16_at(&tail, at + 20).is_ok_and(|comment| at + 22 + usize::from(comment) == tail.len());
+    let fits = |at: usize| {
+        u16_at(&tail, at + 20).is_ok_and(|comment| at + 22 + usize::from(comment) == tail.len())
+    };
     let at = (0..tail.len())
         .rev()
         .find(|&at| tail.get(at..at + 4) == Some(END_SIGNATURE) && fits(at))
-        .ok_or_else(|| Error::checkpoint("is cut short: the zip directory at its end is missing"))?;
+        .ok_or_else(|| {
+            Error::checkpoint("is cut short: the zip directory at its end is missing")
+        })?;
     let end = tail.get(at..).unwrap_or_default();
     let (entries, size, offset) = (u16_at(end, 10)?, u32_at(end, 12)?, u32_at(end, 16)?);
     if entries == u16::MAX || size == u32::MAX || offset == u32::MAX {
@@ -209,11 +212,21 @@ impl Entry {
         }
         let header = source.read_vec(self.header, 30)?;
         if !header.starts_with(b"PK\x03\x04") {
-            return Err(Error::checkpoint("does not begin where the zip directory says"));
+            return Err(Error::checkpoint(
+                "does not begin where the zip directory says",
+            ));
         }
         let lengths = 30 + u64::from(u16_at(&header, 26)?) + u64::from(u16_at(&header, 28)?);
         let data = self.header.checked_add(lengths);
-        data.filter(|d| d.checked_add(self.size).is_some_and(|end| end <= source.len()))
-            .ok_or_else(|| Error::checkpoint(format!("claims {} bytes, more than the file has", self.size)))
+        data.filter(|d| {
+            d.checked_add(self.size)
+                .is_some_and(|end| end <= source.len())
+        })
+        .ok_or_else(|| {
+            Error::checkpoint(format!(
+                "claims {} bytes, more than the file has",
+                self.size
+            ))
+        })
     }
 }

@@ -35,7 +35,9 @@ pub(super) fn check(config: &Config) -> Result<()> {
             config.num_heads
         )));
     }
-    let positions = config.prefix_len().saturating_add(config.seq_len.unwrap_or(0));
+    let positions = config
+        .prefix_len()
+        .saturating_add(config.seq_len.unwrap_or(0));
     if positions > MAX_DIMENSION {
         return Err(Error::config(format!(
             "the model has {positions} positions; at most {MAX_DIMENSION} are supported"

@@ -67,7 +67,8 @@ impl Config {
 impl Resolver<'_> {
     fn of_graph(&mut self, graph: &GraphShapes) -> Result<Config> {
         let hidden_size = self.size_from_shape("hidden_size", graph.hidden_size, "the states")?;
-        let vocab_size = self.size_from_shape("vocab_size", graph.vocab_size, "output \"logits\"")?;
+        let vocab_size =
+            self.size_from_shape("vocab_size", graph.vocab_size, "output \"logits\"")?;
         let seq_len = self.size_from_shape("seq_len", graph.seq_len, "input \"inputs\"")?;
         let prefix = graph.positions.checked_sub(seq_len).ok_or_else(|| {
             Error::config(format!(
@@ -75,14 +76,22 @@ impl Resolver<'_> {
                 graph.positions
             ))
         })?;
-        for (name, size) in [("L", graph.positions), ("D", hidden_size), ("V", vocab_size)] {
+        for (name, size) in [
+            ("L", graph.positions),
+            ("D", hidden_size),
+            ("V", vocab_size),
+        ] {
             if !(1..=MAX_DIMENSION).contains(&size) {
                 return Err(Error::config(format!(
                     "{name} is {size}; it must be from 1 to {MAX_DIMENSION}"
                 )));
             }
         }
-        self.note_source("puzzle_emb_len", prefix, "positions of the states less tokens");
+        self.note_source(
+            "puzzle_emb_len",
+            prefix,
+            "positions of the states less tokens",
+        );
         Ok(Config {
             variant: graph.variant,
             h_cycles: 0,
@@ -141,7 +150,11 @@ impl Resolver<'_> {
     fn identifiers(&mut self, graph: &GraphShapes) -> Result<usize> {
         const KEY: &str = "num_puzzle_identifiers";
         if !graph.takes_identifiers {
-            self.note_source(KEY, Value::from(0), "there is no input \"puzzle_identifiers\"");
+            self.note_source(
+                KEY,
+                Value::from(0),
+                "there is no input \"puzzle_identifiers\"",
+            );
             return Ok(0);
         }
         // A count of 0 is possible: training counts identifiers even for a model without them.

@@ -35,7 +35,8 @@ impl Resolver<'_> {
                 .map(|id| id.as_u64().and_then(|n| u32::try_from(n).ok()))
                 .collect()
         });
-        let ids = ids.ok_or_else(|| invalid("puzzle_ids", &Value::Null, from, "a list of identifiers"))?;
+        let ids =
+            ids.ok_or_else(|| invalid("puzzle_ids", &Value::Null, from, "a list of identifiers"))?;
         let mut sorted = ids.clone();
         sorted.sort_unstable();
         sorted.dedup();
@@ -121,7 +122,10 @@ impl Resolver<'_> {
     /// lacks it. Without any file, the model may have another value, so it counts as missing.
     fn default_puzzle_emb_len(&mut self, derived: usize) -> Result<usize> {
         const KEY: &str = "puzzle_emb_len";
-        let is_derived = matches!(self.shapes.variant, Architecture::Hrm | Architecture::Baseline);
+        let is_derived = matches!(
+            self.shapes.variant,
+            Architecture::Hrm | Architecture::Baseline
+        );
         if is_derived || self.settings.has_config_file() {
             self.note_source(
                 KEY,

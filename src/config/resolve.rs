@@ -106,10 +106,16 @@ impl<'a> Resolver<'a> {
         let mlp_t = self.mlp_t()?;
         let (h_cycles, l_cycles) = self.cycles()?;
         let [h_layers, l_layers] = self.layers()?;
-        let hidden_size =
-            self.size_from_shape("hidden_size", shapes.hidden_size, "embed_tokens.embedding_weight")?;
-        let vocab_size =
-            self.size_from_shape("vocab_size", shapes.vocab_size, "embed_tokens.embedding_weight")?;
+        let hidden_size = self.size_from_shape(
+            "hidden_size",
+            shapes.hidden_size,
+            "embed_tokens.embedding_weight",
+        )?;
+        let vocab_size = self.size_from_shape(
+            "vocab_size",
+            shapes.vocab_size,
+            "embed_tokens.embedding_weight",
+        )?;
         let num_heads = self.num_heads(mlp_t)?;
         let pos_encodings = self.pos_encodings(mlp_t)?;
         let puzzle_emb_ndim = self.puzzle_emb_ndim()?;
@@ -162,7 +168,12 @@ impl<'a> Resolver<'a> {
     }
 
     /// Returns a size that the shape of `tensor` determines. A setting must agree with it.
-    pub(super) fn size_from_shape(&mut self, key: &'static str, value: usize, tensor: &str) -> Result<usize> {
+    pub(super) fn size_from_shape(
+        &mut self,
+        key: &'static str,
+        value: usize,
+        tensor: &str,
+    ) -> Result<usize> {
         if let Some((setting, from)) = self.count_setting(key, 0, MAX_IDENTIFIERS)?
             && setting != value
         {
@@ -239,7 +250,9 @@ impl<'a> Resolver<'a> {
             self.note_source(key, default, "published default");
             return Ok(default);
         };
-        let number = value.as_f64().filter(|f| f.is_finite() && *f > 0.0 && *f < 1e30);
+        let number = value
+            .as_f64()
+            .filter(|f| f.is_finite() && *f > 0.0 && *f < 1e30);
         let number = number.ok_or_else(|| invalid(key, value, from, "a positive number"))?;
         let from = from.to_owned();
         self.note_source(key, number, from);
@@ -321,10 +334,15 @@ impl<'a> Resolver<'a> {
         let setting = match self.settings.get("pos_encodings") {
             None => None,
             Some((value, from)) => {
-                let all = [PosEncodings::Rope, PosEncodings::Learned, PosEncodings::None];
+                let all = [
+                    PosEncodings::Rope,
+                    PosEncodings::Learned,
+                    PosEncodings::None,
+                ];
                 let found = all.into_iter().find(|p| value.as_str() == Some(p.name()));
-                let found =
-                    found.ok_or_else(|| invalid("pos_encodings", value, from, "rope, learned or none"))?;
+                let found = found.ok_or_else(|| {
+                    invalid("pos_encodings", value, from, "rope, learned or none")
+                })?;
                 Some((found, from.to_owned()))
             }
         };
@@ -356,7 +374,10 @@ impl<'a> Resolver<'a> {
     fn no_act_continue(&mut self) -> Result<bool> {
         const KEY: &str = "no_ACT_continue";
         let setting = self.bool_setting(KEY)?;
-        let published = matches!(self.shapes.variant, Architecture::Hrm | Architecture::Baseline);
+        let published = matches!(
+            self.shapes.variant,
+            Architecture::Hrm | Architecture::Baseline
+        );
         let (value, from) = match setting {
             _ if published => {
                 if let Some((true, from)) = setting {
@@ -420,7 +441,8 @@ impl<'a> Resolver<'a> {
             return Ok(None);
         };
         let number = value.as_f64().filter(|f| *f > 0.0 && *f <= 1024.0);
-        let number = number.ok_or_else(|| invalid("expansion", value, from, "a number from 0 to 1024"))?;
+        let number =
+            number.ok_or_else(|| invalid("expansion", value, from, "a number from 0 to 1024"))?;
         let token = self
             .shapes
             .token_inner
@@ -457,8 +479,16 @@ impl<'a> Resolver<'a> {
 }
 
 /// Returns the error for a setting that contradicts the value which `what` determines.
-pub(super) fn contradiction(key: &str, setting: usize, from: &str, value: usize, what: &str) -> Error {
-    Error::config(format!("{key} is {setting} ({from}), but {value} by {what}"))
+pub(super) fn contradiction(
+    key: &str,
+    setting: usize,
+    from: &str,
+    value: usize,
+    what: &str,
+) -> Error {
+    Error::config(format!(
+        "{key} is {setting} ({from}), but {value} by {what}"
+    ))
 }
 
 /// Returns the error for a setting that is not what `expected` describes.
@@ -466,7 +496,11 @@ pub(super) fn invalid(key: &str, value: &Value, from: &str, expected: &str) -> E
     const MAX_SHOWN_CHARS: usize = 40;
     let mut text = value.to_string();
     if text.len() > MAX_SHOWN_CHARS {
-        text = text.chars().take(MAX_SHOWN_CHARS).chain("...".chars()).collect();
+        text = text
+            .chars()
+            .take(MAX_SHOWN_CHARS)
+            .chain("...".chars())
+            .collect();
     }
     Error::config(format!("{key} is {text} ({from}); it must be {expected}"))
 }

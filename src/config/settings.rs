@@ -96,7 +96,10 @@ impl Settings {
             // A box may be written as ROWSxCOLUMNS or ROWS,COLUMNS.
             let value = match text.split_once([',', 'x']) {
                 Some((rows, columns)) if key == "box" && !text.starts_with('[') => {
-                    Value::Array(vec![yaml::scalar(rows.trim()), yaml::scalar(columns.trim())])
+                    Value::Array(vec![
+                        yaml::scalar(rows.trim()),
+                        yaml::scalar(columns.trim()),
+                    ])
                 }
                 _ => parse_value(text),
             };
@@ -148,8 +151,15 @@ impl Settings {
     /// The text is neither valid JSON nor valid YAML, is not a mapping, or has an unsupported
     /// `format_version`.
     pub(crate) fn add_file(&mut self, from: &str, text: &str) -> Result<()> {
-        let json = text.trim_start_matches('\u{feff}').trim_start().starts_with('{');
-        let value = if json { parse_json(text) } else { yaml::parse(text) };
+        let json = text
+            .trim_start_matches('\u{feff}')
+            .trim_start()
+            .starts_with('{');
+        let value = if json {
+            parse_json(text)
+        } else {
+            yaml::parse(text)
+        };
         let Value::Object(all) = value.map_err(|e| e.context(from))? else {
             return Err(Error::config("is not a mapping of hyper-parameters").context(from));
         };
@@ -196,10 +206,10 @@ impl Settings {
             None | Some(Value::Null) => {}
             Some(version) if version.as_u64() == Some(1) => {}
             Some(other) => {
-                return Err(
-                    Error::config(format!("format_version is {other}; only version 1 is supported"))
-                        .context(from),
-                );
+                return Err(Error::config(format!(
+                    "format_version is {other}; only version 1 is supported"
+                ))
+                .context(from));
             }
         }
         let mut values = with_arch(all);
@@ -276,5 +286,6 @@ fn with_arch(mut all: Map<String, Value>) -> Map<String, Value> {
 /// Reads JSON. serde_json limits nesting to 128 levels.
 fn parse_json(text: &str) -> Result<Value> {
     let text = text.trim_start_matches('\u{feff}');
-    serde_json::from_str(text).map_err(|e| Error::config(format!("is not valid JSON: {e}")).with_source(e))
+    serde_json::from_str(text)
+        .map_err(|e| Error::config(format!("is not valid JSON: {e}")).with_source(e))
 }

@@ -96,7 +96,9 @@ impl Builder {
             },
             Event::Alias(id) => {
                 let Some((value, nodes)) = self.anchors.get(&id) else {
-                    return Err(Error::config("has an alias inside the value that it refers to"));
+                    return Err(Error::config(
+                        "has an alias inside the value that it refers to",
+                    ));
                 };
                 let (nodes, nodes_before) = (*nodes, self.nodes);
                 // Checks the limit before the copy takes memory.
@@ -125,7 +127,9 @@ impl Builder {
     /// Starts a list or mapping.
     fn open(&mut self, anchor: usize, container: Container) -> Result<Option<Value>> {
         if self.open_nodes.len() >= MAX_DEPTH {
-            return Err(Error::config(format!("is nested more than {MAX_DEPTH} deep")));
+            return Err(Error::config(format!(
+                "is nested more than {MAX_DEPTH} deep"
+            )));
         }
         self.count(1)?;
         self.open_nodes.push(OpenNode {
@@ -170,13 +174,17 @@ fn key_text(key: Value) -> String {
 pub(crate) fn scalar(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => return Value::Bool(true),
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => {
+            return Value::Bool(true);
+        }
         "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => {
             return Value::Bool(false);
         }
         _ => {}
     }
-    let numeric = text.bytes().all(|b| b.is_ascii_digit() || b"+-._eE".contains(&b))
+    let numeric = text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || b"+-._eE".contains(&b))
         && text.bytes().any(|b| b.is_ascii_digit());
     if !numeric {
         return Value::String(text.to_owned());
@@ -185,7 +193,11 @@ pub(crate) fn scalar(text: &str) -> Value {
     if let Ok(n) = digits.parse::<i64>() {
         return n.into();
     }
-    match digits.parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
+    match digits
+        .parse::<f64>()
+        .ok()
+        .and_then(serde_json::Number::from_f64)
+    {
         Some(n) => Value::Number(n),
         None => Value::String(text.to_owned()),
     }

@@ -66,7 +66,9 @@ fn choose_gpu(
     }
     let usable = |d: &DeviceInfo| d.unsupported_reason.is_none() && d.kind != DeviceKind::Software;
     let Some(info) = super::devices().into_iter().find(usable) else {
-        return Ok(AutoDecision::cpu("there is no GPU that can run the kernels"));
+        return Ok(AutoDecision::cpu(
+            "there is no GPU that can run the kernels",
+        ));
     };
     let threads = request.threads;
     let key = measurement_key(&info, &plan, slots, request.dtype);
@@ -108,7 +110,12 @@ struct StepTimes {
 }
 
 impl StepTimes {
-    fn measure(cpu: &LoadedModel, gpu: &LoadedModel, plan: &Arc<Plan>, slots: usize) -> Result<StepTimes> {
+    fn measure(
+        cpu: &LoadedModel,
+        gpu: &LoadedModel,
+        plan: &Arc<Plan>,
+        slots: usize,
+    ) -> Result<StepTimes> {
         Ok(StepTimes {
             cpu: time(cpu, plan, slots)?,
             gpu: time(gpu, plan, slots)?,
@@ -138,7 +145,10 @@ impl StepTimes {
 impl fmt::Display for StepTimes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [cpu, gpu] = [self.cpu, self.gpu].map(|time| time.as_secs_f64() * 1e3);
-        write!(f, "a part of a step takes {cpu:.1} ms on the CPU, {gpu:.1} ms")
+        write!(
+            f,
+            "a part of a step takes {cpu:.1} ms on the CPU, {gpu:.1} ms"
+        )
     }
 }
 
@@ -175,7 +185,8 @@ fn gpu_node_exists() -> bool {
     if !cfg!(target_os = "linux") {
         return true;
     }
-    let render = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("render");
+    let render =
+        |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("render");
     let rendering = std::fs::read_dir("/dev/dri").is_ok_and(|nodes| nodes.flatten().any(render));
     let others = [
         "/dev/nvidiactl",
@@ -184,7 +195,10 @@ fn gpu_node_exists() -> bool {
         "/dev/mali0",
         "/dev/pvr_sync",
     ];
-    rendering || others.iter().any(|node| std::path::Path::new(node).exists())
+    rendering
+        || others
+            .iter()
+            .any(|node| std::path::Path::new(node).exists())
 }
 
 #[cfg(all(test, feature = "bundled"))]

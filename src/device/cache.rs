@@ -60,7 +60,12 @@ struct OpenError {
 impl DeviceCache {
     /// Returns the model on the requested device, for batches of `slots`. Opens a device that failed
     /// before once more.
-    pub(crate) fn get(&self, model: &Model, request: &DeviceRequest, slots: usize) -> Result<LoadedModel> {
+    pub(crate) fn get(
+        &self,
+        model: &Model,
+        request: &DeviceRequest,
+        slots: usize,
+    ) -> Result<LoadedModel> {
         let class = BatchClass::of(slots);
         let mut state = self.lock();
         if let Some(chosen) = state.chosen.get(&class) {
@@ -221,7 +226,10 @@ mod tests {
         let many = cache.get(model, &request, 16).unwrap();
         assert!(Arc::ptr_eq(&first.weights, &many.weights));
         assert_eq!(
-            cache.replace(&first, &lost, model, &request).unwrap().device,
+            cache
+                .replace(&first, &lost, model, &request)
+                .unwrap()
+                .device,
             "cpu"
         );
         let second = cache.get(model, &request, 1).unwrap();
@@ -229,7 +237,10 @@ mod tests {
         assert!(!Arc::ptr_eq(&first.weights, &second.weights));
         // Another session reports the first device late. That is no further failure.
         assert_eq!(
-            cache.replace(&first, &lost, model, &request).unwrap().device,
+            cache
+                .replace(&first, &lost, model, &request)
+                .unwrap()
+                .device,
             "cpu"
         );
         assert_eq!(cache.get(model, &request, 16).unwrap().device, "gpu");

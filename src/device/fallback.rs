@@ -32,7 +32,8 @@ impl FallbackStepper {
         slots: usize,
     ) -> Result<FallbackStepper> {
         let mut loaded = cache.get(&model, &request, slots)?;
-        let make = |loaded: &LoadedModel| PlanStepper::new(model.clone(), &*loaded.weights, tokens, slots);
+        let make =
+            |loaded: &LoadedModel| PlanStepper::new(model.clone(), &*loaded.weights, tokens, slots);
         let stepper = match make(&loaded) {
             Err(e) if e.kind() == ErrorKind::Device && loaded.is_replaceable() => {
                 loaded = cache.replace(&loaded, &e, &model, &request)?;
@@ -76,7 +77,10 @@ impl Stepper for FallbackStepper {
         self.stepper.answer(slot)
     }
 
-    fn pipelined(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn PipelinedProgram, HaltParams)> {
+    fn pipelined(
+        &mut self,
+        policy: &HaltPolicy,
+    ) -> Option<(&mut dyn PipelinedProgram, HaltParams)> {
         self.stepper.pipelined(policy)
     }
 

@@ -56,9 +56,17 @@ pub struct CpuInfo {
 impl fmt::Display for CpuInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (instructions, threads) = (self.instructions.name(), self.threads);
-        write!(f, "cpu {instructions} ({}, {threads} threads)", self.architecture)?;
+        write!(
+            f,
+            "cpu {instructions} ({}, {threads} threads)",
+            self.architecture
+        )?;
         if self.forced {
-            write!(f, ", forced by TRM_CPU; the best here is {}", self.best.name())?;
+            write!(
+                f,
+                ", forced by TRM_CPU; the best here is {}",
+                self.best.name()
+            )?;
         }
         Ok(())
     }

@@ -140,7 +140,8 @@ impl Model {
         }
         let checkpoint = Checkpoint::new(source)?;
         if !locate::add_config_beside(&file, checkpoint.format(), &mut settings)? {
-            add_embedded_config(&checkpoint, &mut settings).map_err(|e| e.context(file.display()))?;
+            add_embedded_config(&checkpoint, &mut settings)
+                .map_err(|e| e.context(file.display()))?;
         }
         locate::add_dataset_beside(&file, &mut settings)?;
         Model::load(checkpoint, &settings, Some(file))
@@ -257,8 +258,15 @@ impl Model {
     pub fn take_weights(&self) -> Result<Weights> {
         let file = self.tensor_file()?;
         // A poisoned lock is harmless: the weights are either complete or taken.
-        let weights = file.weights.lock().unwrap_or_else(|e| e.into_inner()).take();
-        weights.map_or_else(|| read_weights(&file.checkpoint, &file.names, &self.config), Ok)
+        let weights = file
+            .weights
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .take();
+        weights.map_or_else(
+            || read_weights(&file.checkpoint, &file.names, &self.config),
+            Ok,
+        )
     }
 
     /// Returns the default weight dtype of a solver: [`WeightDtype::Int8`] if the file stores the
@@ -401,10 +409,17 @@ fn add_embedded_config(checkpoint: &Checkpoint, settings: &mut Settings) -> Resu
 
 /// Checks that the file has every tensor that `config` demands, in the demanded shape. Returns the
 /// names of the tensors that the model does not use.
-fn check_tensors(checkpoint: &Checkpoint, names: &TensorNames, config: &Config) -> Result<Vec<String>> {
+fn check_tensors(
+    checkpoint: &Checkpoint,
+    names: &TensorNames,
+    config: &Config,
+) -> Result<Vec<String>> {
     let demanded = config.weights();
     for weight in &demanded {
-        let name = names.weights.get(weight).ok_or_else(|| missing_error(*weight))?;
+        let name = names
+            .weights
+            .get(weight)
+            .ok_or_else(|| missing_error(*weight))?;
         let found = checkpoint
             .tensors()
             .get(name)
@@ -439,9 +454,16 @@ fn read_weights(checkpoint: &Checkpoint, names: &TensorNames, config: &Config) -
 }
 
 /// Lists the tensors of the model, sorted by published name.
-fn stored_tensors(checkpoint: &Checkpoint, names: &TensorNames, config: &Config) -> Vec<StoredTensor> {
+fn stored_tensors(
+    checkpoint: &Checkpoint,
+    names: &TensorNames,
+    config: &Config,
+) -> Vec<StoredTensor> {
     let weights = config.weights().into_iter().flat_map(|w| {
-        let scales = names.scales.get(&w).map(|name| (w.name() + SCALE_SUFFIX, name));
+        let scales = names
+            .scales
+            .get(&w)
+            .map(|name| (w.name() + SCALE_SUFFIX, name));
         names
             .weights
             .get(&w)

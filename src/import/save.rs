@@ -81,9 +81,15 @@ impl Model {
         };
         match (&tensor.data, tensor.dtype) {
             (TensorData::Rows(rows), dtype) => rows.write(writer, dtype),
-            (TensorData::Scales(weight), _) => writer.write_floats(&quantised(*weight)?.scales, Dtype::F32),
+            (TensorData::Scales(weight), _) => {
+                writer.write_floats(&quantised(*weight)?.scales, Dtype::F32)
+            }
             (TensorData::Weight(weight), Dtype::I8) => {
-                let bytes: Vec<u8> = quantised(*weight)?.values.iter().map(|v| *v as u8).collect();
+                let bytes: Vec<u8> = quantised(*weight)?
+                    .values
+                    .iter()
+                    .map(|v| *v as u8)
+                    .collect();
                 writer.write(&bytes)
             }
             (TensorData::Weight(weight), dtype) => {
@@ -96,17 +102,17 @@ impl Model {
     /// Checks that `dir` is not the directory of the model, whose file saving would overwrite while
     /// it is read.
     fn check_elsewhere(&self, dir: &Path) -> Result<()> {
-        let same = self
-            .directory()
-            .is_some_and(|own| match (own.canonicalize(), dir.canonicalize()) {
-                (Ok(own), Ok(dir)) => own == dir,
-                _ => false,
-            });
+        let same =
+            self.directory()
+                .is_some_and(|own| match (own.canonicalize(), dir.canonicalize()) {
+                    (Ok(own), Ok(dir)) => own == dir,
+                    _ => false,
+                });
         if same {
-            return Err(
-                Error::argument("is the directory of the model itself; write to another directory")
-                    .context(dir.display()),
-            );
+            return Err(Error::argument(
+                "is the directory of the model itself; write to another directory",
+            )
+            .context(dir.display()));
         }
         Ok(())
     }
@@ -281,7 +287,10 @@ fn header(tensors: &[OutputTensor<'_>], config: &Map<String, Value>) -> Result<V
     let json = |e: serde_json::Error| Error::argument(e.to_string()).with_source(e);
     let mut map = Map::new();
     let config = serde_json::to_string(config).map_err(json)?;
-    map.insert("__metadata__".into(), json!({ "config": config, "format": "pt" }));
+    map.insert(
+        "__metadata__".into(),
+        json!({ "config": config, "format": "pt" }),
+    );
     let mut start = 0usize;
     for tensor in tensors {
         let end = start + tensor.shape.iter().product::<usize>() * tensor.dtype.size();
@@ -328,7 +337,10 @@ impl AtomicFile {
     fn write_floats(&mut self, data: &[f32], dtype: Dtype) -> Result<()> {
         for part in data.chunks(CHUNK_BYTES / 4) {
             let bytes: Vec<u8> = match dtype {
-                Dtype::BF16 => part.iter().flat_map(|x| bf16_bits(*x).to_le_bytes()).collect(),
+                Dtype::BF16 => part
+                    .iter()
+                    .flat_map(|x| bf16_bits(*x).to_le_bytes())
+                    .collect(),
                 Dtype::F16 => {
                     if let Some(large) = part.iter().find(|x| f16::from_f32(**x).is_infinite()) {
                         return Err(Error::argument(format!(

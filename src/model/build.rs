@@ -83,7 +83,11 @@ fn hier6(calls: &mut Vec<Call>, c: &Config) {
 
 /// Appends the blocks of a level, applied to the sum of `sources`. The last block writes `out`.
 fn push_level(calls: &mut Vec<Call>, c: &Config, level: Level, sources: &[Buffer], out: Buffer) {
-    let layers = if level == Level::H { c.h_layers } else { c.l_layers };
+    let layers = if level == Level::H {
+        c.h_layers
+    } else {
+        c.l_layers
+    };
     let mut from = sources.to_vec();
     for i in 0..layers {
         let to = if i + 1 == layers { out } else { Buffer::Block };
@@ -94,7 +98,14 @@ fn push_level(calls: &mut Vec<Call>, c: &Config, level: Level, sources: &[Buffer
 
 /// Appends one block: `h = norm(s + mixer(s))`, `out = norm(h + swiglu(h))` (post-norm), where s is
 /// the sum of `sources`.
-fn push_block(calls: &mut Vec<Call>, c: &Config, level: Level, i: usize, sources: Vec<Buffer>, out: Buffer) {
+fn push_block(
+    calls: &mut Vec<Call>,
+    c: &Config,
+    level: Level,
+    i: usize,
+    sources: Vec<Buffer>,
+    out: Buffer,
+) {
     if c.mlp_t {
         let (gate_up, down) = (Weight::TokenGateUp(level, i), Weight::TokenDown(level, i));
         calls.push(Call::TokenMix {

@@ -64,7 +64,9 @@ impl FromStr for WeightDtype {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<WeightDtype> {
-        let found = WeightDtype::ALL.into_iter().find(|dtype| dtype.name() == name);
+        let found = WeightDtype::ALL
+            .into_iter()
+            .find(|dtype| dtype.name() == name);
         found.ok_or_else(|| {
             Error::argument(format!(
                 "unknown weight dtype {name:?}: expected f32, f16, bf16 or int8"
@@ -196,7 +198,8 @@ impl Weights {
 }
 
 fn rounded(mut tensor: Tensor, dtype: WeightDtype) -> Tensor {
-    let each = |data: &mut [f32], round: fn(f32) -> f32| data.iter_mut().for_each(|v| *v = round(*v));
+    let each =
+        |data: &mut [f32], round: fn(f32) -> f32| data.iter_mut().for_each(|v| *v = round(*v));
     match dtype {
         WeightDtype::F32 => {}
         WeightDtype::F16 => each(&mut tensor.data, |v| from_f16_bits(f16_bits(v))),
@@ -233,12 +236,18 @@ mod tests {
         assert_eq!(from_f16_bits(f16_bits(6e-8)), 2f32.powi(-24));
         let step = 2f32.powi(-7);
         assert_eq!(from_bf16_bits(bf16_bits(1.0 + step / 2.0)), 1.0);
-        assert_eq!(from_bf16_bits(bf16_bits(1.0 + step * 1.5)), 1.0 + 2.0 * step);
+        assert_eq!(
+            from_bf16_bits(bf16_bits(1.0 + step * 1.5)),
+            1.0 + 2.0 * step
+        );
         assert!(from_bf16_bits(bf16_bits(f32::MAX)).is_finite());
         for bits in [f16_bits, bf16_bits] {
             assert_eq!(bits(f32::NEG_INFINITY) >> 15, 1);
         }
-        assert!(from_f16_bits(f16_bits(f32::NAN)).is_nan() && from_bf16_bits(bf16_bits(f32::NAN)).is_nan());
+        assert!(
+            from_f16_bits(f16_bits(f32::NAN)).is_nan()
+                && from_bf16_bits(bf16_bits(f32::NAN)).is_nan()
+        );
         assert!(from_f16_bits(f16_bits(f32::INFINITY)).is_infinite());
     }
 
@@ -301,7 +310,10 @@ mod tests {
             }
         };
         let block = Weight::Down(Level::L, 1);
-        let tensors = [(Weight::LmHead, tensor(vec![2, 3])), (block, tensor(vec![3, 2]))];
+        let tensors = [
+            (Weight::LmHead, tensor(vec![2, 3])),
+            (block, tensor(vec![3, 2])),
+        ];
         let weights = Weights::from_tensors(tensors.into_iter().collect());
         for dtype in [WeightDtype::F16, WeightDtype::Bf16] {
             let rounded = weights.clone().rounded(dtype);
@@ -311,6 +323,12 @@ mod tests {
         let exact = weights.clone().rounded(WeightDtype::F32);
         assert_eq!(exact.get(block).data, [0.1; 6]);
         let rounded = weights.rounded(WeightDtype::Int8);
-        assert!(rounded.get(block).data.iter().all(|v| (v - 0.1).abs() < 1e-7));
+        assert!(
+            rounded
+                .get(block)
+                .data
+                .iter()
+                .all(|v| (v - 0.1).abs() < 1e-7)
+        );
     }
 }

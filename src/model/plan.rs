@@ -234,9 +234,11 @@ impl Call {
             Call::TokenMix { sources, .. } | Call::QkvRope { sources, .. } => sources.clone(),
             Call::Attention { qkv, .. } => vec![*qkv],
             Call::Swiglu { input, .. } => vec![*input],
-            Call::ProjectAddNorm { input, residuals, .. } => {
-                std::iter::once(*input).chain(residuals.iter().copied()).collect()
-            }
+            Call::ProjectAddNorm {
+                input, residuals, ..
+            } => std::iter::once(*input)
+                .chain(residuals.iter().copied())
+                .collect(),
             Call::Halt { state, .. } | Call::Decode { state, .. } => vec![*state],
         }
     }
@@ -258,7 +260,10 @@ impl Call {
     /// Returns the weights that the call reads.
     pub fn weights(&self) -> Vec<Weight> {
         match *self {
-            Call::Embed { embedding, positions } => std::iter::once(embedding).chain(positions).collect(),
+            Call::Embed {
+                embedding,
+                positions,
+            } => std::iter::once(embedding).chain(positions).collect(),
             Call::TokenMix { gate_up, down, .. } => vec![gate_up, down],
             Call::QkvRope { qkv, .. } => vec![qkv],
             Call::Attention { .. } => vec![],
@@ -271,8 +276,15 @@ impl Call {
     /// Returns the floating-point operations of the call for one slot: two for every multiply-add
     /// of its matrix products.
     pub fn flops(&self, d: &Dims) -> u64 {
-        let [l, s, h, v, i, t] =
-            [d.positions, d.tokens, d.hidden, d.vocab, d.inner, d.token_inner].map(|n| n as u64);
+        let [l, s, h, v, i, t] = [
+            d.positions,
+            d.tokens,
+            d.hidden,
+            d.vocab,
+            d.inner,
+            d.token_inner,
+        ]
+        .map(|n| n as u64);
         let multiply_adds = match self {
             Call::Embed { .. } => 0,
             Call::TokenMix { .. } => 3 * t * l * h,

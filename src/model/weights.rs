@@ -47,11 +47,21 @@ impl Weight {
             Weight::QHead => "q_head.weight".into(),
             Weight::QHeadBias => "q_head.bias".into(),
             Weight::Init(state) => format!("{}_init", state.name().trim_start_matches("z_")),
-            Weight::Qkv(level, i) => format!("{}.layers.{i}.self_attn.qkv_proj.weight", level.name()),
-            Weight::OProj(level, i) => format!("{}.layers.{i}.self_attn.o_proj.weight", level.name()),
-            Weight::TokenGateUp(level, i) => format!("{}.layers.{i}.mlp_t.gate_up_proj.weight", level.name()),
-            Weight::TokenDown(level, i) => format!("{}.layers.{i}.mlp_t.down_proj.weight", level.name()),
-            Weight::GateUp(level, i) => format!("{}.layers.{i}.mlp.gate_up_proj.weight", level.name()),
+            Weight::Qkv(level, i) => {
+                format!("{}.layers.{i}.self_attn.qkv_proj.weight", level.name())
+            }
+            Weight::OProj(level, i) => {
+                format!("{}.layers.{i}.self_attn.o_proj.weight", level.name())
+            }
+            Weight::TokenGateUp(level, i) => {
+                format!("{}.layers.{i}.mlp_t.gate_up_proj.weight", level.name())
+            }
+            Weight::TokenDown(level, i) => {
+                format!("{}.layers.{i}.mlp_t.down_proj.weight", level.name())
+            }
+            Weight::GateUp(level, i) => {
+                format!("{}.layers.{i}.mlp.gate_up_proj.weight", level.name())
+            }
             Weight::Down(level, i) => format!("{}.layers.{i}.mlp.down_proj.weight", level.name()),
         }
     }
@@ -80,7 +90,9 @@ impl Weight {
     /// Parses the name of a block's weight, such as `H_level.layers.0.mlp.down_proj.weight`.
     fn parse_block(name: &str) -> Option<Weight> {
         let (level, rest) = name.split_once(".layers.")?;
-        let level = [Level::H, Level::L].into_iter().find(|l| l.name() == level)?;
+        let level = [Level::H, Level::L]
+            .into_iter()
+            .find(|l| l.name() == level)?;
         let (digits, rest) = rest.split_once('.')?;
         let block: usize = digits.parse().ok()?;
         // "01" and "+1" parse as numbers, but no published name has them.

@@ -70,7 +70,11 @@ impl Graph {
     /// # Errors
     /// A file cannot be read or is damaged, the graph is not a refinement step, or a size is
     /// missing or too large.
-    pub(crate) fn read(source: Source, path: Option<&Path>, mut settings: Settings) -> Result<LoadedGraph> {
+    pub(crate) fn read(
+        source: Source,
+        path: Option<&Path>,
+        mut settings: Settings,
+    ) -> Result<LoadedGraph> {
         let at = |e: Error| source.locate(e);
         if source.len() > MAX_FILE_BYTES {
             return Err(at(Error::checkpoint(
@@ -80,7 +84,9 @@ impl Graph {
         let bytes = source.read_vec(0, source.len()).map_err(at)?;
         let (model, metadata) = parse(&bytes, path).map_err(at)?;
         drop(bytes);
-        let pairs = metadata.iter().map(|(key, text)| (key.as_str(), text.as_str()));
+        let pairs = metadata
+            .iter()
+            .map(|(key, text)| (key.as_str(), text.as_str()));
         let has_config = settings.add_metadata(pairs).map_err(at)?;
         if let Some(path) = path {
             add_settings_beside(path, !has_config, &mut settings)?;
@@ -102,7 +108,11 @@ impl Graph {
                 positions: shapes.positions,
                 hidden: shapes.hidden_size,
                 lens: lens(&shapes, signature.states.len()),
-                inputs: signature.inputs.iter().map(|i| (i.role, i.datum_type)).collect(),
+                inputs: signature
+                    .inputs
+                    .iter()
+                    .map(|i| (i.role, i.datum_type))
+                    .collect(),
                 states: signature.states,
             },
             config: resolved.config,
@@ -117,7 +127,10 @@ impl Graph {
 fn lens(shapes: &GraphShapes, states: usize) -> Vec<usize> {
     let mut lens = vec![shapes.positions * shapes.hidden_size; states];
     lens.push(shapes.seq_len * shapes.vocab_size);
-    lens.extend(std::iter::repeat_n(1, 1 + usize::from(shapes.has_q_continue)));
+    lens.extend(std::iter::repeat_n(
+        1,
+        1 + usize::from(shapes.has_q_continue),
+    ));
     lens
 }
 
@@ -155,7 +168,9 @@ fn parse(bytes: &[u8], path: Option<&Path>) -> Result<(InferenceModel, Vec<(Stri
     // Sizes follow from the inputs that `optimise` sets. The sizes in the file are ignored, so that
     // they cannot contradict them.
     let onnx = tract_onnx::onnx().with_ignore_value_info(true);
-    let proto = guarded("read the file", || onnx.proto_model_for_read(&mut &bytes[..]))?;
+    let proto = guarded("read the file", || {
+        onnx.proto_model_for_read(&mut &bytes[..])
+    })?;
     let folder = path.and_then(Path::parent).and_then(Path::to_str);
     let parsed = guarded("read the graph", || onnx.parse(&proto, folder))?;
     if let Some(name) = parsed.unresolved_inputs.first() {
@@ -198,7 +213,10 @@ impl Signature {
     /// Finds the inputs and outputs of a step by their names.
     fn new(model: &InferenceModel, settings: &Settings) -> Result<Signature> {
         let outlets = guarded("find the inputs", || model.input_outlets())?;
-        let names: Vec<&str> = outlets.iter().map(|o| model.node(o.node).name.as_str()).collect();
+        let names: Vec<&str> = outlets
+            .iter()
+            .map(|o| model.node(o.node).name.as_str())
+            .collect();
         let states = states(&names)?;
         let mut inputs = Vec::new();
         for (index, name) in names.iter().enumerate() {
@@ -219,7 +237,8 @@ impl Signature {
             let message = format!("is missing: it takes the tokens, [B, S]; {}", list(&names));
             return Err(Error::checkpoint(message).context(input(TOKENS_INPUT)));
         }
-        let axis = |role: fn(Role) -> bool, axis: usize, what: &str| axis_size(&inputs, role, axis, what);
+        let axis =
+            |role: fn(Role) -> bool, axis: usize, what: &str| axis_size(&inputs, role, axis, what);
         let is_state = |role| matches!(role, Role::State(_));
         let batch = axis(|_| true, 0, "puzzles")?.unwrap_or(1);
         if !(1..=MAX_BATCH).contains(&batch) {
@@ -231,7 +250,8 @@ impl Signature {
         let tokens = tokens.ok_or_else(|| missing_size("S", TOKENS_INPUT, "seq_len"))?;
         let prefix = settings.size("puzzle_emb_len");
         let positions = axis(is_state, 1, "positions")?.or(prefix.map(|prefix| prefix + tokens));
-        let positions = positions.ok_or_else(|| missing_size("L", &states[0].name(), "puzzle_emb_len"))?;
+        let positions =
+            positions.ok_or_else(|| missing_size("L", &states[0].name(), "puzzle_emb_len"))?;
         let hidden = axis(is_state, 2, "elements")?.or(settings.size("hidden_size"));
         let hidden = hidden.ok_or_else(|| missing_size("D", &states[0].name(), "hidden_size"))?;
 
@@ -247,7 +267,10 @@ impl Signature {
         let mut found = Vec::new();
         for name in required {
             let outlet = find(&name).ok_or_else(|| {
-                let labels: Vec<&str> = outputs.iter().filter_map(|o| model.outlet_label(*o)).collect();
+                let labels: Vec<&str> = outputs
+                    .iter()
+                    .filter_map(|o| model.outlet_label(*o))
+                    .collect();
                 Error::checkpoint(format!("is missing; the outputs are {}", labels.join(", ")))
                     .context(format!("output \"{name}\""))
             })?;
@@ -289,14 +312,17 @@ impl Signature {
                 ))
             })
         };
-        let check = |output: usize, name: String, fits: &dyn Fn(&[usize]) -> bool, expected: String| {
-            let found = shape(output).map_err(|e| e.context(format!("output \"{name}\"")))?;
-            match fits(&found) {
-                true => Ok(found),
-                false => Err(Error::checkpoint(format!("has shape {found:?}, not {expected}"))
-                    .context(format!("output \"{name}\""))),
-            }
-        };
+        let check =
+            |output: usize, name: String, fits: &dyn Fn(&[usize]) -> bool, expected: String| {
+                let found = shape(output).map_err(|e| e.context(format!("output \"{name}\"")))?;
+                match fits(&found) {
+                    true => Ok(found),
+                    false => Err(
+                        Error::checkpoint(format!("has shape {found:?}, not {expected}"))
+                            .context(format!("output \"{name}\"")),
+                    ),
+                }
+            };
         let states = self.states.len();
         for (i, s) in self.states.iter().enumerate() {
             check(
@@ -387,7 +413,12 @@ impl Input {
 ///
 /// # Errors
 /// Two inputs have different sizes.
-fn axis_size(inputs: &[Input], has: fn(Role) -> bool, axis: usize, what: &str) -> Result<Option<usize>> {
+fn axis_size(
+    inputs: &[Input],
+    has: fn(Role) -> bool,
+    axis: usize,
+    what: &str,
+) -> Result<Option<usize>> {
     let mut known: Option<(usize, &str)> = None;
     for found in inputs.iter().filter(|i| has(i.role)) {
         let Some(size) = found.shape.get(axis).copied().flatten() else {
@@ -483,7 +514,9 @@ fn optimise(mut model: InferenceModel, signature: &Signature) -> Result<TypedMod
             let bytes = elements.and_then(|shape| {
                 shape
                     .iter()
-                    .try_fold(output.fact.datum_type.size_of(), |n, size| n.checked_mul(*size))
+                    .try_fold(output.fact.datum_type.size_of(), |n, size| {
+                        n.checked_mul(*size)
+                    })
             });
             if elements.is_some() && bytes.is_none_or(|bytes| bytes > MAX_TENSOR_BYTES) {
                 return Err(Error::checkpoint(format!(

@@ -44,7 +44,8 @@ pub(super) fn initial_states(
         let parse = |&state: &State| {
             let name = Weight::Init(state).name();
             let context = format!("metadata \"{name}\"");
-            let (_, text) = find(state).ok_or_else(|| Error::checkpoint("is missing").context(&context))?;
+            let (_, text) =
+                find(state).ok_or_else(|| Error::checkpoint("is missing").context(&context))?;
             let row = parse_numbers(text).and_then(|row| size.check(row));
             Ok((state, row.map_err(|e| e.context(&context))?))
         };
@@ -54,7 +55,8 @@ pub(super) fn initial_states(
         let tensors = path.with_extension("safetensors");
         if tensors.is_file() {
             return read_states(states, size, &tensors)?.ok_or_else(|| {
-                Error::checkpoint(format!("has no tensor {}", names(states))).context(tensors.display())
+                Error::checkpoint(format!("has no tensor {}", names(states)))
+                    .context(tensors.display())
             });
         }
         for file in checkpoints_beside(path)? {
@@ -80,11 +82,21 @@ fn read_states(states: &[State], size: StateSize, file: &Path) -> Result<Option<
         let Some((stored, info)) = stored else {
             return Ok(None);
         };
-        let at = |e: Error| e.context(format!("tensor \"{stored}\"")).context(file.display());
+        let at = |e: Error| {
+            e.context(format!("tensor \"{stored}\""))
+                .context(file.display())
+        };
         // Checks the size before it reads the tensor.
-        size.check_len(info.shape.iter().try_fold(1usize, |n, size| n.checked_mul(*size)))
-            .map_err(at)?;
-        found.push((state, size.check(checkpoint.read(stored)?.data).map_err(at)?));
+        size.check_len(
+            info.shape
+                .iter()
+                .try_fold(1usize, |n, size| n.checked_mul(*size)),
+        )
+        .map_err(at)?;
+        found.push((
+            state,
+            size.check(checkpoint.read(stored)?.data).map_err(at)?,
+        ));
     }
     Ok(Some(found))
 }

@@ -44,6 +44,7 @@ impl CancelToken {
 
     /// Whether [`CancelToken::cancel`] was called here or on a parent.
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::Relaxed) || self.0.parents.iter().any(CancelToken::is_cancelled)
+        self.0.cancelled.load(Ordering::Relaxed)
+            || self.0.parents.iter().any(CancelToken::is_cancelled)
     }
 }

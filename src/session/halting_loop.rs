@@ -170,7 +170,10 @@ impl HaltingLoop {
         if self.cancel.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
         }
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if self
+            .deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+        {
             return Err(Error::new(ErrorKind::Deadline, "the deadline passed"));
         }
         Ok(true)
@@ -201,7 +204,11 @@ impl HaltingLoop {
     }
 
     fn output(&self, slot: usize) -> Result<StepOutput> {
-        Ok((slot, self.stepper.halting(slot)?, self.stepper.answer(slot)?))
+        Ok((
+            slot,
+            self.stepper.halting(slot)?,
+            self.stepper.answer(slot)?,
+        ))
     }
 
     /// Fills empty slots, keeps [`MAX_STEPS_IN_FLIGHT`] steps submitted and collects the oldest.
@@ -324,10 +331,18 @@ impl HaltingLoop {
     }
 
     /// Judges one puzzle after a step. Returns what to report, and the puzzle if it goes on.
-    fn judge(&self, mut active: Active, halting: Halting, tokens: Vec<u32>) -> (PuzzleStep, Option<Active>) {
+    fn judge(
+        &self,
+        mut active: Active,
+        halting: Halting,
+        tokens: Vec<u32>,
+    ) -> (PuzzleStep, Option<Active>) {
         active.steps += 1;
         let Queued {
-            index, puzzle, task, ..
+            index,
+            puzzle,
+            task,
+            ..
         } = &active.queued;
         let cells = task.decode(puzzle, &tokens);
         let mut step = PuzzleStep {
@@ -356,7 +371,13 @@ impl HaltingLoop {
         (step, Some(active))
     }
 
-    fn outcome(&self, active: &Active, step: &PuzzleStep, verdict: Verdict, halted: bool) -> Answer {
+    fn outcome(
+        &self,
+        active: &Active,
+        step: &PuzzleStep,
+        verdict: Verdict,
+        halted: bool,
+    ) -> Answer {
         Answer {
             index: step.index,
             id: step.id.clone(),

@@ -217,7 +217,11 @@ impl Starts {
             if let Some(symmetry) = symmetry {
                 start.tokens = symmetry.undo(&start.tokens);
             }
-            if let Some(open) = starts.open.iter_mut().find(|open| open.index == start.index) {
+            if let Some(open) = starts
+                .open
+                .iter_mut()
+                .find(|open| open.index == start.index)
+            {
                 open.steps = start.step;
             }
             if let Some(answer) = start.outcome.take() {
@@ -252,7 +256,9 @@ impl Starts {
         leader.step = starts.steps;
         if self.update_starts(halting_loop, owner, &mut starts)? {
             leader.outcome = starts.best.take().map(|(_, answer)| Answer {
-                time: starts.started.map_or(answer.time, |started| started.elapsed()),
+                time: starts
+                    .started
+                    .map_or(answer.time, |started| started.elapsed()),
                 ..answer
             });
         }

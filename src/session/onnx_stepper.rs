@@ -102,7 +102,9 @@ impl Stepper for OnnxStepper {
         for &slot in live {
             let slot_state = self.slot_state(slot)?;
             if slot_state.tokens.is_empty() {
-                return Err(Error::argument(format!("no puzzle was put in slot_state {slot}")));
+                return Err(Error::argument(format!(
+                    "no puzzle was put in slot_state {slot}"
+                )));
             }
             if let Some(state) = slot_state.states.iter().position(Vec::is_empty) {
                 let name = crate::model::weights::Weight::Init(self.graph.states[state]).name();
@@ -127,7 +129,9 @@ impl Stepper for OnnxStepper {
             shares[i % threads].push(run);
         }
         std::thread::scope(|scope| {
-            let work = |share: Vec<&mut [&mut Slot]>| share.into_iter().try_for_each(|run| graph.step(run));
+            let work = |share: Vec<&mut [&mut Slot]>| {
+                share.into_iter().try_for_each(|run| graph.step(run))
+            };
             let others: Vec<_> = shares
                 .drain(1..)
                 .map(|share| scope.spawn(move || work(share)))
@@ -235,9 +239,16 @@ impl Graph {
             let outputs = self.plan.run(inputs?)?;
             let floats = |output: &TValue| {
                 let tensor = output.cast_to::<f32>()?;
-                Ok(tensor.to_plain_array_view::<f32>()?.iter().copied().collect())
+                Ok(tensor
+                    .to_plain_array_view::<f32>()?
+                    .iter()
+                    .copied()
+                    .collect())
             };
-            outputs.iter().map(floats).collect::<TractResult<Vec<Vec<f32>>>>()
+            outputs
+                .iter()
+                .map(floats)
+                .collect::<TractResult<Vec<Vec<f32>>>>()
         })?;
         // What tract foretold of the sizes is not taken for granted.
         let lens = outputs.iter().map(|values| values.len() / self.batch);

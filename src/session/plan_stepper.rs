@@ -54,14 +54,24 @@ impl PlanStepper {
 
 /// Returns the input of a slot: the tokens of a puzzle, its row of the puzzle embedding padded with
 /// zeros, and the initial states.
-pub(crate) fn slot_input(model: &Model, d: &Dims, tokens: &[u32], puzzle_id: u32) -> Result<SlotInput> {
+pub(crate) fn slot_input(
+    model: &Model,
+    d: &Dims,
+    tokens: &[u32],
+    puzzle_id: u32,
+) -> Result<SlotInput> {
     model.check_vocabulary(tokens)?;
     let mut prefix = match &model.puzzle_rows {
         Some(rows) => rows.row(puzzle_id)?,
         None => Vec::new(),
     };
     prefix.resize(Buffer::Prefix.len(d), 0.0);
-    let initial = |state| (Buffer::State(state), model.initial(state).repeat(d.positions));
+    let initial = |state| {
+        (
+            Buffer::State(state),
+            model.initial(state).repeat(d.positions),
+        )
+    };
     Ok(SlotInput {
         tokens: tokens.to_vec(),
         prefix,
@@ -97,11 +107,15 @@ impl Stepper for PlanStepper {
 
     fn answer(&self, slot: usize) -> Result<Vec<u32>> {
         let mut answer = vec![0; self.plan().dims.tokens];
-        self.program.read_integers(Buffer::Answer, slot, &mut answer)?;
+        self.program
+            .read_integers(Buffer::Answer, slot, &mut answer)?;
         Ok(answer)
     }
 
-    fn pipelined(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn PipelinedProgram, HaltParams)> {
+    fn pipelined(
+        &mut self,
+        policy: &HaltPolicy,
+    ) -> Option<(&mut dyn PipelinedProgram, HaltParams)> {
         let params = policy.device_params(self.model.config.halting_logit());
         Some((self.program.pipelined()?, params))
     }

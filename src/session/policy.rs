@@ -40,7 +40,9 @@ impl FromStr for HaltRule {
 
     fn from_str(name: &str) -> Result<HaltRule> {
         let found = HaltRule::ALL.into_iter().find(|rule| rule.name() == name);
-        found.ok_or_else(|| Error::argument(format!("no halting rule {name:?}: head, verified or never")))
+        found.ok_or_else(|| {
+            Error::argument(format!("no halting rule {name:?}: head, verified or never"))
+        })
     }
 }
 
@@ -91,7 +93,9 @@ impl HaltPolicy {
             )));
         }
         if max_steps == 0 {
-            return Err(Error::argument("max steps 0: a puzzle takes at least one step"));
+            return Err(Error::argument(
+                "max steps 0: a puzzle takes at least one step",
+            ));
         }
         if min_steps > max_steps {
             return Err(Error::argument(format!(
@@ -104,7 +108,9 @@ impl HaltPolicy {
     /// Whether the head halts a puzzle after `step` steps. Under [`HaltRule::Verified`] the answer
     /// must also be valid.
     pub fn should_halt(&self, halting: &Halting, step: usize) -> bool {
-        self.rule != HaltRule::Never && step >= self.min_steps && halting.logit > self.threshold_logit()
+        self.rule != HaltRule::Never
+            && step >= self.min_steps
+            && halting.logit > self.threshold_logit()
     }
 
     /// The threshold as a logit, so that a probability next to 0.5 is not rounded to 0.5.

@@ -51,7 +51,8 @@ pub trait Stepper: fmt::Debug + Send {
 
     /// Returns the stepper as a pipelined program, and `policy` as that program takes it. `None` if
     /// the stepper must be asked after every step.
-    fn pipelined(&mut self, policy: &HaltPolicy) -> Option<(&mut dyn PipelinedProgram, HaltParams)>;
+    fn pipelined(&mut self, policy: &HaltPolicy)
+    -> Option<(&mut dyn PipelinedProgram, HaltParams)>;
 
     /// Name of the device as answers show it, such as `cpu`; empty if unknown.
     fn device(&self) -> &'static str;
@@ -96,7 +97,12 @@ pub trait Inspect: Stepper {
 const NOISE: f32 = 0.5;
 
 /// Adds noise to `states` of a slot.
-pub(super) fn perturb(stepper: &mut dyn Inspect, states: &[State], slot: usize, seed: u64) -> Result<()> {
+pub(super) fn perturb(
+    stepper: &mut dyn Inspect,
+    states: &[State],
+    slot: usize,
+    seed: u64,
+) -> Result<()> {
     let mut random = Random::new(seed);
     for &state in states {
         let mut values = stepper.state(slot, state)?;

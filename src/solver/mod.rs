@@ -20,10 +20,12 @@ use crate::model::dtype::WeightDtype;
 use crate::model::plan::{Dims, Plan};
 use crate::onnx::{self, Graph};
 use crate::session::{
-    Answer, HaltPolicy, Inspect, MultiStart, PlanStepper, Session, Stepper, graph_stepper, slot_input,
+    Answer, HaltPolicy, Inspect, MultiStart, PlanStepper, Session, Stepper, graph_stepper,
+    slot_input,
 };
 use crate::task::{
-    self, ArcGrid, EncodedPuzzle, Id, Identifiers, Maze, Puzzle, Sudoku, Task, TaskKind, TokenSpec, Tokens,
+    self, ArcGrid, EncodedPuzzle, Id, Identifiers, Maze, Puzzle, Sudoku, Task, TaskKind, TokenSpec,
+    Tokens,
 };
 
 /// A model on a device, ready to solve puzzles. Cheap to clone, and shared between threads.
@@ -136,7 +138,10 @@ impl Solver {
             return Ok(onnx::DEVICE);
         }
         let slots = self.settings.batch;
-        Ok(self.cache.get(&self.model, &self.settings.request, slots)?.device)
+        Ok(self
+            .cache
+            .get(&self.model, &self.settings.request, slots)?
+            .device)
     }
 
     /// Returns why [`Device::Auto`] chose its device, in plain words. `None` before the choice.
@@ -219,7 +224,9 @@ impl Solver {
         }
         let tokens = encoded
             .first()
-            .map_or(self.model.config.seq_len.unwrap_or(1), |(p, _)| p.tokens.len());
+            .map_or(self.model.config.seq_len.unwrap_or(1), |(p, _)| {
+                p.tokens.len()
+            });
         let starts = puzzles.len().max(1).saturating_mul(self.multi_start.starts);
         let mut session = self.empty_session(tokens, self.settings.batch.min(starts))?;
         for (puzzle, task) in encoded {
@@ -381,7 +388,11 @@ impl Solver {
     }
 
     /// As [`Solver::encode`]. A puzzle without an identifier gets its index.
-    fn encode_numbered(&self, puzzle: &Puzzle, index: usize) -> Result<(EncodedPuzzle, Arc<dyn Task>)> {
+    fn encode_numbered(
+        &self,
+        puzzle: &Puzzle,
+        index: usize,
+    ) -> Result<(EncodedPuzzle, Arc<dyn Task>)> {
         let encoded = self
             .encode(puzzle)
             .map_err(|e| e.context(format!("puzzle {index}")));

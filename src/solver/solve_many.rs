@@ -56,7 +56,11 @@ impl<I: Iterator<Item = Puzzle>> SolveMany<I> {
     fn fill(&mut self) -> Result<()> {
         let batch = self.solver.settings.batch;
         while self.results.len() < MAX_WAITING_BATCHES * batch {
-            if self.session.as_ref().is_some_and(|s| s.session.free_slots() == 0) {
+            if self
+                .session
+                .as_ref()
+                .is_some_and(|s| s.session.free_slots() == 0)
+            {
                 return Ok(());
             }
             let Some(puzzle) = self.held_back.take().or_else(|| self.puzzles.next()) else {

@@ -23,7 +23,9 @@ impl EncodedPuzzle {
     ) -> Result<EncodedPuzzle> {
         let read = |content: &Cells| {
             let text = content.to_string();
-            let cells = text.chars().filter(|c| chars.contains(*c) || !c.is_whitespace());
+            let cells = text
+                .chars()
+                .filter(|c| chars.contains(*c) || !c.is_whitespace());
             let token = |cell| (0..).zip(chars.chars()).skip(1).find(|(_, c)| *c == cell);
             let tokens: Option<Vec<u32>> = cells.map(|cell| Some(token(cell)?.0)).collect();
             tokens
@@ -88,14 +90,22 @@ mod tests {
         assert_eq!(encoded.solution.as_deref(), Some(&[2, 3, 2, 2, 3, 2][..]));
         assert_eq!(encoded.puzzle_id, 1);
         puzzle.puzzle_id = Some(2);
-        assert!(read(&puzzle).unwrap_err().to_string().contains("puzzle_id is 2"));
+        assert!(
+            read(&puzzle)
+                .unwrap_err()
+                .to_string()
+                .contains("puzzle_id is 2")
+        );
     }
 
     #[test]
     fn other_cells_are_errors() {
         for text in ["ab..b", "ab..bab", "ab..bc", "ab..b?"] {
             let error = read(text, "?.ab").unwrap_err().to_string();
-            assert!(error.contains("6 cells") && error.contains(r#"".ab""#), "{error}");
+            assert!(
+                error.contains("6 cells") && error.contains(r#"".ab""#),
+                "{error}"
+            );
         }
     }
 }

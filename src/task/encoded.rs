@@ -51,7 +51,8 @@ impl EncodedPuzzle {
     /// Returns whether `answer` (`[S]`) equals the solution in every cell that is compared, or
     /// `None` if no solution was given.
     pub fn is_solved_by(&self, answer: &[u32]) -> Option<bool> {
-        let equals = |solution: &Vec<u32>| solution.iter().zip(answer).all(|(s, a)| *s == 0 || s == a);
+        let equals =
+            |solution: &Vec<u32>| solution.iter().zip(answer).all(|(s, a)| *s == 0 || s == a);
         self.solution.as_ref().map(equals)
     }
 }

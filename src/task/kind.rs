@@ -22,7 +22,12 @@ pub enum TaskKind {
 
 impl TaskKind {
     /// All kinds, in the order of the variants.
-    pub const ALL: [TaskKind; 4] = [TaskKind::Sudoku, TaskKind::Maze, TaskKind::Arc, TaskKind::Tokens];
+    pub const ALL: [TaskKind; 4] = [
+        TaskKind::Sudoku,
+        TaskKind::Maze,
+        TaskKind::Arc,
+        TaskKind::Tokens,
+    ];
 
     /// Returns the name in documents and in `config.json`: `sudoku`, `maze`, `arc` or `tokens`.
     pub fn name(self) -> &'static str {
@@ -154,7 +159,11 @@ fn kind_from_chars(rows: &[String]) -> Result<TaskKind> {
 ///
 /// # Errors
 /// If no kind fits, or several.
-fn kind_from_numbers(cells: &Cells, spec: Option<&TokenSpec>, model: Option<TaskKind>) -> Result<TaskKind> {
+fn kind_from_numbers(
+    cells: &Cells,
+    spec: Option<&TokenSpec>,
+    model: Option<TaskKind>,
+) -> Result<TaskKind> {
     if let Some(model) = model {
         return Ok(model);
     }
@@ -162,7 +171,9 @@ fn kind_from_numbers(cells: &Cells, spec: Option<&TokenSpec>, model: Option<Task
     let (sudoku, arc) = match spec {
         None => (n.is_some(), false),
         Some(spec) => (
-            n.is_some_and(|n| n + 2 == spec.vocab_size && spec.seq_len.is_none_or(|cells| cells == n * n)),
+            n.is_some_and(|n| {
+                n + 2 == spec.vocab_size && spec.seq_len.is_none_or(|cells| cells == n * n)
+            }),
             spec.vocab_size == ARC_VOCAB_SIZE && matches!(cells, Cells::Grid(_)),
         ),
     };

@@ -159,7 +159,10 @@ fn read(content: &Cells) -> Result<(usize, Vec<u32>)> {
             ))
         })
     };
-    Ok((n, cells.iter().enumerate().map(token).collect::<Result<_>>()?))
+    Ok((
+        n,
+        cells.iter().enumerate().map(token).collect::<Result<_>>()?,
+    ))
 }
 
 fn read_solution(content: &Cells, n: usize) -> Result<Vec<u32>> {
@@ -196,8 +199,9 @@ fn find_corner(maze: &[u32], canvas: usize, n: usize) -> (usize, usize) {
     let spare = canvas - n;
     let open_cells = |cells: &[u32]| cells.iter().filter(|&&token| token != WALL).count();
     let corners = [(0, 0), (0, spare), (spare, 0), (spare, spare)];
-    let has_all =
-        |corner: &(usize, usize)| open_cells(&crop_square(maze, canvas, n, *corner)) == open_cells(maze);
+    let has_all = |corner: &(usize, usize)| {
+        open_cells(&crop_square(maze, canvas, n, *corner)) == open_cells(maze)
+    };
     corners.into_iter().find(has_all).unwrap_or((0, 0))
 }
 
@@ -207,7 +211,9 @@ fn token(cell: Cell) -> Option<u32> {
             .iter()
             .position(|&known| known == c)
             .and_then(|i| u32::try_from(i + 1).ok()),
-        Cell::Number(t) | Cell::Token(t) => u32::try_from(t).ok().filter(|t| (WALL..=PATH).contains(t)),
+        Cell::Number(t) | Cell::Token(t) => {
+            u32::try_from(t).ok().filter(|t| (WALL..=PATH).contains(t))
+        }
     }
 }
 
@@ -224,7 +230,9 @@ fn find_one(tokens: &[u32], token: u32, name: &str, mark: char) -> Result<usize>
         0 => Err(Error::puzzle(format!(
             "the maze has no {name}: mark it with {mark}"
         ))),
-        1 => position(tokens, token).ok_or_else(|| Error::puzzle(format!("the maze has no {name}"))),
+        1 => {
+            position(tokens, token).ok_or_else(|| Error::puzzle(format!("the maze has no {name}")))
+        }
         several => Err(Error::puzzle(format!(
             "the maze has {several} {name}s: mark only one cell with {mark}"
         ))),
@@ -233,7 +241,12 @@ fn find_one(tokens: &[u32], token: u32, name: &str, mark: char) -> Result<usize>
 
 /// Returns the length of the shortest path from `start` to `goal` in an n x n grid, in moves, or
 /// `None` if there is no path. The path uses only cells for which `is_open` returns true.
-fn shortest_path(n: usize, start: usize, goal: usize, is_open: impl Fn(usize) -> bool) -> Option<usize> {
+fn shortest_path(
+    n: usize,
+    start: usize,
+    goal: usize,
+    is_open: impl Fn(usize) -> bool,
+) -> Option<usize> {
     let mut seen = vec![false; n * n];
     let mut queue = VecDeque::from([(start, 0)]);
     *seen.get_mut(start)? = true;

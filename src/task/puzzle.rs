@@ -122,7 +122,9 @@ impl Cells {
         match self {
             Cells::Text(text) => text.chars().count(),
             Cells::Rows(rows) => rows.iter().map(|row| row.chars().count()).sum(),
-            Cells::Grid(grid) | Cells::Arc(ArcPuzzle { test: grid, .. }) => grid.iter().map(Vec::len).sum(),
+            Cells::Grid(grid) | Cells::Arc(ArcPuzzle { test: grid, .. }) => {
+                grid.iter().map(Vec::len).sum()
+            }
             Cells::List(list) | Cells::Tokens(list) => list.len(),
         }
     }
@@ -149,7 +151,9 @@ impl Cells {
     pub(crate) fn bounded(self) -> Result<Cells> {
         match self.count() {
             0 => Err(Error::puzzle("is empty")),
-            n if n > MAX_CELLS => Err(Error::puzzle(format!("has {n} cells; the limit is {MAX_CELLS}"))),
+            n if n > MAX_CELLS => Err(Error::puzzle(format!(
+                "has {n} cells; the limit is {MAX_CELLS}"
+            ))),
             _ => Ok(self),
         }
     }

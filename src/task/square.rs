@@ -52,8 +52,12 @@ impl SquareFormat {
     pub(super) fn read(&self, content: &Cells) -> Result<(usize, Vec<Cell>)> {
         match content {
             Cells::Text(text) => self.read_list(self.chars(text).collect()),
-            Cells::List(numbers) => self.read_list(numbers.iter().copied().map(Cell::Number).collect()),
-            Cells::Tokens(tokens) => self.read_list(tokens.iter().copied().map(Cell::Token).collect()),
+            Cells::List(numbers) => {
+                self.read_list(numbers.iter().copied().map(Cell::Number).collect())
+            }
+            Cells::Tokens(tokens) => {
+                self.read_list(tokens.iter().copied().map(Cell::Token).collect())
+            }
             Cells::Rows(rows) => {
                 let rows = rows.iter().filter(|row| !self.is_separator_line(row));
                 self.read_rows(rows.map(|row| self.chars(row).collect()).collect())
@@ -98,12 +102,16 @@ impl SquareFormat {
                 Cells::Grid(rows.iter().map(&mut row).collect())
             }
             Cells::List(puzzle) => Cells::List(puzzle.iter().map(|_| number_of(next())).collect()),
-            Cells::Tokens(_) | Cells::Arc(_) => Cells::Tokens(answer.iter().map(|&t| i64::from(t)).collect()),
+            Cells::Tokens(_) | Cells::Arc(_) => {
+                Cells::Tokens(answer.iter().map(|&t| i64::from(t)).collect())
+            }
         }
     }
 
     fn chars<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Cell> + 'a {
-        text.chars().filter(|&c| !(self.is_separator)(c)).map(Cell::Char)
+        text.chars()
+            .filter(|&c| !(self.is_separator)(c))
+            .map(Cell::Char)
     }
 
     /// Returns whether a line has only separators: `---+---+---`.

@@ -125,7 +125,13 @@ impl Task for Sudoku {
         let row_order = symmetry::shuffle_lines(n, rows, random);
         let col_order = symmetry::shuffle_lines(n, cols, random);
         let transpose = rows == cols && random.below(2) == 1;
-        let cell = |(&row, &col): (&usize, &usize)| if transpose { col * n + row } else { row * n + col };
+        let cell = |(&row, &col): (&usize, &usize)| {
+            if transpose {
+                col * n + row
+            } else {
+                row * n + col
+            }
+        };
         let cells = row_order
             .iter()
             .flat_map(|row| col_order.iter().map(move |col| (row, col)));
@@ -178,9 +184,13 @@ fn read(content: &Cells) -> Result<(usize, Vec<u32>)> {
             "a {n} x {n} Sudoku needs digits above {MAX_CHAR_DIGIT}: write it as arrays of numbers"
         )));
     }
-    let token =
-        |(index, cell): (usize, &Cell)| token(*cell, n).map_err(|error| error.describe(*cell, index, n));
-    Ok((n, cells.iter().enumerate().map(token).collect::<Result<_>>()?))
+    let token = |(index, cell): (usize, &Cell)| {
+        token(*cell, n).map_err(|error| error.describe(*cell, index, n))
+    };
+    Ok((
+        n,
+        cells.iter().enumerate().map(token).collect::<Result<_>>()?,
+    ))
 }
 
 /// Returns the tokens of a solution. A blank is an unknown digit and becomes padding, which is not
@@ -191,7 +201,10 @@ fn read_solution(content: &Cells, n: usize) -> Result<Vec<u32>> {
         let message = format!("is {size} x {size}, but the puzzle is {n} x {n}");
         return Err(Error::puzzle(message).context("solution"));
     }
-    tokens.iter_mut().filter(|t| **t == BLANK).for_each(|t| *t = 0);
+    tokens
+        .iter_mut()
+        .filter(|t| **t == BLANK)
+        .for_each(|t| *t = 0);
     Ok(tokens)
 }
 
@@ -218,7 +231,9 @@ fn token(cell: Cell, n: usize) -> Result<u32, CellError> {
         Cell::Char('.') => 0,
         Cell::Char(c) => i64::from(c.to_digit(36).ok_or(CellError::NotADigit)?),
         Cell::Number(number) => number,
-        Cell::Token(token) => token.checked_sub(i64::from(BLANK)).ok_or(CellError::OutOfRange)?,
+        Cell::Token(token) => token
+            .checked_sub(i64::from(BLANK))
+            .ok_or(CellError::OutOfRange)?,
     };
     let in_range = u32::try_from(digit).ok().filter(|&d| d as usize <= n);
     in_range.map(|d| d + BLANK).ok_or(CellError::OutOfRange)
@@ -252,7 +267,11 @@ impl DigitStyle {
             .filter(|&d| d > 0)
             .and_then(|d| char::from_digit(d, 36));
         char.map_or(self.blank, |c| {
-            if self.lowercase { c } else { c.to_ascii_uppercase() }
+            if self.lowercase {
+                c
+            } else {
+                c.to_ascii_uppercase()
+            }
         })
     }
 }

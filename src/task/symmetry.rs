@@ -76,7 +76,11 @@ fn map_token(tokens: &[u32], token: u32) -> u32 {
 
 /// Returns a random order of n rows or columns in which each band of `band` lines stays together.
 pub(super) fn shuffle_lines(n: usize, band: usize, random: &mut Random) -> Vec<usize> {
-    let mut bands: Vec<Vec<usize>> = (0..n).collect::<Vec<_>>().chunks(band).map(Vec::from).collect();
+    let mut bands: Vec<Vec<usize>> = (0..n)
+        .collect::<Vec<_>>()
+        .chunks(band)
+        .map(Vec::from)
+        .collect();
     bands.iter_mut().for_each(|band| random.shuffle(band));
     random.shuffle(&mut bands);
     bands.concat()
@@ -104,7 +108,9 @@ mod tests {
         };
         let mut seen = std::collections::HashSet::new();
         for seed in 0..200 {
-            let symmetry = task.random_symmetry(&encoded, &mut Random::new(seed)).unwrap();
+            let symmetry = task
+                .random_symmetry(&encoded, &mut Random::new(seed))
+                .unwrap();
             let transformed = symmetry.apply(&encoded);
             let solved = symmetry.apply(&with_tokens(&answer)).tokens;
             assert_eq!(
@@ -127,7 +133,12 @@ mod tests {
 
     #[test]
     fn symmetries_keep_the_rules() {
-        check(&Sudoku::default(), "0000020440102103", "3421123443122143", 6);
+        check(
+            &Sudoku::default(),
+            "0000020440102103",
+            "3421123443122143",
+            6,
+        );
         let six = (
             "006001000065000010360052540020002000",
             "256341134265425613361452543126612534",

@@ -137,7 +137,10 @@ fn refused<C: Change>(change: C, parts: &[&str]) {
 
 #[test]
 fn a_batch_beyond_a_buffer_is_refused() {
-    refused(TooMany, &["a buffer here holds", "MiB", "a smaller --batch"]);
+    refused(
+        TooMany,
+        &["a buffer here holds", "MiB", "a smaller --batch"],
+    );
 }
 
 /// The first slot beyond the limit that the adapter reports is an error that names the buffer.
@@ -158,7 +161,10 @@ fn the_first_slot_too_many_is_refused() {
         .unwrap();
     let slots = best.limits.buffer as usize / (longest.len(&plan.dims) * 4) + 1;
     let error = loaded.program(plan.clone(), slots).unwrap_err();
-    expect(&error, &[&format!("{longest} takes"), "a buffer here holds"]);
+    expect(
+        &error,
+        &[&format!("{longest} takes"), "a buffer here holds"],
+    );
 }
 
 #[test]

@@ -10,8 +10,8 @@ use trm_runtime::low_level::config::State;
 use trm_runtime::low_level::plan::{Buffer, Call, Plan};
 use trm_runtime::low_level::weights::{Tensor, Weights};
 use trm_runtime::{
-    Answer, Config, Device, DeviceKind, Error, ErrorKind, HaltRule, LoadOptions, Model, Result, Session,
-    Solver,
+    Answer, Config, Device, DeviceKind, Error, ErrorKind, HaltRule, LoadOptions, Model, Result,
+    Session, Solver,
 };
 
 use crate::data::data;
@@ -118,7 +118,11 @@ fn a_lost_device_loses_no_puzzle() {
     }
     let puzzles = puzzles(6);
     let slow = |solver: Solver| solver.batch(4).min_steps(3);
-    let cpu = finish(&mut slow(solver().device(Device::Cpu)).session(&puzzles).unwrap());
+    let cpu = finish(
+        &mut slow(solver().device(Device::Cpu))
+            .session(&puzzles)
+            .unwrap(),
+    );
     // Before the first step, and after the second.
     for steps in [0, 2] {
         let gpu = Gpu::open(None).unwrap();
@@ -202,7 +206,12 @@ fn a_device_that_cannot_start_is_replaced() {
     let cpu = finish(&mut solver().device(Device::Cpu).session(&puzzles).unwrap());
     for fails_at_load in [false, true] {
         let failing = Failing { fails_at_load };
-        let answers = finish(&mut solver().backend(Arc::new(failing)).session(&puzzles).unwrap());
+        let answers = finish(
+            &mut solver()
+                .backend(Arc::new(failing))
+                .session(&puzzles)
+                .unwrap(),
+        );
         expect_same(&answers, &cpu);
         assert!(answers.iter().all(|a| a.device == "cpu"));
     }
@@ -221,7 +230,10 @@ fn devices_are_numbered_and_auto_takes_no_software() {
     }
     if devices.iter().all(|d| d.kind == DeviceKind::Software) {
         assert_eq!(
-            Solver::bundled("sudoku-9x9").unwrap().device_name().unwrap(),
+            Solver::bundled("sudoku-9x9")
+                .unwrap()
+                .device_name()
+                .unwrap(),
             "cpu"
         );
     }
@@ -334,7 +346,10 @@ fn full_size_agrees_with_the_cpu() {
             let gpu = gpu.clone().with_kernels(kernels);
             let got = run(gpu.load(weights.clone()).unwrap());
             let worst = want.iter().zip(&got).map(|(a, b)| (a - b).abs());
-            let worst = worst.fold(0.0f32, |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
+            let worst = worst.fold(
+                0.0f32,
+                |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) },
+            );
             eprintln!("{case}, {kernels:?}: differs by at most {worst:e}");
             assert!(worst < 1e-4, "differs by {worst:e}");
         });
@@ -353,7 +368,8 @@ fn an_app_hands_in_its_own_device() {
     let open = |required_limits: wgpu::Limits| {
         pollster::block_on(async {
             // As an app does it: with validation of indirect dispatches.
-            let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+            let instance =
+                wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
             let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default());
             let adapter = adapter.await.unwrap();
             let wanted = wgpu::DeviceDescriptor {
@@ -368,7 +384,11 @@ fn an_app_hands_in_its_own_device() {
     let cpu = finish(&mut solver().device(Device::Cpu).session(&puzzles).unwrap());
     let (adapter, device, queue) = open(wgpu::Limits::default());
     let gpu = Gpu::from_device(&adapter, device.clone(), queue).unwrap();
-    assert!(gpu.description().contains("of the app"), "{}", gpu.description());
+    assert!(
+        gpu.description().contains("of the app"),
+        "{}",
+        gpu.description()
+    );
     let solver = solver().backend(Arc::new(gpu));
     let answers = finish(&mut solver.clone().batch(2).session(&puzzles).unwrap());
     expect_same(&answers, &cpu);
@@ -378,7 +398,11 @@ fn an_app_hands_in_its_own_device() {
     assert!(session.next_answers().unwrap().unwrap().is_empty());
     device.destroy();
     let answers = finish(&mut session);
-    assert!(answers.iter().all(|a| a.device == "cpu" && a.valid == Some(true)));
+    assert!(
+        answers
+            .iter()
+            .all(|a| a.device == "cpu" && a.valid == Some(true))
+    );
 
     let (adapter, device, queue) = open(wgpu::Limits::downlevel_defaults());
     let error = Gpu::from_device(&adapter, device, queue).unwrap_err();
@@ -400,7 +424,12 @@ fn kernels_are_measured_once() {
             .with_cache_dir(folder.path())
     };
     expect_same(
-        &finish(&mut solver().backend(Arc::new(measured())).session(&puzzles).unwrap()),
+        &finish(
+            &mut solver()
+                .backend(Arc::new(measured()))
+                .session(&puzzles)
+                .unwrap(),
+        ),
         &cpu,
     );
     let file = std::fs::read_dir(folder.path())
@@ -422,7 +451,12 @@ fn kernels_are_measured_once() {
     std::fs::write(&file, &split).unwrap();
     let before = gpu.resource_count();
     expect_same(
-        &finish(&mut solver().backend(Arc::new(measured())).session(&puzzles).unwrap()),
+        &finish(
+            &mut solver()
+                .backend(Arc::new(measured()))
+                .session(&puzzles)
+                .unwrap(),
+        ),
         &cpu,
     );
     assert_eq!(
@@ -434,7 +468,12 @@ fn kernels_are_measured_once() {
     // A damaged file is written anew.
     std::fs::write(&file, "{").unwrap();
     expect_same(
-        &finish(&mut solver().backend(Arc::new(measured())).session(&puzzles).unwrap()),
+        &finish(
+            &mut solver()
+                .backend(Arc::new(measured()))
+                .session(&puzzles)
+                .unwrap(),
+        ),
         &cpu,
     );
     assert!(std::fs::read_to_string(&file).unwrap().contains("swiglu"));

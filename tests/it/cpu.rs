@@ -83,7 +83,12 @@ fn plan(d: Dims) -> Plan {
         mix(&many[..2], Buffer::Mixed),
         qkv(&many[..1]),
         attention.clone(),
-        project(Weight::OProj(net, i), Buffer::Attended, &many[..3], Buffer::Block),
+        project(
+            Weight::OProj(net, i),
+            Buffer::Attended,
+            &many[..3],
+            Buffer::Block,
+        ),
         mix(&many, Buffer::Block),
         qkv(&many[..4]),
         attention,
@@ -122,7 +127,8 @@ fn cases(d: &Dims, slots: usize, noise: &mut Noise) -> Vec<SlotInput> {
 
 /// Returns the instruction sets that this machine has, and reports those that it lacks.
 fn instructions() -> Vec<InstructionSet> {
-    let (here, lacking): (Vec<_>, Vec<_>) = InstructionSet::ALL.into_iter().partition(|i| i.available());
+    let (here, lacking): (Vec<_>, Vec<_>) =
+        InstructionSet::ALL.into_iter().partition(|i| i.available());
     for i in lacking {
         eprintln!("skipped: this machine has no {}", i.name());
     }
@@ -139,7 +145,10 @@ fn every_instruction_set_agrees_with_the_reference_at_every_size() {
         let reference = Reference.load(weights.clone()).unwrap();
         let batches = [1, 3, 16].map(|slots| cases(&d, slots, &mut noise));
         for i in instructions() {
-            let cpu = Cpu::with(Some(2), i).unwrap().load(weights.clone()).unwrap();
+            let cpu = Cpu::with(Some(2), i)
+                .unwrap()
+                .load(weights.clone())
+                .unwrap();
             for cases in &batches {
                 let difference = compare(&*reference, &*cpu, &plan, cases, TOLERANCE).unwrap();
                 failed.extend(difference.map(|found| format!("{}, {d:?}: {found}", i.name())));
@@ -162,7 +171,9 @@ fn a_planted_bug_in_any_kernel_is_seen() {
     let mut noise = Noise(3);
     let plan = Arc::new(plan(d));
     let right = tensors(&d, &mut noise);
-    let reference = Reference.load(Weights::from_tensors(right.clone())).unwrap();
+    let reference = Reference
+        .load(Weights::from_tensors(right.clone()))
+        .unwrap();
     let cases = cases(&d, 3, &mut noise);
     for i in instructions() {
         for weight in right.keys() {
@@ -233,7 +244,9 @@ fn stays_near_the_reference(format: WeightDtype, near: f32) {
         let mut noise = Noise(0x1234_5678_9abc + seed as u64);
         let plan = Arc::new(plan(d));
         let right = tensors(&d, &mut noise);
-        let reference = Reference.load(Weights::from_tensors(right.clone())).unwrap();
+        let reference = Reference
+            .load(Weights::from_tensors(right.clone()))
+            .unwrap();
         let cases = cases(&d, 3, &mut noise);
         for i in instructions() {
             let cpu = Cpu::with(Some(2), i).unwrap().with_dtype(format);
@@ -269,7 +282,10 @@ fn stays_near_the_reference(format: WeightDtype, near: f32) {
 /// of the softmax, to 8 bits would be seen.
 #[test]
 fn attention_in_int8_is_more_precise_than_8_bits() {
-    for d in [dims([2, 81, 64, 2, 96, 40, 11]), dims([1, 200, 40, 1, 50, 30, 6])] {
+    for d in [
+        dims([2, 81, 64, 2, 96, 40, 11]),
+        dims([1, 200, 40, 1, 50, 30, 6]),
+    ] {
         let l = d.positions;
         let mut noise = Noise(77);
         let plan = Arc::new(plan(d));
@@ -288,7 +304,8 @@ fn attention_in_int8_is_more_precise_than_8_bits() {
             attended(&d, &qkv, 127.0, f64::MAX),
             attended(&d, &qkv, f64::MAX, 255.0),
         ];
-        let formats = |i: InstructionSet| [Some(WeightDtype::Int8), i.bf16().map(|_| WeightDtype::Bf16)];
+        let formats =
+            |i: InstructionSet| [Some(WeightDtype::Int8), i.bf16().map(|_| WeightDtype::Bf16)];
         let ways = instructions()
             .into_iter()
             .flat_map(|i| formats(i).map(|format| (i, format)));
@@ -336,12 +353,16 @@ fn attended(d: &Dims, qkv: &[f32], most: f64, parts: f64) -> Vec<f64> {
         let (queries, keys) = (all(0), all(1));
         for (i, query) in queries.iter().enumerate() {
             let dot = |key: &Vec<f64>| key.iter().zip(query).map(|(a, b)| a * b).sum::<f64>();
-            let scores: Vec<f64> = keys.iter().map(|k| dot(k) / (width as f64).sqrt()).collect();
+            let scores: Vec<f64> = keys
+                .iter()
+                .map(|k| dot(k) / (width as f64).sqrt())
+                .collect();
             let largest = scores.iter().copied().fold(f64::MIN, f64::max);
             let shares: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
             let sum: f64 = shares.iter().sum();
             for channel in 0..width {
-                let value = |i: usize| qkv[i * 3 * d.hidden + 2 * d.hidden + head * width + channel] as f64;
+                let value =
+                    |i: usize| qkv[i * 3 * d.hidden + 2 * d.hidden + head * width + channel] as f64;
                 let weighed = shares
                     .iter()
                     .enumerate()
@@ -356,7 +377,10 @@ fn attended(d: &Dims, qkv: &[f32], most: f64, parts: f64) -> Vec<f64> {
 /// The logits of a plan are the same bits with any number of threads, alone and in a batch.
 #[test]
 fn neither_threads_nor_neighbours_change_a_bit() {
-    for d in [dims([2, 81, 64, 2, 96, 40, 11]), dims([1, 200, 40, 1, 50, 30, 6])] {
+    for d in [
+        dims([2, 81, 64, 2, 96, 40, 11]),
+        dims([1, 200, 40, 1, 50, 30, 6]),
+    ] {
         let mut noise = Noise(99);
         let plan = Arc::new(plan(d));
         let weights = Weights::from_tensors(tensors(&d, &mut noise));
@@ -397,7 +421,10 @@ fn neither_threads_nor_neighbours_change_a_bit() {
 #[test]
 fn the_thread_pool_has_one_thread_per_core_by_default() {
     assert!(physical_cores() >= 1);
-    assert_eq!(Cpu::new(None).unwrap().threads(), physical_cores().min(1024));
+    assert_eq!(
+        Cpu::new(None).unwrap().threads(),
+        physical_cores().min(1024)
+    );
     assert_eq!(Cpu::new(Some(3)).unwrap().threads(), 3);
     for wrong in [0, 1025] {
         let error = Cpu::new(Some(wrong)).unwrap_err();

@@ -23,7 +23,9 @@ fn solver(model: &str, starts: usize) -> Solver {
 /// Returns all answers in the order of the puzzles.
 fn race(solver: &Solver, puzzles: &[Puzzle], slots: usize) -> Vec<Answer> {
     let encoded: Vec<_> = puzzles.iter().map(|p| solver.encode(p).unwrap()).collect();
-    let mut race = solver.empty_session(encoded[0].0.tokens.len(), slots).unwrap();
+    let mut race = solver
+        .empty_session(encoded[0].0.tokens.len(), slots)
+        .unwrap();
     for (problem, task) in encoded {
         race.push(problem, task).unwrap();
     }
@@ -42,7 +44,14 @@ fn valid(answers: &[Answer]) -> usize {
 
 /// Returns what does not depend on the clock.
 fn facts(answers: &[Answer]) -> Vec<(usize, Vec<u32>, usize, u32)> {
-    let of = |a: &Answer| (a.index, a.tokens.clone(), a.steps, a.halt_probability.to_bits());
+    let of = |a: &Answer| {
+        (
+            a.index,
+            a.tokens.clone(),
+            a.steps,
+            a.halt_probability.to_bits(),
+        )
+    };
     answers.iter().map(of).collect()
 }
 
@@ -93,7 +102,10 @@ fn answers_depend_on_neither_batch_nor_neighbours() {
         );
     }
     let alone = solver.solve(&puzzles[7]).unwrap();
-    assert_eq!((alone.tokens, alone.steps), (all[7].tokens.clone(), all[7].steps));
+    assert_eq!(
+        (alone.tokens, alone.steps),
+        (all[7].tokens.clone(), all[7].steps)
+    );
     // Another seed gives other answers.
     let other = solver.clone().effort(MultiStart {
         starts: 5,
@@ -129,7 +141,9 @@ impl Task for Blind {
 fn without_rules_noise_and_the_halting_head_decide() {
     let puzzles = puzzles("sudoku_9x9_minimal_test.csv", 8);
     let best = |rule, starts| {
-        let solver = solver("sudoku-9x9", starts).task(Arc::new(Blind)).halt(rule);
+        let solver = solver("sudoku-9x9", starts)
+            .task(Arc::new(Blind))
+            .halt(rule);
         race(&solver, &puzzles, 16)
     };
     let (one, four) = (best(HaltRule::Never, 1), best(HaltRule::Never, 4));
@@ -148,7 +162,8 @@ fn without_rules_noise_and_the_halting_head_decide() {
     assert!(
         four.iter()
             .zip(&one)
-            .all(|(four, one)| four.halted >= one.halted && (!four.halted || four.steps <= one.steps))
+            .all(|(four, one)| four.halted >= one.halted
+                && (!four.halted || four.steps <= one.steps))
     );
 }
 
@@ -171,9 +186,17 @@ fn until_valid_goes_on_and_ends() {
     assert!(hard.any(|(puzzle, _)| long.solve(puzzle).unwrap().valid == Some(true)));
     // Too hard for the time: it ends in time with the best answer so far.
     let start = Instant::now();
-    let none = short.max_steps(1).effort(effort(0.5)).solve(&puzzles[0]).unwrap();
+    let none = short
+        .max_steps(1)
+        .effort(effort(0.5))
+        .solve(&puzzles[0])
+        .unwrap();
     assert!(none.valid == Some(true) || start.elapsed() >= Duration::from_millis(500));
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -236,7 +259,11 @@ fn noise_against_symmetries() {
             "sudoku_9x9_minimal_test.csv",
             Arc::new(Plain(sudoku())),
         ),
-        ("maze-10x10", "maze_10x10_test_1000.csv", Arc::new(Plain(Maze))),
+        (
+            "maze-10x10",
+            "maze_10x10_test_1000.csv",
+            Arc::new(Plain(Maze)),
+        ),
     ];
     println!(
         "| first {COUNT} of | one start | 4 by noise | 4 by symmetries | 8 by noise | 8 by symmetries |"
@@ -252,7 +279,8 @@ fn noise_against_symmetries() {
         };
         let one = share(1, false);
         let tries = [(4, true), (4, false), (8, true), (8, false)];
-        let [four, four_turned, eight, eight_turned] = tries.map(|(starts, noise)| share(starts, noise));
+        let [four, four_turned, eight, eight_turned] =
+            tries.map(|(starts, noise)| share(starts, noise));
         println!("| `{file}` | {one} | {four} | {four_turned} | {eight} | {eight_turned} |");
         assert!(eight_turned >= one && eight >= one, "{file}");
     }

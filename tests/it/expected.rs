@@ -59,7 +59,10 @@ pub(crate) fn differs_by(tolerance: f32, what: &str, got: &[f32], want: &[f32]) 
         .iter()
         .zip(want)
         .map(|(g, w)| (g - w).abs())
-        .fold(0.0f32, |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
+        .fold(
+            0.0f32,
+            |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) },
+        );
     (worst > tolerance).then(|| format!("{what} differs by {worst:e}"))
 }
 
@@ -85,7 +88,11 @@ fn compare(
         }
         let logits = expected.floats(&name("logits"));
         let want = share(&logits, slot, slots);
-        failures.extend(differs(&name("logits"), &stepper.logits(slot).unwrap(), want));
+        failures.extend(differs(
+            &name("logits"),
+            &stepper.logits(slot).unwrap(),
+            want,
+        ));
         let halting = stepper.halting(slot).unwrap();
         failures.extend(differs(
             &name("q_halt"),
@@ -98,8 +105,11 @@ fn compare(
             &[expected.floats(&name("q_continue"))[slot]],
         ));
         for (cell, token) in stepper.answer(slot).unwrap().into_iter().enumerate() {
-            let mut ranked: Vec<(f32, u32)> =
-                want[cell * vocab..][..vocab].iter().copied().zip(0..).collect();
+            let mut ranked: Vec<(f32, u32)> = want[cell * vocab..][..vocab]
+                .iter()
+                .copied()
+                .zip(0..)
+                .collect();
             ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
             if ranked[0].0 - ranked[1].0 > CLEAR && ranked[0].1 != token {
                 failures.push(format!(
@@ -128,7 +138,11 @@ pub(crate) fn run(stepper: &mut dyn Stepper, model: &Model, expected: &Expected)
             .unwrap();
         if !model.is_onnx() {
             let got = stepper.input_embedding(slot).unwrap();
-            failures.extend(differs("input_embedding", &got, share(&embedding, slot, slots)));
+            failures.extend(differs(
+                "input_embedding",
+                &got,
+                share(&embedding, slot, slots),
+            ));
         }
     }
     for step in 1..=4 {

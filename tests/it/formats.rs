@@ -37,11 +37,19 @@ fn check(solver: &Solver, format: WeightDtype) -> Option<Difference> {
         solver.model().config.seq_len.unwrap(),
         solver.model().config.vocab_size,
     );
-    let puzzle = |start: usize| (0..tokens).map(|i| ((start + i * i) % vocab) as u32).collect();
+    let puzzle = |start: usize| {
+        (0..tokens)
+            .map(|i| ((start + i * i) % vocab) as u32)
+            .collect()
+    };
     solver
         .clone()
         .format(format)
-        .check(&[puzzle(0), puzzle(3)], tolerance("cpu", format), &mut |_| {})
+        .check(
+            &[puzzle(0), puzzle(3)],
+            tolerance("cpu", format),
+            &mut |_| {},
+        )
         .unwrap()
 }
 
@@ -76,7 +84,12 @@ fn bits(solver: &Solver) -> Vec<u32> {
     let puzzle: Vec<u32> = (0..tokens as u32).map(|i| 1 + i % 4).collect();
     stepper.load(0, &puzzle, 0).unwrap();
     (0..2).for_each(|_| stepper.step(&[0]).unwrap());
-    stepper.logits(0).unwrap().into_iter().map(f32::to_bits).collect()
+    stepper
+        .logits(0)
+        .unwrap()
+        .into_iter()
+        .map(f32::to_bits)
+        .collect()
 }
 
 #[test]

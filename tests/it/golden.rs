@@ -65,30 +65,33 @@ fn two_steps(model: &Arc<Model>, loaded: &dyn DeviceWeights, expected: &Expected
 #[test]
 fn every_weight_format_computes_what_it_stands_for() {
     const TWICE: f32 = 2.0 * TOLERANCE;
-    test_each(["trm_mlp", "trm_attention"].map(|case| (case, case)), |case| {
-        let directory = data("golden").join(case);
-        let model = Arc::new(Model::open(&directory, &LoadOptions::default()).unwrap());
-        let expected = Expected::open(&directory);
-        let weights = model.weights().unwrap();
-        let exact = Reference.load(weights.clone()).unwrap();
-        let exact = two_steps(&model, &*exact, &expected);
-        test_each(
-            [WeightDtype::F16, WeightDtype::Bf16, WeightDtype::Int8].map(|f| (f, f)),
-            |format| {
-                let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
-                let rounded = two_steps(&model, &*rounded, &expected);
-                assert!(
-                    differs_by(TWICE, "rounding", &rounded, &exact).is_some(),
-                    "rounding changes nothing"
-                );
-                test_each(gpu_backends(format), |backend| {
-                    let loaded = backend.load(weights.clone()).unwrap();
-                    let got = two_steps(&model, &*loaded, &expected);
-                    assert_eq!(differs_by(TWICE, "a state or logit", &got, &rounded), None);
-                });
-            },
-        );
-    });
+    test_each(
+        ["trm_mlp", "trm_attention"].map(|case| (case, case)),
+        |case| {
+            let directory = data("golden").join(case);
+            let model = Arc::new(Model::open(&directory, &LoadOptions::default()).unwrap());
+            let expected = Expected::open(&directory);
+            let weights = model.weights().unwrap();
+            let exact = Reference.load(weights.clone()).unwrap();
+            let exact = two_steps(&model, &*exact, &expected);
+            test_each(
+                [WeightDtype::F16, WeightDtype::Bf16, WeightDtype::Int8].map(|f| (f, f)),
+                |format| {
+                    let rounded = Reference.load(weights.clone().rounded(format)).unwrap();
+                    let rounded = two_steps(&model, &*rounded, &expected);
+                    assert!(
+                        differs_by(TWICE, "rounding", &rounded, &exact).is_some(),
+                        "rounding changes nothing"
+                    );
+                    test_each(gpu_backends(format), |backend| {
+                        let loaded = backend.load(weights.clone()).unwrap();
+                        let got = two_steps(&model, &*loaded, &expected);
+                        assert_eq!(differs_by(TWICE, "a state or logit", &got, &rounded), None);
+                    });
+                },
+            );
+        },
+    );
 }
 
 /// The comparison must see a wrong cycle count, head count, position encoding and epsilon.

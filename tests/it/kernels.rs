@@ -100,7 +100,9 @@ fn weights(d: &Dims, noise: &mut Noise) -> Weights {
 }
 
 fn cases(d: &Dims, slots: usize, noise: &mut Noise) -> Vec<SlotInput> {
-    let states = [State::H, State::L].into_iter().chain((0..6).map(State::Low));
+    let states = [State::H, State::L]
+        .into_iter()
+        .chain((0..6).map(State::Low));
     let states: Vec<Buffer> = states.map(Buffer::State).collect();
     crate::plans::cases(d, &states, slots, noise)
 }
@@ -147,8 +149,11 @@ fn every_kernel_agrees_on_every_backend_at_every_size() {
         for slots in [1, 3, 16] {
             let cases = cases(&d, slots, &mut noise);
             for (name, loaded) in &backends[1..] {
-                let difference = compare(&*backends[0].1, &**loaded, &plan, &cases, TOLERANCE).unwrap();
-                failed.extend(difference.map(|found| format!("{name}, {slots} slots, {d:?}: {found}")));
+                let difference =
+                    compare(&*backends[0].1, &**loaded, &plan, &cases, TOLERANCE).unwrap();
+                failed.extend(
+                    difference.map(|found| format!("{name}, {slots} slots, {d:?}: {found}")),
+                );
             }
         }
     }
@@ -159,9 +164,12 @@ fn every_kernel_agrees_on_every_backend_at_every_size() {
 #[test]
 fn sizes_beyond_the_memory_of_a_workgroup_agree() {
     let mut failed = Vec::new();
-    for (seed, d) in [dims([0, 920, 4, 1, 3, 8, 2]), dims([1, 32, 6, 1, 5, 2100, 3])]
-        .into_iter()
-        .enumerate()
+    for (seed, d) in [
+        dims([0, 920, 4, 1, 3, 8, 2]),
+        dims([1, 32, 6, 1, 5, 2100, 3]),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let mut noise = Noise(0xb19 + seed as u64);
         let plan = Arc::new(plan(d));
@@ -235,7 +243,8 @@ fn lockstep_names_the_kernel_that_reads_a_wrong_weight() {
             if format != WeightDtype::F32 {
                 let loaded = backend.load(weights.clone()).unwrap();
                 let found = compare(&*exact, &*loaded, &plan, &cases, TOLERANCE).unwrap();
-                let found = found.unwrap_or_else(|| panic!("{name}, {format}: rounding went unseen"));
+                let found =
+                    found.unwrap_or_else(|| panic!("{name}, {format}: rounding went unseen"));
                 assert_eq!(found.kernel, "token_mix", "{name}, {format}");
             }
             let block = (Level::L, 0);
@@ -258,7 +267,11 @@ fn lockstep_names_the_kernel_that_reads_a_wrong_weight() {
                 let reads = |call: &Call| call.weights().contains(&planted);
                 let call = plan.calls.iter().position(reads).unwrap();
                 let found = compare(&*rounded, &*loaded, &plan, &cases, TOLERANCE).unwrap();
-                assert_eq!(found.map(|f| f.call), Some(call), "{name}, {format}, {planted:?}");
+                assert_eq!(
+                    found.map(|f| f.call),
+                    Some(call),
+                    "{name}, {format}, {planted:?}"
+                );
             }
         }
     }
@@ -315,10 +328,20 @@ impl Program for PlantedProgram {
     fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> trm_runtime::Result<()> {
         self.inner.read(buffer, slot, values)
     }
-    fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> trm_runtime::Result<()> {
+    fn write_integers(
+        &mut self,
+        buffer: Buffer,
+        slot: usize,
+        values: &[u32],
+    ) -> trm_runtime::Result<()> {
         self.inner.write_integers(buffer, slot, values)
     }
-    fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> trm_runtime::Result<()> {
+    fn read_integers(
+        &self,
+        buffer: Buffer,
+        slot: usize,
+        values: &mut [u32],
+    ) -> trm_runtime::Result<()> {
         self.inner.read_integers(buffer, slot, values)
     }
 }
@@ -368,7 +391,9 @@ fn a_slot_gets_the_same_bits_alone_and_in_a_batch() {
             program
                 .write_integers(Buffer::Tokens, slot, &cases[case].tokens)
                 .unwrap();
-            program.write(Buffer::Prefix, slot, &cases[case].prefix).unwrap();
+            program
+                .write(Buffer::Prefix, slot, &cases[case].prefix)
+                .unwrap();
             for (state, values) in &cases[case].states {
                 program.write(*state, slot, values).unwrap();
             }
@@ -381,11 +406,19 @@ fn a_slot_gets_the_same_bits_alone_and_in_a_batch() {
             .map(|(slot, &case)| {
                 let mut logits = vec![0.0; d.tokens * d.vocab];
                 program.read(Buffer::Logits, slot, &mut logits).unwrap();
-                (case, logits.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+                (
+                    case,
+                    logits.into_iter().map(f32::to_bits).collect::<Vec<_>>(),
+                )
             })
             .collect::<HashMap<_, _>>()
     };
-    let cpu = |threads| Cpu::new(Some(threads)).unwrap().load(weights.clone()).unwrap();
+    let cpu = |threads| {
+        Cpu::new(Some(threads))
+            .unwrap()
+            .load(weights.clone())
+            .unwrap()
+    };
     let gpu = backends(&weights)
         .into_iter()
         .filter(|(name, _)| name.starts_with("gpu"));
@@ -403,6 +436,9 @@ fn a_slot_gets_the_same_bits_alone_and_in_a_batch() {
                 assert_eq!(bits, alone[&case], "case {case} on {name} among {chosen:?}");
             }
         }
-        assert_ne!(alone[&0], alone[&1], "different puzzles give different bits");
+        assert_ne!(
+            alone[&0], alone[&1],
+            "different puzzles give different bits"
+        );
     }
 }

@@ -10,7 +10,9 @@ use std::process::Command;
 use tempfile::TempDir;
 use trm_runtime::low_level::config::State;
 use trm_runtime::task::Puzzle;
-use trm_runtime::{Answer, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, Solver, WeightDtype};
+use trm_runtime::{
+    Answer, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, Solver, WeightDtype,
+};
 
 use crate::data::data;
 use crate::each::test_each;
@@ -31,7 +33,11 @@ impl Exported {
         let folder = tempfile::tempdir().unwrap();
         let graph = folder.path().join("graph.onnx");
         std::fs::copy(graphs.join(format!("{name}.onnx")), &graph).unwrap();
-        std::fs::copy(checkpoint, folder.path().join(checkpoint.file_name().unwrap())).unwrap();
+        std::fs::copy(
+            checkpoint,
+            folder.path().join(checkpoint.file_name().unwrap()),
+        )
+        .unwrap();
         Exported { folder, graph }
     }
 
@@ -67,7 +73,10 @@ impl Exported {
 
     fn with(&self, set: &[(&str, &str)]) -> trm_runtime::Result<Solver> {
         let options = LoadOptions {
-            set: set.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+            set: set
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect(),
             ..LoadOptions::default()
         };
         Ok(Solver::builder()
@@ -147,12 +156,19 @@ fn bundled_models_solve_alike() {
         for (ours, theirs) in ours.iter().zip(&theirs) {
             let what = format!("{name} {}", ours.id);
             assert_eq!((theirs.device, &theirs.task), ("cpu", &ours.task));
-            assert_eq!((ours.steps, ours.halted), (theirs.steps, theirs.halted), "{what}");
+            assert_eq!(
+                (ours.steps, ours.halted),
+                (theirs.steps, theirs.halted),
+                "{what}"
+            );
             // A maze that does not halt changes up to the last step, and the last bit decides how.
             if ours.halted {
                 halted += 1;
                 assert_eq!(ours.tokens, theirs.tokens, "{what}");
-                assert!((ours.halting.logit - theirs.halting.logit).abs() < 1e-2, "{what}");
+                assert!(
+                    (ours.halting.logit - theirs.halting.logit).abs() < 1e-2,
+                    "{what}"
+                );
             }
         }
         assert!(halted >= 5, "{name}: {halted} of 12 halted");
@@ -199,7 +215,10 @@ fn an_answer_depends_on_neither_batch_nor_threads() {
         .collect();
     for (batch, threads) in [(1, 1), (2, 2), (7, 3), (16, 1)] {
         assert_eq!(
-            bits(solve(&graph.clone().batch(batch).threads(threads), &puzzles)),
+            bits(solve(
+                &graph.clone().batch(batch).threads(threads),
+                &puzzles
+            )),
             alone,
             "{batch} {threads}"
         );
@@ -277,7 +296,11 @@ fn missing_inputs_and_outputs_are_named() {
         &["input \"inpats\"", "not one that a refinement step has"],
     );
     refused(changed("z_H", "z_G"), kind, &["\"z_G\""]);
-    refused(changed("step_100", "step_999"), kind, &["graph.onnx", "step_999"]);
+    refused(
+        changed("step_100", "step_999"),
+        kind,
+        &["graph.onnx", "step_999"],
+    );
 
     // Without the rows, a step from a given state is all that can be taken.
     let exported = Exported::bundled("sudoku-4x4").replace("graph.onnx", b"H_init", b"H_inix");
@@ -437,7 +460,8 @@ fn unpublished_architectures_run() {
         .iter()
         .flat_map(|x| x.to_le_bytes())
         .collect();
-    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![4], &row).unwrap();
+    let view =
+        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![4], &row).unwrap();
     let file = safetensors::serialize([("L_init", view)], None).unwrap();
     std::fs::write(exported.folder.path().join("step.safetensors"), file).unwrap();
     let mut stepper = exported.with(&set).unwrap().stepper(3, 2).unwrap();
@@ -493,10 +517,15 @@ fn damaged_files_are_errors() {
         opened += 1;
         // What still opens still runs, or says why not.
         if let Ok(mut stepper) = solver.stepper(16, 1) {
-            let _ = stepper.load(0, &[1; 16], 0).and_then(|()| stepper.step(&[0]));
+            let _ = stepper
+                .load(0, &[1; 16], 0)
+                .and_then(|()| stepper.step(&[0]));
         }
     }
-    assert!((1..rounds - 10).contains(&opened), "{opened} of {rounds} opened");
+    assert!(
+        (1..rounds - 10).contains(&opened),
+        "{opened} of {rounds} opened"
+    );
 }
 
 /// The exporter, run here.
@@ -519,9 +548,17 @@ fn the_exporter_writes_the_stored_graphs() {
         .arg(graphs.path())
         .output()
         .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     for name in CASES {
-        let exported = Exported::new(graphs.path(), name, &data("golden").join(name).join("step_100"));
+        let exported = Exported::new(
+            graphs.path(),
+            name,
+            &data("golden").join(name).join("step_100"),
+        );
         let found = failures(&exported, name);
         assert!(found.is_empty(), "{name}: {found:#?}");
     }
@@ -531,6 +568,11 @@ fn the_exporter_writes_the_stored_graphs() {
             .device(Device::Cpu)
             .open(checkpoint(name))
             .unwrap();
-        compare_logits(name, &exported.open().unwrap(), &native, &puzzles(file, 1)[0]);
+        compare_logits(
+            name,
+            &exported.open().unwrap(),
+            &native,
+            &puzzles(file, 1)[0],
+        );
     }
 }

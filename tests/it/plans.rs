@@ -63,7 +63,12 @@ pub(crate) fn tensors(d: &Dims, noise: &mut Noise) -> HashMap<Weight, Tensor> {
 }
 
 /// Random tokens, prefix and states of `slots` puzzles.
-pub(crate) fn cases(d: &Dims, states: &[Buffer], slots: usize, noise: &mut Noise) -> Vec<SlotInput> {
+pub(crate) fn cases(
+    d: &Dims,
+    states: &[Buffer],
+    slots: usize,
+    noise: &mut Noise,
+) -> Vec<SlotInput> {
     let state = |noise: &mut Noise| noise.values(d.positions * d.hidden);
     let mut case = || SlotInput {
         tokens: (0..d.tokens).map(|_| noise.below(d.vocab) as u32).collect(),

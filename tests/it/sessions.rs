@@ -25,7 +25,11 @@ fn the_three_rules_differ_as_they_should() {
                 .unwrap(),
         )
     };
-    let (head, verified, never) = (run(HaltRule::Head), run(HaltRule::Verified), run(HaltRule::Never));
+    let (head, verified, never) = (
+        run(HaltRule::Head),
+        run(HaltRule::Verified),
+        run(HaltRule::Never),
+    );
 
     assert!(head.iter().all(|a| a.halted || a.steps == 16));
     assert!(
@@ -63,7 +67,13 @@ fn limits_hold_and_more_steps_than_trained_are_allowed() {
             .unwrap(),
     );
     assert!(long.iter().all(|a| a.steps == 20));
-    let strict = finish(solver.clone().halt_threshold(1.0).session(&puzzles).unwrap());
+    let strict = finish(
+        solver
+            .clone()
+            .halt_threshold(1.0)
+            .session(&puzzles)
+            .unwrap(),
+    );
     assert!(strict.iter().all(|a| !a.halted && a.steps == 16));
     let lax = finish(
         solver
@@ -153,7 +163,11 @@ fn a_halted_puzzle_frees_its_slot() {
     while let Some(step) = session.next_step().unwrap() {
         assert!(step.puzzles.len() <= 4 && step.puzzles.is_sorted_by_key(|p| p.index));
         if session.unfinished() > 4 {
-            assert_eq!(step.puzzles.len(), 4, "no place stays empty while a puzzle waits");
+            assert_eq!(
+                step.puzzles.len(),
+                4,
+                "no place stays empty while a puzzle waits"
+            );
         }
         steps += 1;
         work += step.puzzles.len();
@@ -187,7 +201,10 @@ fn the_backends_solve_alike() {
     };
     let (cpu, reference) = (run(Device::Cpu), run(Device::Reference));
     for (a, b) in cpu.iter().zip(&reference) {
-        assert_eq!((&a.tokens, a.steps, a.correct), (&b.tokens, b.steps, Some(true)));
+        assert_eq!(
+            (&a.tokens, a.steps, a.correct),
+            (&b.tokens, b.steps, Some(true))
+        );
         assert!((a.halting.q_halt - b.halting.q_halt).abs() < 1e-3);
     }
     assert_eq!((cpu[0].device, reference[0].device), ("cpu", "reference"));
@@ -196,7 +213,10 @@ fn the_backends_solve_alike() {
         .device(Device::Gpu(Some(9999)))
         .bundled("sudoku-4x4")
         .unwrap();
-    assert_eq!(absent.solve(&puzzles[0]).unwrap_err().kind(), ErrorKind::Device);
+    assert_eq!(
+        absent.solve(&puzzles[0]).unwrap_err().kind(),
+        ErrorKind::Device
+    );
     assert_eq!(
         Device::Gpu(Some(9999)).check().unwrap_err().kind(),
         ErrorKind::Device
@@ -308,7 +328,12 @@ impl Task for Animals {
         Cells::Text(
             answer
                 .iter()
-                .map(|&t| ANIMALS.chars().nth((t as usize).wrapping_sub(2)).unwrap_or('?'))
+                .map(|&t| {
+                    ANIMALS
+                        .chars()
+                        .nth((t as usize).wrapping_sub(2))
+                        .unwrap_or('?')
+                })
                 .collect(),
         )
     }

@@ -28,7 +28,11 @@ impl Hog {
         let hog = Command::new("taskset")
             .args(["-c", &last_core()])
             .arg(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "busy_core::a_step_beside_a_busy_process"])
+            .args([
+                "--ignored",
+                "--exact",
+                "busy_core::a_step_beside_a_busy_process",
+            ])
             .env(HOG, "1")
             .stdout(Stdio::null())
             .spawn();
@@ -47,7 +51,9 @@ impl Drop for Hog {
 
 fn last_core() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let list = status.lines().find_map(|l| l.strip_prefix("Cpus_allowed_list:"));
+    let list = status
+        .lines()
+        .find_map(|l| l.strip_prefix("Cpus_allowed_list:"));
     let list = list.unwrap().trim();
     list.rsplit([',', '-']).next().unwrap().to_string()
 }
@@ -129,7 +135,11 @@ fn a_step_beside_a_busy_process() {
             busy.push(round(&mut *program, &live).0);
             drop(hog);
         }
-        let ratios = busy.iter().zip(&quiet).map(|(b, q)| b / q).collect::<Vec<_>>();
+        let ratios = busy
+            .iter()
+            .zip(&quiet)
+            .map(|(b, q)| b / q)
+            .collect::<Vec<_>>();
         let worst = ratios.iter().copied().fold(0.0, f64::max);
         let (ratio, others) = (median(ratios), median(others) / cores);
         println!(
@@ -145,5 +155,8 @@ fn a_step_beside_a_busy_process() {
             failed.push(format!("{name} {format} {batch}: {ratio:.2}"));
         }
     }
-    assert!(failed.is_empty(), "more than twice the quiet time: {failed:?}");
+    assert!(
+        failed.is_empty(),
+        "more than twice the quiet time: {failed:?}"
+    );
 }

@@ -40,7 +40,11 @@ fn steps_after_the_last_halt_are_free() {
         ahead.resume(slot, slot as u32).unwrap();
     }
     let (full, records) = time(ahead, 4);
-    let record = |slot, steps, goes_on| Record { slot, steps, goes_on };
+    let record = |slot, steps, goes_on| Record {
+        slot,
+        steps,
+        goes_on,
+    };
     assert_eq!(
         records,
         [
@@ -51,7 +55,9 @@ fn steps_after_the_last_halt_are_free() {
         ]
     );
     // The shortest of several times, since other processes may perturb.
-    let idle = (0..10).map(|_| time(ahead, 4)).min_by_key(|(time, _)| *time);
+    let idle = (0..10)
+        .map(|_| time(ahead, 4))
+        .min_by_key(|(time, _)| *time);
     let (idle, records) = idle.unwrap();
     assert!(records.iter().all(Vec::is_empty));
     eprintln!("4 steps {full:?}, 4 steps of nobody {idle:?}");

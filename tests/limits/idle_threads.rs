@@ -12,7 +12,12 @@ use crate::{alone, in_own_process};
 /// Processor time of this process so far.
 fn processor_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     Duration::from_millis(10 * ticks)
 }
@@ -25,7 +30,10 @@ fn idle_threads_take_no_processor_time() {
     }
     let (config, cells) = models::config("sudoku", Scale::Quick);
     let plan = Arc::new(trm_runtime::low_level::build::build_plan(&config, cells));
-    let loaded = Cpu::new(Some(4)).unwrap().load(models::weights(&config)).unwrap();
+    let loaded = Cpu::new(Some(4))
+        .unwrap()
+        .load(models::weights(&config))
+        .unwrap();
     let mut program = loaded.program(plan.clone(), 1).unwrap();
     program.run(0..plan.calls.len(), &[0]).unwrap();
     // The threads look for work a little longer than a step.

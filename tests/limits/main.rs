@@ -36,6 +36,9 @@ fn in_own_process(test: &str) -> bool {
         .args(["--exact", test, "--nocapture"])
         .env(CHILD, "1")
         .status();
-    assert!(status.unwrap().success(), "{test} failed in its own process");
+    assert!(
+        status.unwrap().success(),
+        "{test} failed in its own process"
+    );
     false
 }

@@ -75,7 +75,10 @@ fn a_huge_input_ends_in_an_error_soon_and_in_little_memory() {
     ] {
         let begin = Instant::now();
         let input = Cursor::new(start.to_owned()).chain(endless(piece, HUGE));
-        let items: Vec<_> = Records::new(input, "-").filter_map(Result::err).take(2).collect();
+        let items: Vec<_> = Records::new(input, "-")
+            .filter_map(Result::err)
+            .take(2)
+            .collect();
         let took = begin.elapsed();
         if !(start.is_empty() && piece == " ") {
             assert!(!items.is_empty(), "{start}{piece}");

@@ -16,7 +16,8 @@ pub(crate) fn run_method<'local, T: Default>(
     class: &JClass<'local>,
     body: impl FnOnce(&mut Env<'local>) -> Result<T>,
 ) -> T {
-    env.with_env(body).resolve_with::<ThrowTrmException, _>(|| class)
+    env.with_env(body)
+        .resolve_with::<ThrowTrmException, _>(|| class)
 }
 
 /// Error policy that throws a `TrmException`, unless an exception is pending already.
@@ -31,7 +32,12 @@ impl<T: Default> ErrorPolicy<T, Error> for ThrowTrmException {
         error: Error,
     ) -> Result<T> {
         if !env.exception_check() {
-            throw(env, class, trm_status::TRM_STATUS_PANIC, &format!("JNI: {error}"));
+            throw(
+                env,
+                class,
+                trm_status::TRM_STATUS_PANIC,
+                &format!("JNI: {error}"),
+            );
         }
         Ok(T::default())
     }
@@ -161,10 +167,11 @@ impl Options {
 
     /// Returns the C struct, which points into `self`.
     pub(crate) fn as_c(&self) -> trm_options {
-        let [device, cache_dir, task, dtype, halt] = self
-            .strings
-            .each_ref()
-            .map(|string| string.as_ref().map_or(ptr::null(), |string| string.as_ptr()));
+        let [device, cache_dir, task, dtype, halt] = self.strings.each_ref().map(|string| {
+            string
+                .as_ref()
+                .map_or(ptr::null(), |string| string.as_ptr())
+        });
         // Kotlin rejects negative numbers.
         let [threads, min_steps, max_steps, time_limit_ms] = self.integers.map(jint::cast_unsigned);
         trm_options {

@@ -11,7 +11,9 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 
-use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JObject, JObjectArray, JString, JValue};
+use jni::objects::{
+    JByteArray, JByteBuffer, JClass, JIntArray, JObject, JObjectArray, JString, JValue,
+};
 use jni::sys::{jfloat, jint, jlong};
 use jni::{Env, EnvUnowned, jni_sig, jni_str};
 use trm_runtime::capi::*;
@@ -188,7 +190,11 @@ pub extern "system" fn Java_dev_trm_Native_solve<'local>(
 ) -> JObject<'local> {
     run_method(&mut env, &class, |env| {
         let puzzle = env.convert_byte_array(&puzzle)?;
-        let on_step: trm_on_step = if listener.is_null() { None } else { Some(on_step) };
+        let on_step: trm_on_step = if listener.is_null() {
+            None
+        } else {
+            Some(on_step)
+        };
         let mut context = StepContext {
             env,
             class: &class,

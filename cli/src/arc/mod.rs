@@ -34,7 +34,10 @@ type Forms = BTreeMap<String, Vec<(Augmentation, u32)>>;
 /// Runs the command.
 pub(crate) fn run(shared: &Shared, args: &ArcArgs, interrupt: &Interrupt) -> Result<Done, Failure> {
     let mut tasks = Tasks::read(args)?;
-    tasks.errors.iter().for_each(|e| say(format_args!("error: {e}")));
+    tasks
+        .errors
+        .iter()
+        .for_each(|e| say(format_args!("error: {e}")));
     let started = Instant::now();
     let model = match shared.model() {
         Some(path) if args.predictions.is_empty() => {
@@ -59,7 +62,8 @@ pub(crate) fn run(shared: &Shared, args: &ArcArgs, interrupt: &Interrupt) -> Res
         Some(model) => {
             let mut desk = Answering::new(shared, model.clone(), &mut tasks, &forms);
             let mut intake = Intake::feed(desk.puzzles());
-            let interrupted = stream::run(&mut desk, &mut intake, models::batch(shared), interrupt)?;
+            let interrupted =
+                stream::run(&mut desk, &mut intake, models::batch(shared), interrupt)?;
             errors += desk.finish();
             interrupted
         }
@@ -82,7 +86,10 @@ pub(crate) fn run(shared: &Shared, args: &ArcArgs, interrupt: &Interrupt) -> Res
     }
     write_file(&args.output, &tasks.submission().to_string())?;
 
-    let passes: Vec<(usize, f64)> = PASS.iter().filter_map(|&k| Some((k, tasks.pass(k)?))).collect();
+    let passes: Vec<(usize, f64)> = PASS
+        .iter()
+        .filter_map(|&k| Some((k, tasks.pass(k)?)))
+        .collect();
     if shared.json {
         tasks.records().try_for_each(print)?;
         let pass: Map<String, Value> = passes
@@ -119,12 +126,18 @@ pub(crate) fn run(shared: &Shared, args: &ArcArgs, interrupt: &Interrupt) -> Res
 }
 
 /// The forms in which the checkpoint knows each task, `--augment` of them at most.
-fn forms(tasks: &Tasks, args: &ArcArgs, model: Option<&Opened>, seed: u64) -> trm_runtime::Result<Forms> {
+fn forms(
+    tasks: &Tasks,
+    args: &ArcArgs,
+    model: Option<&Opened>,
+    seed: u64,
+) -> trm_runtime::Result<Forms> {
     let identifiers = match (&args.identifiers, model) {
         (Some(file), _) => Some(Identifiers::open(file)?),
         (None, Some(model)) => model.solver.identifiers()?,
         (None, None) => {
-            let message = "--predictions needs --identifiers: which row is which form of which task";
+            let message =
+                "--predictions needs --identifiers: which row is which form of which task";
             return Err(Error::new(ErrorKind::Argument, message));
         }
     };
@@ -134,7 +147,11 @@ fn forms(tasks: &Tasks, args: &ArcArgs, model: Option<&Opened>, seed: u64) -> tr
             forms.truncate(args.augment.unwrap_or(usize::MAX));
             (name.to_string(), forms)
         };
-        return Ok(identifiers.augmentations(names)?.into_iter().map(cut).collect());
+        return Ok(identifiers
+            .augmentations(names)?
+            .into_iter()
+            .map(cut)
+            .collect());
     }
     if model.is_some_and(|model| model.solver.model().config.num_puzzle_identifiers > 1) {
         let message = "which row of the puzzle embedding stands for which task is not known: give --identifiers identifiers.json, \
@@ -144,7 +161,8 @@ fn forms(tasks: &Tasks, args: &ArcArgs, model: Option<&Opened>, seed: u64) -> tr
     // A model that does not tell tasks apart takes any form.
     let mut random = Random::new(seed);
     let mut some = || {
-        let other = std::iter::repeat_with(|| Augmentation::random(&mut random)).map(|form| (form, 0));
+        let other =
+            std::iter::repeat_with(|| Augmentation::random(&mut random)).map(|form| (form, 0));
         let plain = std::iter::once((Augmentation::IDENTITY, 0));
         plain.chain(other).take(args.augment.unwrap_or(1)).collect()
     };
@@ -212,7 +230,12 @@ struct Answering<'a> {
 }
 
 impl<'a> Answering<'a> {
-    fn new(shared: &Shared, model: Rc<Opened>, tasks: &'a mut Tasks, forms: &Forms) -> Answering<'a> {
+    fn new(
+        shared: &Shared,
+        model: Rc<Opened>,
+        tasks: &'a mut Tasks,
+        forms: &Forms,
+    ) -> Answering<'a> {
         let of = |(test, name): (usize, &String)| {
             let forms = forms.get(name).into_iter().flatten();
             forms
@@ -240,7 +263,12 @@ impl<'a> Answering<'a> {
 
     /// The puzzles of all records, each made when it is wanted.
     fn puzzles(&self) -> impl Iterator<Item = Puzzle> + Send + 'static {
-        let grids: Vec<_> = self.tasks.tests.iter().map(|test| test.grid.clone()).collect();
+        let grids: Vec<_> = self
+            .tasks
+            .tests
+            .iter()
+            .map(|test| test.grid.clone())
+            .collect();
         self.records
             .clone()
             .into_iter()
@@ -265,7 +293,9 @@ impl<'a> Answering<'a> {
             status.clear();
         }
         let errors = self.errors.iter().flatten();
-        errors.map(|error| say(format_args!("error: {error}"))).count()
+        errors
+            .map(|error| say(format_args!("error: {error}")))
+            .count()
     }
 }
 
@@ -284,7 +314,11 @@ impl Desk for Answering<'_> {
                 self.open.insert(self.works, record);
                 self.works += 1;
                 let model = self.model.clone();
-                Ok(Some(Work { model, problem, task }))
+                Ok(Some(Work {
+                    model,
+                    problem,
+                    task,
+                }))
             }
             Err(e) => {
                 let id = &self.tasks.tests[test].id;
@@ -310,7 +344,9 @@ impl Desk for Answering<'_> {
     }
 
     fn tick(&mut self) {
-        let Some(status) = &mut self.status else { return };
+        let Some(status) = &mut self.status else {
+            return;
+        };
         if self.told.elapsed() > Duration::from_millis(200) {
             self.told = Instant::now();
             let speed = self.ended as f64 / self.started.elapsed().as_secs_f64();

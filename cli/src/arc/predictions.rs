@@ -12,7 +12,11 @@ use super::tasks::Tasks;
 
 /// Counts the predictions of files with `inputs` `[N, S]`, `preds` `[N, S]` (or `logits` `[N, S, V]`), `q_halt_logits` `[N]` and
 /// `puzzle_identifiers` `[N]`, which the published evaluation writes with `torch.save`. How many belong to none of the tasks.
-pub(super) fn count(files: &[PathBuf], tasks: &mut Tasks, forms: &Forms) -> trm_runtime::Result<usize> {
+pub(super) fn count(
+    files: &[PathBuf],
+    tasks: &mut Tasks,
+    forms: &Forms,
+) -> trm_runtime::Result<usize> {
     let number: HashMap<&str, usize> = tasks.names.iter().map(String::as_str).zip(0..).collect();
     let mut rows: HashMap<u32, (usize, Augmentation)> = HashMap::new();
     for (name, forms) in forms {
@@ -64,12 +68,16 @@ struct Stored {
 impl Stored {
     fn open(path: &Path) -> trm_runtime::Result<Stored> {
         let file = Checkpoint::open(path)?;
-        let wrong = |message: String| Error::new(ErrorKind::Checkpoint, message).context(path.display());
+        let wrong =
+            |message: String| Error::new(ErrorKind::Checkpoint, message).context(path.display());
         let shape = |name: &str| file.tensors().get(name).map(|tensor| tensor.shape.clone());
-        let needed = |name: &str| shape(name).ok_or_else(|| wrong(format!("has no tensor {name:?}")));
+        let needed =
+            |name: &str| shape(name).ok_or_else(|| wrong(format!("has no tensor {name:?}")));
         let inputs = needed("inputs")?;
         let &[len, cells] = inputs.as_slice() else {
-            return Err(wrong(format!("\"inputs\" has the shape {inputs:?}, not [N,S]")));
+            return Err(wrong(format!(
+                "\"inputs\" has the shape {inputs:?}, not [N,S]"
+            )));
         };
         let side = cells.isqrt();
         if side == 0 || side * side != cells {
@@ -92,7 +100,9 @@ impl Stored {
             let shape = needed(name)?;
             match shape.iter().product::<usize>() == len && shape.first() == Some(&len) {
                 true => Ok(file.read(name)?.data),
-                false => Err(wrong(format!("{name:?} has the shape {shape:?}, not [{len}]"))),
+                false => Err(wrong(format!(
+                    "{name:?} has the shape {shape:?}, not [{len}]"
+                ))),
             }
         };
         let (q_halt, ids) = (column("q_halt_logits")?, column("puzzle_identifiers")?);

@@ -119,7 +119,11 @@ impl Tasks {
     }
 
     /// Solutions in the contest's format: for each task the outputs of its test inputs.
-    fn take_solutions(&mut self, path: &Path, known: &HashMap<String, usize>) -> trm_runtime::Result<()> {
+    fn take_solutions(
+        &mut self,
+        path: &Path,
+        known: &HashMap<String, usize>,
+    ) -> trm_runtime::Result<()> {
         let mut text = Vec::new();
         let file = File::open(path).map_err(|e| Error::new(ErrorKind::Io, e.to_string()))?;
         file.take(MAX_SOLUTIONS + 1)
@@ -132,20 +136,28 @@ impl Tasks {
                 MAX_SOLUTIONS >> 20
             )));
         }
-        let solutions: BTreeMap<String, Vec<Grid>> = serde_json::from_slice(&text).map_err(|e| {
-            wrong(format!(
-                "expected an object of task names and lists of grids: {e}"
-            ))
-        })?;
+        let solutions: BTreeMap<String, Vec<Grid>> =
+            serde_json::from_slice(&text).map_err(|e| {
+                wrong(format!(
+                    "expected an object of task names and lists of grids: {e}"
+                ))
+            })?;
         let mut found = false;
         for (name, outputs) in solutions {
-            let Some(&task) = known.get(&name) else { continue };
-            let mut tests: Vec<&mut Test> = self.tests.iter_mut().filter(|test| test.task == task).collect();
+            let Some(&task) = known.get(&name) else {
+                continue;
+            };
+            let mut tests: Vec<&mut Test> = self
+                .tests
+                .iter_mut()
+                .filter(|test| test.task == task)
+                .collect();
             if tests.len() != outputs.len() {
                 let (there, inputs) = (outputs.len(), tests.len());
-                return Err(
-                    wrong(format!("has {there} outputs, the task {inputs} test inputs")).context(name),
-                );
+                return Err(wrong(format!(
+                    "has {there} outputs, the task {inputs} test inputs"
+                ))
+                .context(name));
             }
             for (test, output) in tests.iter_mut().zip(outputs) {
                 test.solution = Some(output);
@@ -164,8 +176,13 @@ impl Tasks {
         let votes = std::mem::take(&mut test.votes);
         let ranked = votes.ranked();
         let attempt = |place: usize| ranked.get(place).or(ranked.first());
-        let grid = |place| attempt(place).map_or_else(|| NOTHING.map(Vec::from).into(), |c| c.grid());
-        let right = |solution: &Grid| ranked.iter().position(|candidate| candidate.grid() == *solution);
+        let grid =
+            |place| attempt(place).map_or_else(|| NOTHING.map(Vec::from).into(), |c| c.grid());
+        let right = |solution: &Grid| {
+            ranked
+                .iter()
+                .position(|candidate| candidate.grid() == *solution)
+        };
         test.outcome = Some(Outcome {
             attempts: [grid(0), grid(1)],
             votes: [0, 1].map(|place| attempt(place).map_or(0, |c| c.votes)),
@@ -198,7 +215,8 @@ impl Tasks {
             self.names.iter().map(|name| (name, Vec::new())).collect();
         for test in &self.tests {
             if let Some(Outcome {
-                attempts: [one, two], ..
+                attempts: [one, two],
+                ..
             }) = &test.outcome
             {
                 tasks[test.task]

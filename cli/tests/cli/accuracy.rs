@@ -266,7 +266,11 @@ fn run(case: &Case, rule: &str, more: &[&str]) -> Vec<Value> {
     let file = format!("tests/data/puzzles/{}", case.file);
     let limit = case.limit.to_string();
     let args = ["eval", &model, "--data", &file, "--halt", rule, "--json"];
-    let limit: &[&str] = if case.limit > 0 { &["--limit", &limit] } else { &[] };
+    let limit: &[&str] = if case.limit > 0 {
+        &["--limit", &limit]
+    } else {
+        &[]
+    };
     trm(&[&args, more, limit].concat()).expect(0).json()
 }
 
@@ -403,7 +407,11 @@ fn within(case: &Case, rule: &str, comparison: &Value, points: f64, cosine: f64)
     };
     // One of the first puzzles of a file is more than what a dtype may lose.
     let one = 100.0 / number(&comparison["puzzles"]);
-    let allowed = LOSSES.iter().find(known).map_or(points, |loss| loss.3).max(one);
+    let allowed = LOSSES
+        .iter()
+        .find(known)
+        .map_or(points, |loss| loss.3)
+        .max(one);
     let first = &comparison["cosine"][0];
     eprintln!(
         "{} {} {rule} {format}: {} points, halt alike {}, {} answers differ, cosine {first}",

@@ -76,13 +76,22 @@ fn an_invalid_grid_is_an_error() {
     let scratch = Scratch::new();
     let (file, output) = (model(&scratch), scratch.path("submission.json"));
     for (grid, why) in [
-        ("[[1, 2], [3]]", "row 2 of the grid has 1 cells, but row 1 has 2"),
-        ("[[1, 10]]", "10 in row 1, column 2 of the grid is no colour"),
+        (
+            "[[1, 2], [3]]",
+            "row 2 of the grid has 1 cells, but row 1 has 2",
+        ),
+        (
+            "[[1, 10]]",
+            "10 in row 1, column 2 of the grid is no colour",
+        ),
         ("[[1,1,1,1,1,1,1,1,1,1,1,1,1]]", "takes 1 x 1 to 12 x 12"),
     ] {
         let task = format!(r#"{{"007bbfb7": {{"train": [], "test": [{{"input": {grid}}}]}}}}"#);
         let task = scratch.file("task.json", task);
-        let run = trm(&["arc", &task, "--model", &file, "--device", "cpu", "-o", &output]).expect(2);
+        let run = trm(&[
+            "arc", &task, "--model", &file, "--device", "cpu", "-o", &output,
+        ])
+        .expect(2);
         assert!(run.err.contains(why), "{}", run.err);
         assert!(!std::path::Path::new(&output).exists());
     }
@@ -92,7 +101,15 @@ fn an_invalid_grid_is_an_error() {
 fn without_identifiers_stored_predictions_mean_nothing() {
     let output = Scratch::new().path("submission.json");
     let predictions = "tests/data/arc/predictions.safetensors";
-    let run = trm(&["arc", CHALLENGES, "--predictions", predictions, "-o", &output]).expect(2);
+    let run = trm(&[
+        "arc",
+        CHALLENGES,
+        "--predictions",
+        predictions,
+        "-o",
+        &output,
+    ])
+    .expect(2);
     assert!(run.err.contains("--identifiers"), "{}", run.err);
     let run = trm(&["arc", CHALLENGES, "-o", &output]).expect(2);
     assert!(run.err.contains("no model"), "{}", run.err);
@@ -169,10 +186,14 @@ fn model(scratch: &Scratch) -> String {
     .map(|(name, shape)| (name, shape.clone(), noise.bytes(shape.iter().product())))
     .collect();
     let views = tensors.iter().map(|(name, shape, bytes)| {
-        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes);
+        let view =
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes);
         (name, view.unwrap())
     });
-    let file = scratch.file("model.safetensors", safetensors::serialize(views, None).unwrap());
+    let file = scratch.file(
+        "model.safetensors",
+        safetensors::serialize(views, None).unwrap(),
+    );
     let config = json!({
         "format_version": 1, "task": "arc", "H_cycles": 1, "L_cycles": 1, "num_heads": 2, "expansion": 4, "pos_encodings": "rope",
         "puzzle_emb_ndim": D, "puzzle_emb_len": 1, "no_ACT_continue": true, "halt_max_steps": 3, "seq_len": 144,
@@ -290,16 +311,22 @@ fn a_trained_model_hands_in_what_pytorch_does() {
             .iter()
             .zip(theirs[task].as_array().unwrap());
         tests
-            .map(|(solution, made)| (1..=attempts).any(|k| made[format!("attempt_{k}")] == *solution))
+            .map(|(solution, made)| {
+                (1..=attempts).any(|k| made[format!("attempt_{k}")] == *solution)
+            })
             .map(|right| f64::from(u8::from(right)))
             .sum::<f64>()
             / solutions[task].as_array().unwrap().len() as f64
     };
     for attempts in [1, 2] {
         let tasks = solutions.as_object().unwrap();
-        let share = tasks.keys().map(|task| right(task, attempts)).sum::<f64>() / tasks.len() as f64;
+        let share =
+            tasks.keys().map(|task| right(task, attempts)).sum::<f64>() / tasks.len() as f64;
         assert!(share > 0.0, "it has learnt nothing");
         let told = summary["pass"][attempts.to_string()].as_f64().unwrap();
-        assert!((told - share).abs() < 1e-6, "pass@{attempts}: {told}, {share}");
+        assert!(
+            (told - share).abs() < 1e-6,
+            "pass@{attempts}: {told}, {share}"
+        );
     }
 }

@@ -52,7 +52,8 @@ fn write_model(directory: &Path) {
     let mut noise = Noise(11);
     let (embedding, trunk) = tensors.split_last().unwrap();
     for (_, shape) in trunk {
-        file.write_all(&noise.bytes(shape.iter().product())).unwrap();
+        file.write_all(&noise.bytes(shape.iter().product()))
+            .unwrap();
     }
     let start = file.stream_position().unwrap();
     file.seek(SeekFrom::Start(start + (4 * WIDTH * IDENTIFIER) as u64))
@@ -83,7 +84,12 @@ fn measured(model: &str, puzzle: &str) -> (Run, u64) {
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(puzzle.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(puzzle.as_bytes())
+        .unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut most = 0;
     while child.try_wait().unwrap().is_none() {
@@ -92,7 +98,14 @@ fn measured(model: &str, puzzle: &str) -> (Run, u64) {
             .lines()
             .find_map(|l| l.strip_prefix("VmHWM:"))
             .unwrap_or("0 kB");
-        most = most.max(line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024);
+        most = most.max(
+            line.trim()
+                .trim_end_matches(" kB")
+                .trim()
+                .parse::<u64>()
+                .unwrap()
+                / 1024,
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
     (run(child.wait_with_output().unwrap()), most)

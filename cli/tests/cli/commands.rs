@@ -22,7 +22,10 @@ fn inspect_tells_what_a_model_is() {
             .contains("config.json")
     );
     let tensors = object["tensors"].as_array().unwrap();
-    let lm_head = tensors.iter().find(|t| t["name"] == "lm_head.weight").unwrap();
+    let lm_head = tensors
+        .iter()
+        .find(|t| t["name"] == "lm_head.weight")
+        .unwrap();
     assert_eq!(
         (&lm_head["shape"], &lm_head["dtype"], &lm_head["bytes"]),
         (&json!([11, 128]), &json!("F32"), &json!(5632))
@@ -44,10 +47,20 @@ fn inspect_tells_what_a_model_is() {
 
 #[test]
 fn inspect_takes_hyper_parameters_by_hand() {
-    let run = trm(&["inspect", &model("sudoku-4x4"), "--set", "L_cycles=5", "--json"]).expect(0);
+    let run = trm(&[
+        "inspect",
+        &model("sudoku-4x4"),
+        "--set",
+        "L_cycles=5",
+        "--json",
+    ])
+    .expect(0);
     let cycles = &run.json()[0]["hyper_parameters"]["L_cycles"];
     assert_eq!(cycles["value"], 5);
-    assert!(cycles["from"].as_str().unwrap().contains("--set"), "{cycles}");
+    assert!(
+        cycles["from"].as_str().unwrap().contains("--set"),
+        "{cycles}"
+    );
 }
 
 #[test]
@@ -120,7 +133,15 @@ fn convert_follows_its_options() {
         (&json!("f16"), &json!("tokens"), &json!([4, 1]))
     );
     let whole = scratch.path("whole");
-    trm(&["convert", &model("sudoku-4x4"), "-o", &whole, "--dtype", "f32"]).expect(0);
+    trm(&[
+        "convert",
+        &model("sudoku-4x4"),
+        "-o",
+        &whole,
+        "--dtype",
+        "f32",
+    ])
+    .expect(0);
     let size = |folder: &str| {
         std::fs::metadata(format!("{folder}/model.safetensors"))
             .unwrap()
@@ -134,7 +155,12 @@ fn convert_follows_its_options() {
         &["--puzzle-ids", "5"],
     ] {
         trm(&[
-            &["convert", &model("sudoku-4x4"), "-o", &scratch.path("never")],
+            &[
+                "convert",
+                &model("sudoku-4x4"),
+                "-o",
+                &scratch.path("never"),
+            ],
             bad,
         ]
         .concat())
@@ -167,7 +193,8 @@ fn a_model_stored_in_int8_is_small_and_solves_in_int8_unless_told() {
         let share = size(&folder) / whole;
         assert!((most * 0.8..most).contains(&share), "{dtype}: {share}");
         let bench = |more: &[&str]| {
-            let run = trm(&[&["bench", &folder, "--json", "--device", "cpu"], more].concat()).expect(0);
+            let run =
+                trm(&[&["bench", &folder, "--json", "--device", "cpu"], more].concat()).expect(0);
             let object = run.json().pop().unwrap();
             assert_eq!(object["dtype"], object["format"]);
             object["dtype"].clone()
@@ -200,7 +227,13 @@ fn a_model_stored_in_int8_is_small_and_solves_in_int8_unless_told() {
     trm(&["convert", &scratch.path("int8"), "-o", &again]).expect(0);
     let bytes = |folder: &str| std::fs::read(format!("{folder}/model.safetensors")).unwrap();
     assert!(bytes(&again) == bytes(&scratch.path("int8")));
-    let inspect = |model: &str| trm(&["inspect", model, "--json"]).expect(0).json().pop().unwrap();
+    let inspect = |model: &str| {
+        trm(&["inspect", model, "--json"])
+            .expect(0)
+            .json()
+            .pop()
+            .unwrap()
+    };
     let (int8, f32) = (inspect(&again), inspect(&model("sudoku-6x6")));
     assert_eq!(int8["parameters"], f32["parameters"]);
     // Missing scales are an error.
@@ -214,9 +247,12 @@ fn a_model_stored_in_int8_is_small_and_solves_in_int8_unless_told() {
 
 /// Writes an input of `trace`.
 fn tensors(scratch: &Scratch, name: &str, list: &[(&str, Dtype, Vec<usize>, Vec<u8>)]) -> String {
-    let views = list
-        .iter()
-        .map(|(name, dtype, shape, bytes)| (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+    let views = list.iter().map(|(name, dtype, shape, bytes)| {
+        (
+            *name,
+            TensorView::new(*dtype, shape.clone(), bytes).unwrap(),
+        )
+    });
     scratch.file(name, serialize(views, None).unwrap())
 }
 
@@ -228,7 +264,11 @@ fn i32s(values: impl IntoIterator<Item = i32>) -> Vec<u8> {
 fn trace_gives_states_logits_and_halting_values() {
     let scratch = Scratch::new();
     let tokens = || i32s((0..3).flat_map(|_| PUZZLE.bytes().map(|b| i32::from(b - b'0') + 1)));
-    let input = tensors(&scratch, "in", &[("inputs", Dtype::I32, vec![3, 16], tokens())]);
+    let input = tensors(
+        &scratch,
+        "in",
+        &[("inputs", Dtype::I32, vec![3, 16], tokens())],
+    );
     let out = scratch.path("out.safetensors");
     let model = model("sudoku-4x4");
     trm(&[
@@ -270,7 +310,10 @@ fn trace_gives_states_logits_and_halting_values() {
     ];
     let input = tensors(&scratch, "in2", &given);
     let next = scratch.path("next.safetensors");
-    trm(&["trace", &model, "--inputs", &input, "--steps", "1", "-o", &next]).expect(0);
+    trm(&[
+        "trace", &model, "--inputs", &input, "--steps", "1", "-o", &next,
+    ])
+    .expect(0);
     let bytes = std::fs::read(&next).unwrap();
     let again = SafeTensors::deserialize(&bytes).unwrap();
     for name in ["z_H", "z_L", "logits", "q_halt", "q_continue"] {
@@ -368,12 +411,18 @@ fn inconsistent_inputs_of_trace_are_errors() {
         ),
         (
             "ids",
-            vec![good(), ("puzzle_identifiers", Dtype::I32, vec![2], i32s([0; 2]))],
+            vec![
+                good(),
+                ("puzzle_identifiers", Dtype::I32, vec![2], i32s([0; 2])),
+            ],
             "puzzle_identifiers",
         ),
         (
             "negative id",
-            vec![good(), ("puzzle_identifiers", Dtype::I32, vec![1], i32s([-1]))],
+            vec![
+                good(),
+                ("puzzle_identifiers", Dtype::I32, vec![1], i32s([-1])),
+            ],
             "puzzle_identifiers",
         ),
         ("half", vec![good(), state("z_H", vec![1, 16, 64])], "z_L"),
@@ -391,7 +440,10 @@ fn inconsistent_inputs_of_trace_are_errors() {
     let model = model("sudoku-4x4");
     for (name, list, word) in cases {
         let input = tensors(&scratch, "in", &list);
-        let run = trm(&["trace", &model, "--inputs", &input, "--steps", "1", "-o", &out]).expect(2);
+        let run = trm(&[
+            "trace", &model, "--inputs", &input, "--steps", "1", "-o", &out,
+        ])
+        .expect(2);
         assert!(
             run.err.starts_with("error: ") && run.err.contains(word),
             "{name}: {}",
@@ -399,12 +451,22 @@ fn inconsistent_inputs_of_trace_are_errors() {
         );
     }
     let garbage = scratch.file("garbage", [0xff; 64]);
-    trm(&["trace", &model, "--inputs", &garbage, "--steps", "1", "-o", &out]).expect(2);
-    trm(&["trace", &model, "--inputs", "nowhere", "--steps", "1", "-o", &out]).expect(2);
+    trm(&[
+        "trace", &model, "--inputs", &garbage, "--steps", "1", "-o", &out,
+    ])
+    .expect(2);
+    trm(&[
+        "trace", &model, "--inputs", "nowhere", "--steps", "1", "-o", &out,
+    ])
+    .expect(2);
     let left: Vec<_> = std::fs::read_dir(std::path::Path::new(&out).parent().unwrap())
         .unwrap()
         .collect();
-    assert_eq!(left.len(), 2, "a failed trace leaves files behind: {left:?}");
+    assert_eq!(
+        left.len(),
+        2,
+        "a failed trace leaves files behind: {left:?}"
+    );
 }
 
 #[test]
@@ -435,7 +497,10 @@ fn bench_tells_the_promised_numbers() {
         (&object["device"], &object["dtype"], &object["format"]),
         (&json!("cpu"), &json!("f32"), &json!("f32"))
     );
-    assert_eq!((&object["threads"], &object["batch"]), (&json!(1), &json!(2)));
+    assert_eq!(
+        (&object["threads"], &object["batch"]),
+        (&json!(1), &json!(2))
+    );
     if cfg!(target_os = "linux") {
         assert!(object["rss_mb"].as_f64().unwrap() > 1.0);
     }
@@ -497,7 +562,12 @@ fn devices_tells_of_the_cpu_and_what_was_chosen() {
             &forced["forced"],
             &forced["int8"]
         ),
-        (&json!("portable"), &found["best"], &json!(true), &json!(null))
+        (
+            &json!("portable"),
+            &found["best"],
+            &json!(true),
+            &json!(null)
+        )
     );
     assert_eq!(forced["features"], found["features"]);
 
@@ -507,7 +577,8 @@ fn devices_tells_of_the_cpu_and_what_was_chosen() {
     let mut lines = run.out.lines();
     let first = lines.next().unwrap();
     assert!(
-        first.starts_with("cpu portable (") && first.contains("forced by TRM_CPU; the best here is"),
+        first.starts_with("cpu portable (")
+            && first.contains("forced by TRM_CPU; the best here is"),
         "{first}"
     );
     assert!(
@@ -541,7 +612,11 @@ fn every_command_has_help_with_examples() {
         );
     }
     let run = trm(&["--help"]).expect(0);
-    assert!(run.out.contains("Examples:") && run.out.contains("130") && run.out.contains("--halt-threshold"));
+    assert!(
+        run.out.contains("Examples:")
+            && run.out.contains("130")
+            && run.out.contains("--halt-threshold")
+    );
     assert!(trm(&["--version"]).expect(0).out.starts_with("trm-run "));
 }
 
@@ -549,7 +624,10 @@ fn every_command_has_help_with_examples() {
 fn completions_and_the_manual_page_are_printed() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         assert!(
-            trm(&["completions", shell]).expect(0).out.contains("trm-run"),
+            trm(&["completions", shell])
+                .expect(0)
+                .out
+                .contains("trm-run"),
             "{shell}"
         );
     }
@@ -577,7 +655,9 @@ fn check_compares_the_cpu_with_the_reference() {
             ("bf16", if bf16 { 0.01 } else { 1e-4 }),
             ("int8", 0.05),
         ] {
-            let all = ["check", model, "--json", "--dtype", dtype, "--device", "cpu"];
+            let all = [
+                "check", model, "--json", "--dtype", dtype, "--device", "cpu",
+            ];
             let report = trm(&all).expect(0).json().pop().unwrap();
             let given = report["tolerance"].as_f64().unwrap();
             assert!((given / tolerance - 1.0).abs() < 1e-5, "{report}");

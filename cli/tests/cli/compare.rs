@@ -34,13 +34,25 @@ fn cosines(comparison: &Value) -> Vec<(f64, f64)> {
 
 #[test]
 fn a_dtype_does_not_differ_from_itself() {
-    let more = ["--dtype", "f32", "--limit", "5", "--max-steps", "3", "--no-halt"];
+    let more = [
+        "--dtype",
+        "f32",
+        "--limit",
+        "5",
+        "--max-steps",
+        "3",
+        "--no-halt",
+    ];
     let (comparisons, summary) = compare(&model("sudoku-6x6"), "sudoku-6x6.csv", &more);
     let [same] = &comparisons[..] else {
         panic!("{comparisons:?}")
     };
     assert_eq!(
-        (&same["halt_agreement"], &same["answers_differ"], &same["points"]),
+        (
+            &same["halt_agreement"],
+            &same["answers_differ"],
+            &same["points"]
+        ),
         (&1.0.into(), &0.into(), &0.0.into())
     );
     assert_eq!(cosines(same), [(1.0, 1.0); 3]);
@@ -75,7 +87,11 @@ fn every_dtype_is_compared_in_the_promised_fields() {
         ];
         assert_eq!(keys(comparison), promised);
         assert_eq!(
-            (&comparison["puzzles"], &comparison["exact"], &comparison["halt"]),
+            (
+                &comparison["puzzles"],
+                &comparison["exact"],
+                &comparison["halt"]
+            ),
             (&6.into(), &1.0.into(), &"head".into())
         );
         let baseline = &comparison["baseline"];
@@ -88,7 +104,10 @@ fn every_dtype_is_compared_in_the_promised_fields() {
         // All six end after the first step.
         let cosine = &comparison["cosine"][0];
         assert_eq!(keys(cosine), ["step", "puzzles", "mean", "least"]);
-        assert_eq!((&cosine["step"], &cosine["puzzles"]), (&1.into(), &6.into()));
+        assert_eq!(
+            (&cosine["step"], &cosine["puzzles"]),
+            (&1.into(), &6.into())
+        );
         let (mean, least) = cosines(comparison)[0];
         // The file itself is in f16.
         let same = comparison["dtype"] == "f16";
@@ -129,7 +148,10 @@ fn every_dtype_is_compared_in_the_promised_fields() {
         assert!(run.out.contains(word), "{word} in {}", run.out);
     }
     let run = trm(&["eval", &model, "--data", &csv, "--compare", "int4"]).expect(2);
-    assert!(run.err.contains("int4") && run.err.contains("bf16"), "{run:#?}");
+    assert!(
+        run.err.contains("int4") && run.err.contains("bf16"),
+        "{run:#?}"
+    );
 }
 
 #[test]
@@ -155,7 +177,9 @@ fn a_comparison_marks_what_runs_without_one() {
 /// `trace`.
 fn traced(model: &str, inputs: &str, dtype: &str, scratch: &Scratch) -> Vec<Vec<Vec<f32>>> {
     let out = scratch.path("traced");
-    let steps = ["--steps", "2", "-o", &out, "--dtype", dtype, "--device", "cpu"];
+    let steps = [
+        "--steps", "2", "-o", &out, "--dtype", dtype, "--device", "cpu",
+    ];
     trm(&[&["trace", model, "--inputs", inputs][..], &steps].concat()).expect(0);
     let bytes = std::fs::read(&out).unwrap();
     let all = SafeTensors::deserialize(&bytes).unwrap();
@@ -189,11 +213,24 @@ fn the_cosine_is_that_of_the_states_that_trace_writes() {
         .collect();
     let inputs = TensorView::new(Dtype::I32, vec![3, 16], &tokens).unwrap();
     let inputs = scratch.file("inputs", serialize([("inputs", inputs)], None).unwrap());
-    let more = ["--limit", "3", "--no-halt", "--max-steps", "2", "--batch", "2"];
+    let more = [
+        "--limit",
+        "3",
+        "--no-halt",
+        "--max-steps",
+        "2",
+        "--batch",
+        "2",
+    ];
     let (comparisons, _) = compare(&name, "sudoku-4x4.csv", &more);
     let exact = traced(&name, &inputs, "f32", &scratch);
     for comparison in &comparisons {
-        let rounded = traced(&name, &inputs, comparison["dtype"].as_str().unwrap(), &scratch);
+        let rounded = traced(
+            &name,
+            &inputs,
+            comparison["dtype"].as_str().unwrap(),
+            &scratch,
+        );
         for (step, (mean, least)) in cosines(comparison).into_iter().enumerate() {
             let cosine = |puzzle: usize| {
                 let (a, b) = (&exact[puzzle][step], &rounded[puzzle][step]);
@@ -221,7 +258,15 @@ fn the_cosine_is_that_of_the_states_that_trace_writes() {
 /// int8 the scale of each row of the next matrix is so coarse that all its other elements become 0.
 fn impossible_in_int8(scratch: &Scratch) -> String {
     let folder = scratch.path("impossible");
-    trm(&["convert", &model("sudoku-6x6"), "-o", &folder, "--dtype", "f32"]).expect(0);
+    trm(&[
+        "convert",
+        &model("sudoku-6x6"),
+        "-o",
+        &folder,
+        "--dtype",
+        "f32",
+    ])
+    .expect(0);
     let bytes = std::fs::read(format!("{folder}/model.safetensors")).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     let tensors: Vec<_> = SafeTensors::deserialize(&bytes).unwrap().tensors();
@@ -236,7 +281,9 @@ fn impossible_in_int8(scratch: &Scratch) -> String {
                 // The last of the rows that multiply the gate.
                 "L_level.layers.1.mlp.gate_up_proj.weight" => {
                     let row = numbers.len() - shape[1];
-                    numbers[row..].iter_mut().for_each(|x| scale(x, 1.0 / 4096.0));
+                    numbers[row..]
+                        .iter_mut()
+                        .for_each(|x| scale(x, 1.0 / 4096.0));
                 }
                 "L_level.layers.1.mlp.down_proj.weight" => {
                     let last = numbers.iter_mut().skip(shape[1] - 1).step_by(shape[1]);
@@ -247,9 +294,12 @@ fn impossible_in_int8(scratch: &Scratch) -> String {
             (name.clone(), shape, data)
         })
         .collect();
-    let views = planted
-        .iter()
-        .map(|(name, shape, data)| (name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+    let views = planted.iter().map(|(name, shape, data)| {
+        (
+            name,
+            TensorView::new(Dtype::F32, shape.clone(), data).unwrap(),
+        )
+    });
     let file = serialize(views, metadata.metadata().clone()).unwrap();
     std::fs::write(format!("{folder}/model.safetensors"), file).unwrap();
     folder
@@ -268,8 +318,14 @@ fn what_a_dtype_cannot_hold_is_seen() {
         let (whole_mean, _) = cosines(whole)[0];
         let (mean, least) = cosines(planted)[0];
         if planted["dtype"] == "int8" {
-            assert!(whole_mean > 0.999 && mean < 0.99 && least < mean, "{planted}");
-            assert!(planted["halt_agreement"].as_f64().unwrap() < 0.9, "{planted}");
+            assert!(
+                whole_mean > 0.999 && mean < 0.99 && least < mean,
+                "{planted}"
+            );
+            assert!(
+                planted["halt_agreement"].as_f64().unwrap() < 0.9,
+                "{planted}"
+            );
             assert!(planted["answers_differ"].as_u64().unwrap() > 0, "{planted}");
             assert!(planted["points"].as_f64().unwrap() < -5.0, "{planted}");
             let count = |key: &str| planted[key].as_f64().unwrap();
@@ -304,7 +360,11 @@ fn ctrl_c_prints_the_comparison_so_far() {
     let run = run.expect(130);
     let comparisons = run.records("comparison");
     assert_eq!(comparisons.len(), 3);
-    assert!(comparisons.iter().all(|c| c["puzzles"] == 1 && c["exact"] == 1.0));
+    assert!(
+        comparisons
+            .iter()
+            .all(|c| c["puzzles"] == 1 && c["exact"] == 1.0)
+    );
     assert_eq!(run.summary()["puzzles"], 1);
     drop(stdin);
 }
@@ -329,7 +389,15 @@ fn puzzles_of_several_sizes_are_compared_size_by_size() {
         &["Sooo", "###o", "Gooo", "    "],
     );
     let input = [&small, &large, &small, &small, &large].map(|s| format!("{s}\n"));
-    let args = ["--data", "-", "--compare", "f32", "--max-steps", "2", "--json"];
+    let args = [
+        "--data",
+        "-",
+        "--compare",
+        "f32",
+        "--max-steps",
+        "2",
+        "--json",
+    ];
     let run = trm_with(
         &[&["eval", &folder][..], &args].concat(),
         input.concat().as_bytes(),

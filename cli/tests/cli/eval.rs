@@ -22,7 +22,8 @@ fn near(value: &serde_json::Value, expected: f64) {
 
 #[test]
 fn accuracy_and_steps_are_those_of_pytorch() {
-    for (name, puzzles, head, steps, halted, precision, verified, verified_steps, never) in FIGURES {
+    for (name, puzzles, head, steps, halted, precision, verified, verified_steps, never) in FIGURES
+    {
         let eval = |rule: &str| {
             let run = trm(&[
                 "eval",
@@ -148,13 +149,22 @@ fn a_curve_tells_what_fewer_steps_would_solve() {
         ("valid", 16),
     ] {
         let fewer = eval(&["--max-steps", &steps.to_string()]).summary();
-        assert_eq!(curve[share][steps - 1], fewer[share], "{share} after {steps}");
+        assert_eq!(
+            curve[share][steps - 1],
+            fewer[share],
+            "{share} after {steps}"
+        );
     }
     assert_ne!(curve["exact"][0], summary["exact"], "it rises");
     assert_ne!(curve["exact"], curve["valid"]);
     let svg = std::fs::read_to_string(&picture).unwrap();
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
-    for part in ["maze-10x10.csv, exact", ">valid<", "stroke-dasharray", ">16<"] {
+    for part in [
+        "maze-10x10.csv, exact",
+        ">valid<",
+        "stroke-dasharray",
+        ">16<",
+    ] {
         assert!(svg.contains(part), "{part} is not in {svg}");
     }
     let nowhere = folder.path().join("no/curve.svg");
@@ -186,14 +196,22 @@ fn efforts_are_compared() {
     let run = trm(&[&args[..], &["--json"]].concat()).expect(0);
     let (one, four) = (&run.records("effort")[0], run.summary());
     assert_eq!((&one["effort"], &four["effort"]), (&1.into(), &4.into()));
-    assert!(one["exact"].as_f64() < four["exact"].as_f64(), "{}", run.out);
+    assert!(
+        one["exact"].as_f64() < four["exact"].as_f64(),
+        "{}",
+        run.out
+    );
     let table = trm(&args).expect(0).out;
-    let rows: Vec<Vec<&str>> = table.lines().map(|l| l.split_whitespace().collect()).collect();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|l| l.split_whitespace().collect())
+        .collect();
     assert_eq!(rows.len(), 3, "{table}");
     assert_eq!((rows[1][0], rows[2][0]), ("1", "4"), "{table}");
     // Another seed gives other starts of the same puzzles. The same seed repeats them.
     let exact = |seed| {
-        trm(&[&args[..6], &["--effort", "4", "--seed", seed, "--json"]].concat()).summary()["exact"].clone()
+        trm(&[&args[..6], &["--effort", "4", "--seed", seed, "--json"]].concat()).summary()["exact"]
+            .clone()
     };
     assert_eq!(exact("7"), exact("7"));
 }
@@ -258,7 +276,11 @@ fn a_record_without_solution_is_an_error_that_names_it() {
     let input = format!(
         "{{\"puzzle\":\"{PUZZLE}\",\"solution\":\"{SOLUTION}\"}}\n{{\"id\":\"bare\",\"puzzle\":\"{PUZZLE}\"}}\n"
     );
-    let run = trm_with(&["eval", &model("sudoku-4x4"), "--data", "-"], input.as_bytes()).expect(1);
+    let run = trm_with(
+        &["eval", &model("sudoku-4x4"), "--data", "-"],
+        input.as_bytes(),
+    )
+    .expect(1);
     assert!(
         run.err.contains("line 2") && run.err.contains("no solution"),
         "{}",

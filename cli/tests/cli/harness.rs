@@ -31,15 +31,19 @@ impl Run {
     /// Returns standard output as JSON Lines.
     #[track_caller]
     pub(crate) fn json(&self) -> Vec<Value> {
-        let parse =
-            |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in {line:?} of {self:#?}"));
+        let parse = |line| {
+            serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in {line:?} of {self:#?}"))
+        };
         self.out.lines().map(parse).collect()
     }
 
     /// Returns the records of one type.
     #[track_caller]
     pub(crate) fn records(&self, kind: &str) -> Vec<Value> {
-        self.json().into_iter().filter(|r| r["type"] == kind).collect()
+        self.json()
+            .into_iter()
+            .filter(|r| r["type"] == kind)
+            .collect()
     }
 
     /// Returns the last record, which must be the summary.
@@ -66,7 +70,13 @@ pub(crate) fn read(path: impl AsRef<Path>) -> Vec<u8> {
 /// the root of the repository.
 pub(crate) fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trm-run"));
-    for name in ["TRM_MODEL", "TRM_DEVICE", "TRM_LOG", "TRM_CACHE_DIR", "NO_COLOR"] {
+    for name in [
+        "TRM_MODEL",
+        "TRM_DEVICE",
+        "TRM_LOG",
+        "TRM_CACHE_DIR",
+        "NO_COLOR",
+    ] {
         command.env_remove(name);
     }
     command.args(args).current_dir(repository());
@@ -150,7 +160,9 @@ pub(crate) fn data(name: &str) -> String {
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(
             &file,
-            all.split_inclusive('\n').take(puzzles + 1).collect::<String>(),
+            all.split_inclusive('\n')
+                .take(puzzles + 1)
+                .collect::<String>(),
         )
         .unwrap();
     }
@@ -179,7 +191,12 @@ impl Scratch {
 
 /// Returns the keys of an object, in order.
 pub(crate) fn keys(record: &Value) -> Vec<&str> {
-    record.as_object().unwrap().keys().map(String::as_str).collect()
+    record
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
 }
 
 /// Reproducible random weights, uniform in -1 .. 1.

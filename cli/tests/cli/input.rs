@@ -9,7 +9,10 @@ fn every_form_of_input_is_read() {
         ("plain.txt", format!("{PUZZLE}\n")),
         ("grid.txt", "....\n.2.4\n4.1.\n21.3\n".to_string()),
         ("string.json", format!("\"{PUZZLE}\"")),
-        ("object.json", format!("{{\n  \"puzzle\": \"{PUZZLE}\"\n}}\n")),
+        (
+            "object.json",
+            format!("{{\n  \"puzzle\": \"{PUZZLE}\"\n}}\n"),
+        ),
         (
             "list.json",
             format!("[\"{PUZZLE}\", {{\"puzzle\": \"{PUZZLE}\"}}]"),
@@ -70,9 +73,20 @@ fn several_files_are_one_input() {
         [0, 1, 2]
     );
     let run = trm(&["--model", &model("sudoku-4x4"), &a, &b]).expect(0);
-    assert_eq!(run.out, "3421\n1234\n4312\n2143\n\n3421\n1234\n4312\n2143\n");
+    assert_eq!(
+        run.out,
+        "3421\n1234\n4312\n2143\n\n3421\n1234\n4312\n2143\n"
+    );
     // A missing file is a record that could not be read.
-    let run = trm(&["--model", &model("sudoku-4x4"), "--json", &a, "nowhere.csv", &b]).expect(1);
+    let run = trm(&[
+        "--model",
+        &model("sudoku-4x4"),
+        "--json",
+        &a,
+        "nowhere.csv",
+        &b,
+    ])
+    .expect(1);
     assert!(
         run.records("error")[0]["error"]
             .as_str()
@@ -97,7 +111,10 @@ fn a_broken_record_is_an_error_record_and_the_stream_goes_on() {
         .iter()
         .map(|r| r["type"].as_str().unwrap().to_string())
         .collect();
-    assert_eq!(kinds, ["answer", "error", "error", "error", "answer", "summary"]);
+    assert_eq!(
+        kinds,
+        ["answer", "error", "error", "error", "answer", "summary"]
+    );
     let errors = run.records("error");
     assert_eq!(
         errors
@@ -107,7 +124,11 @@ fn a_broken_record_is_an_error_record_and_the_stream_goes_on() {
         [2, 3, 4]
     );
     assert_eq!(errors[1]["id"], "bad");
-    assert!(errors.iter().all(|e| !e["error"].as_str().unwrap().is_empty()));
+    assert!(
+        errors
+            .iter()
+            .all(|e| !e["error"].as_str().unwrap().is_empty())
+    );
     let summary = run.summary();
     assert_eq!(
         (&summary["puzzles"], &summary["errors"], &summary["valid"]),
@@ -149,7 +170,15 @@ fn nothing_that_can_be_run_is_exit_2() {
         &["--model", &sudoku, "--batch", "0", &good],
         &["--model", &sudoku, "--halt", "sometimes", &good],
         &["--model", &sudoku, "--halt-threshold", "2", &good],
-        &["--model", &sudoku, "--min-steps", "9", "--max-steps", "8", &good],
+        &[
+            "--model",
+            &sudoku,
+            "--min-steps",
+            "9",
+            "--max-steps",
+            "8",
+            &good,
+        ],
         &["--model", &sudoku, "--set", "L_cycles", &good],
         &["--model", &sudoku, "--task", "chess", &good],
         &["--model", &sudoku, "--no-such-option", &good],
@@ -201,7 +230,11 @@ fn raw_tokens_run_on_any_model() {
         "{\"tokens\":[-1]}",
         "{\"tokens\":[]}",
     ] {
-        trm_with(&["--model", &model("sudoku-4x4"), "--json", "-"], bad.as_bytes()).expect(2);
+        trm_with(
+            &["--model", &model("sudoku-4x4"), "--json", "-"],
+            bad.as_bytes(),
+        )
+        .expect(2);
     }
 }
 

@@ -25,9 +25,11 @@ fn a_graph_answers_as_its_checkpoint_does() {
     let (_scratch, graph) = sudoku();
     let file = data("sudoku-4x4.csv");
     let solve = |model: &str| {
-        trm(&["--model", model, "--device", "cpu", "--json", "--steps", &file])
-            .expect(0)
-            .json()
+        trm(&[
+            "--model", model, "--device", "cpu", "--json", "--steps", &file,
+        ])
+        .expect(0)
+        .json()
     };
     let (ours, theirs) = (solve("models/sudoku-4x4"), solve(&graph));
     assert_eq!(ours.len(), theirs.len());
@@ -69,11 +71,18 @@ fn eval_and_effort_run_a_graph() {
 fn a_folder_may_hold_a_graph() {
     let (scratch, graph) = sudoku();
     let several = trm(&["inspect", &scratch.path("")]).expect(2).err;
-    assert!(several.contains("model.safetensors, step.onnx"), "{several}");
+    assert!(
+        several.contains("model.safetensors, step.onnx"),
+        "{several}"
+    );
     let weights = ("model.safetensors", "model_safetensors");
     std::fs::rename(scratch.path(weights.0), scratch.path(weights.1)).unwrap();
     let bytes = std::fs::read(&graph).unwrap();
-    std::fs::write(&graph, rename(bytes, weights.0.as_bytes(), weights.1.as_bytes())).unwrap();
+    std::fs::write(
+        &graph,
+        rename(bytes, weights.0.as_bytes(), weights.1.as_bytes()),
+    )
+    .unwrap();
     trm_with(&["--model", &scratch.path(""), "-"], PUZZLE.as_bytes()).expect(0);
 }
 
@@ -122,7 +131,13 @@ fn bench_times_a_graph_beside_its_checkpoint() {
     assert_eq!(against["gflop_per_step"], Value::Null);
     let alone = trm(&["bench", "models/sudoku-4x4", "--json"]).expect(0);
     assert!(alone.json()[0].get("against").is_none());
-    let run = trm(&["bench", "models/sudoku-4x4", "--against", "models/sudoku-6x6"]).expect(2);
+    let run = trm(&[
+        "bench",
+        "models/sudoku-4x4",
+        "--against",
+        "models/sudoku-6x6",
+    ])
+    .expect(2);
     assert!(run.err.contains("not of one size"), "{}", run.err);
 }
 
@@ -134,8 +149,16 @@ fn trace_gives_states_and_logits_but_no_embedding() {
     let expected = SafeTensors::deserialize(&bytes).unwrap();
     // From the state after the first step in PyTorch. Then the graph needs no initial state.
     let given = ["inputs", "puzzle_identifiers", "step1.z_H", "step1.z_L"];
-    let views = given.map(|name| (name.trim_start_matches("step1."), expected.tensor(name).unwrap()));
-    let input = scratch.file("in.safetensors", safetensors::serialize(views, None).unwrap());
+    let views = given.map(|name| {
+        (
+            name.trim_start_matches("step1."),
+            expected.tensor(name).unwrap(),
+        )
+    });
+    let input = scratch.file(
+        "in.safetensors",
+        safetensors::serialize(views, None).unwrap(),
+    );
     // Without initial states, and with the weights in a file that is not taken for a checkpoint.
     let bare = Scratch::new();
     bare.file("weights1", std::fs::read(scratch.path("step_100")).unwrap());
@@ -150,7 +173,10 @@ fn trace_gives_states_and_logits_but_no_embedding() {
     let bare_graph = bare.file("step.onnx", lone);
     for model in [&graph, &bare_graph] {
         let output = scratch.path("out.safetensors");
-        trm(&["trace", model, "--inputs", &input, "--steps", "2", "-o", &output]).expect(0);
+        trm(&[
+            "trace", model, "--inputs", &input, "--steps", "2", "-o", &output,
+        ])
+        .expect(0);
         let written = std::fs::read(&output).unwrap();
         let written = SafeTensors::deserialize(&written).unwrap();
         assert_eq!(written.names().len(), 2 * 5, "{:?}", written.names());
@@ -170,7 +196,10 @@ fn trace_gives_states_and_logits_but_no_embedding() {
                 .zip(&theirs)
                 .map(|(a, b)| (a - b).abs())
                 .fold(0.0, f32::max);
-            assert!(ours.len() == theirs.len() && worst < 2e-4, "{name}: {worst:e}");
+            assert!(
+                ours.len() == theirs.len() && worst < 2e-4,
+                "{name}: {worst:e}"
+            );
         }
     }
     // Solving needs them.
@@ -194,10 +223,19 @@ fn what_a_graph_does_not_do_is_an_error() {
     let (scratch, graph) = sudoku();
     let puzzle = scratch.file("puzzle.txt", PUZZLE);
     let cases: [(&[&str], &str); 5] = [
-        (&["--model", &graph, "--device", "gpu", &puzzle], "the CPU alone"),
-        (&["--model", &graph, "--dtype", "int8", &puzzle], "number format"),
+        (
+            &["--model", &graph, "--device", "gpu", &puzzle],
+            "the CPU alone",
+        ),
+        (
+            &["--model", &graph, "--dtype", "int8", &puzzle],
+            "number format",
+        ),
         (&["check", &graph], "ONNX graph"),
-        (&["convert", &graph, "-o", &scratch.path("out")], "ONNX graph"),
+        (
+            &["convert", &graph, "-o", &scratch.path("out")],
+            "ONNX graph",
+        ),
         (
             &[
                 "eval",

@@ -100,7 +100,14 @@ fn json_records_have_the_promised_fields() {
             "step" => {
                 assert_eq!(
                     keys(record),
-                    ["type", "id", "step", "answer", "halt_probability", "changed"]
+                    [
+                        "type",
+                        "id",
+                        "step",
+                        "answer",
+                        "halt_probability",
+                        "changed"
+                    ]
                 );
                 assert!(record["changed"].is_u64() && record["halt_probability"].is_f64());
             }
@@ -125,9 +132,15 @@ fn json_records_have_the_promised_fields() {
                     (&"sudoku".into(), &"cpu".into())
                 );
                 assert!(
-                    record["valid"].is_boolean() && record["halted"].is_boolean() && record["steps"].is_u64()
+                    record["valid"].is_boolean()
+                        && record["halted"].is_boolean()
+                        && record["steps"].is_u64()
                 );
-                assert!(record["ms"].is_f64() && record["q_halt"].is_f64() && record["correct"].is_boolean());
+                assert!(
+                    record["ms"].is_f64()
+                        && record["q_halt"].is_f64()
+                        && record["correct"].is_boolean()
+                );
                 assert_eq!(record["answer"].as_str().unwrap().len(), 36);
             }
             kind => assert_eq!(kind, "summary"),
@@ -168,7 +181,13 @@ fn json_records_have_the_promised_fields() {
         }
     }
     // No step records without --steps.
-    let run = trm(&["--model", &model("sudoku-6x6"), "--json", &data("sudoku-6x6.csv")]).expect(0);
+    let run = trm(&[
+        "--model",
+        &model("sudoku-6x6"),
+        "--json",
+        &data("sudoku-6x6.csv"),
+    ])
+    .expect(0);
     assert!(run.records("step").is_empty() && run.records("answer").len() == 40);
 }
 
@@ -185,9 +204,14 @@ fn a_maze_tells_whether_its_path_is_shortest() {
             answer["shortest"].is_boolean() && answer["valid"].is_boolean(),
             "{answer}"
         );
-        assert!(answer["valid"] == true || answer["shortest"] == false, "{answer}");
+        assert!(
+            answer["valid"] == true || answer["shortest"] == false,
+            "{answer}"
+        );
     }
-    assert!(answers.iter().any(|a| a["valid"] == true) && answers.iter().any(|a| a["valid"] == false));
+    assert!(
+        answers.iter().any(|a| a["valid"] == true) && answers.iter().any(|a| a["valid"] == false)
+    );
 }
 
 #[test]
@@ -202,7 +226,10 @@ fn ids_come_back_as_they_were_given() {
     .expect(0);
     let answers = run.records("answer");
     assert_eq!(
-        answers.iter().map(|a| a["id"].clone()).collect::<Vec<Value>>(),
+        answers
+            .iter()
+            .map(|a| a["id"].clone())
+            .collect::<Vec<Value>>(),
         [Value::from("first"), 1.into(), 77.into()]
     );
     assert_eq!(
@@ -218,7 +245,8 @@ fn ids_come_back_as_they_were_given() {
 fn the_answer_has_the_form_of_the_puzzle() {
     let rows = serde_json::json!(["....", ".2.4", "4.1.", "21.3"]);
     let grid = serde_json::json!([[0, 0, 0, 0], [0, 2, 0, 4], [4, 0, 1, 0], [2, 1, 0, 3]]);
-    let tokens = serde_json::json!({ "tokens": PUZZLE.bytes().map(|b| b - b'0' + 1).collect::<Vec<_>>() });
+    let tokens =
+        serde_json::json!({ "tokens": PUZZLE.bytes().map(|b| b - b'0' + 1).collect::<Vec<_>>() });
     let input = format!(
         "{rows}\n{}\n{tokens}\n",
         serde_json::json!({ "puzzle": grid, "task": "sudoku" })
@@ -235,7 +263,10 @@ fn the_answer_has_the_form_of_the_puzzle() {
         .collect();
     let solution: Vec<u32> = SOLUTION.bytes().map(|b| u32::from(b - b'0')).collect();
     let raw: Vec<u32> = solution.iter().map(|d| d + 1).collect();
-    assert_eq!(answers[0], serde_json::json!(["3421", "1234", "4312", "2143"]));
+    assert_eq!(
+        answers[0],
+        serde_json::json!(["3421", "1234", "4312", "2143"])
+    );
     assert_eq!(
         answers[1],
         serde_json::json!(solution.chunks(4).collect::<Vec<_>>())
@@ -262,7 +293,10 @@ fn halting_rules_and_limits_set_the_steps() {
     assert_eq!(steps(&["--halt", "never"]), [16; 40]);
     assert_eq!(steps(&["--no-halt", "--max-steps", "3"]), [3; 40]);
     assert!(steps(&["--min-steps", "2"]).iter().all(|s| *s >= 2));
-    assert_eq!(steps(&["--halt-threshold", "1", "--max-steps", "4"]), [4; 40]);
+    assert_eq!(
+        steps(&["--halt-threshold", "1", "--max-steps", "4"]),
+        [4; 40]
+    );
     // A halting head that always halts is believed, or is not.
     assert_eq!(sum(&["--halt", "head", "--halt-threshold", "0"]), 40);
     assert!((41..51).contains(&sum(&["--halt", "verified", "--halt-threshold", "0"])));
@@ -307,7 +341,10 @@ fn answers_do_not_depend_on_batch_or_threads_bit_for_bit() {
     assert_eq!(one.len(), 12);
     assert!(one.iter().any(|a| a.2 != one[0].2));
     for (batch, threads) in [("3", "1"), ("16", "2"), ("64", "3")] {
-        assert!(one == answers(batch, threads), "batch {batch}, threads {threads}");
+        assert!(
+            one == answers(batch, threads),
+            "batch {batch}, threads {threads}"
+        );
     }
 }
 
@@ -369,9 +406,17 @@ fn the_environment_sets_defaults() {
 fn a_closed_pipe_ends_quietly() {
     use std::io::{BufRead, BufReader};
     let (model, file) = (model("sudoku-6x6"), data("sudoku-6x6.csv"));
-    let mut child = program(&["--model", &model, "--json", "--no-halt", "--batch", "1", &file])
-        .spawn()
-        .unwrap();
+    let mut child = program(&[
+        "--model",
+        &model,
+        "--json",
+        "--no-halt",
+        "--batch",
+        "1",
+        &file,
+    ])
+    .spawn()
+    .unwrap();
     let mut first = String::new();
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut first)
@@ -415,7 +460,11 @@ fn ctrl_c_while_waiting_for_input_ends_too() {
     writeln!(stdin, "{{\"puzzle\":\"{PUZZLE}\"}}").unwrap();
     let run = interrupt(child);
     // The answer comes although the input is still open.
-    assert!(run.out.lines().next().unwrap().contains(SOLUTION), "{}", run.out);
+    assert!(
+        run.out.lines().next().unwrap().contains(SOLUTION),
+        "{}",
+        run.out
+    );
     assert_eq!(run.expect(130).summary()["puzzles"], 1);
     drop(stdin);
 }

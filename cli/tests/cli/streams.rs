@@ -3,8 +3,10 @@
 use crate::harness::{PUZZLE, SOLUTION, Scratch, interrupt, model, trm, trm_with};
 
 /// A puzzle that takes many steps; the easy one takes one.
-const HARD: &str = "..............3.85..1.2.......5.7.....4...1...9.......5......73..2.1........4...9";
-const EASY: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+const HARD: &str =
+    "..............3.85..1.2.......5.7.....4...1...9.......5......73..2.1........4...9";
+const EASY: &str =
+    "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 
 #[test]
 fn unordered_answers_do_not_wait_for_a_slow_one() {
@@ -40,13 +42,21 @@ fn unordered_steps_come_as_they_are_taken() {
     let run = trm_with(&args, input.as_bytes()).expect(0);
     let of = |id: u64| move |r: &&serde_json::Value| r["id"] == id;
     let records = run.json();
-    let slow: Vec<_> = records.iter().filter(of(0)).map(|r| r["step"].as_u64()).collect();
+    let slow: Vec<_> = records
+        .iter()
+        .filter(of(0))
+        .map(|r| r["step"].as_u64())
+        .collect();
     let last = slow.len() as u64 - 1;
     let steps: Vec<_> = (1..=last).map(Some).chain([None]).collect();
     assert!(last > 3);
     assert_eq!(slow, steps);
     // Steps of the second puzzle come before the first one has ended.
-    let position = |kind: &str, id: u64| records.iter().position(|r| r["type"] == kind && r["id"] == id);
+    let position = |kind: &str, id: u64| {
+        records
+            .iter()
+            .position(|r| r["type"] == kind && r["id"] == id)
+    };
     assert!(position("answer", 1) < position("answer", 0), "{}", run.out);
 }
 
@@ -81,8 +91,15 @@ fn a_folder_is_its_files_of_puzzles_by_name() {
     scratch.file("notes.md", "no puzzle");
     let folder = scratch.path("");
     let run = trm(&["--json", &folder]).expect(0);
-    let ids: Vec<_> = run.records("answer").iter().map(|r| r["id"].clone()).collect();
-    assert_eq!(ids, ["first".into(), serde_json::json!(1), serde_json::json!(2)]);
+    let ids: Vec<_> = run
+        .records("answer")
+        .iter()
+        .map(|r| r["id"].clone())
+        .collect();
+    assert_eq!(
+        ids,
+        ["first".into(), serde_json::json!(1), serde_json::json!(2)]
+    );
     let run = trm(&["eval", "sudoku-4x4", "--data", &folder]).expect(0);
     let rows: Vec<&str> = run
         .out
@@ -98,7 +115,11 @@ fn a_folder_without_puzzles_is_an_error() {
     let scratch = Scratch::new();
     scratch.file("notes.md", "no puzzle");
     let run = trm(&[&scratch.path("")]).expect(2);
-    assert!(run.err.contains("no file in it ends in .json"), "{}", run.err);
+    assert!(
+        run.err.contains("no file in it ends in .json"),
+        "{}",
+        run.err
+    );
 }
 
 #[cfg(unix)]
@@ -128,14 +149,22 @@ fn ctrl_c_lets_the_puzzles_at_work_end_and_begins_no_other() {
         .unwrap();
     let run = interrupt(child);
     let run = run.expect(130);
-    let mut begun: Vec<_> = run.records("step").iter().map(|r| r["id"].as_u64()).collect();
+    let mut begun: Vec<_> = run
+        .records("step")
+        .iter()
+        .map(|r| r["id"].as_u64())
+        .collect();
     begun.dedup();
     begun.sort();
     begun.dedup();
     let answers = run.records("answer");
     let ended: Vec<_> = answers.iter().map(|r| r["id"].as_u64()).collect();
     assert_eq!(begun, ended);
-    assert!(!ended.is_empty() && ended.len() < MANY, "{} ended", ended.len());
+    assert!(
+        !ended.is_empty() && ended.len() < MANY,
+        "{} ended",
+        ended.len()
+    );
     assert!(answers.iter().all(|r| r["steps"] == 50));
     drop(stdin);
 }
@@ -157,7 +186,11 @@ fn a_hundred_thousand_lines_take_no_more_memory_than_ten_thousand() {
         let mut stdin = child.stdin.take().unwrap();
         let writer = std::thread::spawn(move || {
             for line in 0..LINES {
-                let text = if line % 1000 == 999 { "{broken" } else { PUZZLE };
+                let text = if line % 1000 == 999 {
+                    "{broken"
+                } else {
+                    PUZZLE
+                };
                 writeln!(
                     stdin,
                     "{}",
@@ -174,7 +207,10 @@ fn a_hundred_thousand_lines_take_no_more_memory_than_ten_thousand() {
         };
         let (mut answers, mut errors, mut before) = (0, 0, 0);
         let start = std::time::Instant::now();
-        for (number, line) in BufReader::new(child.stdout.take().unwrap()).lines().enumerate() {
+        for (number, line) in BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .enumerate()
+        {
             let record: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
             match record["type"].as_str().unwrap() {
                 "answer" => {

@@ -51,11 +51,17 @@ fn a_puzzle_is_drawn_step_by_step() {
 #[test]
 fn no_color_means_none() {
     let scratch = Scratch::new();
-    let args = format!("--model models/sudoku-4x4 {}", scratch.file("p.txt", PUZZLE));
+    let args = format!(
+        "--model models/sudoku-4x4 {}",
+        scratch.file("p.txt", PUZZLE)
+    );
     let Some(seen) = on_terminal(&args, &[("NO_COLOR", "1")]) else {
         return;
     };
-    assert!(!seen.contains("\x1b[1m") && !seen.contains("\x1b[3"), "{seen:?}");
+    assert!(
+        !seen.contains("\x1b[1m") && !seen.contains("\x1b[3"),
+        "{seen:?}"
+    );
     assert!(seen.contains('*') && seen.contains("│ 3 4 │"), "{seen}");
     let Some(seen) = on_terminal(&args, &[("TERM", "dumb")]) else {
         return;

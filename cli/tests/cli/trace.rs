@@ -42,7 +42,12 @@ fn trace_gives_what_pytorch_computed() {
             };
             let given = expected.names().into_iter().filter(given);
             let views: Vec<(&str, TensorView<'_>)> = given
-                .map(|name| (name.trim_start_matches("step1."), expected.tensor(name).unwrap()))
+                .map(|name| {
+                    (
+                        name.trim_start_matches("step1."),
+                        expected.tensor(name).unwrap(),
+                    )
+                })
                 .collect();
             let input = safetensors::serialize(views, None).unwrap();
             let input = scratch.file("in.safetensors", input);
@@ -62,7 +67,10 @@ fn trace_gives_what_pytorch_computed() {
                 assert_eq!(got.len(), want.len(), "{case}: {name}");
                 let differences = got.iter().zip(&want).map(|(g, w)| (g - w).abs());
                 let worst =
-                    differences.fold(0.0f32, |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
+                    differences.fold(
+                        0.0f32,
+                        |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) },
+                    );
                 assert!(
                     worst <= TOLERANCE,
                     "{case}: {name} of step {} differs by {worst:e}",

@@ -166,7 +166,9 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
-        let args = Args::try_parse_from(["trm-demo", "a.json", "--model", "m", "--device", "gpu:1"]).unwrap();
+        let args =
+            Args::try_parse_from(["trm-demo", "a.json", "--model", "m", "--device", "gpu:1"])
+                .unwrap();
         assert_eq!(
             (args.model.as_deref(), args.device.as_deref()),
             (Some("m"), Some("gpu:1"))

@@ -24,7 +24,10 @@ impl DeviceList {
             let _ = sender.send(trm_runtime::devices());
             wake();
         };
-        match std::thread::Builder::new().name("devices".into()).spawn(list) {
+        match std::thread::Builder::new()
+            .name("devices".into())
+            .spawn(list)
+        {
             Ok(thread) => self.pending = Some((receiver, thread)),
             Err(e) => {
                 log::warn!("cannot start a thread to list the GPUs: {e}");

@@ -41,7 +41,9 @@ pub fn write_screenshot(
     // Four seconds end all animations.
     (0..4).for_each(|_| renderer.run_frame(app, 1.0));
     let picture = renderer.render()?;
-    picture.save(file).map_err(|e| format!("{}: {e}", file.display()))
+    picture
+        .save(file)
+        .map_err(|e| format!("{}: {e}", file.display()))
 }
 
 /// Takes `steps` refinement steps, or runs until the model stops, and writes all as a looping GIF.
@@ -142,7 +144,8 @@ impl GifWriter {
             }
         }
         let narrow = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
-        let mut frame = gif::Frame::from_rgba_speed(narrow(width), narrow(height), part.as_mut(), 8);
+        let mut frame =
+            gif::Frame::from_rgba_speed(narrow(width), narrow(height), part.as_mut(), 8);
         (frame.left, frame.top) = (narrow(left), narrow(top));
         frame.delay = delay.saturating_add(std::mem::take(&mut self.pending_delay));
         frame.dispose = gif::DisposalMethod::Keep;

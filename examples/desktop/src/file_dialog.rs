@@ -30,11 +30,16 @@ impl FileDialog {
         let picking: Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>> = match kind {
             DialogKind::Puzzle => {
                 let dialog = dialog.set_title("Open a puzzle");
-                let dialog = dialog.add_filter("Puzzles", &["json", "txt", "csv", "ndjson", "jsonl", "sdm"]);
+                let dialog =
+                    dialog.add_filter("Puzzles", &["json", "txt", "csv", "ndjson", "jsonl", "sdm"]);
                 Box::pin(dialog.add_filter("All files", &["*"]).pick_file())
             }
-            DialogKind::ModelFolder => Box::pin(dialog.set_title("Open a folder with a model").pick_folder()),
-            DialogKind::ModelFile => Box::pin(dialog.set_title("Open a file with a model").pick_file()),
+            DialogKind::ModelFolder => {
+                Box::pin(dialog.set_title("Open a folder with a model").pick_folder())
+            }
+            DialogKind::ModelFile => {
+                Box::pin(dialog.set_title("Open a file with a model").pick_file())
+            }
         };
         let (sender, answer) = channel();
         // This thread is never joined, because it waits for the user, who may close the window
@@ -44,7 +49,10 @@ impl FileDialog {
             let _ = sender.send(picked.map(|file| file.path().to_path_buf()));
             wake();
         };
-        match std::thread::Builder::new().name("dialog".into()).spawn(wait) {
+        match std::thread::Builder::new()
+            .name("dialog".into())
+            .spawn(wait)
+        {
             Ok(_) => Some(FileDialog { kind, answer }),
             Err(e) => {
                 log::warn!("cannot start a thread for a dialog: {e}");

@@ -91,7 +91,10 @@ impl History {
     /// Returns the largest [`StepRecord::state_change`], the common scale of all heat maps of the
     /// run. Leaves out the first step, which starts from noise, unless it is the only one.
     pub fn max_state_change(&self) -> f32 {
-        let changes = self.settled_steps().iter().flat_map(|step| &step.state_change);
+        let changes = self
+            .settled_steps()
+            .iter()
+            .flat_map(|step| &step.state_change);
         changes.copied().fold(1e-6, f32::max)
     }
 
@@ -113,19 +116,32 @@ pub(crate) fn confidence(logits: &[f32], tokens: &[u32]) -> Vec<f32> {
         let own = logits.get(token as usize).map_or(0.0, |l| (l - max).exp());
         if total > 0.0 { own / total } else { 0.0 }
     };
-    logits.chunks(vocab.max(1)).zip(tokens).map(probability).collect()
+    logits
+        .chunks(vocab.max(1))
+        .zip(tokens)
+        .map(probability)
+        .collect()
 }
 
 /// Returns the root mean square of the difference of two states, `[L, D]`, for each of the `tokens`
 /// positions after the prefix.
-pub(crate) fn state_change(before: &[f32], after: &[f32], prefix: usize, tokens: usize) -> Vec<f32> {
+pub(crate) fn state_change(
+    before: &[f32],
+    after: &[f32],
+    prefix: usize,
+    tokens: usize,
+) -> Vec<f32> {
     let width = after.len() / (prefix + tokens).max(1);
     let rows = before
         .chunks(width.max(1))
         .zip(after.chunks(width.max(1)))
         .skip(prefix);
     let distance = |(before, after): (&[f32], &[f32])| {
-        let squares: f32 = before.iter().zip(after).map(|(b, a)| (a - b) * (a - b)).sum();
+        let squares: f32 = before
+            .iter()
+            .zip(after)
+            .map(|(b, a)| (a - b) * (a - b))
+            .sum();
         (squares / width.max(1) as f32).sqrt()
     };
     rows.take(tokens).map(distance).collect()
@@ -179,6 +195,8 @@ mod tests {
             (history.mean_duration(), history.max_state_change()),
             (Some(Duration::from_millis(15)), 20.0)
         );
-        assert!(history.step(0).is_none() && history.step(4).is_none() && history.step(3).is_some());
+        assert!(
+            history.step(0).is_none() && history.step(4).is_none() && history.step(3).is_some()
+        );
     }
 }

@@ -112,7 +112,12 @@ fn press(app: &mut App, ctx: &Context, key: Key, modifiers: Modifiers, focus: Fo
         Key::F1 => app.help_open = !app.help_open,
         Key::Escape => app.help_open = false,
         // TokenSpec and Enter press the widget with the focus, and the arrows move it.
-        Key::TokenSpec | Key::Enter | Key::ArrowUp | Key::ArrowDown | Key::ArrowLeft | Key::ArrowRight
+        Key::TokenSpec
+        | Key::Enter
+        | Key::ArrowUp
+        | Key::ArrowDown
+        | Key::ArrowLeft
+        | Key::ArrowRight
             if focus == Focus::Widget => {}
         Key::TokenSpec => app.toggle_run(ctx),
         Key::Enter => app.run(RunMode::OneStep, ctx),

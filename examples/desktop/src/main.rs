@@ -54,7 +54,10 @@ fn app_options(args: &Args, offscreen: bool) -> Result<AppOptions, String> {
         true => None,
         false => Settings::path(),
     };
-    let (mut settings, note) = settings_path.as_deref().map(Settings::load).unwrap_or_default();
+    let (mut settings, note) = settings_path
+        .as_deref()
+        .map(Settings::load)
+        .unwrap_or_default();
     if let Some(note) = &note {
         eprintln!("note: {note}");
     }
@@ -95,7 +98,11 @@ fn parse_device(name: &str) -> Result<Device, String> {
 /// Returns the right side of the comparison that the command line asks for.
 fn comparison(args: &Args) -> Result<Option<Comparison>, String> {
     let model = args.against_model.as_deref().map(ModelChoice::from_name);
-    let device = args.against_device.as_deref().map(parse_device).transpose()?;
+    let device = args
+        .against_device
+        .as_deref()
+        .map(parse_device)
+        .transpose()?;
     let is_set = model.is_some() || device.is_some();
     Ok(is_set.then_some(Comparison { model, device }))
 }

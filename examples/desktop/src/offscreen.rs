@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use egui::{Context, FullOutput, RawInput, Rect, Theme, pos2, vec2};
-use egui_wgpu::{RenderState, RendererOptions, ScreenDescriptor, WgpuConfiguration, WgpuSetup, wgpu};
+use egui_wgpu::{
+    RenderState, RendererOptions, ScreenDescriptor, WgpuConfiguration, WgpuSetup, wgpu,
+};
 use image::RgbaImage;
 
 use crate::app::App;
@@ -193,12 +195,16 @@ impl OffscreenRenderer {
             .map_err(|e| format!("the driver does not draw: {e}"))?;
         let mapped = receiver.try_recv().map_err(|e| e.to_string())?;
         mapped.map_err(|e| format!("the picture cannot be read: {e}"))?;
-        let data = buffer.slice(..).get_mapped_range().map_err(|e| e.to_string())?;
+        let data = buffer
+            .slice(..)
+            .get_mapped_range()
+            .map_err(|e| e.to_string())?;
         let bytes: Vec<u8> = data
             .chunks(padded as usize)
             .flat_map(|line| line[..row as usize].iter().copied())
             .collect();
-        let mut picture = RgbaImage::from_raw(width, height, bytes).ok_or("the picture has another size")?;
+        let mut picture =
+            RgbaImage::from_raw(width, height, bytes).ok_or("the picture has another size")?;
         let swapped = [
             wgpu::TextureFormat::Bgra8Unorm,
             wgpu::TextureFormat::Bgra8UnormSrgb,

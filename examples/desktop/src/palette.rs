@@ -180,7 +180,8 @@ mod tests {
                 ((c + 0.055) / 1.055).powf(2.4)
             }
         };
-        let luminance = |c: Color32| 0.2126 * linear(c.r()) + 0.7152 * linear(c.g()) + 0.0722 * linear(c.b());
+        let luminance =
+            |c: Color32| 0.2126 * linear(c.r()) + 0.7152 * linear(c.g()) + 0.0722 * linear(c.b());
         let (a, b) = (luminance(a), luminance(b));
         let (a, b) = (a.max(b), a.min(b));
         (a + 0.05) / (b + 0.05)
@@ -206,7 +207,11 @@ mod tests {
             }
             assert!(contrast(p.text, p.given) >= 7.0);
             // Heat must be legible by lightness alone.
-            assert!(contrast(p.heat(1.0), p.heat(0.0)) >= 3.0, "{:?}", p.heat(1.0));
+            assert!(
+                contrast(p.heat(1.0), p.heat(0.0)) >= 3.0,
+                "{:?}",
+                p.heat(1.0)
+            );
             assert!(contrast(p.text, p.heat(1.0)) >= 3.0);
         }
         for color in ARC {

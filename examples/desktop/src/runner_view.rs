@@ -7,7 +7,9 @@ use trm_runtime::Device;
 
 use crate::history::{History, StopReason};
 use crate::model_choice::ModelChoice;
-use crate::worker::{Command, Event, EventKind, Job, MAX_STEPS, RunInfo, RunMode, TurnLock, Worker};
+use crate::worker::{
+    Command, Event, EventKind, Job, MAX_STEPS, RunInfo, RunMode, TurnLock, Worker,
+};
 
 /// The steps of a run, until the model says how many it was trained for.
 const DEFAULT_MAX_STEPS: usize = 16;
@@ -118,7 +120,12 @@ impl RunnerView {
     }
 
     /// Sends a puzzle to the worker. Starts the worker thread if there is none.
-    pub(crate) fn load(&mut self, mut job: Job, turn_lock: &TurnLock, wake: impl Fn() + Send + 'static) {
+    pub(crate) fn load(
+        &mut self,
+        mut job: Job,
+        turn_lock: &TurnLock,
+        wake: impl Fn() + Send + 'static,
+    ) {
         self.reset();
         if self.worker.as_ref().is_none_or(Worker::has_ended) {
             match Worker::start(turn_lock.clone(), wake) {
@@ -163,7 +170,8 @@ impl RunnerView {
         }
         let has_ended = self.worker.as_ref().is_some_and(Worker::has_ended);
         if self.loaded && self.error.is_none() && has_ended {
-            let error = "the worker thread has ended, which is a bug. Press Think to start a new one";
+            let error =
+                "the worker thread has ended, which is a bug. Press Think to start a new one";
             self.error = Some(error.into());
             self.mode = RunMode::Paused;
         }

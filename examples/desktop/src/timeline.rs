@@ -2,8 +2,8 @@
 //! with the threshold and the halt.
 
 use egui::{
-    Align2, Color32, FontId, Frame, Painter, Panel, Pos2, Rect, Sense, Shape, Slider, Stroke, StrokeKind, Ui,
-    pos2, vec2,
+    Align2, Color32, FontId, Frame, Painter, Panel, Pos2, Rect, Sense, Shape, Slider, Stroke,
+    StrokeKind, Ui, pos2, vec2,
 };
 
 use crate::app::App;
@@ -32,7 +32,8 @@ pub(crate) fn show(app: &mut App, ui: &mut Ui) {
                 app.seek(plot.step_at(pos.x), ui.ctx());
             }
             let name = format!("Halting probability, {} steps", app.last_step());
-            response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, name.clone()));
+            response
+                .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, name.clone()));
             plot.draw(app, &ui.painter_at(rect), &Palette::of(ui.visuals()));
         });
 }
@@ -155,10 +156,22 @@ impl Plot {
             .unwrap_or(128);
         for step in (0..=self.steps).step_by(label_interval) {
             let at = pos2(self.x(step), self.area.bottom() + 5.0);
-            painter.text(at, Align2::CENTER_TOP, step, font.clone(), palette.muted_text);
+            painter.text(
+                at,
+                Align2::CENTER_TOP,
+                step,
+                font.clone(),
+                palette.muted_text,
+            );
         }
         let at = pos2(self.area.right() + 12.0, self.area.bottom() + 5.0);
-        painter.text(at, Align2::LEFT_TOP, "step", font.clone(), palette.muted_text);
+        painter.text(
+            at,
+            Align2::LEFT_TOP,
+            "step",
+            font.clone(),
+            palette.muted_text,
+        );
     }
 
     fn draw_threshold(&self, threshold: f32, painter: &Painter, palette: &Palette) {
@@ -170,7 +183,11 @@ impl Plot {
         let at = pos2(self.area.right() + 8.0, y);
         let text = format!("halts above\n{threshold:.2}");
         let galley = painter.layout_no_wrap(text, font, palette.muted_text);
-        painter.galley(at - vec2(0.0, galley.size().y / 2.0), galley, palette.muted_text);
+        painter.galley(
+            at - vec2(0.0, galley.size().y / 2.0),
+            galley,
+            palette.muted_text,
+        );
     }
 
     fn draw_curve(
@@ -237,7 +254,8 @@ impl Plot {
         };
         let at = pos2(
             left,
-            self.area.top() + 6.0 + index as f32 * (size.y + 4.0) + self.area.height() * 0.55 - 20.0,
+            self.area.top() + 6.0 + index as f32 * (size.y + 4.0) + self.area.height() * 0.55
+                - 20.0,
         );
         let background = Rect::from_min_size(at, size).expand2(vec2(4.0, 2.0));
         painter.rect_filled(background, 3.0, palette.background.gamma_multiply(0.9));

@@ -23,7 +23,11 @@ pub(crate) fn show(app: &mut App, ui: &mut Ui) {
                     }
                 }
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    if ui.button("Help").on_hover_text("list of keys (F1)").clicked() {
+                    if ui
+                        .button("Help")
+                        .on_hover_text("list of keys (F1)")
+                        .clicked()
+                    {
                         app.help_open = !app.help_open;
                     }
                     show_theme(app, ui);

@@ -60,7 +60,10 @@ impl eframe::App for Window {
             // The first frame is on the screen when the second begins.
             1 => ui.ctx().request_repaint(),
             2 if self.verbose => {
-                eprintln!("first frame after {:.0} ms", ms(self.program_start.elapsed()));
+                eprintln!(
+                    "first frame after {:.0} ms",
+                    ms(self.program_start.elapsed())
+                );
             }
             _ => {}
         }

@@ -65,10 +65,21 @@ fn empty_boards_have_only_blanks_and_ends() {
 
 #[test]
 fn values_and_tokens_are_inverse() {
-    for kind in [Kind::sudoku(4), Kind::sudoku(9), Kind::maze(5), Kind::arc(3, 3)] {
-        let known: Vec<u32> = (0..300).filter(|&token| kind.value(token).is_some()).collect();
+    for kind in [
+        Kind::sudoku(4),
+        Kind::sudoku(9),
+        Kind::maze(5),
+        Kind::arc(3, 3),
+    ] {
+        let known: Vec<u32> = (0..300)
+            .filter(|&token| kind.value(token).is_some())
+            .collect();
         for &token in &known {
-            assert_eq!(kind.token(kind.value(token).unwrap()), Some(token), "{kind:?}");
+            assert_eq!(
+                kind.token(kind.value(token).unwrap()),
+                Some(token),
+                "{kind:?}"
+            );
         }
         let expected = match kind {
             Kind::Sudoku { side, .. } => (1..=side as u32 + 1).collect::<Vec<_>>(),
@@ -197,8 +208,13 @@ fn sudoku_conflicts_are_exactly_the_cells_that_break_a_rule() {
     answer.swap(0, 6);
     assert!(board.conflicts(Some(&answer)).contains(&0));
     // A valid grid of another puzzle: 1 and 2 are swapped everywhere, including clues.
-    let other: Vec<u8> = solved.iter().map(|&d| if d < 3 { 3 - d } else { d }).collect();
-    let clues: Vec<usize> = (0..81).filter(|&i| matches!(board.cell(i), 1 | 2)).collect();
+    let other: Vec<u8> = solved
+        .iter()
+        .map(|&d| if d < 3 { 3 - d } else { d })
+        .collect();
+    let clues: Vec<usize> = (0..81)
+        .filter(|&i| matches!(board.cell(i), 1 | 2))
+        .collect();
     assert_eq!((clues.len(), board.conflicts(Some(&other))), (5, clues));
     assert_eq!(
         board.conflicts(Some(&solved[..80])),
@@ -215,7 +231,8 @@ fn equal_digits_conflict_exactly_within_a_row_a_column_or_a_box() {
                 let mut board = Board::sudoku(side);
                 assert!(board.set(a, 1) && board.set(b, 1));
                 let boxed = |cell: usize| (cell / side / high, cell % side / wide);
-                let share_house = a / side == b / side || a % side == b % side || boxed(a) == boxed(b);
+                let share_house =
+                    a / side == b / side || a % side == b % side || boxed(a) == boxed(b);
                 let expected = if share_house { vec![a, b] } else { vec![] };
                 assert_eq!(board.conflicts(None), expected, "{side}");
             }
@@ -247,7 +264,10 @@ fn the_path_of_an_answer_is_followed_to_its_gap() {
     let mut broken = solved.clone();
     broken[at(2, 2)] = FREE;
     let path = board.path(&broken);
-    assert_eq!((path.connected, path.gap), (false, Some([at(2, 1), at(2, 3)])));
+    assert_eq!(
+        (path.connected, path.gap),
+        (false, Some([at(2, 1), at(2, 3)]))
+    );
     assert_eq!(
         (path.from_start, path.to_goal),
         (whole_path[..4].to_vec(), whole_path[5..].to_vec())

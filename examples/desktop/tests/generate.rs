@@ -24,7 +24,8 @@ fn count_solutions(cells: &mut [u8], side: usize, limit: usize) -> usize {
         let (row, col) = (cell / side, cell % side);
         !(0..cells.len()).any(|other| {
             let (r, c) = (other / side, other % side);
-            let is_peer = r == row || c == col || (r / high == row / high && c / wide == col / wide);
+            let is_peer =
+                r == row || c == col || (r / high == row / high && c / wide == col / wide);
             is_peer && cells[other] == digit
         })
     };
@@ -57,7 +58,8 @@ fn count_solutions(cells: &mut [u8], side: usize, limit: usize) -> usize {
 fn is_solved_by_singles(board: &Board) -> bool {
     let (side, mut cells) = (board.cols(), board.cells().to_vec());
     let Kind::Sudoku {
-        boxes: [high, wide], ..
+        boxes: [high, wide],
+        ..
     } = board.kind()
     else {
         panic!("the board is not a Sudoku");
@@ -69,14 +71,18 @@ fn is_solved_by_singles(board: &Board) -> bool {
     };
     let fits = |cells: &[u8], cell: usize, digit: u8| {
         cells[cell] == 0
-            && !(0..cells.len()).any(|b| cells[b] == digit && (0..3).any(|h| share_house(cell, b, h)))
+            && !(0..cells.len())
+                .any(|b| cells[b] == digit && (0..3).any(|h| share_house(cell, b, h)))
     };
     'search: loop {
         for cell in 0..cells.len() {
-            let digits: Vec<u8> = (1..=side as u8).filter(|&d| fits(&cells, cell, d)).collect();
+            let digits: Vec<u8> = (1..=side as u8)
+                .filter(|&d| fits(&cells, cell, d))
+                .collect();
             for &digit in &digits {
                 let hidden = |h| {
-                    !(0..cells.len()).any(|b| b != cell && share_house(cell, b, h) && fits(&cells, b, digit))
+                    !(0..cells.len())
+                        .any(|b| b != cell && share_house(cell, b, h) && fits(&cells, b, digit))
                 };
                 if digits.len() == 1 || (0..3).any(hidden) {
                     cells[cell] = digit;
@@ -135,10 +141,16 @@ fn singles_solve_easy_and_medium_sudokus_and_hard_ones_are_minimal() {
             match difficulty {
                 // Only four, because the solver of these tests is slow.
                 Difficulty::Hard => assert!(boards.iter().take(4).all(is_minimal), "{side}"),
-                _ => assert!(boards.iter().all(is_solved_by_singles), "{side} {difficulty:?}"),
+                _ => assert!(
+                    boards.iter().all(is_solved_by_singles),
+                    "{side} {difficulty:?}"
+                ),
             }
             if difficulty == Difficulty::Hard && side > 4 {
-                let harder = boards.iter().filter(|board| !is_solved_by_singles(board)).count();
+                let harder = boards
+                    .iter()
+                    .filter(|board| !is_solved_by_singles(board))
+                    .count();
                 assert!(
                     harder >= if side == 9 { 20 } else { 18 },
                     "only {harder} of {side} x {side} need more"
@@ -197,7 +209,9 @@ fn shortest_path_steps(board: &Board) -> Option<usize> {
     steps[start] = Some(0);
     while let Some(cell) = queue.pop_front() {
         let around = [(1, 0), (0, 1), (-1, 0), (0, -1)].map(|(down, right)| {
-            let row = (cell / side).checked_add_signed(down).filter(|&row| row < side)?;
+            let row = (cell / side)
+                .checked_add_signed(down)
+                .filter(|&row| row < side)?;
             let col = (cell % side)
                 .checked_add_signed(right)
                 .filter(|&col| col < side)?;
@@ -225,14 +239,23 @@ fn every_maze_has_a_path_of_the_right_length() {
                     let board = generate(Kind::maze(side), difficulty, seed);
                     board.check().unwrap();
                     let half = board.cells().len() / 2;
-                    let place = |value| board.cells().iter().position(|&cell| cell == value).unwrap();
+                    let place = |value| {
+                        board
+                            .cells()
+                            .iter()
+                            .position(|&cell| cell == value)
+                            .unwrap()
+                    };
                     ends_in_lower_half[0] += usize::from(place(START) >= half);
                     ends_in_lower_half[1] += usize::from(place(GOAL) >= half);
                     walls += board.cells().iter().filter(|&&cell| cell == WALL).count();
                     shortest_path_steps(&board).unwrap()
                 })
                 .collect();
-            let (least, most) = (*lengths.iter().min().unwrap(), *lengths.iter().max().unwrap());
+            let (least, most) = (
+                *lengths.iter().min().unwrap(),
+                *lengths.iter().max().unwrap(),
+            );
             assert!(least >= side * 12 / 10, "{side} {difficulty:?}: {least}");
             assert!(
                 least > longest,
@@ -242,7 +265,9 @@ fn every_maze_has_a_path_of_the_right_length() {
         }
         // Both ends are anywhere in the maze.
         assert!(
-            ends_in_lower_half.iter().all(|ends| (25..65).contains(ends)),
+            ends_in_lower_half
+                .iter()
+                .all(|ends| (25..65).contains(ends)),
             "{side}: {ends_in_lower_half:?} of 90"
         );
         // Cells are walls with a probability of 30 to 45 %. Mazes that have a solution have fewer.

@@ -12,7 +12,8 @@ use trm_runtime::Device;
 
 /// A 4 x 4 Sudoku without its first clue, a 2 in cell 5.
 const ALMOST: &str = "0000000440102103";
-const NINE: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+const NINE: &str =
+    "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 
 fn app(puzzle: &str) -> App {
     App::new(AppOptions {
@@ -237,7 +238,12 @@ fn invalid_puzzles_and_missing_models_are_reported() {
     harness.get_by_label_contains("two 1s");
     press(&mut harness, egui::Key::TokenSpec);
     settle(&mut harness);
-    assert!(harness.state().error().is_some_and(|e| e.contains("two 1s")));
+    assert!(
+        harness
+            .state()
+            .error()
+            .is_some_and(|e| e.contains("two 1s"))
+    );
     // There is no bundled model for ARC.
     press_command(&mut harness, egui::Key::Num5);
     press(&mut harness, egui::Key::TokenSpec);

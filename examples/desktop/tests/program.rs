@@ -113,17 +113,26 @@ fn errors_end_with_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("bad.json"), "{\"puzzle\": 1}").unwrap();
     for (args, word) in [
-        (&["missing.json", "--screenshot", "a.png"][..], "missing.json"),
+        (
+            &["missing.json", "--screenshot", "a.png"][..],
+            "missing.json",
+        ),
         (&["bad.json", "--screenshot", "a.png"], "bad.json"),
         (&["--device", "gpu:x", "--screenshot", "a.png"], "no device"),
-        (&["--against-device", "tpu", "--screenshot", "a.png"], "no device"),
+        (
+            &["--against-device", "tpu", "--screenshot", "a.png"],
+            "no device",
+        ),
     ] {
         let output = run(args, folder.path());
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.starts_with("error: ") && text.contains(word), "{text}");
     }
-    assert_eq!(run(&["--no-such-option"], folder.path()).status.code(), Some(2));
+    assert_eq!(
+        run(&["--no-such-option"], folder.path()).status.code(),
+        Some(2)
+    );
 }
 
 /// Without a display the program ends with a message, not with a panic.

@@ -46,7 +46,11 @@ fn sudokus_are_read_with_any_line_breaks() {
             .collect();
         rows.join("\r\n")
     };
-    let spaced: String = EASY.replace('.', "0").chars().flat_map(|c| [c, ' ']).collect();
+    let spaced: String = EASY
+        .replace('.', "0")
+        .chars()
+        .flat_map(|c| [c, ' '])
+        .collect();
     let ruled = "+-+-+\n|5 3 .|. 7 .|. . .|\n|6 . .|1 9 5|. . .|\n|. 9 8|. . .|. 6 .|\n\
                  ------+-------+------\n\
                  8 . . | . 6 . | . . 3\n4 . . | 8 . 3 | . . 1\n7 . . | . 2 . | . . 6\n\n\
@@ -93,7 +97,10 @@ fn mazes_are_read_without_trailing_blanks() {
 fn json_and_csv_are_read() {
     let two = r#"[{"id": 7, "puzzle": "1..4..1..1..4..1"}, {"puzzle": "0"}]"#;
     let first = read_first(two, "").unwrap();
-    assert_eq!((first.board.name().as_deref(), first.has_more), (Some("7"), true));
+    assert_eq!(
+        (first.board.name().as_deref(), first.has_more),
+        (Some("7"), true)
+    );
     let board = parse("1..4..1..1..4..1");
     for text in [
         r#""1..4..1..1..4..1""#,
@@ -175,13 +182,19 @@ fn an_arc_task_file_is_read_with_its_example_pairs() {
         cols: 1,
         cells: vec![5, 6],
     };
-    assert_eq!((first.has_more, first.board.solution()), (true, Some(solution)));
+    assert_eq!(
+        (first.has_more, first.board.solution()),
+        (true, Some(solution))
+    );
     assert_eq!(first.board.to_puzzle().puzzle_id, Some(5));
     assert_eq!(first.board.conflicts(Some(&[5, 7])), [1]);
     assert_eq!(first.board.conflicts(Some(&[5])), NO_CELLS);
     assert_eq!(first.board.conflicts(None), NO_CELLS);
     // Rows of numbers that cannot be a Sudoku are an ARC grid.
-    assert_eq!(parse(r#"{"puzzle": [[1,2,3],[4,5,6]]}"#).kind(), Kind::arc(2, 3));
+    assert_eq!(
+        parse(r#"{"puzzle": [[1,2,3],[4,5,6]]}"#).kind(),
+        Kind::arc(2, 3)
+    );
     assert_eq!(
         parse("[[9,0,0,0],[0,0,0,0],[0,0,0,0],[0,0,0,0]]").kind(),
         Kind::arc(4, 4)
@@ -217,7 +230,10 @@ fn errors_say_what_is_wrong_and_what_is_accepted() {
         ("{\"board\": \"12\"}", "needs `puzzle`"),
         ("[]", "no puzzle found"),
         ("{\"tokens\": [1, 2]}", "raw tokens"),
-        ("{\"puzzle\": \"12\", \"task\": \"chess\"}", "no task \"chess\""),
+        (
+            "{\"puzzle\": \"12\", \"task\": \"chess\"}",
+            "no task \"chess\"",
+        ),
         (
             "{\"puzzle\": [[1, 2], [3]]}",
             "row 2 of the grid has 1 cells, but row 1 has 2",
@@ -257,13 +273,19 @@ fn files_are_opened_within_limits() {
         parse(EASY)
     );
     let reason = |path: &Path| Board::open(path).unwrap_err();
-    let large = reason(&write("large.txt", &vec![b'1'; board::MAX_PUZZLE_BYTES + 1]));
+    let large = reason(&write(
+        "large.txt",
+        &vec![b'1'; board::MAX_PUZZLE_BYTES + 1],
+    ));
     assert!(large.contains("large.txt: is larger than 8 MiB"), "{large}");
     assert!(reason(&write("image.png", b"\x89PNG\xff\xfe")).contains("is not text"));
     assert!(reason(folder.path()).contains("is not a file"));
     assert!(reason(&folder.path().join("absent.json")).contains("absent.json"));
     let short = reason(&write("short.csv", b"puzzle\n12\n"));
-    assert!(short.contains("short.csv") && short.contains("line 2"), "{short}");
+    assert!(
+        short.contains("short.csv") && short.contains("line 2"),
+        "{short}"
+    );
     #[cfg(unix)]
     assert!(reason(Path::new("/dev/zero")).contains("is not a file"));
 }
@@ -274,7 +296,12 @@ fn answers_of_the_library_are_converted_to_board_values() {
     let answer = board.answer(&Cells::Text("1.34341221434321".into()));
     assert_eq!((answer.rows, answer.cells), (4, digits("1034341221434321")));
     let (board, solved) = maze();
-    let rows = Cells::Rows(vec!["So#G".into(), "#o#o".into(), "#oo?".into(), "####".into()]);
+    let rows = Cells::Rows(vec![
+        "So#G".into(),
+        "#o#o".into(),
+        "#oo?".into(),
+        "####".into(),
+    ]);
     let answer = board.answer(&rows).cells;
     assert_eq!(answer[..11], solved[..11]);
     assert_eq!(answer[11], INVALID);
@@ -285,7 +312,10 @@ fn answers_of_the_library_are_converted_to_board_values() {
         (grid.rows, grid.cols, grid.cells.as_slice()),
         (1, 3, [1, 2, 3].as_slice())
     );
-    assert_eq!(board.answer(&Cells::Grid(vec![vec![1], vec![]])), Grid::default());
+    assert_eq!(
+        board.answer(&Cells::Grid(vec![vec![1], vec![]])),
+        Grid::default()
+    );
 }
 
 proptest! {

@@ -10,9 +10,11 @@ use trm_demo::history::{StepRecord, StopReason};
 use trm_demo::worker::{Command, Event, EventKind, Job, RunInfo, RunMode, TurnLock, Worker};
 use trm_runtime::{Device, HaltRule};
 
-const NINE: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+const NINE: &str =
+    "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 /// A Sudoku for which the bundled model needs several steps.
-const HARD: &str = "800000000003600000070090200050007000000045700000100030001000068008500010090000400";
+const HARD: &str =
+    "800000000003600000070090200050007000000045700000100030001000068008500010090000400";
 const FOUR: &str = "0000020440102103";
 
 fn job(number: u64, puzzle: &str) -> Job {
@@ -32,7 +34,9 @@ fn start() -> Worker {
 }
 
 fn next_event(worker: &Worker) -> Event {
-    worker.recv_timeout(Duration::from_secs(60)).expect("an event")
+    worker
+        .recv_timeout(Duration::from_secs(60))
+        .expect("an event")
 }
 
 fn wait_until_ready(worker: &Worker) -> RunInfo {
@@ -99,7 +103,10 @@ fn the_history_shows_what_the_library_computes() {
     // The first step starts from noise and moves every state. Later steps move less.
     let mean = |step: &StepRecord| step.state_change.iter().sum::<f32>() / 81.0;
     let (first, last) = (mean(&steps[0]), mean(last));
-    assert!(steps.len() > 1 && first > last && last > 0.0, "{first} {last}");
+    assert!(
+        steps.len() > 1 && first > last && last > 0.0,
+        "{first} {last}"
+    );
 }
 
 /// The model sees the maze inside walls, which are not on the board.
@@ -120,9 +127,16 @@ fn a_smaller_maze_keeps_its_size() {
     assert_eq!((last.answer.rows, last.answer.cols), (4, 4));
     let text: String = last.answer.cells.iter().map(|&c| char::from(c)).collect();
     assert_eq!(text, answer.answer.to_string().replace('\n', ""));
-    assert_eq!((stop.step(), last.verdict.valid), (answer.steps, answer.valid));
     assert_eq!(
-        (last.confidence.len(), last.changed.len(), last.state_change.len()),
+        (stop.step(), last.verdict.valid),
+        (answer.steps, answer.valid)
+    );
+    assert_eq!(
+        (
+            last.confidence.len(),
+            last.changed.len(),
+            last.state_change.len()
+        ),
         (16, 16, 16)
     );
 }
@@ -151,7 +165,9 @@ fn a_run_can_be_paused_stepped_and_continued() {
     worker.send(Command::SetMode(RunMode::Endless));
     for past in 1..=3 {
         let expected = stop.step() + past;
-        assert!(matches!(next_event(&worker).kind, EventKind::Step(step, _) if step.step == expected));
+        assert!(
+            matches!(next_event(&worker).kind, EventKind::Step(step, _) if step.step == expected)
+        );
     }
     worker.send(Command::SetMode(RunMode::Paused));
     while worker.recv_timeout(Duration::from_millis(300)).is_some() {}
@@ -256,7 +272,11 @@ fn dropping_the_handle_during_a_run_ends_the_thread() {
     next_event(&worker);
     let start = Instant::now();
     drop(worker);
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
     let seen = wakes.load(Ordering::SeqCst);
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(wakes.load(Ordering::SeqCst), seen, "the thread still steps");

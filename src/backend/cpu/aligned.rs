@@ -15,14 +15,24 @@ pub(super) struct Aligned<T = f32> {
 impl<T: Copy + Default> Aligned<T> {
     /// Returns `len` zeros.
     pub(super) fn zeros(len: usize) -> Aligned<T> {
-        let data = vec![T::default(); if len == 0 { 0 } else { len + ALIGNMENT_BYTES / 4 }];
+        let data = vec![
+            T::default();
+            if len == 0 {
+                0
+            } else {
+                len + ALIGNMENT_BYTES / 4
+            }
+        ];
         Aligned { data, len }
     }
 
     fn start(&self) -> usize {
         // At most the 16 spare elements. `align_offset` may give up and return `usize::MAX`, which
         // costs speed only.
-        self.data.as_ptr().align_offset(ALIGNMENT_BYTES).min(ALIGNMENT_BYTES / 4)
+        self.data
+            .as_ptr()
+            .align_offset(ALIGNMENT_BYTES)
+            .min(ALIGNMENT_BYTES / 4)
     }
 
     /// Returns the elements.

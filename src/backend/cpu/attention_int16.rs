@@ -140,7 +140,10 @@ pub(super) fn attention(
     for first in (0..out.rows()).step_by(simd.rows()) {
         let rows = first..out.rows().min(first + simd.rows());
         for (row, quantised) in rows.clone().zip(queries.chunks_exact_mut(query_stride)) {
-            simd.int16_quantize_row(&q[(index.rows.start + row) * q_stride..][..width], quantised);
+            simd.int16_quantize_row(
+                &q[(index.rows.start + row) * q_stride..][..width],
+                quantised,
+            );
             quantised[query_stride - 1] *= scale;
         }
         let scores = &mut scores[..rows.len() * scores_len];

@@ -20,7 +20,10 @@ pub fn features() -> Vec<(&'static str, bool)> {
     #[cfg(target_arch = "aarch64")]
     return vec![
         ("neon", std::arch::is_aarch64_feature_detected!("neon")),
-        ("dotprod", std::arch::is_aarch64_feature_detected!("dotprod")),
+        (
+            "dotprod",
+            std::arch::is_aarch64_feature_detected!("dotprod"),
+        ),
         ("i8mm", std::arch::is_aarch64_feature_detected!("i8mm")),
         ("bf16", std::arch::is_aarch64_feature_detected!("bf16")),
     ];

@@ -52,12 +52,7 @@ impl HeadBlocks {
     }
 
     /// Calls `copy(own, row)` for each row of a block and its part of `rows`.
-    fn for_each_row(
-        &mut self,
-        d: &Dims,
-        rows: &mut [f32],
-        copy: impl Fn(&mut [f32], &mut [f32]),
-    ) {
+    fn for_each_row(&mut self, d: &Dims, rows: &mut [f32], copy: impl Fn(&mut [f32], &mut [f32])) {
         let width = 3 * d.hidden;
         for first in (0..width).step_by(self.block_cols) {
             let stride = self.block_cols.min(width - first);

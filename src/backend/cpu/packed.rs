@@ -314,15 +314,21 @@ impl PackedInt8Matrix {
             .zip(scale.get_mut().chunks_exact_mut(width));
         let mut panels: Vec<_> = panel_words.zip(panel_lanes).enumerate().collect();
         let all: Vec<usize> = (0..panels.len()).collect();
-        for_each_chosen(scope, &mut panels, &all, |(index, (words, (bias, scale))), _| {
-            for lane in 0..width {
-                let Some(row) = layout.row(*index, lane) else {
-                    continue;
-                };
-                let (sum, row_scale) = layout.pack_int8(&tensor.data[row * k..][..k], lane, words);
-                (bias[lane], scale[lane]) = ((-layout.zero_point * sum) as u32, row_scale);
-            }
-        });
+        for_each_chosen(
+            scope,
+            &mut panels,
+            &all,
+            |(index, (words, (bias, scale))), _| {
+                for lane in 0..width {
+                    let Some(row) = layout.row(*index, lane) else {
+                        continue;
+                    };
+                    let (sum, row_scale) =
+                        layout.pack_int8(&tensor.data[row * k..][..k], lane, words);
+                    (bias[lane], scale[lane]) = ((-layout.zero_point * sum) as u32, row_scale);
+                }
+            },
+        );
         PackedInt8Matrix {
             words,
             bias,

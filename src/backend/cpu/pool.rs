@@ -258,7 +258,8 @@ struct StepGuard<'a> {
 
 impl StepGuard<'_> {
     fn new(job: &JobSlot, lease: WakeLease) -> StepGuard<'_> {
-        job.active_workers.store(lease.threads - 1, Ordering::Release);
+        job.active_workers
+            .store(lease.threads - 1, Ordering::Release);
         StepGuard { job, lease }
     }
 }

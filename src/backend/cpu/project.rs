@@ -60,10 +60,7 @@ pub(super) fn for_each_micro_tile(
     let (rows, cols) = (out.rows(), out.cols());
     for col in (0..cols).step_by(width) {
         for row in (0..rows).step_by(simd.rows()) {
-            let tile = out.sub_tile(
-                row..rows.min(row + simd.rows()),
-                col..cols.min(col + width),
-            );
+            let tile = out.sub_tile(row..rows.min(row + simd.rows()), col..cols.min(col + width));
             compute(
                 (index.cols.start + col) / width,
                 index.rows.start + row,

@@ -58,7 +58,10 @@ impl Scratch {
         lengths: [usize; N],
         words: [usize; M],
     ) -> ([&mut [f32]; N], [&mut [u32]; M]) {
-        (split(&mut self.floats, lengths), split(&mut self.words, words))
+        (
+            split(&mut self.floats, lengths),
+            split(&mut self.words, words),
+        )
     }
 }
 

@@ -11,8 +11,12 @@ pub(super) fn swiglu(
     index: &TileIndex,
     out: Tile<'_>,
 ) {
-    for_each_micro_tile(simd, simd.cols() / 2, index, out, |panel, row, tile| {
-        match (input, gate_up) {
+    for_each_micro_tile(
+        simd,
+        simd.cols() / 2,
+        index,
+        out,
+        |panel, row, tile| match (input, gate_up) {
             (InputRows::F32(input), Matrix::F32(weight)) => {
                 let k = Matrix::F32(weight).k();
                 simd.gate_columns(&input[row * k..], k, k, weight.panel(panel), tile);
@@ -34,6 +38,6 @@ pub(super) fn swiglu(
                 );
             }
             _ => unreachable!("input rows have the dtype of the matrix"),
-        }
-    });
+        },
+    );
 }

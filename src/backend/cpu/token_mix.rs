@@ -149,9 +149,6 @@ fn mix_int8(
 fn for_each_row_tile(height: usize, out: &mut Tile<'_>, compute: impl Fn(usize, Tile<'_>)) {
     let (rows, cols) = (out.rows(), out.cols());
     for (panel, row) in (0..rows).step_by(height).enumerate() {
-        compute(
-            panel,
-            out.sub_tile(row..rows.min(row + height), 0..cols),
-        );
+        compute(panel, out.sub_tile(row..rows.min(row + height), 0..cols));
     }
 }

@@ -59,7 +59,12 @@ impl GpuProgram {
         // The device makes its own list.
         self.live = None;
         let going = self.ahead.going.iter().flatten().count();
-        let encoder = self.encode(self.plan.step(), going as u32, None, Some(&self.ahead.gather));
+        let encoder = self.encode(
+            self.plan.step(),
+            going as u32,
+            None,
+            Some(&self.ahead.gather),
+        );
         let mut pieces = self.result_pieces();
         pieces.push(Piece {
             buffer: &self.memory.records,

@@ -36,7 +36,11 @@ pub(super) fn arranged(weight: Weight, tensor: &Tensor, format: WeightDtype) -> 
         let pairs = turned(&all, width, parts, [4, 16]);
         pairs
             .chunks_exact(2)
-            .map(|pair| pair.iter().rev().fold(0, |word, &v| word << 16 | u32::from(v)))
+            .map(|pair| {
+                pair.iter()
+                    .rev()
+                    .fold(0, |word, &v| word << 16 | u32::from(v))
+            })
             .collect()
     };
     match format {
@@ -65,14 +69,21 @@ pub(super) fn arranged(weight: Weight, tensor: &Tensor, format: WeightDtype) -> 
 }
 
 /// `[parts * N, K]` as `[K, parts, N]`, K and N padded with zeros to multiples.
-fn turned<T: Copy + Default>(data: &[T], k: usize, parts: usize, [deep, wide]: [usize; 2]) -> Vec<T> {
+fn turned<T: Copy + Default>(
+    data: &[T],
+    k: usize,
+    parts: usize,
+    [deep, wide]: [usize; 2],
+) -> Vec<T> {
     let n = (data.len() / k / parts).max(1);
     let stride = n.next_multiple_of(wide);
     let mut out = vec![T::default(); k.next_multiple_of(deep) * parts * stride];
     for (row, values) in data.chunks_exact(k).enumerate() {
         let column = row / n * stride + row % n;
         let places = out.iter_mut().skip(column).step_by(parts * stride);
-        places.zip(values).for_each(|(place, value)| *place = *value);
+        places
+            .zip(values)
+            .for_each(|(place, value)| *place = *value);
     }
     out
 }

@@ -13,7 +13,8 @@ use crate::error::{Error, ErrorKind, Hint, Result};
 /// All adapters, the best first: real ones before software. Their order is that of `gpu:N`.
 pub(crate) async fn adapters() -> Vec<(Adapter, DeviceInfo)> {
     // Checking indirect calls costs an extra dispatch each; `gather` writes what they read.
-    let flags = wgpu::InstanceFlags::empty().with_env() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL;
+    let flags =
+        wgpu::InstanceFlags::empty().with_env() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         flags,
         ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -65,7 +66,9 @@ fn describe(number: usize, adapter: &Adapter) -> DeviceInfo {
 
 fn described(limits: &wgpu::Limits) -> DeviceLimits {
     DeviceLimits {
-        buffer: limits.max_buffer_size.min(limits.max_storage_buffer_binding_size),
+        buffer: limits
+            .max_buffer_size
+            .min(limits.max_storage_buffer_binding_size),
         workgroup_memory: limits.max_compute_workgroup_storage_size,
         workgroup_size: limits.max_compute_invocations_per_workgroup,
         storage_buffers: limits.max_storage_buffers_per_shader_stage,
@@ -145,7 +148,9 @@ impl Context {
         let count = all.len();
         let position = match number {
             Some(number) => (number < count).then_some(number),
-            None => all.iter().position(|(_, info)| info.unsupported_reason.is_none()),
+            None => all
+                .iter()
+                .position(|(_, info)| info.unsupported_reason.is_none()),
         };
         let Some(position) = position else {
             let message = match (number, all.first()) {
@@ -165,9 +170,11 @@ impl Context {
         let (adapter, info) = all.swap_remove(position);
         let place = info.to_string();
         if let Some(missing) = &info.unsupported_reason {
-            return Err(
-                Error::new(ErrorKind::Device, format!("it cannot run the kernels: {missing}")).context(place),
-            );
+            return Err(Error::new(
+                ErrorKind::Device,
+                format!("it cannot run the kernels: {missing}"),
+            )
+            .context(place));
         }
         let wanted = wgpu::DeviceDescriptor {
             label: Some("trm"),
@@ -185,14 +192,20 @@ impl Context {
         context
             .device
             .on_uncaptured_error(Arc::new(move |e| errors.fail(e)));
-        context.device.set_device_lost_callback(move |reason, message| {
-            losses.fail(format_args!("the device was lost ({reason:?}): {message}"));
-        });
+        context
+            .device
+            .set_device_lost_callback(move |reason, message| {
+                losses.fail(format_args!("the device was lost ({reason:?}): {message}"));
+            });
         Ok(context)
     }
 
     /// A device that an app has opened. Its callbacks for errors and losses stay the app's.
-    pub(super) fn shared(adapter: &Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Context> {
+    pub(super) fn shared(
+        adapter: &Adapter,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+    ) -> Result<Context> {
         let limits = device.limits();
         let info = DeviceInfo {
             name: format!("{} of the app", adapter.get_info().name),
@@ -201,14 +214,20 @@ impl Context {
             ..describe(0, adapter)
         };
         if let Some(missing) = &info.unsupported_reason {
-            let message =
-                format!("it cannot run the kernels: {missing}; ask for more when the device is opened");
+            let message = format!(
+                "it cannot run the kernels: {missing}; ask for more when the device is opened"
+            );
             return Err(Error::new(ErrorKind::Device, message).context(info));
         }
         Ok(Context::new(adapter, device, queue, info))
     }
 
-    fn new(adapter: &Adapter, device: wgpu::Device, queue: wgpu::Queue, info: DeviceInfo) -> Context {
+    fn new(
+        adapter: &Adapter,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        info: DeviceInfo,
+    ) -> Context {
         let flags = adapter.get_downlevel_capabilities().flags;
         Context {
             device,
@@ -253,7 +272,11 @@ impl Context {
 
     /// An error if the device has failed at any time before.
     pub(super) fn check(&self) -> Result<()> {
-        let failure = self.health.failure.lock().unwrap_or_else(|e| e.into_inner());
+        let failure = self
+            .health
+            .failure
+            .lock()
+            .unwrap_or_else(|e| e.into_inner());
         match &*failure {
             Some(message) => Err(self.error(message.clone())),
             None => Ok(()),
@@ -261,12 +284,20 @@ impl Context {
     }
 
     /// Makes something whose failure is an error here and not one of the whole device.
-    pub(super) async fn make<T>(&self, what: &str, make: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
+    pub(super) async fn make<T>(
+        &self,
+        what: &str,
+        make: impl FnOnce(&wgpu::Device) -> T,
+    ) -> Result<T> {
         let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
         let internal = self.device.push_error_scope(ErrorFilter::Internal);
         let validation = self.device.push_error_scope(ErrorFilter::Validation);
         let made = make(&self.device);
-        let found = [validation.pop().await, internal.pop().await, memory.pop().await];
+        let found = [
+            validation.pop().await,
+            internal.pop().await,
+            memory.pop().await,
+        ];
         if let Some(e) = found.into_iter().flatten().next() {
             let message = on_a_line(e);
             return Err(self.error(format!("{what}: {message}")));
@@ -282,7 +313,12 @@ impl Context {
     }
 
     /// A buffer of zeros, large enough to be bound and of whole vectors.
-    pub(super) async fn buffer(&self, name: &str, bytes: usize, usage: BufferUsages) -> Result<wgpu::Buffer> {
+    pub(super) async fn buffer(
+        &self,
+        name: &str,
+        bytes: usize,
+        usage: BufferUsages,
+    ) -> Result<wgpu::Buffer> {
         let size = (bytes.max(1) as u64)
             .checked_next_multiple_of(16)
             .unwrap_or(u64::MAX);
@@ -303,6 +339,7 @@ impl Context {
             usage,
             mapped_at_creation: false,
         };
-        self.make(name, |device| device.create_buffer(&descriptor)).await
+        self.make(name, |device| device.create_buffer(&descriptor))
+            .await
     }
 }

@@ -2,8 +2,8 @@
 
 use super::encode::{Encoder, Live, Of, Operand, Projection, Scratch, The, pairs};
 use super::pipelines::{
-    ATTENTION_DIRECT, NORM_DIRECT, PROJECT_DIRECT, QKV_ROPE_DIRECT, SWIGLU_DIRECT, TOKEN_MIX_DIRECT_DOWN,
-    TOKEN_MIX_DIRECT_GATE,
+    ATTENTION_DIRECT, NORM_DIRECT, PROJECT_DIRECT, QKV_ROPE_DIRECT, SWIGLU_DIRECT,
+    TOKEN_MIX_DIRECT_DOWN, TOKEN_MIX_DIRECT_GATE,
 };
 use crate::model::plan::Buffer;
 use crate::model::weights::Weight;
@@ -20,7 +20,12 @@ fn quads(n: usize) -> usize {
 }
 
 impl Encoder<'_> {
-    pub(super) fn token_mix_direct(&mut self, [gate_up, down]: [Weight; 2], sources: &[Buffer], out: Buffer) {
+    pub(super) fn token_mix_direct(
+        &mut self,
+        [gate_up, down]: [Weight; 2],
+        sources: &[Buffer],
+        out: Buffer,
+    ) {
         let source = self.summed(sources);
         let d = self.d;
         let (l, h, t) = (d.positions, d.hidden, d.token_inner);

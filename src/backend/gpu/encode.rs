@@ -71,7 +71,11 @@ const SOURCES: usize = 4;
 const ADDED: usize = 5;
 
 /// The dispatches of a call.
-pub(super) fn dispatches(shape: &Shape<'_>, variant: Variant, format: WeightDtype) -> Vec<Dispatch> {
+pub(super) fn dispatches(
+    shape: &Shape<'_>,
+    variant: Variant,
+    format: WeightDtype,
+) -> Vec<Dispatch> {
     let mut encoder = Encoder {
         d: shape.dims,
         format: arrange::number(format),
@@ -93,7 +97,9 @@ pub(super) fn gather(slots: usize, grids: usize) -> Dispatch {
 
 /// Whether a grid can be dispatched.
 pub(super) fn fits(grid: [usize; 2], slots: usize) -> bool {
-    [grid[0], grid[1], slots].iter().all(|&n| n <= MAX_GRID as usize)
+    [grid[0], grid[1], slots]
+        .iter()
+        .all(|&n| n <= MAX_GRID as usize)
 }
 
 /// Collects the dispatches of a call.
@@ -125,7 +131,13 @@ impl Encoder<'_> {
 
     fn call(&mut self, shape: &Shape<'_>, variant: Variant) {
         match (shape.call, variant) {
-            (Call::Embed { embedding, positions }, _) => self.embed(*embedding, *positions),
+            (
+                Call::Embed {
+                    embedding,
+                    positions,
+                },
+                _,
+            ) => self.embed(*embedding, *positions),
             (
                 Call::TokenMix {
                     gate_up,
@@ -150,10 +162,22 @@ impl Encoder<'_> {
             (Call::QkvRope { qkv, sources, out }, _) => self.qkv_rope(*qkv, sources, *out),
             (Call::Attention { qkv, out }, Variant::Direct) => self.attention_direct(*qkv, *out),
             (Call::Attention { qkv, out }, _) => self.attention(*qkv, *out),
-            (Call::Swiglu { gate_up, input, out }, Variant::Direct) => {
-                self.swiglu_direct(*gate_up, *input, *out)
-            }
-            (Call::Swiglu { gate_up, input, out }, _) => self.swiglu(*gate_up, *input, *out),
+            (
+                Call::Swiglu {
+                    gate_up,
+                    input,
+                    out,
+                },
+                Variant::Direct,
+            ) => self.swiglu_direct(*gate_up, *input, *out),
+            (
+                Call::Swiglu {
+                    gate_up,
+                    input,
+                    out,
+                },
+                _,
+            ) => self.swiglu(*gate_up, *input, *out),
             (
                 Call::ProjectAddNorm {
                     weight,
@@ -176,7 +200,14 @@ impl Encoder<'_> {
                     Variant::Split { parts } => self.project_split(&projection, parts),
                 }
             }
-            (Call::Halt { weight, bias, state }, _) => self.halt(*weight, *bias, *state),
+            (
+                Call::Halt {
+                    weight,
+                    bias,
+                    state,
+                },
+                _,
+            ) => self.halt(*weight, *bias, *state),
             (Call::Decode { weight, state }, _) => self.decode(*weight, *state),
         }
     }
@@ -248,7 +279,10 @@ impl Encoder<'_> {
             &ATTENTION,
             &[("L", d.positions), ("D", d.hidden), ("HEADS", d.heads)],
             vec![Live, Of(qkv), Of(out)],
-            [d.positions.div_ceil(32), d.heads * d.head_dim().div_ceil(64)],
+            [
+                d.positions.div_ceil(32),
+                d.heads * d.head_dim().div_ceil(64),
+            ],
         );
     }
 
@@ -282,7 +316,12 @@ impl Encoder<'_> {
                 ("WG", invocations),
                 ("FORMAT", self.format),
             ],
-            [&[Live, The(p.weight), Of(p.input)], &residuals[..], &[Of(p.out)]].concat(),
+            [
+                &[Live, The(p.weight), Of(p.input)],
+                &residuals[..],
+                &[Of(p.out)],
+            ]
+            .concat(),
             [1, d.positions.div_ceil(8)],
         );
     }
@@ -414,7 +453,13 @@ pub(super) fn pairs(d: &Dims) -> usize {
 
 /// `N` operands; those that the kernel does not read repeat the first.
 fn filled<const N: usize>(operands: &[Operand]) -> [Operand; N] {
-    std::array::from_fn(|i| operands.get(i).or(operands.first()).copied().unwrap_or(Live))
+    std::array::from_fn(|i| {
+        operands
+            .get(i)
+            .or(operands.first())
+            .copied()
+            .unwrap_or(Live)
+    })
 }
 
 /// How `token_mix` spends its 16 KiB, as invocations, rows and a chunk: 1000 vectors for s and for the inner units.
@@ -424,7 +469,11 @@ fn token_mix_memory(d: &Dims) -> [usize; 3] {
     let invocations = most.next_power_of_two().clamp(64, 128);
     let left = 1000 - invocations / 4;
     // Units at a time: fewer than this would make s in workgroup memory a bad bargain.
-    let rows = if d.positions + 64 <= left { d.positions } else { 1 };
+    let rows = if d.positions + 64 <= left {
+        d.positions
+    } else {
+        1
+    };
     let chunk = d.token_inner.next_multiple_of(4).min((left - rows) / 4 * 4);
     [invocations, rows, chunk]
 }

@@ -42,7 +42,12 @@ pub(super) struct Bound {
 
 impl Bound {
     /// Encodes the dispatch for that many slots, or for as many as the device knows to be live.
-    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, live: Option<u32>, grids: &wgpu::Buffer) {
+    pub(super) fn encode(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        live: Option<u32>,
+        grids: &wgpu::Buffer,
+    ) {
         pass.set_pipeline(&self.pipeline.compiled);
         pass.set_bind_group(0, &self.group, &[]);
         match live {
@@ -89,7 +94,10 @@ impl Memory {
                 .await?,
             rope: context.buffer("rope", rope.len() * 4, usage).await?,
         };
-        let grids: Vec<u32> = grids.iter().flat_map(|&[x, y]| [x as u32, y as u32, 0]).collect();
+        let grids: Vec<u32> = grids
+            .iter()
+            .flat_map(|&[x, y]| [x as u32, y as u32, 0])
+            .collect();
         let queue = &context.queue;
         queue.write_buffer(&memory.rope, 0, bytemuck::cast_slice(&rope));
         queue.write_buffer(&memory.grids, 0, bytemuck::cast_slice(&grids));
@@ -119,8 +127,11 @@ fn rope(d: &Dims) -> Vec<f32> {
     let width = d.head_dim();
     let frequency = |i: usize| (theta as f32).powf(-((2 * i) as f32) / width as f32);
     let frequencies: Vec<f32> = (0..width / 2).map(frequency).collect();
-    let angles = (0..d.positions).flat_map(|position| frequencies.iter().map(move |f| position as f32 * f));
-    angles.flat_map(|angle| [angle.cos(), angle.sin()]).collect()
+    let angles =
+        (0..d.positions).flat_map(|position| frequencies.iter().map(move |f| position as f32 * f));
+    angles
+        .flat_map(|angle| [angle.cos(), angle.sin()])
+        .collect()
 }
 
 /// A dispatch over the memory; `grid` is the number of its grid in the list of grids.
@@ -151,8 +162,8 @@ pub(super) async fn bind(
         Operand::The(weight) => uploaded.weights.get(weight).map(|w| &w.buffer),
     };
     let buffers: Option<Vec<&wgpu::Buffer>> = dispatch.operands.iter().map(buffer).collect();
-    let buffers =
-        buffers.ok_or_else(|| Error::argument(format!("kernel {name}: the model lacks a tensor")))?;
+    let buffers = buffers
+        .ok_or_else(|| Error::argument(format!("kernel {name}: the model lacks a tensor")))?;
     let pipeline = uploaded
         .pipelines
         .get(context, dispatch.kernel, &dispatch.constants)

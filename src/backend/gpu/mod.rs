@@ -77,7 +77,11 @@ impl Gpu {
     ///
     /// # Errors
     /// [`ErrorKind::Device`](crate::ErrorKind::Device) if a limit of the device is too small for the kernels.
-    pub fn from_device(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Gpu> {
+    pub fn from_device(
+        adapter: &wgpu::Adapter,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+    ) -> Result<Gpu> {
         Ok(Gpu::over(Context::shared(adapter, device, queue)?))
     }
 

@@ -109,7 +109,10 @@ impl Pipelines {
     ) -> Result<Arc<Pipeline>> {
         let key = (
             kernel.name,
-            constants.iter().map(|(name, v)| (*name, v.to_bits())).collect(),
+            constants
+                .iter()
+                .map(|(name, v)| (*name, v.to_bits()))
+                .collect(),
         );
         let known = self
             .made
@@ -184,7 +187,11 @@ fn compile(device: &wgpu::Device, kernel: &'static Kernel, constants: &Constants
 
 impl Pipeline {
     /// The buffers of one call, in the order of the kernel's bindings.
-    pub(super) async fn bind(&self, context: &Context, buffers: &[&wgpu::Buffer]) -> Result<wgpu::BindGroup> {
+    pub(super) async fn bind(
+        &self,
+        context: &Context,
+        buffers: &[&wgpu::Buffer],
+    ) -> Result<wgpu::BindGroup> {
         let entries: Vec<_> = buffers
             .iter()
             .enumerate()
@@ -231,7 +238,11 @@ mod tests {
                     panic!("{:?} is no storage buffer", variable.name)
                 };
                 let name = variable.name.clone().unwrap();
-                found.push((binding.binding, name, access.contains(naga::StorageAccess::STORE)));
+                found.push((
+                    binding.binding,
+                    name,
+                    access.contains(naga::StorageAccess::STORE),
+                ));
             }
         }
         found.sort();
@@ -278,7 +289,11 @@ mod tests {
             let texts: Vec<_> = texts.collect();
             assert!(texts.len() >= least, "{name}: {}", texts.len());
             for (kernel, text) in &texts {
-                assert_eq!(*text, texts[0].1, "{name} of {kernel} and of {}", texts[0].0);
+                assert_eq!(
+                    *text, texts[0].1,
+                    "{name} of {kernel} and of {}",
+                    texts[0].0
+                );
             }
         }
     }
@@ -298,7 +313,12 @@ mod tests {
         assert_eq!(files, names);
         for kernel in ALL {
             for (_, constant) in kernel.parsed().overrides.iter() {
-                assert!(constant.init.is_some(), "{}: {:?}", kernel.name, constant.name);
+                assert!(
+                    constant.init.is_some(),
+                    "{}: {:?}",
+                    kernel.name,
+                    constant.name
+                );
             }
         }
     }

@@ -41,7 +41,11 @@ pub(super) struct GpuProgram {
 
 impl GpuProgram {
     /// Room for `slots` puzzles.
-    pub(super) async fn new(uploaded: Arc<Uploaded>, plan: Arc<Plan>, slots: usize) -> Result<GpuProgram> {
+    pub(super) async fn new(
+        uploaded: Arc<Uploaded>,
+        plan: Arc<Plan>,
+        slots: usize,
+    ) -> Result<GpuProgram> {
         let context = &uploaded.context;
         context.check()?;
         let mut shapes: Vec<Shape<'_>> = Vec::new();
@@ -86,7 +90,14 @@ impl GpuProgram {
             }
             bound.push(all);
         }
-        let gather = bind(&uploaded, &memory, &encode::gather(slots, grids.len()), 1, 0).await?;
+        let gather = bind(
+            &uploaded,
+            &memory,
+            &encode::gather(slots, grids.len()),
+            1,
+            0,
+        )
+        .await?;
         Ok(GpuProgram {
             slots,
             memory,
@@ -104,9 +115,12 @@ impl GpuProgram {
     async fn run_async(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()> {
         let context = &self.uploaded.context;
         context.check()?;
-        let in_order = live.is_sorted_by(|a, b| a < b) && live.last().is_none_or(|&slot| slot < self.slots);
+        let in_order =
+            live.is_sorted_by(|a, b| a < b) && live.last().is_none_or(|&slot| slot < self.slots);
         if calls.start > calls.end || calls.end > self.plan.calls.len() || !in_order {
-            return Err(Error::argument("no such calls, or no such slots in rising order"));
+            return Err(Error::argument(
+                "no such calls, or no such slots in rising order",
+            ));
         }
         if live.is_empty() {
             return Ok(());
@@ -130,7 +144,9 @@ impl GpuProgram {
             .readback
             .start(context, encoder, &self.result_pieces())
             .await?;
-        self.readback.finish(context, pending, &mut self.results).await
+        self.readback
+            .finish(context, pending, &mut self.results)
+            .await
     }
 
     /// Encodes these calls for `live` slots, or with `None` for as many as the device knows to be live, at most `slots`. Submits
@@ -177,12 +193,18 @@ impl GpuProgram {
 
     /// All slots of what the host reads after every step.
     pub(super) fn result_pieces(&self) -> Vec<Piece<'_>> {
-        RESULTS.iter().filter_map(|&buffer| self.whole(buffer)).collect()
+        RESULTS
+            .iter()
+            .filter_map(|&buffer| self.whole(buffer))
+            .collect()
     }
 
     fn encoder(&self) -> wgpu::CommandEncoder {
         let descriptor = wgpu::CommandEncoderDescriptor::default();
-        self.uploaded.context.device.create_command_encoder(&descriptor)
+        self.uploaded
+            .context
+            .device
+            .create_command_encoder(&descriptor)
     }
 
     /// A slot's share of a buffer as the last results have it.
@@ -212,7 +234,9 @@ impl GpuProgram {
     fn share(&self, buffer: Buffer, slot: usize, len: usize, integer: bool) -> Result<Piece<'_>> {
         let wanted = buffer.len(&self.plan.dims);
         match self.memory.buffers.get(&buffer) {
-            Some(device) if slot < self.slots && len == wanted && integer == buffer.is_integer() => {
+            Some(device)
+                if slot < self.slots && len == wanted && integer == buffer.is_integer() =>
+            {
                 Ok(Piece {
                     buffer: device,
                     offset: (slot * len * 4) as u64,
@@ -248,7 +272,13 @@ impl GpuProgram {
         context.check()
     }
 
-    async fn read_words(&self, buffer: Buffer, slot: usize, len: usize, integer: bool) -> Result<Vec<u32>> {
+    async fn read_words(
+        &self,
+        buffer: Buffer,
+        slot: usize,
+        len: usize,
+        integer: bool,
+    ) -> Result<Vec<u32>> {
         let piece = self.share(buffer, slot, len, integer)?;
         if let Some(known) = self.known(buffer, slot) {
             return Ok(known.to_vec());
@@ -257,7 +287,10 @@ impl GpuProgram {
         context.check()?;
         let mut words = Vec::new();
         if len > 0 {
-            let pending = self.readback.start(context, self.encoder(), &[piece]).await?;
+            let pending = self
+                .readback
+                .start(context, self.encoder(), &[piece])
+                .await?;
             self.readback.finish(context, pending, &mut words).await?;
         }
         Ok(words)

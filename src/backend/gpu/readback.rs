@@ -87,7 +87,12 @@ impl Readback {
             .get_mapped_range(..size)
             .map_err(|e| context.error(format!("cannot be read: {e}")).with_source(e))?;
         words.clear();
-        words.extend(view.as_chunks().0.iter().map(|word| u32::from_ne_bytes(*word)));
+        words.extend(
+            view.as_chunks()
+                .0
+                .iter()
+                .map(|word| u32::from_ne_bytes(*word)),
+        );
         drop(view);
         staging.unmap();
         self.kept().push(staging);

@@ -52,7 +52,11 @@ impl Tuned {
 }
 
 /// How each of these calls is to be run: as measured where that was wished for, else by what the adapter is.
-pub(super) async fn variants(uploaded: &Uploaded, plan: &Plan, shapes: &[Shape<'_>]) -> Result<Vec<Variant>> {
+pub(super) async fn variants(
+    uploaded: &Uploaded,
+    plan: &Plan,
+    shapes: &[Shape<'_>],
+) -> Result<Vec<Variant>> {
     let by_rule = |shape: &Shape<'_>| uploaded.choice.variant(shape);
     if !uploaded.choice.measures(uploaded.tuned.cache.is_enabled()) {
         return Ok(shapes.iter().map(by_rule).collect());
@@ -123,7 +127,12 @@ async fn fastest(uploaded: &Uploaded, memory: &Memory, shape: &Shape<'_>) -> Res
 }
 
 /// The least time of a call among several.
-async fn time(uploaded: &Uploaded, memory: &Memory, shape: &Shape<'_>, variant: Variant) -> Result<Duration> {
+async fn time(
+    uploaded: &Uploaded,
+    memory: &Memory,
+    shape: &Shape<'_>,
+    variant: Variant,
+) -> Result<Duration> {
     /// Long enough for a clock, short enough for a start.
     const ENOUGH: Duration = Duration::from_millis(2);
     let context = &uploaded.context;

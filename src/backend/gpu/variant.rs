@@ -77,7 +77,10 @@ impl Shape<'_> {
     /// Every variant that can run the call, the portable one first.
     pub(super) fn candidates(&self) -> Vec<Variant> {
         match self.call {
-            Call::TokenMix { .. } | Call::QkvRope { .. } | Call::Attention { .. } | Call::Swiglu { .. } => {
+            Call::TokenMix { .. }
+            | Call::QkvRope { .. }
+            | Call::Attention { .. }
+            | Call::Swiglu { .. } => {
                 vec![Variant::Tiled, Variant::Direct]
             }
             Call::ProjectAddNorm { .. } => vec![Variant::Tiled, Variant::Direct, self.split()],
@@ -151,7 +154,9 @@ impl Choice {
         };
         match (kernels, self.kind) {
             // Measured with lavapipe: twice as fast for L 916, where scores are computed once; equal for L 97.
-            (Kernels::Auto, DeviceKind::Software) if matches!(shape.call, Call::Attention { .. }) => {
+            (Kernels::Auto, DeviceKind::Software)
+                if matches!(shape.call, Call::Attention { .. }) =>
+            {
                 Kernels::Tiled
             }
             (Kernels::Auto, DeviceKind::Software) => Kernels::Direct,
@@ -232,8 +237,14 @@ mod tests {
             [Direct, Direct, Tiled, Tiled]
         );
         assert_eq!(chosen(auto, DeviceKind::Integrated, ARM, 16), direct);
-        assert_eq!(chosen(Kernels::Tiled, DeviceKind::Software, ARM, 1), [Tiled; 4]);
-        assert_eq!(chosen(Kernels::Direct, DeviceKind::Discrete, nvidia, 1), direct);
+        assert_eq!(
+            chosen(Kernels::Tiled, DeviceKind::Software, ARM, 1),
+            [Tiled; 4]
+        );
+        assert_eq!(
+            chosen(Kernels::Direct, DeviceKind::Discrete, nvidia, 1),
+            direct
+        );
         assert_eq!(chosen(Kernels::Split, DeviceKind::Other, 0, 1), split);
         assert_eq!(chosen(Kernels::Split, DeviceKind::Other, 0, 64), split);
     }

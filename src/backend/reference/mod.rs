@@ -66,7 +66,10 @@ impl ReferenceKernels {
     fn call(&self, call: &Call, memory: &mut HostBuffers, slot: usize) -> Result<()> {
         let d = &memory.dims;
         let value = match call {
-            Call::Embed { embedding, positions } => embed::embed(
+            Call::Embed {
+                embedding,
+                positions,
+            } => embed::embed(
                 d,
                 memory.get_integers(Buffer::Tokens, slot),
                 memory.get(Buffer::Prefix, slot),
@@ -102,14 +105,19 @@ impl ReferenceKernels {
                 self.weight(*weight),
                 &sum(memory, residuals, slot),
             ),
-            Call::Halt { weight, bias, state } => halt::halt(
+            Call::Halt {
+                weight,
+                bias,
+                state,
+            } => halt::halt(
                 d,
                 memory.get(*state, slot),
                 self.weight(*weight),
                 self.weight(*bias),
             ),
             Call::Decode { weight, state } => {
-                let (logits, answer) = decode::decode(d, memory.get(*state, slot), self.weight(*weight));
+                let (logits, answer) =
+                    decode::decode(d, memory.get(*state, slot), self.weight(*weight));
                 memory.write_integers(Buffer::Answer, slot, &answer)?;
                 logits
             }
@@ -131,7 +139,10 @@ fn sum(memory: &HostBuffers, sources: &[Buffer], slot: usize) -> Vec<f32> {
 
 /// `weight x` for a weight `[rows, x.len()]`.
 fn project(weight: &[f32], x: &[f32]) -> Vec<f32> {
-    weight.chunks_exact(x.len()).map(|row| dot(row, x)).collect()
+    weight
+        .chunks_exact(x.len())
+        .map(|row| dot(row, x))
+        .collect()
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {

@@ -12,8 +12,8 @@ pub(super) fn qkv_rope(d: &Dims, s: &[f32], qkv: &[f32]) -> Vec<f32> {
             // The first 2D elements are the heads of the queries, then those of the keys.
             for head in projected[..2 * d.hidden].chunks_exact_mut(d.head_dim()) {
                 for i in 0..half {
-                    let angle =
-                        position as f32 * (theta as f32).powf(-((2 * i) as f32) / d.head_dim() as f32);
+                    let angle = position as f32
+                        * (theta as f32).powf(-((2 * i) as f32) / d.head_dim() as f32);
                     let (sin, cos) = angle.sin_cos();
                     let (a, b) = (head[i], head[i + half]);
                     head[i] = a * cos - b * sin;

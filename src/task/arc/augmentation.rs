@@ -91,9 +91,16 @@ impl Dihedral {
         }
         let swaps_sides = matches!(
             self,
-            Dihedral::Rotate90 | Dihedral::Rotate270 | Dihedral::Transpose | Dihedral::AntiTranspose
+            Dihedral::Rotate90
+                | Dihedral::Rotate270
+                | Dihedral::Transpose
+                | Dihedral::AntiTranspose
         );
-        let (height, width) = if swaps_sides { (cols, rows) } else { (rows, cols) };
+        let (height, width) = if swaps_sides {
+            (cols, rows)
+        } else {
+            (rows, cols)
+        };
         let cell = |i, j| {
             let (r, c) = self.source(i, j, rows, cols);
             map(grid[r][c])
@@ -124,7 +131,9 @@ impl Augmentation {
         })?;
         match (0..10).all(|color| colors.contains(&color)) {
             true => Ok(Augmentation { transform, colors }),
-            false => Err(Error::argument("the colours are not a permutation of 0 to 9")),
+            false => Err(Error::argument(
+                "the colours are not a permutation of 0 to 9",
+            )),
         }
     }
 
@@ -141,7 +150,8 @@ impl Augmentation {
     /// A grid whose rows differ in length is returned unchanged;
     /// [`Task::encode`](super::super::Task::encode) rejects it.
     pub fn apply(&self, grid: &[Vec<i64>]) -> Vec<Vec<i64>> {
-        self.transform.apply(grid, |value| recolor(&self.colors, value))
+        self.transform
+            .apply(grid, |value| recolor(&self.colors, value))
     }
 
     /// Reverts [`Augmentation::apply`].
@@ -158,7 +168,9 @@ impl Augmentation {
 
 /// Returns the new colour of a cell. A value that is not a colour is returned unchanged.
 fn recolor(colors: &[u8; 10], value: i64) -> i64 {
-    let new_color = usize::try_from(value).ok().and_then(|color| colors.get(color));
+    let new_color = usize::try_from(value)
+        .ok()
+        .and_then(|color| colors.get(color));
     new_color.map_or(value, |&color| color.into())
 }
 
@@ -198,8 +210,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn grids() -> impl Strategy<Value = Vec<Vec<i64>>> {
-        (1..=30usize, 1..=30usize)
-            .prop_flat_map(|(rows, cols)| prop::collection::vec(prop::collection::vec(0..10i64, cols), rows))
+        (1..=30usize, 1..=30usize).prop_flat_map(|(rows, cols)| {
+            prop::collection::vec(prop::collection::vec(0..10i64, cols), rows)
+        })
     }
 
     proptest! {
@@ -265,7 +278,8 @@ mod tests {
     #[ignore = "needs a file of tasks"]
     fn all_grids_of_a_file_come_back_from_every_transform() {
         let file = std::env::var("TRM_ARC_TASKS").expect("TRM_ARC_TASKS is a file of ARC tasks");
-        let tasks: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let tasks: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         let mut grids = 0;
         for task in tasks.as_object().unwrap().values() {
             let pairs = ["train", "test"]
@@ -275,7 +289,8 @@ mod tests {
             for grid in pairs.flat_map(|pair| sides.iter().filter_map(|side| pair.get(side))) {
                 let grid: Vec<Vec<i64>> = serde_json::from_value(grid.clone()).unwrap();
                 for transform in 0..8 {
-                    let augmentation = Augmentation::new(transform, [0, 2, 1, 3, 9, 5, 6, 7, 8, 4]).unwrap();
+                    let augmentation =
+                        Augmentation::new(transform, [0, 2, 1, 3, 9, 5, 6, 7, 8, 4]).unwrap();
                     assert_eq!(augmentation.undo(&augmentation.apply(&grid)), grid);
                 }
                 grids += 1;

@@ -130,9 +130,13 @@ type OnName<'c> = dyn FnMut(&str, u32) -> Result<()> + 'c;
 /// Calls `on_name` for each name in the file at `path`.
 fn scan(path: &Path, on_name: &mut OnName) -> Result<()> {
     let file = File::open(path).map_err(|e| Error::io(path.display(), e))?;
-    let size = file.metadata().map_err(|e| Error::io(path.display(), e))?.len();
+    let size = file
+        .metadata()
+        .map_err(|e| Error::io(path.display(), e))?
+        .len();
     if size > MAX_FILE_BYTES {
-        let message = format!("has {size} bytes: a list of puzzle identifiers has at most {MAX_FILE_BYTES}");
+        let message =
+            format!("has {size} bytes: a list of puzzle identifiers has at most {MAX_FILE_BYTES}");
         return Err(Error::checkpoint(message).context(path.display()));
     }
     let reader = BufReader::with_capacity(64 << 10, file.take(MAX_FILE_BYTES));

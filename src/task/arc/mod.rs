@@ -56,7 +56,9 @@ impl Task for ArcGrid {
         let tokens = canvas(grid, n)?;
         let solution = match &puzzle.solution {
             None => None,
-            Some(Cells::Grid(output)) => Some(canvas(output, n).map_err(|e| e.context("solution"))?),
+            Some(Cells::Grid(output)) => {
+                Some(canvas(output, n).map_err(|e| e.context("solution"))?)
+            }
             Some(other) => {
                 return Err(wrong_form(other, "a grid of numbers").context("solution"));
             }
@@ -187,7 +189,10 @@ fn canvas(grid: &[Vec<i64>], n: usize) -> Result<Vec<u32>> {
                     .take(1)
                     .for_each(|token| *token = END_OF_GRID);
             }
-            None if r == rows => line.iter_mut().take(cols).for_each(|token| *token = END_OF_GRID),
+            None if r == rows => line
+                .iter_mut()
+                .take(cols)
+                .for_each(|token| *token = END_OF_GRID),
             None => {}
         }
     }

@@ -28,7 +28,12 @@ pub(crate) fn is_header(line: &str) -> bool {
     match line.as_bytes().first() {
         Some(b'{' | b'[') => false,
         Some(b'"') => Columns::parse(line).is_ok(),
-        _ => line.contains(',') || PUZZLE_NAMES.iter().any(|name| line.eq_ignore_ascii_case(name)),
+        _ => {
+            line.contains(',')
+                || PUZZLE_NAMES
+                    .iter()
+                    .any(|name| line.eq_ignore_ascii_case(name))
+        }
     }
 }
 
@@ -77,9 +82,12 @@ impl Columns {
         }
         let field = |column: Option<usize>| column.and_then(|i| fields.get(i)).map(String::as_str);
         let cells = |text: &str, name: &str| -> Result<Cells> {
-            text::parse_cells(text).bounded().map_err(|e| e.context(name))
+            text::parse_cells(text)
+                .bounded()
+                .map_err(|e| e.context(name))
         };
-        let non_empty = |column: Option<usize>| field(column).map(str::trim).filter(|text| !text.is_empty());
+        let non_empty =
+            |column: Option<usize>| field(column).map(str::trim).filter(|text| !text.is_empty());
         let puzzle_id = non_empty(self.puzzle_id).map(str::parse).transpose();
         Ok(Puzzle {
             id: non_empty(self.id).map(id),

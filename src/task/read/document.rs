@@ -50,7 +50,9 @@ impl DocumentPuzzles {
         let remaining = match document {
             Json::Ints(list) if list.is_empty() => Remaining::None,
             Json::List(list) if is_list_of_puzzles(&list) => Remaining::List(list.into_iter()),
-            Json::Object(fields) if is_collection(&fields) => Remaining::Collection(fields.into_iter()),
+            Json::Object(fields) if is_collection(&fields) => {
+                Remaining::Collection(fields.into_iter())
+            }
             one => Remaining::One(one),
         };
         // The name of the file is the name of a single task, not of each task in a list.
@@ -214,7 +216,9 @@ impl PuzzleFields {
                         .transpose()
                         .unwrap_or_else(|e| keep_first(&mut first_error, e.context("`puzzle_id`")))
                 }
-                _ if self.unknown.len() < MAX_WARNINGS => self.unknown.push(name.chars().take(40).collect()),
+                _ if self.unknown.len() < MAX_WARNINGS => {
+                    self.unknown.push(name.chars().take(40).collect())
+                }
                 _ => {}
             }
         }
@@ -277,8 +281,8 @@ impl PuzzleFields {
             .or_else(|| name.map(str::to_owned));
         let mut train = Vec::new();
         for (i, (input, output)) in pairs(self.train.take(), "train")?.into_iter().enumerate() {
-            let output =
-                output.ok_or_else(|| Error::puzzle("has no `output`").context(pair_name("train", i)))?;
+            let output = output
+                .ok_or_else(|| Error::puzzle("has no `output`").context(pair_name("train", i)))?;
             train.push((input, output));
         }
         let train: Arc<[Demonstration]> = train.into();

@@ -73,7 +73,9 @@ impl DocumentText {
                     document.error = Some(Error::puzzle("the document is longer than 8 MiB"));
                     return document;
                 }
-                Some(Line { text: Err(error), .. }) => {
+                Some(Line {
+                    text: Err(error), ..
+                }) => {
                     document.error = Some(error.into_error());
                     return document;
                 }

@@ -57,14 +57,20 @@ impl Json {
 
 /// Returns whether a text starts like JSON.
 pub(crate) fn is_json(text: &str) -> bool {
-    matches!(text.trim_start().as_bytes().first(), Some(b'{' | b'[' | b'"'))
+    matches!(
+        text.trim_start().as_bytes().first(),
+        Some(b'{' | b'[' | b'"')
+    )
 }
 
 /// Returns the message of an error without its line and column. Callers add their own.
 pub(crate) fn error_message(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
-    message.strip_suffix(&position).unwrap_or(&message).to_owned()
+    message
+        .strip_suffix(&position)
+        .unwrap_or(&message)
+        .to_owned()
 }
 
 /// Deserializes one value, and counts the values of the document.
@@ -85,11 +91,10 @@ impl<'a> ValueReader<'a> {
     }
 
     fn count<E: serde::de::Error>(self, values: usize) -> Result<(), E> {
-        let left = self
-            .values_left
-            .get()
-            .checked_sub(values)
-            .ok_or_else(|| E::custom(format!("the document has more than {MAX_VALUES} values")))?;
+        let left =
+            self.values_left.get().checked_sub(values).ok_or_else(|| {
+                E::custom(format!("the document has more than {MAX_VALUES} values"))
+            })?;
         self.values_left.set(left);
         Ok(())
     }
@@ -100,7 +105,10 @@ impl<'a> ValueReader<'a> {
             .levels_left
             .checked_sub(1)
             .ok_or_else(|| E::custom("the document is nested too deeply"))?;
-        Ok(ValueReader { levels_left, ..self })
+        Ok(ValueReader {
+            levels_left,
+            ..self
+        })
     }
 }
 

@@ -101,7 +101,11 @@ impl Lines {
     /// input.
     ///
     /// The byte order mark of the first line is removed.
-    fn read(&mut self, max_bytes: usize, max_json_bytes: usize) -> Option<Result<Vec<u8>, LineError>> {
+    fn read(
+        &mut self,
+        max_bytes: usize,
+        max_json_bytes: usize,
+    ) -> Option<Result<Vec<u8>, LineError>> {
         let reader = self.reader.as_mut()?;
         let mut line = Vec::new();
         let (mut any, mut too_long, mut limit) = (false, None, None);
@@ -207,7 +211,11 @@ mod tests {
     #[test]
     fn lines_pushed_back_return_with_their_numbers() {
         let mut lines = Lines::new(Cursor::new("a\nb\nc\n"));
-        let next = |lines: &mut Lines| lines.next(9, 9).map(|l| (l.number, l.text.unwrap_or_default()));
+        let next = |lines: &mut Lines| {
+            lines
+                .next(9, 9)
+                .map(|l| (l.number, l.text.unwrap_or_default()))
+        };
         next(&mut lines);
         next(&mut lines);
         lines.push_back(1, "a\nb".into());

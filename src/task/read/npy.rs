@@ -301,7 +301,10 @@ impl<'a> HeaderParser<'a> {
         self.expect("(")?;
         while !self.eat(")") {
             self.0 = self.0.trim_start();
-            let digits = self.0.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.0.len());
+            let digits = self
+                .0
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(self.0.len());
             let (number, rest) = self.0.split_at(digits);
             values.push(number.parse().map_err(|_| self.error("a length"))?);
             self.0 = rest;

@@ -63,15 +63,14 @@ impl FromStr for Puzzle {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if json::is_json(text) {
             let json = Json::parse(text).map_err(|e| {
-                Error::puzzle(format!("invalid JSON: {}", json::error_message(&e))).context(format!(
-                    "line {}, column {}",
-                    e.line(),
-                    e.column()
-                ))
+                Error::puzzle(format!("invalid JSON: {}", json::error_message(&e)))
+                    .context(format!("line {}, column {}", e.line(), e.column()))
             })?;
             return Puzzle::single(json);
         }
-        let cells = parse_cells(text).bounded().map_err(|e| e.context("the puzzle"))?;
+        let cells = parse_cells(text)
+            .bounded()
+            .map_err(|e| e.context("the puzzle"))?;
         Ok(cells.into())
     }
 }

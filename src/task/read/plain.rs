@@ -31,7 +31,12 @@ pub(crate) struct PlainParser {
 
 impl PlainParser {
     /// Adds a line. Puzzles that it completes are appended to `ready`.
-    pub(crate) fn add_line(&mut self, number: u64, line: String, ready: &mut VecDeque<PlainPuzzle>) {
+    pub(crate) fn add_line(
+        &mut self,
+        number: u64,
+        line: String,
+        ready: &mut VecDeque<PlainPuzzle>,
+    ) {
         let blank = line.trim().is_empty();
         if self.one_per_line && blank {
             return;

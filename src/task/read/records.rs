@@ -146,7 +146,11 @@ impl Records {
 
     fn record(&mut self, puzzle: Puzzle, line: Option<u64>) -> RecordResult {
         let number = self.take_number();
-        Ok(InputRecord { puzzle, number, line })
+        Ok(InputRecord {
+            puzzle,
+            number,
+            line,
+        })
     }
 
     fn error(&mut self, error: Error, line: Option<u64>, id: Option<Id>) -> RecordResult {
@@ -201,7 +205,10 @@ impl Records {
     fn line_error(&mut self, line: u64, error: LineError) -> RecordResult {
         // A binary file is one error, not a stream of thousands of malformed records.
         if matches!(error, LineError::Io(_))
-            || matches!((&error, &self.format), (LineError::NotUtf8, InputFormat::Unknown))
+            || matches!(
+                (&error, &self.format),
+                (LineError::NotUtf8, InputFormat::Unknown)
+            )
         {
             self.format = InputFormat::Done;
         }
@@ -212,7 +219,8 @@ impl Records {
     fn detect_format(&mut self) -> Option<RecordResult> {
         let mut plain = PlainParser::default();
         loop {
-            let Some(Line { number, text }) = self.lines.next(MAX_LINE_BYTES, MAX_DOCUMENT_BYTES) else {
+            let Some(Line { number, text }) = self.lines.next(MAX_LINE_BYTES, MAX_DOCUMENT_BYTES)
+            else {
                 self.format = InputFormat::Done;
                 return None;
             };
@@ -284,7 +292,11 @@ impl Records {
 
     /// Returns whether a line after the first line of the document is a document of its own.
     fn is_stream(&mut self, document: &DocumentText) -> bool {
-        let first_char = document.text.chars().next().filter(|c| matches!(c, '{' | '"'));
+        let first_char = document
+            .text
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '{' | '"'));
         let is_document =
             |line: &str| first_char.is_some_and(|c| line.starts_with(c)) && is_whole_document(line);
         if document.span.count > 1 {
@@ -420,7 +432,9 @@ impl Iterator for Records {
 /// Returns the name of an ARC task in a file with this name: the stem of a `.json` file.
 fn stem(name: &str) -> Option<String> {
     let path = Path::new(name);
-    let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+    let json = path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("json"));
     path.file_stem()
         .filter(|_| json)
         .map(|stem| stem.to_string_lossy().into_owned())
@@ -429,7 +443,9 @@ fn stem(name: &str) -> Option<String> {
 /// Returns whether a line is certainly a whole document and not a part of one.
 fn is_whole_document(line: &str) -> bool {
     match Json::parse(line) {
-        Ok(Json::Object(fields)) => fields.iter().any(|(name, _)| document::is_puzzle_field(name)),
+        Ok(Json::Object(fields)) => fields
+            .iter()
+            .any(|(name, _)| document::is_puzzle_field(name)),
         Ok(Json::Text(_)) => true,
         _ => false,
     }

@@ -15,7 +15,8 @@ pub(crate) fn is_maze(text: &str) -> bool {
 /// Returns the cells of a line of a Sudoku, without white space and bars. A line that only
 /// separates boxes has no cells.
 pub(crate) fn sudoku_cells(line: &str) -> String {
-    let is_separator = |c: char| c.is_whitespace() || c == '|' || ('\u{2500}'..='\u{257f}').contains(&c);
+    let is_separator =
+        |c: char| c.is_whitespace() || c == '|' || ('\u{2500}'..='\u{257f}').contains(&c);
     if line
         .chars()
         .all(|c| is_separator(c) || matches!(c, '-' | '+' | '='))
@@ -36,7 +37,10 @@ pub(crate) fn parse_cells(text: &str) -> Cells {
             .map(str::to_owned)
             .collect()
     } else {
-        lines.map(sudoku_cells).filter(|row| !row.is_empty()).collect()
+        lines
+            .map(sudoku_cells)
+            .filter(|row| !row.is_empty())
+            .collect()
     };
     while rows.last().is_some_and(String::is_empty) {
         rows.pop();

@@ -13,9 +13,9 @@ pub(super) type Grid = Vec<Vec<i64>>;
 /// Converts an `id`.
 pub(super) fn id(json: Json) -> Result<Id> {
     match json {
-        Json::Text(text) if text.len() > MAX_NAME_BYTES => {
-            Err(Error::puzzle(format!("is longer than {MAX_NAME_BYTES} bytes")))
-        }
+        Json::Text(text) if text.len() > MAX_NAME_BYTES => Err(Error::puzzle(format!(
+            "is longer than {MAX_NAME_BYTES} bytes"
+        ))),
         Json::Text(text) => Ok(Id::Text(text)),
         Json::Int(int) if u64::try_from(int).is_ok() => {
             Ok(Id::Number(u64::try_from(int).unwrap_or_default()))
@@ -41,7 +41,9 @@ pub(super) fn task(json: Json) -> Result<String> {
 /// Converts a `puzzle_id`.
 pub(super) fn puzzle_id(json: Json) -> Result<u32> {
     match json {
-        Json::Int(int) => u32::try_from(int).map_err(|_| Error::puzzle(format!("{int} is out of range"))),
+        Json::Int(int) => {
+            u32::try_from(int).map_err(|_| Error::puzzle(format!("{int} is out of range")))
+        }
         other => Err(Error::puzzle(format!(
             "must be a whole number from 0, not {}",
             other.type_name()
@@ -54,7 +56,9 @@ pub(super) fn cells(json: Json) -> Result<Cells> {
     let cells = match json {
         Json::Text(text) => text::parse_cells(&text),
         Json::Ints(list) => Cells::List(list),
-        Json::List(list) if matches!(list.first(), Some(Json::Text(_))) => Cells::Rows(strings(list)?),
+        Json::List(list) if matches!(list.first(), Some(Json::Text(_))) => {
+            Cells::Rows(strings(list)?)
+        }
         Json::List(list) if matches!(list.first(), Some(Json::Ints(_) | Json::List(_))) => {
             Cells::Grid(rows(list)?)
         }
@@ -177,7 +181,10 @@ fn pair(json: Json) -> Result<(Grid, Option<Grid>)> {
             _ => {}
         }
     }
-    Ok((input.ok_or_else(|| Error::puzzle("has no `input`"))?, output))
+    Ok((
+        input.ok_or_else(|| Error::puzzle("has no `input`"))?,
+        output,
+    ))
 }
 
 /// Returns the name of pair `i` for messages, which count from 1.

@@ -42,7 +42,10 @@ pub(crate) fn attention() -> Tensors {
 pub(crate) fn mlp_t() -> Tensors {
     let mut all = attention();
     all.retain(|t| !t.0.contains("self_attn"));
-    all.push(("L_level.layers.0.mlp_t.gate_up_proj.weight".into(), vec![8, 9]));
+    all.push((
+        "L_level.layers.0.mlp_t.gate_up_proj.weight".into(),
+        vec![8, 9],
+    ));
     all.push(("L_level.layers.0.mlp_t.down_proj.weight".into(), vec![9, 4]));
     all
 }
@@ -238,7 +241,13 @@ pub(crate) fn tuple(items: &[i64]) -> Vec<u8> {
 }
 
 /// A tensor of f32 in storage `key` of `elements`.
-pub(crate) fn tensor(key: &str, elements: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
+pub(crate) fn tensor(
+    key: &str,
+    elements: i64,
+    offset: i64,
+    shape: &[i64],
+    strides: &[i64],
+) -> Vec<u8> {
     [
         b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
         text("storage"),
@@ -270,7 +279,9 @@ pub(crate) fn torch_file(pickle: &[u8], storages: &[(&str, usize)]) -> Vec<u8> {
         .add("a/data.pkl", pickle)
         .add("a/byteorder", b"little");
     for (key, elements) in storages {
-        let bytes: Vec<u8> = (0..*elements).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        let bytes: Vec<u8> = (0..*elements)
+            .flat_map(|i| (i as f32).to_le_bytes())
+            .collect();
         zip = zip.add(&format!("a/data/{key}"), &bytes);
     }
     zip.finish()

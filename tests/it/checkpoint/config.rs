@@ -36,12 +36,24 @@ fn all_that_is_missing_is_listed_at_once() {
         "no_ACT_continue",
     ];
     let error = load(safetensors(&attention()), &[]);
-    fails(error, &[&all[..], &["--set H_cycles=", "--config FILE"]].concat());
+    fails(
+        error,
+        &[&all[..], &["--set H_cycles=", "--config FILE"]].concat(),
+    );
     // Each alone.
     for lacking in all {
-        let given: Vec<_> = GIVEN.iter().copied().filter(|(key, _)| *key != lacking).collect();
-        let message = load(safetensors(&attention()), &given).map(|_| ()).unwrap_err();
-        assert!(message.contains(&format!("do not tell {lacking};")), "{message}");
+        let given: Vec<_> = GIVEN
+            .iter()
+            .copied()
+            .filter(|(key, _)| *key != lacking)
+            .collect();
+        let message = load(safetensors(&attention()), &given)
+            .map(|_| ())
+            .unwrap_err();
+        assert!(
+            message.contains(&format!("do not tell {lacking};")),
+            "{message}"
+        );
     }
     load(safetensors(&attention()), GIVEN).unwrap();
     // Without attention there are no heads and no rotary positions. Without a file the prefix of a
@@ -50,7 +62,9 @@ fn all_that_is_missing_is_listed_at_once() {
         .map(|_| ())
         .unwrap_err();
     assert!(
-        error.contains("puzzle_emb_len") && !error.contains("num_heads") && !error.contains("pos_enc"),
+        error.contains("puzzle_emb_len")
+            && !error.contains("num_heads")
+            && !error.contains("pos_enc"),
         "{error}"
     );
 }
@@ -141,7 +155,10 @@ fn variants_are_recognised() {
         .iter()
         .map(|(k, v)| (*k, if *k == "L_cycles" { "7" } else { *v }))
         .collect();
-    fails(load(safetensors(&all), &seven), &["L_cycles", "from 1 to 6"]);
+    fails(
+        load(safetensors(&all), &seven),
+        &["L_cycles", "from 1 to 6"],
+    );
     all.retain(|t| t.0 != "L4_init");
     fails(load(safetensors(&all), GIVEN), &["L4_init", "missing"]);
 }
@@ -216,8 +233,9 @@ fn values_out_of_range_are_errors() {
 
 #[test]
 fn the_puzzle_embedding_is_never_reset() {
-    let dataset =
-        |n: usize| format!("{{\"num_puzzle_identifiers\": {n}, \"vocab_size\": 6, \"seq_len\": 9}}");
+    let dataset = |n: usize| {
+        format!("{{\"num_puzzle_identifiers\": {n}, \"vocab_size\": 6, \"seq_len\": 9}}")
+    };
     let file = safetensors(&with_puzzle(attention(), 3, 6));
     for place in ["dataset.json", "train/dataset.json", "test/dataset.json"] {
         let folder = Folder::new(&[("step_5", &file), ("all_config.yaml", YAML.as_bytes())]);
@@ -267,10 +285,12 @@ fn prefix_positions_follow_from_what_is_known() {
     assert_eq!(puzzle_with(2, 6, "").unwrap().config.prefix_len(), 2);
     assert_eq!(puzzle_with(2, 4, "").unwrap().config.prefix_len(), 1);
     assert_eq!(
-        attention_with(&format!("{YAML}  puzzle_emb_ndim: 0\n  puzzle_emb_len: 16\n"))
-            .unwrap()
-            .config
-            .prefix_len(),
+        attention_with(&format!(
+            "{YAML}  puzzle_emb_ndim: 0\n  puzzle_emb_len: 16\n"
+        ))
+        .unwrap()
+        .config
+        .prefix_len(),
         0
     );
     fails(
@@ -286,10 +306,20 @@ fn prefix_positions_follow_from_what_is_known() {
 #[test]
 fn the_sequence_length_follows_from_what_is_known() {
     let model = |set: &[(&str, &str)]| {
-        let given = [("H_cycles", "3"), ("L_cycles", "4"), ("no_ACT_continue", "true")];
-        load(safetensors(&with_puzzle(mlp_t(), 2, 4)), &[&given, set].concat())
+        let given = [
+            ("H_cycles", "3"),
+            ("L_cycles", "4"),
+            ("no_ACT_continue", "true"),
+        ];
+        load(
+            safetensors(&with_puzzle(mlp_t(), 2, 4)),
+            &[&given, set].concat(),
+        )
     };
-    assert_eq!(model(&[("puzzle_emb_len", "1")]).unwrap().config.seq_len, Some(8));
+    assert_eq!(
+        model(&[("puzzle_emb_len", "1")]).unwrap().config.seq_len,
+        Some(8)
+    );
     let derived = model(&[("seq_len", "7")]).unwrap().config;
     assert_eq!((derived.seq_len, derived.prefix_len()), (Some(7), 2));
     fails(
@@ -299,7 +329,11 @@ fn the_sequence_length_follows_from_what_is_known() {
     fails(model(&[("puzzle_emb_len", "9")]), &["leaves none"]);
     let mut learned = attention();
     learned.push(("embed_pos.embedding_weight".into(), vec![16, 4]));
-    let given: Vec<_> = GIVEN.iter().copied().filter(|g| g.0 != "pos_encodings").collect();
+    let given: Vec<_> = GIVEN
+        .iter()
+        .copied()
+        .filter(|g| g.0 != "pos_encodings")
+        .collect();
     let config = load(safetensors(&learned), &given).unwrap().config;
     assert_eq!(
         (config.seq_len, config.pos_encodings),
@@ -311,7 +345,10 @@ fn the_sequence_length_follows_from_what_is_known() {
     );
     // Elsewhere its absence is no error.
     assert_eq!(
-        load(safetensors(&attention()), GIVEN).unwrap().config.seq_len,
+        load(safetensors(&attention()), GIVEN)
+            .unwrap()
+            .config
+            .seq_len,
         None
     );
 }
@@ -328,7 +365,10 @@ fn a_box_is_given_as_people_write_it() {
     }
     for text in ["2", "2,x", "0,3", "two"] {
         assert!(
-            open(text).unwrap_err().to_string().contains("[rows, columns]"),
+            open(text)
+                .unwrap_err()
+                .to_string()
+                .contains("[rows, columns]"),
             "{text}"
         );
     }
@@ -395,7 +435,10 @@ fn the_configuration_that_belongs_to_the_file() {
     let torch = std::fs::read(data("wild/prefix_0.pt")).unwrap();
     folder.write("step_1", &torch);
     assert_eq!(
-        open(folder.path().join("step_1"), &[]).unwrap().config.h_cycles,
+        open(folder.path().join("step_1"), &[])
+            .unwrap()
+            .config
+            .h_cycles,
         3
     );
     std::fs::remove_file(folder.path().join("all_config.yaml")).unwrap();
@@ -465,7 +508,10 @@ fn shapes_are_checked() {
     ] {
         let mut all = attention();
         all.iter_mut().find(|t| t.0 == name).unwrap().1 = shape;
-        fails(load(safetensors(&all), GIVEN), &[&[name][..], &words].concat());
+        fails(
+            load(safetensors(&all), GIVEN),
+            &[&[name][..], &words].concat(),
+        );
     }
     for (name, _) in ATTENTION
         .iter()
@@ -513,7 +559,11 @@ fn hostile_yaml_and_json_end_soon() {
         format!("{text}a{i}: &a{i} [{}]\n", vec![item; 9].join(", "))
     });
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("all_config.yaml", bomb.into_bytes(), "more than 20000 values"),
+        (
+            "all_config.yaml",
+            bomb.into_bytes(),
+            "more than 20000 values",
+        ),
         (
             "all_config.yaml",
             [b"a: ".to_vec(), vec![b'['; 40]].concat(),
@@ -534,7 +584,11 @@ fn hostile_yaml_and_json_end_soon() {
         ),
         ("all_config.yaml", b"a: &a [*a]\n".to_vec(), "alias"),
         ("all_config.yaml", b"a: [1, 2\n".to_vec(), "YAML"),
-        ("all_config.yaml", vec![b'a'; 2 << 20], "more than 1048576 bytes"),
+        (
+            "all_config.yaml",
+            vec![b'a'; 2 << 20],
+            "more than 1048576 bytes",
+        ),
         ("all_config.yaml", vec![0xff; 100], "UTF-8"),
         ("all_config.yaml", b"- 1\n- 2\n".to_vec(), "mapping"),
         ("all_config.yaml", b"".to_vec(), "mapping"),
@@ -558,8 +612,16 @@ fn hostile_yaml_and_json_end_soon() {
         ),
         ("config.json", b"{\"a\": 1,}".to_vec(), "JSON"),
         ("config.json", b"{\"puzzle_ids\": [1, 1]}".to_vec(), "twice"),
-        ("config.json", b"{\"puzzle_ids\": [-1]}".to_vec(), "identifiers"),
-        ("config.json", b"{\"box\": [0, 3]}".to_vec(), "rows, columns"),
+        (
+            "config.json",
+            b"{\"puzzle_ids\": [-1]}".to_vec(),
+            "identifiers",
+        ),
+        (
+            "config.json",
+            b"{\"box\": [0, 3]}".to_vec(),
+            "rows, columns",
+        ),
     ];
     for (name, bytes, word) in cases {
         let start = Instant::now();

@@ -67,7 +67,11 @@ fn reading_gives_the_rounded_weights() {
             );
         }
         let int8 = format == WeightDtype::Int8;
-        let expected = if int8 { WeightDtype::Int8 } else { WeightDtype::F32 };
+        let expected = if int8 {
+            WeightDtype::Int8
+        } else {
+            WeightDtype::F32
+        };
         assert_eq!(model.format(), expected);
         let scales = model.tensors.iter().filter(|t| t.name.ends_with(".scale"));
         assert_eq!(scales.count(), if int8 { 4 } else { 0 });
@@ -116,8 +120,16 @@ fn inconsistent_bytes_and_scales_are_errors() {
             &[&scale, "4 rows"],
         );
     }
-    for shape in [json!([u64::MAX]), json!([1u64 << 62, 4]), json!([5]), json!([0])] {
-        refused(&|header, _| header[&scale]["shape"] = shape.clone(), &["header"]);
+    for shape in [
+        json!([u64::MAX]),
+        json!([1u64 << 62, 4]),
+        json!([5]),
+        json!([0]),
+    ] {
+        refused(
+            &|header, _| header[&scale]["shape"] = shape.clone(),
+            &["header"],
+        );
     }
     // Sixteen bytes as another type of as many.
     refused(
@@ -174,12 +186,21 @@ fn a_puzzle_embedding_becomes_16_bits_with_the_matrices_but_never_int8() {
     let size = |format| without_source(saved(&model, format)).len();
     // 16 bits: 2 bytes fewer for each of 12 x 4 + 4 x 4 + 8 x 4 + 4 x 4 elements of matrices and 3
     // x 4 elements of the embedding.
-    assert_eq!(size(WeightDtype::F32) - size(WeightDtype::Bf16), 2 * (112 + 12));
+    assert_eq!(
+        size(WeightDtype::F32) - size(WeightDtype::Bf16),
+        2 * (112 + 12)
+    );
     assert_eq!(size(WeightDtype::F16), size(WeightDtype::Bf16));
     // int8: 3 bytes fewer for each element of a matrix, and 28 scales.
-    assert_eq!(size(WeightDtype::F32) - size(WeightDtype::Int8), 3 * 112 - 4 * 28);
+    assert_eq!(
+        size(WeightDtype::F32) - size(WeightDtype::Int8),
+        3 * 112 - 4 * 28
+    );
     for format in WeightDtype::ALL {
         let read = read(saved(&model, format)).unwrap();
-        assert_eq!(read.puzzle_rows.unwrap().row(2).unwrap(), all.row(2).unwrap());
+        assert_eq!(
+            read.puzzle_rows.unwrap().row(2).unwrap(),
+            all.row(2).unwrap()
+        );
     }
 }

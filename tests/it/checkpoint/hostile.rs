@@ -14,10 +14,11 @@ const PUZZLE: &[(&str, &str)] = &[("puzzle_emb_len", "2")];
 #[track_caller]
 fn attempt(bytes: Vec<u8>) -> Result<(), String> {
     let start = Instant::now();
-    let result = load(bytes.clone(), &[GIVEN, PUZZLE].concat()).and_then(|model| match model.puzzle_rows {
-        Some(rows) => rows.row(0).map(drop).map_err(|e| e.to_string()),
-        None => Ok(()),
-    });
+    let result =
+        load(bytes.clone(), &[GIVEN, PUZZLE].concat()).and_then(|model| match model.puzzle_rows {
+            Some(rows) => rows.row(0).map(drop).map_err(|e| e.to_string()),
+            None => Ok(()),
+        });
     // A file that is no model may still be read tensor by tensor.
     if let Ok(file) = Checkpoint::from_bytes(bytes) {
         for name in file.tensors().keys().take(20) {
@@ -155,7 +156,11 @@ fn wrong_zip_headers_are_errors() {
     let with = |zip: Zip| zip.add("a/data.pkl", &pickle).add("a/byteorder", b"little");
     let good = with(Zip::default()).add("a/data/0", &[0; 16]).finish();
     assert_eq!(
-        Checkpoint::from_bytes(good).unwrap().read("a").unwrap().data,
+        Checkpoint::from_bytes(good)
+            .unwrap()
+            .read("a")
+            .unwrap()
+            .data,
         [0.0; 4]
     );
     let claim = |zip: Zip| {
@@ -183,7 +188,10 @@ fn wrong_zip_headers_are_errors() {
         claim(with(Zip::default()).add("a/data/0", &[0; 8])),
         &["tensor \"a\"", "does not fit its storage of 8 bytes"],
     );
-    fails(claim(with(Zip::default())), &["storage \"0\" is not in the file"]);
+    fails(
+        claim(with(Zip::default())),
+        &["storage \"0\" is not in the file"],
+    );
     fails(
         claim(
             with(Zip::default())
@@ -268,7 +276,8 @@ fn tensors_outside_their_storage_are_errors() {
         (0, vec![1; 9], vec![1; 9]),
     ] {
         let pickle = dict(&[("a", tensor("0", 4, offset, &shape, &strides))]);
-        let result = Checkpoint::from_bytes(torch_file(&pickle, &[("0", 4)])).map_err(|e| e.to_string());
+        let result =
+            Checkpoint::from_bytes(torch_file(&pickle, &[("0", 4)])).map_err(|e| e.to_string());
         assert!(
             result.is_err(),
             "offset {offset}, shape {shape:?}, strides {strides:?}"
@@ -281,7 +290,10 @@ fn tensors_that_expand_are_not_read() {
     // A stride of 0 makes 16 GB of one element.
     let pickle = dict(&[("a", tensor("0", 4, 0, &[1 << 16, 1 << 16], &[0, 0]))]);
     let file = Checkpoint::from_bytes(torch_file(&pickle, &[("0", 4)])).unwrap();
-    fails(file.read("a").map_err(|e| e.to_string()), &["\"a\"", "expands"]);
+    fails(
+        file.read("a").map_err(|e| e.to_string()),
+        &["\"a\"", "expands"],
+    );
     fails(
         file.read_rows("a", 0, 1 << 16).map_err(|e| e.to_string()),
         &["expands"],
@@ -309,11 +321,17 @@ fn tensors_that_expand_are_not_read() {
         .iter()
         .map(|(name, shape, strides)| (*name, tensor("0", 64, 0, shape, strides)))
         .collect();
-    fails(attempt(torch_file(&dict(&items), &[("0", 64)])), &["expands"]);
+    fails(
+        attempt(torch_file(&dict(&items), &[("0", 64)])),
+        &["expands"],
+    );
 }
 
 #[cfg(unix)]
 #[test]
 fn special_files_are_errors() {
-    fails(open("/dev/zero", GIVEN), &["/dev/zero", "not a regular file"]);
+    fails(
+        open("/dev/zero", GIVEN),
+        &["/dev/zero", "not a regular file"],
+    );
 }

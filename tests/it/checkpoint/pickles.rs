@@ -108,7 +108,12 @@ fn every_kind_of_value_is_read() {
         b"ctorch\nSize\n(K\x01t\x85R",
         b"ccollections\nOrderedDict\n](](X\x01\0\0\0kK\x01ee\x85R",
     ] {
-        assert_eq!(index(&beside(value)).unwrap(), ["a"], "{}", value.escape_ascii());
+        assert_eq!(
+            index(&beside(value)).unwrap(),
+            ["a"],
+            "{}",
+            value.escape_ascii()
+        );
     }
 }
 
@@ -189,7 +194,10 @@ fn cycles_and_deep_nesting_end() {
     ]
     .concat();
     let names = index(&cyclic).unwrap();
-    assert!(names.contains(&"a".to_owned()) && names.len() <= 17, "{names:?}");
+    assert!(
+        names.contains(&"a".to_owned()) && names.len() <= 17,
+        "{names:?}"
+    );
     assert_eq!(index(&beside(b"]q\x00h\x00a")).unwrap(), ["a"]);
     let deep = [vec![b']'; 300_000], vec![b'a'; 299_999]].concat();
     assert_eq!(index(&beside(&deep)).unwrap(), ["a"]);
@@ -233,17 +241,29 @@ fn cycles_and_deep_nesting_end() {
 
 #[test]
 fn too_much_memory_is_an_error() {
-    fails(index(&vec![b'}'; 2_000_000]), &["more than 1000000 objects"]);
-    fails(index(&vec![b']'; 9 << 20]), &["far more than a checkpoint needs"]);
+    fails(
+        index(&vec![b'}'; 2_000_000]),
+        &["more than 1000000 objects"],
+    );
+    fails(
+        index(&vec![b']'; 9 << 20]),
+        &["far more than a checkpoint needs"],
+    );
     fails(
         index(&[b"N".to_vec(), b"2".repeat(1_500_000), b".".to_vec()].concat()),
         &["more than 1000000 objects"],
     );
-    fails(index(&b"N\x94".repeat(700_000)), &["more than 1000000 objects"]);
+    fails(
+        index(&b"N\x94".repeat(700_000)),
+        &["more than 1000000 objects"],
+    );
     // One list copied again and again.
     let list = [b"](".to_vec(), b"N".repeat(400_000), b"eq\x00".to_vec()].concat();
     let copies = b"ccollections\nOrderedDict\nh\x00\x85R".repeat(1000);
-    fails(index(&[list, copies].concat()), &["more than 1000000 objects"]);
+    fails(
+        index(&[list, copies].concat()),
+        &["more than 1000000 objects"],
+    );
     // A long name under many keys.
     let long = "n".repeat(400_000);
     let pickle = [
@@ -308,8 +328,11 @@ fn tensors_of_all_pytorch_versions_are_read() {
         b"\x89ccollections\nOrderedDict\n)Rctorch\nfloat32\ntR",
     ]
     .concat();
-    let file =
-        Checkpoint::from_bytes(torch_file(&dict(&[("v1", first), ("v3", third)]), &[("0", 4)])).unwrap();
+    let file = Checkpoint::from_bytes(torch_file(
+        &dict(&[("v1", first), ("v3", third)]),
+        &[("0", 4)],
+    ))
+    .unwrap();
     assert_eq!(file.read("v1").unwrap().data, [1.0, 2.0, 3.0]);
     assert_eq!(file.read("v3").unwrap().data, [2.0, 3.0]);
 }

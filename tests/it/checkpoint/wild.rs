@@ -62,7 +62,10 @@ fn a_training_folder_is_read() {
         (config.num_heads, config.pos_encodings, config.prefix_len()),
         (2, PosEncodings::Rope, 2)
     );
-    assert_eq!((config.seq_len, config.num_puzzle_identifiers), (Some(16), 3));
+    assert_eq!(
+        (config.seq_len, config.num_puzzle_identifiers),
+        (Some(16), 3)
+    );
     let from = |name| {
         model
             .provenance
@@ -92,7 +95,11 @@ fn a_single_checkpoint_uses_the_configuration_beside_it() {
 #[test]
 fn prefixes_and_nestings_are_removed() {
     for i in 0..5 {
-        check(&open(&format!("wild/prefix_{i}.pt")).unwrap(), |_| false, 0.0);
+        check(
+            &open(&format!("wild/prefix_{i}.pt")).unwrap(),
+            |_| false,
+            0.0,
+        );
     }
     for name in ["nested_model.pth", "nested_state_dict.ckpt", "checkpoint"] {
         let model = open(&format!("wild/{name}")).unwrap();
@@ -148,7 +155,10 @@ fn strided_storages_are_read() {
     let file = Checkpoint::open(data("wild/strided.pt")).unwrap();
     let expanded = file.read("extra.expanded").unwrap();
     assert_eq!(expanded.shape, [2, 5]);
-    assert_eq!(expanded.data, [1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0]);
+    assert_eq!(
+        expanded.data,
+        [1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0]
+    );
     assert_eq!(file.read("extra.scalar").unwrap().data, [3.0]);
     assert_eq!(file.read("extra.empty").unwrap().shape, [0, 4]);
     let name = "L_level.layers.0.self_attn.qkv_proj.weight";
@@ -203,13 +213,20 @@ fn files_without_a_state_dict_are_errors() {
     );
     fails(
         open("wild/only_object.pt"),
-        &["private_lab.config.Settings", "never executed", "state_dict()"],
+        &[
+            "private_lab.config.Settings",
+            "never executed",
+            "state_dict()",
+        ],
     );
     fails(
         open("wild/whole_model.pt"),
         &["__main__.Model", "never executed", "state_dict()"],
     );
-    fails(open("wild/torchscript.pt"), &["TorchScript", "state_dict()"]);
+    fails(
+        open("wild/torchscript.pt"),
+        &["TorchScript", "state_dict()"],
+    );
     fails(open("wild/two_models.pt"), &["\"model.", "\"module."]);
 }
 

@@ -114,8 +114,11 @@ fn the_configuration_file_holds_everything() {
 #[test]
 fn one_file_is_enough() {
     let folder = Folder::new(&[]);
-    training().save(folder.path(), &SaveOptions::default()).unwrap();
-    let lone = Model::from_bytes(bytes(&folder, "model.safetensors"), &LoadOptions::default()).unwrap();
+    training()
+        .save(folder.path(), &SaveOptions::default())
+        .unwrap();
+    let lone =
+        Model::from_bytes(bytes(&folder, "model.safetensors"), &LoadOptions::default()).unwrap();
     same(&training(), &lone);
     fs::remove_file(folder.path().join("config.json")).unwrap();
     same(&training(), &folder.open().unwrap());
@@ -124,7 +127,9 @@ fn one_file_is_enough() {
 #[test]
 fn unknown_keys_are_kept() {
     let (folder, out) = (Folder::new(&[]), Folder::new(&[]));
-    training().save(folder.path(), &SaveOptions::default()).unwrap();
+    training()
+        .save(folder.path(), &SaveOptions::default())
+        .unwrap();
     let mut config = json(&folder);
     config["colour"] = serde_json::json!({"red": [1, 2]});
     folder.write("config.json", config.to_string().as_bytes());
@@ -181,7 +186,9 @@ fn selected_rows_are_written() {
 #[test]
 fn impossible_conversions_are_errors() {
     let folder = Folder::new(&[]);
-    training().save(folder.path(), &SaveOptions::default()).unwrap();
+    training()
+        .save(folder.path(), &SaveOptions::default())
+        .unwrap();
     let before = bytes(&folder, "model.safetensors");
     fails(
         folder

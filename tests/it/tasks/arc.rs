@@ -44,7 +44,10 @@ fn an_arc_grid_lies_on_its_canvas_as_published() {
 #[test]
 fn impossible_arc_grids_are_told_in_words() {
     let cases = [
-        (vec![], "the grid is 0 x 0: this model takes 1 x 1 to 30 x 30"),
+        (
+            vec![],
+            "the grid is 0 x 0: this model takes 1 x 1 to 30 x 30",
+        ),
         (vec![vec![]], "the grid is 1 x 0"),
         (vec![vec![0]; 31], "the grid is 31 x 1"),
         (vec![vec![0; 31]], "the grid is 1 x 31"),
@@ -104,12 +107,18 @@ fn arc_answers_are_judged_where_the_output_is_known() {
     let mut given = arc(None, vec![vec![1, 2]]);
     let space = space(12, 9);
     let problem = ArcGrid::default().encode(&given, &space).expect("a grid");
-    assert_eq!(ArcGrid::default().verify(&problem, &problem.tokens).valid, None);
+    assert_eq!(
+        ArcGrid::default().verify(&problem, &problem.tokens).valid,
+        None
+    );
     given.solution = Some(Cells::Grid(vec![vec![4], vec![5]]));
     let problem = ArcGrid::default().encode(&given, &space).expect("a grid");
     // Tokens outside the crop do not count.
     let right = [6, 1, 0, 7, 1, 9, 1, 1, 0];
-    assert_eq!(ArcGrid::default().verify(&problem, &right).valid, Some(true));
+    assert_eq!(
+        ArcGrid::default().verify(&problem, &right).valid,
+        Some(true)
+    );
     assert_eq!(
         ArcGrid::default().decode(&problem, &right),
         Cells::Grid(vec![vec![4], vec![5]])
@@ -122,15 +131,22 @@ fn arc_answers_are_judged_where_the_output_is_known() {
         &why(&ArcGrid::default(), &problem, &[6, 6, 0, 7, 7, 0, 1, 1, 0]),
         "the grid is 2 x 2, the solution 2 x 1",
     );
-    assert_says(&why(&ArcGrid::default(), &problem, &[]), "the grid is 0 x 0");
-    assert_eq!(ArcGrid::default().decode(&problem, &[1; 9]), Cells::Grid(vec![]));
+    assert_says(
+        &why(&ArcGrid::default(), &problem, &[]),
+        "the grid is 0 x 0",
+    );
+    assert_eq!(
+        ArcGrid::default().decode(&problem, &[1; 9]),
+        Cells::Grid(vec![])
+    );
 }
 
 /// Finds the largest rectangle of colours at the top left by trying all. The fewest rows win among
 /// equals.
 pub(crate) fn naive_crop(tokens: &[u32], n: usize) -> Vec<Vec<i64>> {
-    let colours =
-        |rows: usize, cols: usize| (0..rows).all(|r| (0..cols).all(|c| (2..12).contains(&tokens[r * n + c])));
+    let colours = |rows: usize, cols: usize| {
+        (0..rows).all(|r| (0..cols).all(|c| (2..12).contains(&tokens[r * n + c])))
+    };
     let sizes = (1..=n)
         .flat_map(|r| (1..=n).map(move |c| (r, c)))
         .filter(|&(r, c)| colours(r, c));
@@ -142,7 +158,11 @@ pub(crate) fn naive_crop(tokens: &[u32], n: usize) -> Vec<Vec<i64>> {
         }
     });
     (0..best.0)
-        .map(|r| (0..best.1).map(|c| i64::from(tokens[r * n + c]) - 2).collect())
+        .map(|r| {
+            (0..best.1)
+                .map(|c| i64::from(tokens[r * n + c]) - 2)
+                .collect()
+        })
         .collect()
 }
 
@@ -178,7 +198,9 @@ fn damaged_and_hostile_identifiers_are_errors() {
     let nested = "[".repeat(100_000);
     let many: String = format!(
         "[{}\"x\"]",
-        (0..600_000).map(|i| format!("\"{i}\",")).collect::<String>()
+        (0..600_000)
+            .map(|i| format!("\"{i}\","))
+            .collect::<String>()
     );
     let cases = [
         ("", "expected a list of names"),
@@ -207,7 +229,10 @@ fn damaged_and_hostile_identifiers_are_errors() {
             .expect_err("an error")
             .to_string();
         assert_says(&message, part);
-        assert_says(&message, "identifiers.json: is no list of puzzle identifiers");
+        assert_says(
+            &message,
+            "identifiers.json: is no list of puzzle identifiers",
+        );
     }
     assert_says(
         &Identifiers::open("no/such/identifiers.json")

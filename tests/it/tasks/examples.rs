@@ -84,7 +84,9 @@ fn the_arc_example_is_a_published_task_with_its_output() {
             task.test[r % 3][c % 3]
         }
     };
-    let expected = (0..9).map(|r| (0..9).map(|c| expected(r, c)).collect()).collect();
+    let expected = (0..9)
+        .map(|r| (0..9).map(|c| expected(r, c)).collect())
+        .collect();
     assert_eq!(
         ArcGrid::default().decode(&problem, &solution),
         Cells::Grid(expected)

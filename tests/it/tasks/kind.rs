@@ -1,6 +1,8 @@
 //! The task of a document.
 
-use trm_runtime::task::{ArcGrid, Cells, Maze, Puzzle, Sudoku, Task, TaskKind, TokenSpec, Tokens, detect};
+use trm_runtime::task::{
+    ArcGrid, Cells, Maze, Puzzle, Sudoku, Task, TaskKind, TokenSpec, Tokens, detect,
+};
 
 use super::{EASY, SMALL, arc, assert_says, puzzle, rows, space, split, text};
 
@@ -40,7 +42,13 @@ fn the_form_and_the_model_decide_the_task() {
         (small_grid(), six.clone(), None, None, Ok(TaskKind::Sudoku)),
         (small_grid(), None, None, None, Ok(TaskKind::Sudoku)),
         (small_grid(), twelve.clone(), None, None, Ok(TaskKind::Arc)),
-        (small_grid(), twelve.clone(), None, Some("arc"), Ok(TaskKind::Arc)),
+        (
+            small_grid(),
+            twelve.clone(),
+            None,
+            Some("arc"),
+            Ok(TaskKind::Arc),
+        ),
         (
             Cells::List(vec![0; 16]),
             None,
@@ -55,7 +63,13 @@ fn the_form_and_the_model_decide_the_task() {
             None,
             Err("--task"),
         ),
-        (Cells::Grid(vec![vec![0; 3]; 4]), None, None, None, Err("--task")),
+        (
+            Cells::Grid(vec![vec![0; 3]; 4]),
+            None,
+            None,
+            None,
+            Err("--task"),
+        ),
         (small_grid(), nine.clone(), None, None, Err("--task")),
         (Cells::List(vec![0; 17]), None, None, None, Err("--task")),
         (arc_task(), twelve.clone(), None, None, Ok(TaskKind::Arc)),
@@ -127,7 +141,8 @@ fn the_form_and_the_model_decide_the_task() {
         (text(""), None, None, None, Err("neither a Sudoku")),
     ];
     for (content, space, hint, model, expected) in cases {
-        let found = detect(&puzzle(content.clone()), space.as_ref(), hint, model).map_err(|e| e.to_string());
+        let found = detect(&puzzle(content.clone()), space.as_ref(), hint, model)
+            .map_err(|e| e.to_string());
         match expected {
             Ok(kind) => assert_eq!(found, Ok(kind), "{content:?}"),
             Err(part) => assert_says(&found.expect_err("an error"), part),
@@ -174,5 +189,8 @@ fn a_document_may_name_its_task() {
 fn the_tasks_know_their_names_and_whether_rules_tell_an_answer() {
     let tasks: [&dyn Task; 4] = [&Sudoku::default(), &Maze, &ArcGrid::default(), &Tokens];
     assert_eq!(tasks.map(Task::name), TaskKind::ALL.map(TaskKind::name));
-    assert_eq!(tasks.map(Task::verifies_by_rules), [true, true, false, false]);
+    assert_eq!(
+        tasks.map(Task::verifies_by_rules),
+        [true, true, false, false]
+    );
 }

@@ -21,12 +21,16 @@ fn a_maze_in_every_form_is_the_same_tokens_and_decodes_to_its_form() {
         Cells::Tokens(tokens.iter().map(|&t| t.into()).collect()),
     ];
     for form in forms {
-        let problem = Maze.encode(&puzzle(form.clone()), &space(6, 16)).expect("a maze");
+        let problem = Maze
+            .encode(&puzzle(form.clone()), &space(6, 16))
+            .expect("a maze");
         assert_eq!(problem.tokens, tokens, "{form:?}");
         assert_eq!((problem.rows, problem.cols), (4, 4));
         assert_eq!(Maze.decode(&problem, &tokens), form);
     }
-    let problem = Maze.encode(&puzzle(rows(&SMALL)), &space(6, 16)).expect("a maze");
+    let problem = Maze
+        .encode(&puzzle(rows(&SMALL)), &space(6, 16))
+        .expect("a maze");
     let answer = [0, 1, 2, 3, 4, 5, 6, u32::MAX];
     assert_eq!(
         Maze.decode(&problem, &answer),
@@ -62,7 +66,10 @@ fn impossible_mazes_are_told_in_words() {
             rows(&["S  ", " x ", "  G"]),
             "'x' in row 2, column 2 is not a maze cell",
         ),
-        (rows(&["S  ", "  ", "  G"]), "row 2 has 2 cells, but row 1 has 3"),
+        (
+            rows(&["S  ", "  ", "  G"]),
+            "row 2 has 2 cells, but row 1 has 3",
+        ),
         (
             rows(&["S  ", "  G"]),
             "a maze is square: this one has 2 rows of 3 cells",
@@ -79,8 +86,14 @@ fn impossible_mazes_are_told_in_words() {
             Cells::Tokens(vec![3, 4, 2, 0]),
             "token 0 in row 2, column 2 is not a maze cell",
         ),
-        (Cells::Tokens(vec![3, 4, 2, -7]), "token -7 in row 2, column 2"),
-        (Cells::List(vec![3, 4, 2, 2]), "a maze is written in characters"),
+        (
+            Cells::Tokens(vec![3, 4, 2, -7]),
+            "token -7 in row 2, column 2",
+        ),
+        (
+            Cells::List(vec![3, 4, 2, 2]),
+            "a maze is written in characters",
+        ),
         (text(&" ".repeat(257 * 257)), "too large: at most 256"),
     ];
     for (content, part) in cases {
@@ -102,7 +115,9 @@ fn impossible_mazes_are_told_in_words() {
 
 #[test]
 fn a_path_may_be_longer_or_stray_but_must_arrive() {
-    let problem = Maze.encode(&puzzle(rows(&SMALL)), &space(6, 16)).expect("a maze");
+    let problem = Maze
+        .encode(&puzzle(rows(&SMALL)), &space(6, 16))
+        .expect("a maze");
     let cases = [
         (["Sooo", " ##o", " #Go", "    "], Some(true), Some(true)),
         (["S   ", "o## ", "o#G ", "ooo "], Some(true), Some(true)),
@@ -117,7 +132,11 @@ fn a_path_may_be_longer_or_stray_but_must_arrive() {
     ];
     for (answer, valid, shortest) in cases {
         let verdict = Maze.verify(&problem, &maze_tokens(&answer.concat()));
-        assert_eq!((verdict.valid, verdict.shortest), (valid, shortest), "{answer:?}");
+        assert_eq!(
+            (verdict.valid, verdict.shortest),
+            (valid, shortest),
+            "{answer:?}"
+        );
         assert_eq!(verdict.why.is_some(), valid == Some(false));
     }
     let wall = maze_tokens(&["Sooo", " #oo", " #Go", "    "].concat());
@@ -154,7 +173,10 @@ fn a_smaller_maze_stands_in_walls() {
         };
         let problem = Maze.encode(&written, &space(6, 36)).expect("a maze");
         assert_eq!((problem.rows, problem.cols), (6, 6));
-        assert_eq!(problem.tokens, maze_tokens(&canvas.concat().replace('o', " ")));
+        assert_eq!(
+            problem.tokens,
+            maze_tokens(&canvas.concat().replace('o', " "))
+        );
         let inside = |cell: usize| cell / 6 < 4 && cell % 6 < 4;
         let wanted = maze_tokens(&canvas.concat());
         let solution: Vec<u32> = (0..36)
@@ -185,7 +207,10 @@ fn a_smaller_maze_stands_in_walls() {
         // Turned with its walls it is the same maze.
         for seed in 0..20 {
             let turned = Maze
-                .random_symmetry(&problem, &mut trm_runtime::low_level::random::Random::new(seed))
+                .random_symmetry(
+                    &problem,
+                    &mut trm_runtime::low_level::random::Random::new(seed),
+                )
                 .expect("a symmetry");
             let other = turned.apply(&problem);
             assert_eq!(turned.undo(&other.tokens), problem.tokens);
@@ -194,9 +219,17 @@ fn a_smaller_maze_stands_in_walls() {
                 ..problem.clone()
             };
             let solved = turned.apply(&whole(&around)).tokens;
-            assert_eq!(Maze.verify(&other, &solved).shortest, Some(true), "seed {seed}");
+            assert_eq!(
+                Maze.verify(&other, &solved).shortest,
+                Some(true),
+                "seed {seed}"
+            );
             let wrong = turned.apply(&whole(&through)).tokens;
-            assert_eq!(Maze.verify(&other, &wrong).valid, Some(false), "seed {seed}");
+            assert_eq!(
+                Maze.verify(&other, &wrong).valid,
+                Some(false),
+                "seed {seed}"
+            );
         }
     }
     // No model is this large: memory is not reserved for the size that a file claims.
@@ -224,8 +257,10 @@ fn naive_maze(maze: &[u32], answer: &[u32], keeps: bool, connects: bool) -> bool
         let before = reached.clone();
         for r in 0..n {
             for c in 0..n {
-                let beside =
-                    reached[r][c + 1] || reached[r + 2][c + 1] || reached[r + 1][c] || reached[r + 1][c + 2];
+                let beside = reached[r][c + 1]
+                    || reached[r + 2][c + 1]
+                    || reached[r + 1][c]
+                    || reached[r + 1][c + 2];
                 let passable = answer[r * n + c] == 5 || answer[r * n + c] == 4;
                 reached[r + 1][c + 1] |= maze[r * n + c] == 3 || (passable && beside);
             }
@@ -285,8 +320,10 @@ fn real_maze_solutions_are_shortest_and_changed_ones_judged_as_by_the_naive_rule
             right += usize::from(naive);
             longer += usize::from(naive && verdict.shortest == Some(false));
             // Planted bugs: these answers must tell apart rules that lack one of the two halves.
-            no_keep_differs += usize::from(naive != naive_maze(&problem.tokens, &answer, false, true));
-            no_connect_differs += usize::from(naive != naive_maze(&problem.tokens, &answer, true, false));
+            no_keep_differs +=
+                usize::from(naive != naive_maze(&problem.tokens, &answer, false, true));
+            no_connect_differs +=
+                usize::from(naive != naive_maze(&problem.tokens, &answer, true, false));
         }
     }
     assert!(right > 100 && longer > 100, "{right} {longer}");

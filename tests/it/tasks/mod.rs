@@ -78,7 +78,8 @@ fn csv(name: &str) -> Vec<(String, String)> {
     file.lines().skip(1).map(pair).collect()
 }
 
-const EASY: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+const EASY: &str =
+    "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 
 /// A maze with two shortest paths.
 const SMALL: [&str; 4] = ["S   ", " ## ", " #G ", "    "];

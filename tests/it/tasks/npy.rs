@@ -43,26 +43,37 @@ fn arrays_are_read_and_damaged_ones_are_errors() {
         ),
     ] {
         for version in 1..=3 {
-            let rows = NpyRows::open(Cursor::new(npy(version, &header(descr, "(2, 2)"), &bytes))).unwrap();
+            let rows =
+                NpyRows::open(Cursor::new(npy(version, &header(descr, "(2, 2)"), &bytes))).unwrap();
             assert_eq!(rows.shape(), [2, 2]);
             let rows: Vec<Vec<i64>> = rows.map(Result::unwrap).collect();
             assert_eq!(rows.concat(), expected, "{descr}");
             assert_eq!(rows.len(), 2);
         }
-        let mut rows = NpyRows::open(Cursor::new(npy(1, &header(descr, "(3, 2)"), &bytes))).unwrap();
+        let mut rows =
+            NpyRows::open(Cursor::new(npy(1, &header(descr, "(3, 2)"), &bytes))).unwrap();
         let error = rows.find_map(Result::err).unwrap();
         assert!(error.to_string().contains("ends in row 2 of 3"), "{error}");
         assert!(rows.next().is_none());
     }
     let flat = NpyRows::open(Cursor::new(npy(1, &header("|u1", "(3,)"), &[7, 8, 9]))).unwrap();
-    assert_eq!(flat.map(Result::unwrap).collect::<Vec<_>>(), [[7], [8], [9]]);
+    assert_eq!(
+        flat.map(Result::unwrap).collect::<Vec<_>>(),
+        [[7], [8], [9]]
+    );
     for (file, expected) in [
         (b"".to_vec(), "ends in its header"),
         (b"PK\x03\x04abcdefgh".to_vec(), "no `.npy` file"),
         (npy(4, "", &[]), "version 4"),
         (npy(2, &" ".repeat(10_001), &[]), "header of 10001 bytes"),
-        (npy(1, &header(">i4", "(2, 2)"), &[]), "numbers of type \">i4\""),
-        (npy(1, &header("<f4", "(2, 2)"), &[]), "numbers of type \"<f4\""),
+        (
+            npy(1, &header(">i4", "(2, 2)"), &[]),
+            "numbers of type \">i4\"",
+        ),
+        (
+            npy(1, &header("<f4", "(2, 2)"), &[]),
+            "numbers of type \"<f4\"",
+        ),
         (npy(1, &header("|O", "(2, 2)"), &[]), "numbers of type"),
         (npy(1, &header("|u1", "()"), &[]), "no rows"),
         (npy(1, &header("|u1", "(5, 0)"), &[]), "empty rows"),
@@ -78,10 +89,17 @@ fn arrays_are_read_and_damaged_ones_are_errors() {
             npy(1, &header("|u1", "(99999999999999999999, 1)"), &[]),
             "a length is expected",
         ),
-        (npy(1, &header("|u1", "(-1, 1)"), &[]), "a length is expected"),
+        (
+            npy(1, &header("|u1", "(-1, 1)"), &[]),
+            "a length is expected",
+        ),
         (npy(1, &header("|u1", "[1, 1]"), &[]), "`(` is expected"),
         (
-            npy(1, "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 2)}", &[]),
+            npy(
+                1,
+                "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 2)}",
+                &[],
+            ),
             "column by column",
         ),
         (

@@ -1,7 +1,9 @@
 //! Properties of all puzzles, untrusted input included.
 
 use proptest::prelude::*;
-use trm_runtime::task::{ArcGrid, ArcPuzzle, Cells, Maze, Puzzle, Sudoku, Task, TokenSpec, Tokens, detect};
+use trm_runtime::task::{
+    ArcGrid, ArcPuzzle, Cells, Maze, Puzzle, Sudoku, Task, TokenSpec, Tokens, detect,
+};
 
 use super::arc::naive_crop;
 use super::{arc, puzzle, space};
@@ -12,7 +14,8 @@ fn any_content() -> impl Strategy<Value = Cells> {
     let row = || prop::collection::vec(number(), 0..10);
     let grid = || prop::collection::vec(row(), 0..10);
     let square = |cell: fn() -> BoxedStrategy<i64>| {
-        (1..10_usize).prop_flat_map(move |n| prop::collection::vec(prop::collection::vec(cell(), n), n))
+        (1..10_usize)
+            .prop_flat_map(move |n| prop::collection::vec(prop::collection::vec(cell(), n), n))
     };
     let sparse = (2..7_usize).prop_flat_map(|n| {
         prop::collection::vec(
@@ -65,10 +68,12 @@ fn any_space() -> impl Strategy<Value = TokenSpec> {
     let number = || prop_oneof![4 => 0..20_usize, 1 => any::<usize>()];
     let square = (0..10_usize).prop_map(|n| n * n);
     let seq_len = prop::option::of(prop_oneof![2 => square, 1 => number()]);
-    (number(), seq_len, number()).prop_map(|(vocab_size, seq_len, num_puzzle_identifiers)| TokenSpec {
-        vocab_size,
-        seq_len,
-        num_puzzle_identifiers,
+    (number(), seq_len, number()).prop_map(|(vocab_size, seq_len, num_puzzle_identifiers)| {
+        TokenSpec {
+            vocab_size,
+            seq_len,
+            num_puzzle_identifiers,
+        }
     })
 }
 

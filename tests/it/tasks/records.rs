@@ -25,7 +25,11 @@ fn read(input: impl Into<Vec<u8>>, name: &str) -> Vec<Result<Record, RecordError
 /// one.
 fn shown(input: impl Into<Vec<u8>>, name: &str) -> Vec<String> {
     let show = |item: Result<Record, RecordError>| match item {
-        Ok(Record { puzzle, number, line }) => {
+        Ok(Record {
+            puzzle,
+            number,
+            line,
+        }) => {
             let mut text = place(number, line, puzzle.id.as_ref());
             text += &puzzle.cells.to_json().to_string();
             if let Some(solution) = &puzzle.solution {
@@ -46,7 +50,9 @@ fn shown(input: impl Into<Vec<u8>>, name: &str) -> Vec<String> {
 
 fn place(number: u64, line: Option<u64>, id: Option<&Id>) -> String {
     let line = line.map_or("-".to_owned(), |line| line.to_string());
-    let id = id.map(|id| format!(" {}", id.to_json())).unwrap_or_default();
+    let id = id
+        .map(|id| format!(" {}", id.to_json()))
+        .unwrap_or_default();
     format!("{number}@{line}{id} ")
 }
 
@@ -62,7 +68,10 @@ fn a_document_is_read_in_every_form() {
     check("\n \n\t\r\n", &[]);
     check("[]", &[]);
     check(FOUR, &[r#"0@1 "1..4..1..1..4..1""#]);
-    check(format!("\u{feff}{FOUR}\r\n"), &[r#"0@1 "1..4..1..1..4..1""#]);
+    check(
+        format!("\u{feff}{FOUR}\r\n"),
+        &[r#"0@1 "1..4..1..1..4..1""#],
+    );
     check(format!("\n\n  {FOUR}  "), &[r#"0@3 "1..4..1..1..4..1""#]);
     check(r#""1..4..1..1..4..1""#, &[r#"0@1 "1..4..1..1..4..1""#]);
     check("[1,0,0,1]", &["0@1 [1,0,0,1]"]);
@@ -110,8 +119,7 @@ fn lists_are_read_item_by_item() {
 #[test]
 fn arc_documents_give_a_puzzle_per_test_input() {
     let task = r#"{"train":[{"input":[[1,2]],"output":[[2,1]]}],"test":[{"input":[[3,4]]}]}"#;
-    let two =
-        r#"{"id":"t","test":[{"input":[[1]],"output":[[2]]},{"input":[[3]],"output":null}],"train":[]}"#;
+    let two = r#"{"id":"t","test":[{"input":[[1]],"output":[[2]]},{"input":[[3]],"output":null}],"train":[]}"#;
     check(task, &["0@1 [[3,4]]"]);
     check(two, &[r#"0@1 "t-1" [[1]] / [[2]]"#, r#"1@1 "t-2" [[3]]"#]);
     check(
@@ -235,7 +243,10 @@ fn errors_name_the_field() {
         ),
         (r#"{"puzzle": [[1,2],3]}"#, "`puzzle`: row 2 is a number"),
         (r#"{"puzzle": ["12",3]}"#, "`puzzle`: row 2 is a number"),
-        (r#"{"puzzle": [1.5]}"#, "value 1 is a number that is not whole"),
+        (
+            r#"{"puzzle": [1.5]}"#,
+            "value 1 is a number that is not whole",
+        ),
         (
             r#"{"puzzle": [1, 9223372036854775808]}"#,
             "value 2 is a number out of range",
@@ -251,7 +262,10 @@ fn errors_name_the_field() {
             r#"{"puzzle": "1", "puzzle_id": 4294967296}"#,
             "`puzzle_id`: 4294967296 is out of range",
         ),
-        (r#"{"puzzle": "1", "puzzle_id": "x"}"#, "`puzzle_id`: must be"),
+        (
+            r#"{"puzzle": "1", "puzzle_id": "x"}"#,
+            "`puzzle_id`: must be",
+        ),
         (r#"{"tokens": [[1]]}"#, "`tokens`: "),
         (r#"{"tokens": "12"}"#, "`tokens`: must be a flat list"),
         (r#"{"train": []}"#, "no `test` input"),
@@ -292,8 +306,18 @@ fn errors_name_the_field() {
             .to_string()
             .contains("several")
     );
-    assert!("[]".parse::<Puzzle>().unwrap_err().to_string().contains("empty"));
-    assert!("".parse::<Puzzle>().unwrap_err().to_string().contains("empty"));
+    assert!(
+        "[]".parse::<Puzzle>()
+            .unwrap_err()
+            .to_string()
+            .contains("empty")
+    );
+    assert!(
+        "".parse::<Puzzle>()
+            .unwrap_err()
+            .to_string()
+            .contains("empty")
+    );
     let mut deep = serde_json::json!(1);
     for _ in 0..100 {
         deep = serde_json::Value::Array(vec![deep]);
@@ -362,7 +386,10 @@ fn the_files_of_the_repository_are_read() {
         for (i, record) in records.iter().enumerate() {
             assert_eq!((record.number, record.line), (i as u64, Some(i as u64 + 2)));
             assert_eq!(record.puzzle.cells.count(), cells);
-            assert_eq!(record.puzzle.solution.as_ref().map(Cells::cells), Some(cells));
+            assert_eq!(
+                record.puzzle.solution.as_ref().map(Cells::cells),
+                Some(cells)
+            );
         }
         // The same puzzles as plain text: one per line, and as grids below each other.
         let n = cells.isqrt();
@@ -378,7 +405,10 @@ fn the_files_of_the_repository_are_read() {
             .into_iter()
             .map(|r| r.unwrap().puzzle.cells)
             .collect();
-        assert!(texts.iter().eq(records.iter().map(|r| &r.puzzle.cells)), "{name}");
+        assert!(
+            texts.iter().eq(records.iter().map(|r| &r.puzzle.cells)),
+            "{name}"
+        );
         let rows = |text: &Cells| {
             text.to_json().as_str().map(|text| {
                 text.as_bytes()
@@ -425,7 +455,10 @@ fn plain_text_is_read_in_every_form() {
             .iter()
             .map(|r| r.as_ref().unwrap().puzzle.cells.count())
             .collect();
-        assert_eq!(cells, lines.iter().map(|line| line.len()).collect::<Vec<_>>());
+        assert_eq!(
+            cells,
+            lines.iter().map(|line| line.len()).collect::<Vec<_>>()
+        );
     }
     // The first line is broken, but as long as the others: neither a grid of 16 x 16 nor one of
     // three rows.
@@ -451,7 +484,12 @@ fn plain_text_is_read_in_every_form() {
     }
     check(newspaper.clone(), &[&format!("0@2 {rows}")]);
     assert_eq!(
-        newspaper.parse::<Puzzle>().unwrap().cells.to_json().to_string(),
+        newspaper
+            .parse::<Puzzle>()
+            .unwrap()
+            .cells
+            .to_json()
+            .to_string(),
         rows
     );
     // A row of 16 with digits above 4 is no Sudoku of 4 x 4.
@@ -480,7 +518,10 @@ fn mazes_keep_their_blanks() {
     );
     check(
         "S  \n   \n  G\n\n#S#\n   \n G#\n",
-        &[r##"0@1 ["S  ","   ","  G"]"##, r##"1@5 ["#S#","   "," G#"]"##],
+        &[
+            r##"0@1 ["S  ","   ","  G"]"##,
+            r##"1@5 ["#S#","   "," G#"]"##,
+        ],
     );
     // Too few rows are one broken maze, not the start of the next.
     check(
@@ -499,9 +540,15 @@ fn mazes_keep_their_blanks() {
         text.parse::<Puzzle>().unwrap().cells.to_string(),
         text.trim_end_matches('\n')
     );
-    assert_eq!(alone.parse::<Puzzle>().unwrap().cells, Cells::Text(alone.into()));
+    assert_eq!(
+        alone.parse::<Puzzle>().unwrap().cells,
+        Cells::Text(alone.into())
+    );
     let json = format!("\"{alone}\"");
-    assert_eq!(json.parse::<Puzzle>().unwrap().cells, Cells::Text(alone.into()));
+    assert_eq!(
+        json.parse::<Puzzle>().unwrap().cells,
+        Cells::Text(alone.into())
+    );
 }
 
 /// Text with the characters that matter to the parsers.

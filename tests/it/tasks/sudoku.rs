@@ -14,10 +14,14 @@ fn digits(s: &str) -> Vec<i64> {
 
 fn grid(s: &str) -> Vec<Vec<i64>> {
     let digits = digits(s);
-    digits.chunks(digits.len().isqrt()).map(<[i64]>::to_vec).collect()
+    digits
+        .chunks(digits.len().isqrt())
+        .map(<[i64]>::to_vec)
+        .collect()
 }
 
-const EASY_SOLVED: &str = "534678912672195348198342567859761423426853791713924856961537284287419635345286179";
+const EASY_SOLVED: &str =
+    "534678912672195348198342567859761423426853791713924856961537284287419635345286179";
 
 fn easy_tokens() -> Vec<u32> {
     digits(EASY).iter().map(|&d| d as u32 + 1).collect()
@@ -72,7 +76,13 @@ fn a_sudoku_answer_without_a_digit_takes_the_blank_of_the_puzzle() {
     );
     assert_eq!(
         blank(Cells::List(vec![0; 16])),
-        Cells::List([1, 2, 3, 4].into_iter().chain([0; 6]).chain([1; 6]).collect())
+        Cells::List(
+            [1, 2, 3, 4]
+                .into_iter()
+                .chain([0; 6])
+                .chain([1; 6])
+                .collect()
+        )
     );
     let problem = Sudoku::default()
         .encode(&puzzle(text(EASY)), &space(11, 81))
@@ -105,9 +115,17 @@ fn large_sudokus_use_letters_or_numbers() {
     }
     let n = 40;
     let zeros = Cells::Grid(vec![vec![0; n]; n]);
-    assert!(Sudoku::default().encode(&puzzle(zeros), &space(42, None)).is_ok());
+    assert!(
+        Sudoku::default()
+            .encode(&puzzle(zeros), &space(42, None))
+            .is_ok()
+    );
     assert_says(
-        &error(&Sudoku::default(), text(&"0".repeat(1600)), &space(42, None)),
+        &error(
+            &Sudoku::default(),
+            text(&"0".repeat(1600)),
+            &space(42, None),
+        ),
         "write it as arrays",
     );
     assert_says(
@@ -165,8 +183,14 @@ fn impossible_sudokus_are_told_in_words() {
         ),
         (with(&[(80, '#')]), "'#' in row 9, column 9 is not a digit"),
         (with(&[(80, '\u{1b}')]), r"'\u{1b}' in row 9"),
-        (Cells::List(vec![10; 81]), "10 in row 1, column 1 is out of range"),
-        (Cells::List(vec![-1; 81]), "-1 in row 1, column 1 is out of range"),
+        (
+            Cells::List(vec![10; 81]),
+            "10 in row 1, column 1 is out of range",
+        ),
+        (
+            Cells::List(vec![-1; 81]),
+            "-1 in row 1, column 1 is out of range",
+        ),
         (Cells::List(vec![i64::MAX; 81]), "is out of range"),
         (
             Cells::Tokens(vec![0; 81]),
@@ -237,8 +261,13 @@ fn the_box_shape_decides_which_sudokus_are_right() {
     let wide_only = "123456456123231564564231312645645312";
     let blank = puzzle(text(&"0".repeat(36)));
     let answer: Vec<u32> = digits(wide_only).iter().map(|&d| d as u32 + 1).collect();
-    let problem = Sudoku::default().encode(&blank, &space(8, 36)).expect("a Sudoku");
-    assert_eq!(Sudoku::default().verify(&problem, &answer).valid, Some(true));
+    let problem = Sudoku::default()
+        .encode(&blank, &space(8, 36))
+        .expect("a Sudoku");
+    assert_eq!(
+        Sudoku::default().verify(&problem, &answer).valid,
+        Some(true)
+    );
     assert_says(&why(&tall, &problem, &answer), "in one box");
     // A prime side has boxes of one row: a Latin square.
     let latin = "1234523451345124512351234";
@@ -256,7 +285,9 @@ fn a_sudoku_solution_may_have_unknown_cells() {
     let mut given = puzzle(text("1000000000000000"));
     given.solution = Some(text("12.4............"));
     given.id = Some(Id::Text("mine".to_owned()));
-    let problem = Sudoku::default().encode(&given, &space(6, 16)).expect("a Sudoku");
+    let problem = Sudoku::default()
+        .encode(&given, &space(6, 16))
+        .expect("a Sudoku");
     let solution = problem.solution.expect("a solution");
     assert_eq!(solution[..4], [2, 3, 0, 5]);
     assert!(solution[4..].iter().all(|&t| t == 0));
@@ -265,7 +296,12 @@ fn a_sudoku_solution_may_have_unknown_cells() {
 
 /// Checks the rules in another way than the library: every row, column and box is a set of n
 /// digits.
-fn naive_sudoku(given: &[i64], answer: &[i64], n: usize, (box_rows, box_cols): (usize, usize)) -> bool {
+fn naive_sudoku(
+    given: &[i64],
+    answer: &[i64],
+    n: usize,
+    (box_rows, box_cols): (usize, usize),
+) -> bool {
     let house = |belongs: &dyn Fn(usize, usize) -> bool| -> BTreeSet<i64> {
         (0..n * n)
             .filter(|&i| belongs(i / n, i % n))
@@ -273,7 +309,8 @@ fn naive_sudoku(given: &[i64], answer: &[i64], n: usize, (box_rows, box_cols): (
             .collect()
     };
     let all: BTreeSet<i64> = (1..=n as i64).collect();
-    let boxes = |top: usize, left: usize| house(&|r, c| (r / box_rows, c / box_cols) == (top, left)) == all;
+    let boxes =
+        |top: usize, left: usize| house(&|r, c| (r / box_rows, c / box_cols) == (top, left)) == all;
     (0..n).all(|i| house(&|r, _| r == i) == all && house(&|_, c| c == i) == all)
         && (0..n / box_rows).all(|top| (0..n / box_cols).all(|left| boxes(top, left)))
         && given.iter().zip(answer).all(|(g, a)| *g == 0 || g == a)

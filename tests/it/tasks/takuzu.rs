@@ -68,13 +68,17 @@ fn held_out_puzzles_are_solved_and_verified() {
 #[test]
 fn a_symmetry_keeps_the_rules() {
     let (puzzle, solution) = puzzles().remove(0);
-    let problem = Takuzu.encode(&puzzle.parse::<Puzzle>().unwrap(), &SPACE).unwrap();
+    let problem = Takuzu
+        .encode(&puzzle.parse::<Puzzle>().unwrap(), &SPACE)
+        .unwrap();
     let solved = Takuzu
         .encode(&solution.parse::<Puzzle>().unwrap(), &SPACE)
         .unwrap();
     let mut seen = std::collections::HashSet::new();
     for seed in 0..200 {
-        let symmetry = Takuzu.random_symmetry(&problem, &mut Random::new(seed)).unwrap();
+        let symmetry = Takuzu
+            .random_symmetry(&problem, &mut Random::new(seed))
+            .unwrap();
         let (other, answer) = (symmetry.apply(&problem), symmetry.apply(&solved).tokens);
         assert_eq!(Takuzu.verify(&other, &answer).valid, Some(true));
         assert_eq!(symmetry.undo(&answer), solved.tokens);
@@ -86,7 +90,9 @@ fn a_symmetry_keeps_the_rules() {
 #[test]
 fn every_changed_cell_breaks_a_rule() {
     for (puzzle, solution) in puzzles().iter().take(20) {
-        let problem = Takuzu.encode(&puzzle.parse::<Puzzle>().unwrap(), &SPACE).unwrap();
+        let problem = Takuzu
+            .encode(&puzzle.parse::<Puzzle>().unwrap(), &SPACE)
+            .unwrap();
         let solved = Takuzu
             .encode(&solution.parse::<Puzzle>().unwrap(), &SPACE)
             .unwrap();
@@ -109,14 +115,24 @@ fn every_changed_cell_breaks_a_rule() {
         "000111 111000 001101 110010 010011 101100",
         "010101 101010 010101 101010 011001 100110",
     ] {
-        let answer = Takuzu.encode(&rows.parse::<Puzzle>().unwrap(), &SPACE).unwrap();
-        assert_eq!(Takuzu.verify(&blank, &answer.tokens).valid, Some(false), "{rows}");
+        let answer = Takuzu
+            .encode(&rows.parse::<Puzzle>().unwrap(), &SPACE)
+            .unwrap();
+        assert_eq!(
+            Takuzu.verify(&blank, &answer.tokens).valid,
+            Some(false),
+            "{rows}"
+        );
     }
 }
 
 #[test]
 fn other_puzzles_are_errors() {
-    for puzzle in [".".repeat(35), "2".to_owned() + &".".repeat(35), "?".repeat(36)] {
+    for puzzle in [
+        ".".repeat(35),
+        "2".to_owned() + &".".repeat(35),
+        "?".repeat(36),
+    ] {
         let error = Takuzu
             .encode(&puzzle.parse::<Puzzle>().unwrap(), &SPACE)
             .unwrap_err();

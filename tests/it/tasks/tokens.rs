@@ -19,7 +19,10 @@ fn tokens_run_any_model() {
         ([0, 6, 3].as_slice(), 3)
     );
     assert_eq!((problem.rows, problem.cols), (1, 3));
-    assert_eq!(Tokens.decode(&problem, &[1, 2, 3]), Cells::Tokens(vec![1, 2, 3]));
+    assert_eq!(
+        Tokens.decode(&problem, &[1, 2, 3]),
+        Cells::Tokens(vec![1, 2, 3])
+    );
     assert_eq!(Tokens.verify(&problem, &[1, 2, 3]).valid, None);
     given.solution = Some(Cells::List(vec![5, 0, 2]));
     let problem = Tokens.encode(&given, &model).expect("tokens");
@@ -29,7 +32,10 @@ fn tokens_run_any_model() {
         "padding does not count"
     );
     assert_says(&why(&Tokens, &problem, &[5, 4, 3]), "1 token differs");
-    assert_says(&why(&Tokens, &problem, &[5, 4]), "the answer has 2 tokens, not 3");
+    assert_says(
+        &why(&Tokens, &problem, &[5, 4]),
+        "the answer has 2 tokens, not 3",
+    );
     let square = Tokens
         .encode(&puzzle(Cells::Grid(vec![vec![1, 2], vec![3, 4]])), &model)
         .expect("tokens");
@@ -70,13 +76,19 @@ fn impossible_tokens_are_told_in_words() {
     let mut given = puzzle(Cells::Tokens(vec![1, 2, 3]));
     given.solution = Some(Cells::Tokens(vec![1, 2]));
     assert_says(
-        &Tokens.encode(&given, &model).expect_err("short").to_string(),
+        &Tokens
+            .encode(&given, &model)
+            .expect_err("short")
+            .to_string(),
         "solution: has 2 tokens, but the puzzle 3",
     );
     given.solution = None;
     given.puzzle_id = Some(4);
     assert_says(
-        &Tokens.encode(&given, &model).expect_err("row 4").to_string(),
+        &Tokens
+            .encode(&given, &model)
+            .expect_err("row 4")
+            .to_string(),
         "the model knows only 0 to 3",
     );
 }

@@ -1,7 +1,8 @@
 //! The boards in the middle: one, or two side by side.
 
 use egui::{
-    Align, Align2, CentralPanel, FontId, Frame, Layout, Rect, RichText, Sense, Ui, UiBuilder, pos2, vec2,
+    Align, Align2, CentralPanel, FontId, Frame, Layout, Rect, RichText, Sense, Ui, UiBuilder, pos2,
+    vec2,
 };
 
 use super::App;
@@ -65,7 +66,10 @@ fn show_runner(app: &mut App, ui: &mut Ui, index: usize, rect: Rect) {
     let top = Rect::from_min_size(rect.min, vec2(rect.width(), HEADING_HEIGHT));
     show_heading(app, ui, index, top, &palette);
     let bottom = Rect::from_min_max(pos2(rect.left(), rect.bottom() - CAPTION_HEIGHT), rect.max);
-    let middle = Rect::from_min_max(pos2(rect.left(), top.bottom()), pos2(rect.right(), bottom.top()));
+    let middle = Rect::from_min_max(
+        pos2(rect.left(), top.bottom()),
+        pos2(rect.right(), bottom.top()),
+    );
 
     let now = ui.input(|i| i.time);
     let age = (now - app.fade.start) / FADE_SECONDS;
@@ -129,7 +133,11 @@ fn show_heading(app: &App, ui: &Ui, index: usize, rect: Rect, palette: &Palette)
                 name.unwrap_or_default()
             )
         }
-        _ => format!("{} on {}", runner.model.label(kind), device_name(runner.device)),
+        _ => format!(
+            "{} on {}",
+            runner.model.label(kind),
+            device_name(runner.device)
+        ),
     };
     let color = match (app.runners.len(), index) {
         (1, _) => palette.text,
@@ -139,7 +147,9 @@ fn show_heading(app: &App, ui: &Ui, index: usize, rect: Rect, palette: &Palette)
     let painter = ui.painter_at(rect);
     let font = FontId::proportional(18.0);
     let drawn = painter.text(rect.left_center(), Align2::LEFT_CENTER, title, font, color);
-    let step = runner.history.step(runner.history.len().min(app.shown_step));
+    let step = runner
+        .history
+        .step(runner.history.len().min(app.shown_step));
     if let Some(step) = step {
         let ms = step.duration.as_secs_f64() * 1e3;
         let text = format!("{ms:.1} ms");
@@ -192,7 +202,8 @@ fn handle_pointer(app: &mut App, response: &egui::Response, layout: &paint::Grid
     {
         response.request_focus();
         app.cursor = cell;
-        let erases = response.secondary_clicked() || response.ctx.input(|i| i.pointer.secondary_down());
+        let erases =
+            response.secondary_clicked() || response.ctx.input(|i| i.pointer.secondary_down());
         let kind = app.board().kind();
         if let Kind::Sudoku { .. } = kind {
             if erases {
@@ -209,7 +220,11 @@ fn handle_pointer(app: &mut App, response: &egui::Response, layout: &paint::Grid
                 if is_new {
                     board.begin_stroke();
                 }
-                cells.into_iter().filter(|cell| board.set(*cell, value)).count() > 0
+                cells
+                    .into_iter()
+                    .filter(|cell| board.set(*cell, value))
+                    .count()
+                    > 0
             });
         }
     }

@@ -204,7 +204,9 @@ impl App {
             .device
             .or_else(|| settings.device.parse().ok())
             .unwrap_or_default();
-        let last_tab = Tab::ALL.into_iter().find(|tab| tab.name() == settings.board);
+        let last_tab = Tab::ALL
+            .into_iter()
+            .find(|tab| tab.name() == settings.board);
         let board_tab = options.board.as_ref().map(|board| Tab::of(board.kind()));
         let model_tab = model.board_kind().map(Tab::of);
         let mut app = App {

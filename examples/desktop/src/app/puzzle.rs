@@ -201,7 +201,12 @@ impl App {
 
     /// Opens the first of the dropped files. Folders and model files are models.
     pub(super) fn open_dropped(&mut self, ctx: &Context) {
-        let dropped = ctx.input(|i| i.raw.dropped_files.first().map(|file| file.path().to_path_buf()));
+        let dropped = ctx.input(|i| {
+            i.raw
+                .dropped_files
+                .first()
+                .map(|file| file.path().to_path_buf())
+        });
         if let Some(path) = dropped {
             let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
             let is_model = extension.is_some_and(|e| MODEL_EXTENSIONS.contains(&e.as_str()));
@@ -222,7 +227,9 @@ impl App {
 
 /// Returns the index of the newest board of a tab.
 fn find_last(boards: &[Board], tab: Tab) -> Option<usize> {
-    boards.iter().rposition(|board| Tab::of(board.kind()) == tab)
+    boards
+        .iter()
+        .rposition(|board| Tab::of(board.kind()) == tab)
 }
 
 /// Removes and returns the newest board of a tab.

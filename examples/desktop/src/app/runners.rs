@@ -117,7 +117,11 @@ impl App {
         if self.is_running() {
             self.run(RunMode::Paused, ctx);
         } else {
-            if self.runners.iter().any(|runner| runner.history.stop.is_some()) {
+            if self
+                .runners
+                .iter()
+                .any(|runner| runner.history.stop.is_some())
+            {
                 self.reset_runs();
             }
             self.run(RunMode::UntilHalt, ctx);
@@ -173,7 +177,9 @@ impl App {
     pub fn set_speed(&mut self, speed: f32) {
         self.settings.speed = speed;
         let delay = self.delay();
-        self.runners.iter().for_each(|runner| runner.set_delay(delay));
+        self.runners
+            .iter()
+            .for_each(|runner| runner.set_delay(delay));
     }
 
     /// Makes the run faster or slower by half.
@@ -184,7 +190,11 @@ impl App {
             (speed, SpeedChange::Faster) => speed * 1.5,
             (speed, SpeedChange::Slower) => (speed / 1.5).max(MIN_STEPS_PER_SECOND),
         };
-        self.set_speed(if speed > MAX_STEPS_PER_SECOND { 0.0 } else { speed });
+        self.set_speed(if speed > MAX_STEPS_PER_SECOND {
+            0.0
+        } else {
+            speed
+        });
     }
 
     /// Waits up to `timeout` for an event of a runner that is busy.
@@ -200,12 +210,16 @@ impl App {
 
     /// Returns whether every runner has stopped by itself.
     pub fn has_stopped(&self) -> bool {
-        self.runners.iter().all(|runner| runner.history.stop.is_some())
+        self.runners
+            .iter()
+            .all(|runner| runner.history.stop.is_some())
     }
 
     /// Returns the error of the first runner that cannot continue.
     pub fn error(&self) -> Option<&str> {
-        self.runners.iter().find_map(|runner| runner.error.as_deref())
+        self.runners
+            .iter()
+            .find_map(|runner| runner.error.as_deref())
     }
 
     /// Returns whether the last answer of every runner keeps the rules, or `None` if that cannot be

@@ -61,7 +61,11 @@ pub(super) fn answer(kind: Kind, answer: &Cells) -> Grid {
             .iter()
             .flat_map(|row| row.chars())
             .filter(|c| !"\r\n".contains(*c));
-        let value = |c| u8::try_from(c).ok().filter(|&value| kind.token(value).is_some());
+        let value = |c| {
+            u8::try_from(c)
+                .ok()
+                .filter(|&value| kind.token(value).is_some())
+        };
         chars.map(|c| value(c).unwrap_or(INVALID)).collect()
     };
     let cells = match (kind, answer) {
@@ -88,7 +92,10 @@ fn task(puzzle: &Puzzle) -> Result<TaskKind, String> {
             let side = rows.len();
             let is_sudoku = SUDOKU_SIDES.contains(&side)
                 && rows.iter().all(|row| row.len() == side)
-                && rows.iter().flatten().all(|&v| (0..=side as i64).contains(&v));
+                && rows
+                    .iter()
+                    .flatten()
+                    .all(|&v| (0..=side as i64).contains(&v));
             Ok(if is_sudoku {
                 TaskKind::Sudoku
             } else {

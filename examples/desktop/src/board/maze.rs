@@ -48,7 +48,11 @@ pub(crate) struct ShortestPaths {
 
 impl ShortestPaths {
     /// Searches over the cells for which `is_open` returns true. Sources need not be open.
-    pub(crate) fn search(side: usize, sources: &[usize], is_open: impl Fn(usize) -> bool) -> ShortestPaths {
+    pub(crate) fn search(
+        side: usize,
+        sources: &[usize],
+        is_open: impl Fn(usize) -> bool,
+    ) -> ShortestPaths {
         let mut search = ShortestPaths {
             reached: Vec::new(),
             distance: vec![None; side * side],

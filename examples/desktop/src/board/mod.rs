@@ -13,8 +13,8 @@ mod undo;
 use std::sync::Arc;
 
 use trm_runtime::task::{
-    ArcGrid, ArcPuzzle, Cells, Demonstration, EncodedPuzzle, Id, Maze, Puzzle, Sudoku, Task, TaskKind,
-    TokenSpec, Verdict,
+    ArcGrid, ArcPuzzle, Cells, Demonstration, EncodedPuzzle, Id, Maze, Puzzle, Sudoku, Task,
+    TaskKind, TokenSpec, Verdict,
 };
 
 use undo::UndoStack;
@@ -396,7 +396,8 @@ impl Board {
         self.undo_stack.begin();
         let blank = self.kind.blank();
         for i in 0..self.cells.len() {
-            let is_end = matches!(self.kind, Kind::Maze { .. }) && matches!(self.cell(i), START | GOAL);
+            let is_end =
+                matches!(self.kind, Kind::Maze { .. }) && matches!(self.cell(i), START | GOAL);
             if !is_end {
                 self.undo_stack.write(&mut self.cells, i, blank);
             }
@@ -445,7 +446,8 @@ impl Board {
     ///
     /// Ignores an answer to a Sudoku or a maze whose length differs from the puzzle's.
     pub fn conflicts(&self, answer: Option<&[u8]>) -> Vec<usize> {
-        let answer = answer.filter(|a| a.len() == self.cells.len() || matches!(self.kind, Kind::Arc { .. }));
+        let answer =
+            answer.filter(|a| a.len() == self.cells.len() || matches!(self.kind, Kind::Arc { .. }));
         match self.kind {
             Kind::Sudoku { side, boxes } => sudoku::conflicts(&self.cells, answer, side, boxes),
             Kind::Maze { side } => maze::conflicts(&self.cells, answer, side),
@@ -462,7 +464,9 @@ impl Board {
     /// Returns the path of an answer to a maze. It is empty for other kinds.
     pub fn path(&self, answer: &[u8]) -> MazePath {
         match self.kind {
-            Kind::Maze { side } if answer.len() == self.cells.len() => maze::path(&self.cells, answer, side),
+            Kind::Maze { side } if answer.len() == self.cells.len() => {
+                maze::path(&self.cells, answer, side)
+            }
             _ => MazePath::default(),
         }
     }
@@ -555,7 +559,11 @@ impl Grid {
     /// Returns a grid of these rows, or `None` if their lengths differ or a number is out of range.
     pub fn from_rows(rows: &[Vec<i64>]) -> Option<Grid> {
         let cols = rows.first().map_or(0, Vec::len);
-        let cells: Option<Vec<u8>> = rows.iter().flatten().map(|&v| u8::try_from(v).ok()).collect();
+        let cells: Option<Vec<u8>> = rows
+            .iter()
+            .flatten()
+            .map(|&v| u8::try_from(v).ok())
+            .collect();
         let is_rectangular = rows.iter().all(|row| row.len() == cols);
         cells.filter(|_| is_rectangular).map(|cells| Grid {
             rows: rows.len(),

@@ -14,7 +14,12 @@ pub(crate) fn houses(side: usize, [rows, cols]: [usize; 2]) -> Vec<Vec<usize>> {
 }
 
 /// See [`Board::conflicts`](super::Board::conflicts).
-pub(super) fn conflicts(puzzle: &[u8], answer: Option<&[u8]>, side: usize, boxes: [usize; 2]) -> Vec<usize> {
+pub(super) fn conflicts(
+    puzzle: &[u8],
+    answer: Option<&[u8]>,
+    side: usize,
+    boxes: [usize; 2],
+) -> Vec<usize> {
     let cells = answer.unwrap_or(puzzle);
     let is_digit = |digit: u8| (1..=side).contains(&usize::from(digit));
     let mut wrong = vec![false; cells.len()];

@@ -80,13 +80,16 @@ pub fn read_first_in_file(path: &Path) -> Result<FirstPuzzle, String> {
     }
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_PUZZLE_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .and_then(|file| {
+            file.take(MAX_PUZZLE_BYTES as u64 + 1)
+                .read_to_end(&mut bytes)
+        })
         .map_err(|e| with_path(e.to_string()))?;
     if bytes.len() > MAX_PUZZLE_BYTES {
         return Err(with_path(too_large()));
     }
-    let text =
-        String::from_utf8(bytes).map_err(|_| with_path(format!("is not text (UTF-8); {ACCEPTED_FORMS}")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| with_path(format!("is not text (UTF-8); {ACCEPTED_FORMS}")))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     read_first(&text, &name)
 }
@@ -104,7 +107,9 @@ fn digits(text: &str) -> Option<Cells> {
         }
         cells.push(c);
     }
-    [16, 36, 81].contains(&cells.len()).then_some(Cells::Text(cells))
+    [16, 36, 81]
+        .contains(&cells.len())
+        .then_some(Cells::Text(cells))
 }
 
 /// Reads a square maze, one row per line. Blanks at the ends of lines may be missing, because many

@@ -74,7 +74,11 @@ impl UndoStack {
     }
 
     pub(super) fn can_undo(&self) -> bool {
-        !self.undo.is_empty() || self.current.as_ref().is_some_and(|changes| !changes.is_empty())
+        !self.undo.is_empty()
+            || self
+                .current
+                .as_ref()
+                .is_some_and(|changes| !changes.is_empty())
     }
 
     pub(super) fn can_redo(&self) -> bool {

@@ -17,7 +17,11 @@ pub(super) struct LogicSolver {
 impl LogicSolver {
     pub(super) fn new(side: usize, boxes: [usize; 2]) -> LogicSolver {
         let houses = houses(side, boxes);
-        let holds = |cell: usize| (0..houses.len()).filter(|&h| houses[h].contains(&cell)).collect();
+        let holds = |cell: usize| {
+            (0..houses.len())
+                .filter(|&h| houses[h].contains(&cell))
+                .collect()
+        };
         let houses_of_cell = (0..side * side).map(holds).collect();
         LogicSolver {
             side,
@@ -56,7 +60,9 @@ impl LogicSolver {
             }
             for house in &self.houses {
                 for digit in (0..self.side).map(|d| 1 << d) {
-                    let fits = |cell: usize| search.cells[cell] == 0 && search.candidates(cell) & digit != 0;
+                    let fits = |cell: usize| {
+                        search.cells[cell] == 0 && search.candidates(cell) & digit != 0
+                    };
                     let mut fitting = house.iter().copied().filter(|&cell| fits(cell));
                     if let (Some(cell), None) = (fitting.next(), fitting.next()) {
                         search.put(cell, digit);
@@ -140,7 +146,8 @@ impl<'a> Search<'a> {
             return;
         };
         let is_candidate = |digit: &u8| digits >> digit & 1 == 1;
-        let mut order_of_digits: Vec<u8> = (0..self.solver.side as u8).filter(is_candidate).collect();
+        let mut order_of_digits: Vec<u8> =
+            (0..self.solver.side as u8).filter(is_candidate).collect();
         order(&mut order_of_digits);
         for digit in order_of_digits.into_iter().map(|d| 1 << d) {
             if self.found >= limit {
@@ -165,11 +172,18 @@ mod tests {
                 .map(|c| if c == b'.' { 0 } else { c - b'0' })
                 .collect::<Vec<_>>()
         };
-        let easy = cells("53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79");
+        let easy = cells(
+            "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79",
+        );
         assert!(solver.has_one_solution(&easy) && solver.is_solved_by_singles(&easy));
-        let hard = cells("8..........36......7..9.2...5...7.......457.....1...3...1....68..85...1..9....4..");
+        let hard = cells(
+            "8..........36......7..9.2...5...7.......457.....1...3...1....68..85...1..9....4..",
+        );
         assert_eq!(
-            (solver.has_one_solution(&hard), solver.is_solved_by_singles(&hard)),
+            (
+                solver.has_one_solution(&hard),
+                solver.is_solved_by_singles(&hard)
+            ),
             (true, false)
         );
         assert!(!solver.has_one_solution(&[0; 81]) && !solver.is_solved_by_singles(&[0; 81]));

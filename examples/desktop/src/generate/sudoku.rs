@@ -10,7 +10,12 @@ use trm_runtime::low_level::random::Random;
 const MAX_ATTEMPTS: usize = 100;
 
 /// Fills a random grid, then removes clues as far as the difficulty allows.
-pub(super) fn generate(side: usize, boxes: [usize; 2], difficulty: Difficulty, random: &mut Random) -> Board {
+pub(super) fn generate(
+    side: usize,
+    boxes: [usize; 2],
+    difficulty: Difficulty,
+    random: &mut Random,
+) -> Board {
     let solver = LogicSolver::builder().build(side, boxes).unwrap();
     let solution = solver.fill(|digits| random.shuffle(digits));
     let cells = match difficulty {
@@ -22,7 +27,8 @@ pub(super) fn generate(side: usize, boxes: [usize; 2], difficulty: Difficulty, r
             })
         }
         Difficulty::Hard => {
-            let mut attempt = || remove_clues(&solution, 0, random, |cells| solver.has_one_solution(cells));
+            let mut attempt =
+                || remove_clues(&solution, 0, random, |cells| solver.has_one_solution(cells));
             let mut cells = attempt();
             for _ in 1..MAX_ATTEMPTS {
                 if !solver.is_solved_by_singles(&cells) {

@@ -76,7 +76,13 @@ fn draw_arrow(painter: &Painter, area: Rect, palette: &Palette) {
 fn draw_test(painter: &Painter, area: Rect, view: &BoardView<'_>) -> GridLayout {
     let layout = GridLayout::fit(area, view.board.rows(), view.board.cols());
     for i in layout.cells() {
-        draw_tile(painter, layout.cell(i), view.board.cell(i), 1.0, view.palette);
+        draw_tile(
+            painter,
+            layout.cell(i),
+            view.board.cell(i),
+            1.0,
+            view.palette,
+        );
     }
     draw_grid_lines(painter, &layout, view.palette);
     draw_cursor(painter, &layout, view);
@@ -127,7 +133,13 @@ fn draw_tile(painter: &Painter, rect: Rect, color: u8, opacity: f32, palette: &P
         } else {
             palette.text
         };
-        draw_text(painter, rect, color, 0.45, color_of_number.gamma_multiply(0.8));
+        draw_text(
+            painter,
+            rect,
+            color,
+            0.45,
+            color_of_number.gamma_multiply(0.8),
+        );
     }
 }
 
@@ -136,10 +148,18 @@ fn draw_grid_lines(painter: &Painter, layout: &GridLayout, palette: &Palette) {
     if layout.side >= 8.0 {
         let stroke = Stroke::new(1.0, palette.thin_line);
         for line in 1..layout.cols {
-            painter.vline(rect.left() + line as f32 * layout.side, rect.y_range(), stroke);
+            painter.vline(
+                rect.left() + line as f32 * layout.side,
+                rect.y_range(),
+                stroke,
+            );
         }
         for line in 1..layout.rows {
-            painter.hline(rect.x_range(), rect.top() + line as f32 * layout.side, stroke);
+            painter.hline(
+                rect.x_range(),
+                rect.top() + line as f32 * layout.side,
+                stroke,
+            );
         }
     }
     painter.rect_stroke(

@@ -3,7 +3,8 @@
 use egui::{Painter, Rect, Shape, Stroke, vec2};
 
 use super::{
-    BoardView, GridLayout, draw_cross, draw_cursor, draw_error, draw_heat, draw_highlight, draw_text,
+    BoardView, GridLayout, draw_cross, draw_cursor, draw_error, draw_heat, draw_highlight,
+    draw_text,
 };
 use crate::board::{FREE, GOAL, PATH, START, WALL};
 use crate::palette::{GREEN, ORANGE, Palette, text_on};
@@ -51,7 +52,11 @@ fn draw_wall(painter: &Painter, rect: Rect, view: &BoardView<'_>) {
     let color = view.palette.wall;
     if view.max_state_change.is_some() && view.step.is_some() {
         let inset = rect.width() * 0.22;
-        painter.rect_filled(rect.shrink(inset), rect.width() * 0.1, color.gamma_multiply(0.8));
+        painter.rect_filled(
+            rect.shrink(inset),
+            rect.width() * 0.1,
+            color.gamma_multiply(0.8),
+        );
     } else {
         painter.rect_filled(rect.expand(0.25), 0.0, color);
     }
@@ -125,7 +130,12 @@ fn draw_path(painter: &Painter, layout: &GridLayout, view: &BoardView<'_>) {
     if let Some([a, b]) = path.gap {
         let (a, b) = (layout.cell(a).center(), layout.cell(b).center());
         let stroke = Stroke::new((side * 0.08).max(1.5), view.palette.error);
-        painter.extend(Shape::dashed_line(&[a, b], stroke, side * 0.14, side * 0.12));
+        painter.extend(Shape::dashed_line(
+            &[a, b],
+            stroke,
+            side * 0.14,
+            side * 0.12,
+        ));
         let size = (side * 0.16).clamp(4.0, 12.0);
         draw_cross(painter, a + (b - a) / 2.0, size, view.palette.error);
     }

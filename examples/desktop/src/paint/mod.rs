@@ -1,7 +1,9 @@
 //! Boards as pictures. No meaning depends on colour alone: changed cells have a corner, heat has a
 //! bar, and errors have a cross and hatching.
 
-use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
+use egui::{
+    Align2, Color32, FontId, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2,
+};
 
 use crate::board::{self, Board, Kind};
 use crate::history::StepRecord;
@@ -37,7 +39,9 @@ impl BoardView<'_> {
         const MIN_OPACITY: f32 = 0.12;
         let opacity_at = |step: &StepRecord| {
             let confidence = step.confidence.get(i);
-            confidence.map_or(0.0, |confidence| MIN_OPACITY + (1.0 - MIN_OPACITY) * confidence)
+            confidence.map_or(0.0, |confidence| {
+                MIN_OPACITY + (1.0 - MIN_OPACITY) * confidence
+            })
         };
         let Some(step) = self.step else { return 0.0 };
         let is_same = |other: &&StepRecord| other.answer.cells.get(i) == step.answer.cells.get(i);
@@ -113,7 +117,10 @@ impl GridLayout {
     }
 
     fn rect(&self) -> Rect {
-        Rect::from_min_size(self.origin, vec2(self.cols as f32, self.rows as f32) * self.side)
+        Rect::from_min_size(
+            self.origin,
+            vec2(self.cols as f32, self.rows as f32) * self.side,
+        )
     }
 
     fn cells(&self) -> std::ops::Range<usize> {
@@ -168,12 +175,21 @@ fn draw_highlight(painter: &Painter, rect: Rect, blend: f32, palette: &Palette) 
         let fade = opacity * (1.0 - ring as f32 / rings as f32).powi(2);
         let width = (rect.width() * 0.04).max(1.2);
         let stroke = Stroke::new(width, palette.highlight.gamma_multiply(fade));
-        painter.rect_stroke(rect.shrink(inset), rect.width() * 0.1, stroke, StrokeKind::Inside);
+        painter.rect_stroke(
+            rect.shrink(inset),
+            rect.width() * 0.1,
+            stroke,
+            StrokeKind::Inside,
+        );
     }
     let size = (rect.width() * 0.2).clamp(4.0, 14.0);
     let corner = rect.right_top() + vec2(-1.5, 1.5);
     let points = vec![corner, corner + vec2(-size, 0.0), corner + vec2(0.0, size)];
-    painter.add(Shape::convex_polygon(points, palette.highlight, Stroke::NONE));
+    painter.add(Shape::convex_polygon(
+        points,
+        palette.highlight,
+        Stroke::NONE,
+    ));
 }
 
 /// Marks a cell that breaks a rule: hatching, and a cross in the corner.
@@ -240,8 +256,10 @@ pub(crate) fn draw_legend(ui: &Ui, rect: Rect, kind: Kind, show_heat: bool) {
     type Sample = fn(&Painter, Rect, &Palette);
     let changed: Sample = |painter, rect, palette| draw_highlight(painter, rect, 1.0, palette);
     let heat: Sample = |painter, rect, palette| draw_heat(painter, rect, 0.6, palette);
-    let mut samples: Vec<(Sample, &str)> =
-        vec![(changed, "changed by this step"), (draw_error, "breaks a rule")];
+    let mut samples: Vec<(Sample, &str)> = vec![
+        (changed, "changed by this step"),
+        (draw_error, "breaks a rule"),
+    ];
     match kind {
         Kind::Sudoku { .. } => samples.push((draw_sample_digit, "paler: less confident")),
         Kind::Maze { .. } => {

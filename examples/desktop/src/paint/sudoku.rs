@@ -4,7 +4,12 @@ use egui::{Painter, Rect, Stroke};
 
 use super::{BoardView, GridLayout, draw_cursor, draw_error, draw_heat, draw_highlight, draw_text};
 
-pub(super) fn draw(painter: &Painter, area: Rect, view: &BoardView<'_>, boxes: [usize; 2]) -> GridLayout {
+pub(super) fn draw(
+    painter: &Painter,
+    area: Rect,
+    view: &BoardView<'_>,
+    boxes: [usize; 2],
+) -> GridLayout {
     let (palette, side) = (view.palette, view.board.cols());
     let layout = GridLayout::fit(area, side, side);
     painter.rect_filled(layout.rect().expand(3.0), 5.0, palette.thick_line);

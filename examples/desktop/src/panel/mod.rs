@@ -54,7 +54,9 @@ fn show_run(app: &mut App, ui: &mut Ui) {
             .size(16.0)
             .strong()
             .color(palette::text_on(background));
-        let button = Button::new(text).fill(background).min_size(vec2(98.0, 34.0));
+        let button = Button::new(text)
+            .fill(background)
+            .min_size(vec2(98.0, 34.0));
         if ui
             .add(button)
             .on_hover_text("start or pause (TokenSpec)")
@@ -69,7 +71,10 @@ fn show_run(app: &mut App, ui: &mut Ui) {
         }
         let button = Button::new("Continue").min_size(vec2(0.0, 34.0));
         let response = ui.add_enabled(!running, button);
-        if response.on_hover_text("continue past the halt (K)").clicked() {
+        if response
+            .on_hover_text("continue past the halt (K)")
+            .clicked()
+        {
             app.run(RunMode::Endless, &ctx);
         }
     });
@@ -114,7 +119,11 @@ fn show_speed(app: &mut App, ui: &mut Ui) {
         .on_hover_text("steps per second (F, Shift+F)")
         .changed()
     {
-        app.set_speed(if speed >= MAX_STEPS_PER_SECOND { 0.0 } else { speed });
+        app.set_speed(if speed >= MAX_STEPS_PER_SECOND {
+            0.0
+        } else {
+            speed
+        });
     }
 }
 
@@ -190,7 +199,11 @@ fn show_puzzle(app: &mut App, ui: &mut Ui) {
         {
             ctx.copy_text(app.board().to_text());
         }
-        if ui.button("Clear").on_hover_text("clear the board (X)").clicked() {
+        if ui
+            .button("Clear")
+            .on_hover_text("clear the board (X)")
+            .clicked()
+        {
             app.clear();
         }
     });
@@ -220,7 +233,10 @@ fn show_digits(app: &mut App, ui: &mut Ui, side: usize) {
                 0 => "·".to_string(),
                 digit => digit.to_string(),
             };
-            if ui.add(Button::new(label).min_size(vec2(34.0, 28.0))).clicked() {
+            if ui
+                .add(Button::new(label).min_size(vec2(34.0, 28.0)))
+                .clicked()
+            {
                 let cursor = app.cursor;
                 app.edit(|board| board.set(cursor, digit as u8));
             }

@@ -136,7 +136,9 @@ fn show_report(app: &App, ui: &mut Ui, index: usize, palette: &Palette) {
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), chars.clone().next()) {
-        (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(chars).collect(),
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain(chars).collect()
+        }
         _ => text.to_string(),
     }
 }
@@ -161,9 +163,17 @@ impl App {
     /// Returns the devices to choose from, with the GPUs as far as they are known.
     fn device_choices(&self) -> Vec<Device> {
         let usable = |info: &&trm_runtime::DeviceInfo| info.missing.is_none();
-        let gpus = self.device_list.gpus().unwrap_or_default().iter().filter(usable);
+        let gpus = self
+            .device_list
+            .gpus()
+            .unwrap_or_default()
+            .iter()
+            .filter(usable);
         let gpus = gpus.map(|info| Device::Gpu(Some(info.number)));
-        [Device::Auto, Device::Cpu].into_iter().chain(gpus).collect()
+        [Device::Auto, Device::Cpu]
+            .into_iter()
+            .chain(gpus)
+            .collect()
     }
 
     /// Switches a runner to the next model of the list.
@@ -192,5 +202,9 @@ fn next_in<T: Clone + PartialEq + Default>(items: &[T], current: &T) -> T {
         .iter()
         .position(|item| item == current)
         .map_or(0, |index| index + 1);
-    items.get(next).or(items.first()).cloned().unwrap_or_default()
+    items
+        .get(next)
+        .or(items.first())
+        .cloned()
+        .unwrap_or_default()
 }

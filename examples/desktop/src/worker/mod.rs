@@ -125,7 +125,9 @@ impl Worker {
         let (commands, receiver) = channel();
         let (sender, events) = channel();
         let work = move || WorkerThread::new(turn_lock, sender, Box::new(wake)).run_loop(&receiver);
-        let thread = std::thread::Builder::new().name("worker".into()).spawn(work)?;
+        let thread = std::thread::Builder::new()
+            .name("worker".into())
+            .spawn(work)?;
         Ok(Worker {
             commands: Some(commands),
             events,
@@ -265,7 +267,9 @@ impl WorkerThread {
                     (false, false) => None,
                 };
                 let first_stop = run.record_stop(stop);
-                if self.mode == RunMode::OneStep || (self.mode == RunMode::UntilHalt && stop.is_some()) {
+                if self.mode == RunMode::OneStep
+                    || (self.mode == RunMode::UntilHalt && stop.is_some())
+                {
                     self.mode = RunMode::Paused;
                 }
                 self.send(number, EventKind::Step(Box::new(record), first_stop));

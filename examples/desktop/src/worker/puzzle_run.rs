@@ -116,7 +116,11 @@ impl PuzzleRun {
         let prefix = self.solver.model().config.prefix_len();
         let state_change = state_change(&self.state, &state, prefix, tokens.len());
         let confidence = confidence(&self.stepper.logits(SLOT)?, &tokens);
-        let changed: Vec<bool> = tokens.iter().zip(&self.tokens).map(|(a, b)| a != b).collect();
+        let changed: Vec<bool> = tokens
+            .iter()
+            .zip(&self.tokens)
+            .map(|(a, b)| a != b)
+            .collect();
 
         let policy = self.solver.policy();
         let verdict = self.task.verify(&self.encoded, &tokens);
@@ -125,7 +129,10 @@ impl PuzzleRun {
         let trusts_head = policy.rule != HaltRule::Verified || !self.task.verifies_by_rules();
         let policy_halts = head_halts && (trusts_head || verdict.valid != Some(false));
 
-        let answer = self.job.board.answer(&self.task.decode(&self.encoded, &tokens));
+        let answer = self
+            .job
+            .board
+            .answer(&self.task.decode(&self.encoded, &tokens));
         // An ARC answer is the top-left part of the canvas that the model sees.
         let canvas_cols = self.encoded.cols;
         let positions: Vec<usize> = (0..answer.rows)
@@ -148,7 +155,9 @@ impl PuzzleRun {
 
     /// Restarts on the CPU after the device has failed. Returns every other error unchanged.
     pub(super) fn restart_on_cpu(&mut self, error: &Error) -> Result<RunInfo, String> {
-        if error.kind() != ErrorKind::Device || self.solver.device_name().is_ok_and(|name| name == "cpu") {
+        if error.kind() != ErrorKind::Device
+            || self.solver.device_name().is_ok_and(|name| name == "cpu")
+        {
             return Err(error.to_string());
         }
         let start = Instant::now();

@@ -40,7 +40,10 @@ pub(super) fn add_norm_columns(x: &mut Tile<'_>, residual: &[f32], scale: &mut [
         *s = 1.0 / (*s / rows as f32 + eps).sqrt();
     }
     for i in 0..rows {
-        x.row(i).iter_mut().zip(scale.iter()).for_each(|(x, s)| *x *= s);
+        x.row(i)
+            .iter_mut()
+            .zip(scale.iter())
+            .for_each(|(x, s)| *x *= s);
     }
 }
 
@@ -140,7 +143,9 @@ fn round_to_i16(x: f32) -> u16 {
 /// Rounds `x * factor` to the bits of `i16`, up to the end of the shorter slice.
 #[inline(always)]
 pub(super) fn scale_to_i16(x: &[f32], factor: f32, out: &mut [u16]) {
-    out.iter_mut().zip(x).for_each(|(o, x)| *o = round_to_i16(x * factor));
+    out.iter_mut()
+        .zip(x)
+        .for_each(|(o, x)| *o = round_to_i16(x * factor));
 }
 
 /// Quantises a row to int16, so that its largest value becomes `max`, and returns its scale. Values
@@ -213,19 +218,16 @@ pub(super) fn scales_of(x: &[f32], max: f32) -> (f32, f32) {
             *lane = (*lane).max(x.abs().to_bits());
         }
     }
-    let all = lanes.into_iter().chain(rest.iter().map(|x| x.abs().to_bits()));
+    let all = lanes
+        .into_iter()
+        .chain(rest.iter().map(|x| x.abs().to_bits()));
     scales(all.fold(0, u32::max), max)
 }
 
 /// Quantises the columns of x `[rows, width]` to int8 words `[rows / 4, width]` of four rows each.
 /// Missing rows are the zero point. `scale` receives the scale of each column.
 #[inline(always)]
-pub(super) fn quantize_columns(
-    x: &[f32],
-    words: &mut [u32],
-    scale: &mut [f32],
-    zero_point: u8,
-) {
+pub(super) fn quantize_columns(x: &[f32], words: &mut [u32], scale: &mut [f32], zero_point: u8) {
     let width = scale.len();
     let (mut factors, zeros) = ([0.0f32; 64], [0.0f32; 64]);
     let (factors, zeros) = (&mut factors[..width], &zeros[..width]);

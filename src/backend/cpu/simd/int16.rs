@@ -11,7 +11,10 @@ const MAX_VALUE: f32 = 4095.0;
 
 /// Returns the largest quantised value of both operands for which sums of k products fit 32 bits.
 fn max_value(k: usize) -> f32 {
-    (i32::MAX as f32 / k.max(1) as f32).sqrt().floor().min(MAX_VALUE)
+    (i32::MAX as f32 / k.max(1) as f32)
+        .sqrt()
+        .floor()
+        .min(MAX_VALUE)
 }
 
 /// A panel of int16: words of two values along k, `[k / 2, width]`, and a scale for each column.
@@ -30,10 +33,14 @@ impl Simd {
 
     /// Quantises a row of k elements into `out`, which is [`Simd::int16_stride`] long.
     pub(in super::super) fn int16_quantize_row(self, x: &[f32], out: &mut [PackedWord]) {
-        assert!(out.len() == Simd::int16_stride(x.len()), "the output row has the wrong length");
+        assert!(
+            out.len() == Simd::int16_stride(x.len()),
+            "the output row has the wrong length"
+        );
         let (words, rest) = out.split_at_mut(x.len().div_ceil(2));
         // SAFETY: `of` checked the instruction set; the loop itself is safe.
-        let scale = unsafe { (self.int8.int16_quantize_row)(x, shorts_of(words), max_value(x.len())) };
+        let scale =
+            unsafe { (self.int8.int16_quantize_row)(x, shorts_of(words), max_value(x.len())) };
         if let Some(last) = rest.last_mut() {
             *last = scale;
         }

@@ -46,7 +46,10 @@ unsafe fn sums<F: MulLanes, const M: usize, const ROWS: bool>(p: &Product) -> [[
                 } else {
                     let mut whole = [0.0; 64];
                     std::ptr::copy_nonoverlapping(row, whole.as_mut_ptr(), p.n);
-                    [F::Acc::load(whole.as_ptr()), F::Acc::load(whole.as_ptr().add(n))]
+                    [
+                        F::Acc::load(whole.as_ptr()),
+                        F::Acc::load(whole.as_ptr().add(n)),
+                    ]
                 };
             }
         }
@@ -211,7 +214,9 @@ pub(super) unsafe fn softmax<V: Lanes>(keys: usize, scores: *mut f32, state: *mu
             }
             let sum = four[0].add(four[1]).add(four[2].add(four[3]));
             let factor = exp2(old.sub(largest));
-            V::load(state.add(width)).fma(factor, sum).store(state.add(width));
+            V::load(state.add(width))
+                .fma(factor, sum)
+                .store(state.add(width));
             factor.store(state.add(2 * width));
             largest.store(state);
         }

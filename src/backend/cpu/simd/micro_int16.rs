@@ -46,7 +46,10 @@ pub(super) unsafe fn product_rows<W: Int8Lanes, const M: usize>(p: &Int16Product
             a = a.add(1);
             b = b.add(2 * n);
         }
-        let scales = [W::Floats::load(p.col_scale), W::Floats::load(p.col_scale.add(n))];
+        let scales = [
+            W::Floats::load(p.col_scale),
+            W::Floats::load(p.col_scale.add(n)),
+        ];
         for (i, sum) in sums.into_iter().enumerate() {
             let row = W::Floats::splat(*p.row_scale.add(i * p.a_stride));
             let scaled = [

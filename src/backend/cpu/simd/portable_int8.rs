@@ -41,7 +41,9 @@ impl Int8Lanes for PortableInt8 {
                 let (a, b) = (a.0[i] as i32, b[v].0[i] as i32);
                 let low = (a << 16 >> 16).wrapping_mul(b << 16 >> 16);
                 let high = (a >> 16).wrapping_mul(b >> 16);
-                sums[v].0[i].wrapping_add(low as u32).wrapping_add(high as u32)
+                sums[v].0[i]
+                    .wrapping_add(low as u32)
+                    .wrapping_add(high as u32)
             }))
         })
     }

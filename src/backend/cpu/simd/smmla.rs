@@ -21,7 +21,11 @@ pub(super) unsafe fn sums<const DOT: u8, const M: usize, const ROWS: bool>(
     // words below k, and no others are read.
     unsafe {
         let mut sums = start::<_, M, ROWS>(p);
-        let (row, word) = if ROWS { (p.a_stride, 1) } else { (1, p.a_stride) };
+        let (row, word) = if ROWS {
+            (p.a_stride, 1)
+        } else {
+            (1, p.a_stride)
+        };
         let (mut a, mut b) = (p.a, p.b);
         squares(&mut sums);
         for _ in 0..p.k / 2 {

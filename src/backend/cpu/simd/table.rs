@@ -163,7 +163,9 @@ impl Simd {
         let table = match instructions {
             InstructionSet::Portable => &PORTABLE,
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") => {
+            InstructionSet::Avx2
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") =>
+            {
                 &AVX2
             }
             #[cfg(target_arch = "x86_64")]
@@ -327,7 +329,10 @@ impl Simd {
     /// Computes one block of an online softmax over the rows of `scores`, which is
     /// `[keys, columns of a tile]`. See [`micro::softmax`] for `state` `[3, columns]`.
     pub(in super::super) fn softmax(self, scores: &mut [f32], state: &mut [f32]) {
-        assert!(3 * self.cols() <= state.len(), "the softmax state is too short");
+        assert!(
+            3 * self.cols() <= state.len(),
+            "the softmax state is too short"
+        );
         let keys = scores.len() / self.cols();
         // SAFETY: `of` checked the instruction set; the memory was just checked.
         unsafe { (self.table.softmax)(keys, scores.as_mut_ptr(), state.as_mut_ptr()) }

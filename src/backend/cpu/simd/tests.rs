@@ -621,7 +621,8 @@ fn int8_has_the_same_bits_however_bytes_are_multiplied() {
                         panel.iter().skip(column).step_by(cols).copied().collect();
                     bytes(&words).into_iter().map(|b| i64::from(b as i8)).sum()
                 };
-                let bias = |column| (wrong - i64::from(simd.int8_zero_point()) * sum(column)) as u32;
+                let bias =
+                    |column| (wrong - i64::from(simd.int8_zero_point()) * sum(column)) as u32;
                 let (bias, scale): (Vec<u32>, _) = ((0..cols).map(bias).collect(), noise(cols, 13));
                 let (x, stride) = (noise(rows * k, 14), Simd::int8_stride(k));
                 let mut a = vec![0.0; rows * stride];

@@ -25,7 +25,11 @@ impl<'a> Tile<'a> {
         cols: usize,
         stride: usize,
     ) -> Tile<'a> {
-        let end = if rows == 0 { 0 } else { (rows - 1) * stride + cols };
+        let end = if rows == 0 {
+            0
+        } else {
+            (rows - 1) * stride + cols
+        };
         assert!(
             cols <= stride && end <= memory.len(),
             "a tile reaches beyond its memory"
@@ -64,7 +68,11 @@ impl<'a> Tile<'a> {
     }
 
     /// Returns a rectangle of this tile.
-    pub(in super::super) fn sub_tile(&mut self, rows: Range<usize>, cols: Range<usize>) -> Tile<'_> {
+    pub(in super::super) fn sub_tile(
+        &mut self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+    ) -> Tile<'_> {
         assert!(
             rows.start <= rows.end
                 && rows.end <= self.rows

@@ -50,7 +50,9 @@ impl Lanes for Avx512 {
     }
     #[inline(always)]
     unsafe fn round(self) -> Self {
-        Avx512(unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
+        Avx512(unsafe {
+            _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)
+        })
     }
     #[inline(always)]
     unsafe fn scale(self, n: Self) -> Self {
@@ -86,9 +88,9 @@ impl MulLanes for Avx512Bf16 {
     #[inline(always)]
     unsafe fn load_words(from: *const PackedWord) -> Self {
         unsafe {
-            Avx512Bf16(std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(
-                from.cast(),
-            )))
+            Avx512Bf16(std::mem::transmute::<__m512i, __m512bh>(
+                _mm512_loadu_si512(from.cast()),
+            ))
         }
     }
     #[inline(always)]
@@ -143,7 +145,9 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     unsafe fn round(self) -> Self {
-        Avx2(unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
+        Avx2(unsafe {
+            _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)
+        })
     }
     #[inline(always)]
     unsafe fn scale(self, n: Self) -> Self {

@@ -95,7 +95,8 @@ fn resolved(dispatch: &Dispatch) -> naga::Module {
     let constants = dispatch.constants.iter().map(|(n, v)| (n.to_string(), *v));
     let constants = constants.collect();
     let (fixed, _) =
-        naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants).unwrap();
+        naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)
+            .unwrap();
     fixed.into_owned()
 }
 
@@ -131,7 +132,11 @@ fn constants_are_the_shaders_and_keep_its_limits() {
                 .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
                 .map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()))
                 .sum();
-            assert!(memory <= 16 << 10, "{name} at L {}: {memory} bytes", d.positions);
+            assert!(
+                memory <= 16 << 10,
+                "{name} at L {}: {memory} bytes",
+                d.positions
+            );
             assert!(variant != Variant::Direct || memory == 0, "{name}");
             assert!(fits(dispatch.grid, 16));
         }
@@ -139,7 +144,10 @@ fn constants_are_the_shaders_and_keep_its_limits() {
     let gather = gather(300, 9);
     resolved(&gather);
     seen.insert(gather.kernel.name);
-    let files: std::collections::BTreeSet<_> = super::super::pipelines::ALL.iter().map(|k| k.name).collect();
+    let files: std::collections::BTreeSet<_> = super::super::pipelines::ALL
+        .iter()
+        .map(|k| k.name)
+        .collect();
     assert_eq!(seen, files, "every file is some dispatch");
 }
 
@@ -186,7 +194,11 @@ fn scratch_is_written_before_it_is_read() {
         for dispatch in &dispatches {
             let (read, out) = dispatch.operands.split_at(dispatch.kernel.read());
             for operand in read {
-                assert!(!out.contains(operand), "{variant:?} {}", dispatch.kernel.name);
+                assert!(
+                    !out.contains(operand),
+                    "{variant:?} {}",
+                    dispatch.kernel.name
+                );
                 assert!(
                     !matches!(operand, Operand::Scratch(..)) || written.contains(operand),
                     "{variant:?}"
