@@ -28,14 +28,14 @@ fn main() -> trm_runtime::Result<()> {
     let number = |i, default| arg(i, default).parse().expect("a number");
     let (batch, limit): (usize, usize) = (number(3, "16"), number(4, "500"));
     let input = std::io::BufReader::new(std::fs::File::open(&file).expect("a file of puzzles"));
-    let solver = match std::path::Path::new(&model).exists() {
-        true => Solver::open(&model)?,
-        false => Solver::bundled(&model)?,
-    };
-    let solver = solver
+    let builder = Solver::builder()
         .device(arg(2, "auto").parse()?)
-        .halt(HaltRule::Head)
+        .halt_rule(HaltRule::Head)
         .batch(batch);
+    let solver = match std::path::Path::new(&model).exists() {
+        true => builder.open(&model)?,
+        false => builder.bundled(&model)?,
+    };
 
     let puzzles = Records::new(input, &file)
         .take(limit)

@@ -1,4 +1,5 @@
-//! Imports the folder that training left and says what it is: `cargo run --example import -- FOLDER [PUZZLE]`.
+//! Opens a folder that training wrote and describes the model:
+//! `cargo run --example import -- FOLDER [PUZZLE]`.
 
 use trm_runtime::{LoadOptions, Model, Solver};
 
@@ -16,13 +17,11 @@ fn main() -> trm_runtime::Result<()> {
         println!("  {:<22} {:<8} {}", p.name, p.value.to_string(), p.from);
     }
     if let Some(puzzle) = args.next() {
-        let answer = Solver::builder()
-            .build(model)
-            .unwrap()
-            .solve(&puzzle.parse()?)?;
+        let solver = Solver::builder().build(model)?;
+        let answer = solver.solve(&puzzle.parse()?)?;
         println!(
             "{} (valid: {:?}, {} steps)",
-            answer.answer, answer.valid, answer.steps
+            answer.cells, answer.valid, answer.steps
         );
     }
     Ok(())

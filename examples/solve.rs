@@ -1,4 +1,4 @@
-//! Solves a Sudoku with a bundled model: `cargo run --example solve`, or with a puzzle of your own as the argument.
+//! Solves a Sudoku with a bundled model: `cargo run --example solve [-- PUZZLE]`.
 
 use trm_runtime::Solver;
 
@@ -14,8 +14,8 @@ fn main() -> trm_runtime::Result<()> {
     let solver = Solver::bundled("sudoku-9x9")?;
     let answer = solver.solve(&puzzle)?;
 
-    println!("{}", answer.answer);
-    match answer.why {
+    println!("{}", answer.cells);
+    match answer.reason {
         None => println!("solved, steps: {}, time: {:.1?}", answer.steps, answer.time),
         Some(why) => println!("not solved after {} steps: {why}", answer.steps),
     }

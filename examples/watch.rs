@@ -1,4 +1,4 @@
-//! Watches a model refine its answers, several puzzles at once: `cargo run --example watch`.
+//! Prints every refinement step of two puzzles in one batch: `cargo run --example watch`.
 
 use trm_runtime::{HaltRule, Puzzle, Solver};
 
@@ -18,12 +18,12 @@ fn main() -> trm_runtime::Result<()> {
         .bundled("sudoku-9x9")?;
 
     let mut session = solver.session(&puzzles)?;
-    while let Some(step) = session.next_step()? {
-        for p in &step.puzzles {
+    for step in session.steps() {
+        for p in &step?.puzzles {
             let changed = p.changed.len();
             println!(
                 "puzzle {} step {:>2}  halt {:.2}  {changed:>2} changed  {}",
-                p.id, p.step, p.halt_probability, p.answer
+                p.id, p.step, p.halt_probability, p.cells
             );
             if let Some(end) = &p.outcome {
                 println!(

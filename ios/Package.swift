@@ -3,7 +3,7 @@ import PackageDescription
 
 #if os(Linux)
 // For the tests on Linux. Sources/CTrm is a link to `include/`, and test.sh passes the folder of
-// libtrm.so to the linker.
+// libtrm_runtime.so to the linker.
 let library = Target.systemLibrary(name: "CTrm")
 #else
 // build-xcframework.sh builds it.
@@ -21,7 +21,7 @@ let package = Package(
             dependencies: ["CTrm"],
             resources: [.copy("PrivacyInfo.xcprivacy")],
             linkerSettings: [
-                .linkedLibrary("trm", .when(platforms: [.linux])),
+                .linkedLibrary("trm_runtime", .when(platforms: [.linux])),
                 .linkedFramework("Metal", .when(platforms: [.iOS, .macOS])),
                 .linkedFramework("QuartzCore", .when(platforms: [.iOS, .macOS])),
                 .linkedFramework("CoreGraphics", .when(platforms: [.iOS, .macOS])),

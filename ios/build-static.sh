@@ -8,4 +8,4 @@ cd "$(dirname "$0")/.."
 export IPHONEOS_DEPLOYMENT_TARGET=16.0 MACOSX_DEPLOYMENT_TARGET=13.0
 cargo rustc --lib --crate-type staticlib --profile app --no-default-features \
     --features "${2:-capi,gpu}" --target "$1" "${@:3}"
-echo "${CARGO_TARGET_DIR:-target}/$1/app/libtrm.a"
+echo "${CARGO_TARGET_DIR:-target}/$1/app/libtrm_runtime.a"

@@ -77,7 +77,7 @@ fn compile(source: &str) -> PathBuf {
         .args(["-o".as_ref(), program.as_os_str(), source.as_ref()])
         .args([
             format!("-L{library}"),
-            "-ltrm".into(),
+            "-ltrm_runtime".into(),
             format!("-Wl,-rpath,{library}"),
         ]));
     program
@@ -166,7 +166,7 @@ fn misuse_returns_error_codes_and_accesses_no_invalid_memory() {
 #[test]
 #[cfg(target_os = "linux")]
 fn only_the_functions_of_the_header_are_exported() {
-    let library = library_folder().join(format!("{DLL_PREFIX}trm{DLL_SUFFIX}"));
+    let library = library_folder().join(format!("{DLL_PREFIX}trm_runtime{DLL_SUFFIX}"));
     let symbols = run(Command::new("nm")
         .args(["-D", "--defined-only", "--format=just-symbols"])
         .arg(library));

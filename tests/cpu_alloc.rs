@@ -51,7 +51,7 @@ fn main() {
             // Of many threads some get their first task late.
             for (threads, batch) in [(1, 1), (1, 16), (2, 1), (2, 16), (3, 16), (12, 2)] {
                 let cpu = Cpu::new(Some(threads)).unwrap().with_dtype(format);
-                let loaded = cpu.load(model.weights().unwrap()).unwrap();
+                let loaded = cpu.load(model.take_weights().unwrap()).unwrap();
                 let tokens = model.config.seq_len.unwrap_or(tokens);
                 let mut stepper = PlanStepper::new(model.clone(), &*loaded, tokens, batch).unwrap();
                 for slot in 0..batch {

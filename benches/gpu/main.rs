@@ -88,7 +88,7 @@ fn opened(number: Option<usize>) -> Result<DeviceInfo> {
     let mut all = trm_runtime::devices().into_iter();
     let found = match number {
         Some(number) => all.nth(number),
-        None => all.find(|info| info.missing.is_none()),
+        None => all.find(|info| info.unsupported_reason.is_none()),
     };
     found.ok_or_else(|| Error::new(trm_runtime::ErrorKind::Device, "the adapter has gone"))
 }

@@ -44,14 +44,14 @@ pub(crate) fn time(
     let host = host(&mut *program, patience)?;
     let empty = measure(patience, 256, |steps| take(&mut *program, steps))?;
     let ahead = program.pipelined().ok_or_else(no_ahead)?;
-    (0..slots).try_for_each(|slot| ahead.resume(slot, 0))?;
+    (0..slots).try_for_each(|slot| ahead.activate(slot, 0))?;
     let step = measure(patience, 256, |steps| take(&mut *program, steps))?;
     let ahead = program.pipelined().ok_or_else(no_ahead)?;
-    ahead.start(&NEVER)?;
+    ahead.submit_step(&NEVER)?;
     let went_on = ahead
         .finish()?
         .iter()
-        .filter(|record| record.goes_on)
+        .filter(|record| record.is_active)
         .count();
     if went_on != slots {
         return Err(Error::new(
@@ -97,11 +97,11 @@ fn take(program: &mut dyn Program, steps: usize) -> Result<()> {
     let ahead = program.pipelined().ok_or_else(no_ahead)?;
     for number in 0..steps {
         if number >= AHEAD {
-            ahead.finish()?;
+            ahead.collect_step()?;
         }
-        ahead.start(&NEVER)?;
+        ahead.submit_step(&NEVER)?;
     }
-    (0..steps.min(AHEAD)).try_for_each(|_| ahead.finish().map(drop))
+    (0..steps.min(AHEAD)).try_for_each(|_| ahead.collect_step().map(drop))
 }
 
 /// What starting a step takes the host while the GPU has nothing to do: nobody takes part.
@@ -111,9 +111,9 @@ fn host(program: &mut dyn Program, patience: Patience) -> Result<Sample> {
     let begin = Instant::now();
     while times.len() < 5 || (times.len() < 200 && begin.elapsed() < patience.whole()) {
         let start = Instant::now();
-        ahead.start(&NEVER)?;
+        ahead.submit_step(&NEVER)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
-        ahead.finish()?;
+        ahead.collect_step()?;
     }
     // The first time compiles and makes buffers.
     Ok(Sample::of(times.split_off(1)))

@@ -1,6 +1,6 @@
 /* Solves a puzzle and prints each refinement step. Run from the repository root:
      cargo rustc --release --lib --crate-type cdylib --no-default-features --features capi,gpu
-     cc -std=c99 -Iinclude examples/c/solve.c -Ltarget/release -ltrm \
+     cc -std=c99 -Iinclude examples/c/solve.c -Ltarget/release -ltrm_runtime \
         -Wl,-rpath,target/release -o solve
      ./solve models/sudoku-4x4 0000020440102103
    Exit code: 0 = solved or not checkable, 1 = invalid answer, 2 = error. */

@@ -65,22 +65,19 @@ impl Task for Takuzu {
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let puzzle: Puzzle = args.next().unwrap_or(PUZZLE.to_string()).parse()?;
-    let solver = match args.next() {
-        Some(model) => Solver::open(model)?,
-        None => Solver::from_bytes(include_bytes!("model/model.safetensors"))?, // as an app carries it
-    };
-    let effort = MultiStart {
-        starts: 8,
-        ..MultiStart::default()
-    };
-    let answer = solver
+    let builder = Solver::builder()
         .task(Arc::new(Takuzu))
-        .effort(effort)
-        .solve(&puzzle)?;
-    println!("{}", answer.answer);
-    match answer.why {
+        .multi_start(MultiStart::new(8));
+    let solver = match args.next() {
+        Some(model) => builder.open(model)?,
+        // The program includes the model, as an app would.
+        None => builder.from_bytes(include_bytes!("model/model.safetensors"))?,
+    };
+    let answer = solver.solve(&puzzle)?;
+    println!("{}", answer.cells);
+    match answer.reason {
         None => println!("solved in {} steps", answer.steps),
-        Some(why) => println!("not solved after {} steps: {why}", answer.steps),
+        Some(reason) => println!("not solved after {} steps: {reason}", answer.steps),
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::rebuild::Rebuild;
 use trm_runtime::low_level::backend::gpu::{Gpu, Kernels};
 use trm_runtime::low_level::backend::{Backend, DeviceWeights, Program};
 use trm_runtime::low_level::plan::Plan;
@@ -110,7 +111,7 @@ fn refused<C: Change>(change: C, parts: &[&str]) {
         gpu: gpu.clone(),
         change,
     });
-    let solver = solver().backend(asked);
+    let solver = solver().rebuild(|b| b.backend(asked));
     expect(&solver.stepper(16, 2).unwrap_err(), parts);
 
     let _ = log::set_logger(&WARNINGS);
@@ -127,7 +128,7 @@ fn refused<C: Change>(change: C, parts: &[&str]) {
     drop(warnings);
 
     let mut stepper = crate::puzzles::solver()
-        .backend(Arc::new(gpu))
+        .rebuild(|b| b.backend(Arc::new(gpu)))
         .stepper(16, 1)
         .unwrap();
     stepper.load(0, &[2; 16], 0).unwrap();
@@ -151,9 +152,9 @@ fn the_first_slot_too_many_is_refused() {
     let plan = Arc::new(solver.plan(16).unwrap());
     let best = trm_runtime::devices()
         .into_iter()
-        .find(|d| d.missing.is_none())
+        .find(|d| d.unsupported_reason.is_none())
         .unwrap();
-    let loaded = gpu.load(solver.model().weights().unwrap()).unwrap();
+    let loaded = gpu.load(solver.model().take_weights().unwrap()).unwrap();
     let longest = plan
         .buffers()
         .into_iter()

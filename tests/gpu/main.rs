@@ -13,6 +13,8 @@ mod gpu;
 #[path = "../common/noise.rs"]
 mod noise;
 #[cfg(feature = "gpu")]
+#[path = "../common/rebuild.rs"]
+mod rebuild;
 #[path = "../common/skip.rs"]
 mod skip;
 

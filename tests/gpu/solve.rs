@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::rebuild::Rebuild;
 use trm_runtime::low_level::backend::cpu::Cpu;
 use trm_runtime::low_level::backend::gpu::{Gpu, Kernels};
 use trm_runtime::low_level::backend::{Backend, DeviceWeights, Program};
@@ -44,9 +45,10 @@ fn a_gpu_solves_like_the_cpu() {
     let Some(gpu) = gpu() else { return };
     let puzzles = puzzles(5);
     // Fewer slots than puzzles, so that some start in the middle.
-    let on = |solver: Solver| finish(&mut solver.batch(3).session(&puzzles).unwrap());
-    let cpu = on(solver().device(Device::Cpu));
-    let got = on(solver().backend(Arc::new(gpu)));
+    let on =
+        |solver: Solver| finish(&mut solver.rebuild(|b| b.batch(3)).session(&puzzles).unwrap());
+    let cpu = on(solver().rebuild(|b| b.device(Device::Cpu)));
+    let got = on(solver().rebuild(|b| b.backend(Arc::new(gpu))));
     expect_same(&got, &cpu);
     assert!(got.iter().all(|a| a.device == "gpu"));
 }
@@ -59,8 +61,8 @@ fn puzzles_halt_at_the_same_steps_as_on_the_cpu() {
     // At a threshold this high some of these take two or three steps, and one never halts.
     let all = puzzles(100);
     let puzzles = [41, 0, 81, 45, 1, 48, 2, 50, 13, 53, 3].map(|number: usize| all[number].clone());
-    let solver = solver().max_steps(5).batch(7);
-    let on_gpu = solver.clone().backend(Arc::new(gpu));
+    let solver = solver().rebuild(|b| b.max_steps(5).batch(7));
+    let on_gpu = solver.rebuild(|b| b.backend(Arc::new(gpu)));
     for (rule, threshold, min_steps) in [
         (HaltRule::Head, 0.999, 1),
         (HaltRule::Verified, 0.999, 2),
@@ -69,13 +71,18 @@ fn puzzles_halt_at_the_same_steps_as_on_the_cpu() {
         (HaltRule::Head, 1.0, 1),
     ] {
         let with = |solver: &Solver| {
-            solver
-                .clone()
-                .halt(rule)
-                .halt_threshold(threshold)
-                .min_steps(min_steps)
+            solver.rebuild(|b| {
+                b.halt_rule(rule)
+                    .halt_threshold(threshold)
+                    .min_steps(min_steps)
+            })
         };
-        let want = finish(&mut with(&solver).device(Device::Cpu).session(&puzzles).unwrap());
+        let want = finish(
+            &mut with(&solver)
+                .rebuild(|b| b.device(Device::Cpu))
+                .session(&puzzles)
+                .unwrap(),
+        );
         if rule != HaltRule::Never && threshold == 0.999 {
             let mut steps: Vec<usize> = want[..7].iter().map(|a| a.steps).collect();
             steps.sort_unstable();
@@ -117,16 +124,16 @@ fn a_lost_device_loses_no_puzzle() {
         return;
     }
     let puzzles = puzzles(6);
-    let slow = |solver: Solver| solver.batch(4).min_steps(3);
+    let slow = |solver: Solver| solver.rebuild(|b| b.batch(4).min_steps(3));
     let cpu = finish(
-        &mut slow(solver().device(Device::Cpu))
+        &mut slow(solver().rebuild(|b| b.device(Device::Cpu)))
             .session(&puzzles)
             .unwrap(),
     );
     // Before the first step, and after the second.
     for steps in [0, 2] {
         let gpu = Gpu::open(None).unwrap();
-        let solver = slow(solver().backend(Arc::new(gpu.clone())));
+        let solver = slow(solver().rebuild(|b| b.backend(Arc::new(gpu.clone()))));
         let mut session = solver.session(&puzzles).unwrap();
         for step in 0..steps {
             // The second one leaves steps in flight.
@@ -150,7 +157,7 @@ fn raw_access_reports_a_lost_device() {
         return;
     }
     let gpu = Gpu::open(None).unwrap();
-    let solver = solver().backend(Arc::new(gpu.clone()));
+    let solver = solver().rebuild(|b| b.backend(Arc::new(gpu.clone())));
     let mut stepper = solver.stepper(16, 2).unwrap();
     stepper.load(0, &[2; 16], 0).unwrap();
     stepper.step(&[0]).unwrap();
@@ -168,7 +175,7 @@ fn raw_access_reports_a_lost_device() {
 #[test]
 fn a_batch_that_does_not_fit_is_refused() {
     let Some(gpu) = gpu() else { return };
-    let solver = solver().backend(Arc::new(gpu));
+    let solver = solver().rebuild(|b| b.backend(Arc::new(gpu)));
     let error = solver.stepper(16, 70_000).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Device, "{error}");
 }
@@ -203,12 +210,17 @@ impl DeviceWeights for FailingWeights {
 #[test]
 fn a_device_that_cannot_start_is_replaced() {
     let puzzles = puzzles(2);
-    let cpu = finish(&mut solver().device(Device::Cpu).session(&puzzles).unwrap());
+    let cpu = finish(
+        &mut solver()
+            .rebuild(|b| b.device(Device::Cpu))
+            .session(&puzzles)
+            .unwrap(),
+    );
     for fails_at_load in [false, true] {
         let failing = Failing { fails_at_load };
         let answers = finish(
             &mut solver()
-                .backend(Arc::new(failing))
+                .rebuild(|b| b.backend(Arc::new(failing)))
                 .session(&puzzles)
                 .unwrap(),
         );
@@ -226,7 +238,7 @@ fn devices_are_numbered_and_auto_takes_no_software() {
     }
     assert!(devices.is_sorted_by_key(|d| d.kind));
     if gpu().is_some() {
-        assert!(devices.iter().any(|d| d.missing.is_none()));
+        assert!(devices.iter().any(|d| d.unsupported_reason.is_none()));
     }
     if devices.iter().all(|d| d.kind == DeviceKind::Software) {
         assert_eq!(
@@ -245,7 +257,7 @@ fn memory_keeps_what_is_written() {
     let Some(gpu) = gpu() else { return };
     let solver = solver();
     let plan = Arc::new(solver.plan(16).unwrap());
-    let loaded = gpu.load(solver.model().weights().unwrap()).unwrap();
+    let loaded = gpu.load(solver.model().take_weights().unwrap()).unwrap();
     let mut program = loaded.program(plan.clone(), 3).unwrap();
     let mut noise = Noise(5);
     let values: Vec<Vec<f32>> = (0..3)
@@ -381,7 +393,12 @@ fn an_app_hands_in_its_own_device() {
         })
     };
     let puzzles = puzzles(5);
-    let cpu = finish(&mut solver().device(Device::Cpu).session(&puzzles).unwrap());
+    let cpu = finish(
+        &mut solver()
+            .rebuild(|b| b.device(Device::Cpu))
+            .session(&puzzles)
+            .unwrap(),
+    );
     let (adapter, device, queue) = open(wgpu::Limits::default());
     let gpu = Gpu::from_device(&adapter, device.clone(), queue).unwrap();
     assert!(
@@ -389,12 +406,15 @@ fn an_app_hands_in_its_own_device() {
         "{}",
         gpu.description()
     );
-    let solver = solver().backend(Arc::new(gpu));
-    let answers = finish(&mut solver.clone().batch(2).session(&puzzles).unwrap());
+    let solver = solver().rebuild(|b| b.backend(Arc::new(gpu)));
+    let answers = finish(&mut solver.rebuild(|b| b.batch(2)).session(&puzzles).unwrap());
     expect_same(&answers, &cpu);
     assert!(answers.iter().all(|a| a.device == "gpu"));
 
-    let mut session = solver.min_steps(3).session(&puzzles).unwrap();
+    let mut session = solver
+        .rebuild(|b| b.min_steps(3))
+        .session(&puzzles)
+        .unwrap();
     assert!(session.next_answers().unwrap().unwrap().is_empty());
     device.destroy();
     let answers = finish(&mut session);
@@ -416,7 +436,12 @@ fn an_app_hands_in_its_own_device() {
 fn kernels_are_measured_once() {
     let Some(gpu) = gpu() else { return };
     let puzzles = puzzles(3);
-    let cpu = finish(&mut solver().device(Device::Cpu).session(&puzzles).unwrap());
+    let cpu = finish(
+        &mut solver()
+            .rebuild(|b| b.device(Device::Cpu))
+            .session(&puzzles)
+            .unwrap(),
+    );
     let folder = tempfile::tempdir().unwrap();
     let measured = || {
         gpu.clone()
@@ -426,7 +451,7 @@ fn kernels_are_measured_once() {
     expect_same(
         &finish(
             &mut solver()
-                .backend(Arc::new(measured()))
+                .rebuild(|b| b.backend(Arc::new(measured())))
                 .session(&puzzles)
                 .unwrap(),
         ),
@@ -453,7 +478,7 @@ fn kernels_are_measured_once() {
     expect_same(
         &finish(
             &mut solver()
-                .backend(Arc::new(measured()))
+                .rebuild(|b| b.backend(Arc::new(measured())))
                 .session(&puzzles)
                 .unwrap(),
         ),
@@ -470,7 +495,7 @@ fn kernels_are_measured_once() {
     expect_same(
         &finish(
             &mut solver()
-                .backend(Arc::new(measured()))
+                .rebuild(|b| b.backend(Arc::new(measured())))
                 .session(&puzzles)
                 .unwrap(),
         ),

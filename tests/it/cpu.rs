@@ -116,7 +116,7 @@ fn plan(d: Dims) -> Plan {
     ];
     Plan {
         dims: d,
-        embedding: 1,
+        embed_calls: 1,
         calls,
     }
 }

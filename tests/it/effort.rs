@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::rebuild::Rebuild;
 use trm_runtime::task::{Cells, EncodedPuzzle, Maze, Puzzle, Sudoku, Task, TokenSpec, Verdict};
 use trm_runtime::{Answer, Device, HaltRule, MultiStart, Solver};
 
 use crate::solving::puzzles;
 
 fn solver(model: &str, starts: usize) -> Solver {
-    let effort = MultiStart {
-        starts,
-        ..MultiStart::default()
-    };
+    let effort = MultiStart::new(starts);
     Solver::builder()
         .device(Device::Cpu)
         .multi_start(effort)
@@ -107,11 +105,7 @@ fn answers_depend_on_neither_batch_nor_neighbours() {
         (all[7].tokens.clone(), all[7].steps)
     );
     // Another seed gives other answers.
-    let other = solver.clone().effort(MultiStart {
-        starts: 5,
-        seed: 1,
-        ..MultiStart::default()
-    });
+    let other = solver.rebuild(|b| b.multi_start(MultiStart::new(5).with_seed(1)));
     assert_ne!(facts(&race(&other, &puzzles, 16)), facts(&all));
 }
 
@@ -141,9 +135,8 @@ impl Task for Blind {
 fn without_rules_noise_and_the_halting_head_decide() {
     let puzzles = puzzles("sudoku_9x9_minimal_test.csv", 8);
     let best = |rule, starts| {
-        let solver = solver("sudoku-9x9", starts)
-            .task(Arc::new(Blind))
-            .halt(rule);
+        let solver =
+            solver("sudoku-9x9", starts).rebuild(|b| b.task(Arc::new(Blind)).halt_rule(rule));
         race(&solver, &puzzles, 16)
     };
     let (one, four) = (best(HaltRule::Never, 1), best(HaltRule::Never, 4));
@@ -169,26 +162,22 @@ fn without_rules_noise_and_the_halting_head_decide() {
 
 #[test]
 fn until_valid_goes_on_and_ends() {
-    let effort = |seconds: f64| MultiStart {
-        starts: 4,
-        seed: 0,
-        until_valid: Some(Duration::from_secs_f64(seconds)),
-    };
+    let until_valid =
+        |seconds: f64| MultiStart::new(4).with_until_valid(Duration::from_secs_f64(seconds));
     // One step is too few for most starts, but not for all.
     let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 60);
-    let short = solver("sudoku-6x6", 4).max_steps(1);
+    let short = solver("sudoku-6x6", 4).rebuild(|b| b.max_steps(1));
     let few = race(&short, &puzzles, 16);
     let mut hard = puzzles
         .iter()
         .zip(&few)
         .filter(|(_, few)| few.valid != Some(true));
-    let long = short.clone().effort(effort(30.0));
+    let long = short.rebuild(|b| b.multi_start(until_valid(30.0)));
     assert!(hard.any(|(puzzle, _)| long.solve(puzzle).unwrap().valid == Some(true)));
     // Too hard for the time: it ends in time with the best answer so far.
     let start = Instant::now();
     let none = short
-        .max_steps(1)
-        .effort(effort(0.5))
+        .rebuild(|b| b.max_steps(1).multi_start(until_valid(0.5)))
         .solve(&puzzles[0])
         .unwrap();
     assert!(none.valid == Some(true) || start.elapsed() >= Duration::from_millis(500));
@@ -202,7 +191,7 @@ fn until_valid_goes_on_and_ends() {
 #[test]
 fn zero_starts_are_an_error() {
     let puzzle = &puzzles("sudoku_4x4_test.csv", 1)[0];
-    for starts in [0, MultiStart::MOST + 1] {
+    for starts in [0, MultiStart::MAX_STARTS + 1] {
         let error = solver("sudoku-4x4", starts).solve(puzzle).unwrap_err();
         assert!(error.to_string().contains("starts"), "{error}");
     }
@@ -273,7 +262,7 @@ fn noise_against_symmetries() {
         let share = |starts: usize, noise: bool| {
             let mut solver = solver(model, starts);
             if noise {
-                solver = solver.task(plain.clone());
+                solver = solver.rebuild(|b| b.task(plain.clone()));
             }
             valid(&race(&solver, &puzzles, 16)) * 100 / COUNT
         };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use safetensors::SafeTensors;
 use trm_runtime::Model;
-use trm_runtime::low_level::Stepper;
+use trm_runtime::low_level::Inspect;
 
 /// Absolute, on states and logits.
 pub(crate) const TOLERANCE: f32 = 2e-4;
@@ -68,7 +68,7 @@ pub(crate) fn differs_by(tolerance: f32, what: &str, got: &[f32], want: &[f32]) 
 
 /// Compares the states, logits, halting logits and answers of a stepper with `stepK`.
 fn compare(
-    stepper: &dyn Stepper,
+    stepper: &dyn Inspect,
     model: &Model,
     expected: &Expected,
     step: usize,
@@ -125,7 +125,7 @@ fn compare(
 
 /// Runs a case in a stepper with one slot for each of its sequences. The first step starts from the
 /// tokens, each further one from the stored state before it.
-pub(crate) fn run(stepper: &mut dyn Stepper, model: &Model, expected: &Expected) -> Vec<String> {
+pub(crate) fn run(stepper: &mut dyn Inspect, model: &Model, expected: &Expected) -> Vec<String> {
     let ids = expected.integers("puzzle_identifiers");
     let inputs = expected.integers("inputs");
     let (slots, tokens) = (ids.len(), inputs.len() / ids.len());

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use crate::rebuild::Rebuild;
 use trm_runtime::low_level::backend::cpu::Cpu;
-use trm_runtime::low_level::backend::lockstep::{Difference, tolerance};
+use trm_runtime::low_level::backend::lockstep::Difference;
 use trm_runtime::low_level::backend::{Backend, DeviceWeights};
 use trm_runtime::low_level::weights::{Weight, Weights};
 use trm_runtime::{SaveOptions, Solver, WeightDtype};
@@ -42,14 +43,11 @@ fn check(solver: &Solver, format: WeightDtype) -> Option<Difference> {
             .map(|i| ((start + i * i) % vocab) as u32)
             .collect()
     };
+    let model = solver.model().clone();
+    let solver = solver.to_builder().dtype(format).build(model).unwrap();
+    let tolerance = solver.check_tolerance().unwrap();
     solver
-        .clone()
-        .format(format)
-        .check(
-            &[puzzle(0), puzzle(3)],
-            tolerance("cpu", format),
-            &mut |_| {},
-        )
+        .check(&[puzzle(0), puzzle(3)], tolerance, &mut |_| {})
         .unwrap()
 }
 
@@ -58,12 +56,12 @@ fn check_sees_a_wrong_row_in_every_format() {
     for name in ["sudoku-9x9", "maze-10x10"] {
         let solver = Solver::bundled(name).unwrap();
         for format in WeightDtype::ALL {
-            let cpu = || Cpu::new(Some(2)).unwrap().with_format(format);
-            let right = solver.clone().backend(Arc::new(cpu()));
+            let cpu = || Cpu::new(Some(2)).unwrap().with_dtype(format);
+            let right = solver.rebuild(|b| b.backend(Arc::new(cpu())));
             assert_eq!(check(&right, format), None, "{name}, {format}");
             let matrices = solver.model().config.weights().into_iter();
-            for weight in matrices.filter(|w| trm_runtime::low_level::dtype::takes_format(*w)) {
-                let wrong = solver.clone().backend(Arc::new(Wrong(cpu(), weight)));
+            for weight in matrices.filter(|w| trm_runtime::low_level::dtype::takes_dtype(*w)) {
+                let wrong = solver.rebuild(|b| b.backend(Arc::new(Wrong(cpu(), weight))));
                 let seen = check(&wrong, format).map(|d| d.kernel);
                 let expected = match weight {
                     Weight::Qkv(..) => "qkv_rope",
@@ -112,7 +110,7 @@ fn a_file_in_int8_gives_the_bits_of_one_that_is_rounded_when_loaded() {
             solver.model().save(&folder, &options).unwrap();
             // A file of 16 bits is computed in f32 by default.
             let told = |solver: Solver| match format {
-                WeightDtype::Bf16 => solver.format(format),
+                WeightDtype::Bf16 => solver.rebuild(|b| b.dtype(format)),
                 _ => solver,
             };
             let stored = told(
@@ -121,7 +119,7 @@ fn a_file_in_int8_gives_the_bits_of_one_that_is_rounded_when_loaded() {
                     .open(&folder)
                     .unwrap(),
             );
-            let rounded = bits(&solver.clone().format(format));
+            let rounded = bits(&solver.rebuild(|b| b.dtype(format)));
             assert!(bits(&stored) == rounded, "{name}, {format}");
             let file = std::fs::read(folder.join("model.safetensors")).unwrap();
             let lone = told(
@@ -131,7 +129,7 @@ fn a_file_in_int8_gives_the_bits_of_one_that_is_rounded_when_loaded() {
                     .unwrap(),
             );
             assert!(bits(&lone) == rounded, "{name}, {format}");
-            let exact = bits(&solver.clone().format(WeightDtype::F32));
+            let exact = bits(&solver.rebuild(|b| b.dtype(WeightDtype::F32)));
             // `sudoku-6x6` is in f16 itself.
             let same = matches!(format, WeightDtype::F32 | WeightDtype::F16);
             assert_eq!(exact == rounded, same, "{name}, {format}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trm_runtime::low_level::backend::reference::Reference;
 use trm_runtime::low_level::backend::{Backend, DeviceWeights};
 use trm_runtime::low_level::dtype::WeightDtype;
-use trm_runtime::low_level::{PlanStepper, Stepper};
+use trm_runtime::low_level::{Inspect, PlanStepper, Stepper};
 use trm_runtime::{LoadOptions, Model};
 
 use crate::backends::{backends, gpu_backends};
@@ -27,7 +27,7 @@ fn every_variant_equals_pytorch_on_every_backend() {
         let directory = data("golden").join(case);
         let model = Arc::new(Model::open(&directory, &LoadOptions::default()).unwrap());
         let expected = Expected::open(&directory);
-        test_each(backends(&model.weights().unwrap()), |loaded| {
+        test_each(backends(&model.take_weights().unwrap()), |loaded| {
             let failures = run(&model, &*loaded, &expected);
             assert!(failures.is_empty(), "{failures:#?}");
         });
@@ -71,7 +71,7 @@ fn every_weight_format_computes_what_it_stands_for() {
             let directory = data("golden").join(case);
             let model = Arc::new(Model::open(&directory, &LoadOptions::default()).unwrap());
             let expected = Expected::open(&directory);
-            let weights = model.weights().unwrap();
+            let weights = model.take_weights().unwrap();
             let exact = Reference.load(weights.clone()).unwrap();
             let exact = two_steps(&model, &*exact, &expected);
             test_each(
@@ -111,7 +111,7 @@ fn the_comparison_catches_planted_bugs() {
             ..LoadOptions::default()
         };
         let model = Arc::new(Model::open(&directory, &options).unwrap());
-        test_each(backends(&model.weights().unwrap()), |loaded| {
+        test_each(backends(&model.take_weights().unwrap()), |loaded| {
             let failures = run(&model, &*loaded, &Expected::open(&directory));
             assert!(!failures.is_empty(), "{key} = {wrong} went unseen");
         });

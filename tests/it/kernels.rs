@@ -90,7 +90,7 @@ fn plan(d: Dims) -> Plan {
     ];
     Plan {
         dims: d,
-        embedding: 1,
+        embed_calls: 1,
         calls,
     }
 }
@@ -102,7 +102,7 @@ fn weights(d: &Dims, noise: &mut Noise) -> Weights {
 fn cases(d: &Dims, slots: usize, noise: &mut Noise) -> Vec<SlotInput> {
     let states = [State::H, State::L]
         .into_iter()
-        .chain((0..6).map(State::Low));
+        .chain((0..6).map(State::LowLevel));
     let states: Vec<Buffer> = states.map(Buffer::State).collect();
     crate::plans::cases(d, &states, slots, noise)
 }

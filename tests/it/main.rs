@@ -10,6 +10,8 @@ mod gpu;
 #[path = "../common/noise.rs"]
 mod noise;
 #[cfg(any(feature = "gpu", feature = "onnx"))]
+#[path = "../common/rebuild.rs"]
+mod rebuild;
 #[path = "../common/skip.rs"]
 mod skip;
 

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::rebuild::Rebuild;
 use tempfile::TempDir;
 use trm_runtime::low_level::config::State;
 use trm_runtime::task::Puzzle;
@@ -197,7 +198,10 @@ fn compare_logits(name: &str, graph: &Solver, native: &Solver, puzzle: &Puzzle) 
 fn an_answer_depends_on_neither_batch_nor_threads() {
     let puzzles = puzzles("sudoku_4x4_test.csv", 7);
     let exported = Exported::bundled("sudoku-4x4");
-    let graph = exported.open().unwrap().halt(HaltRule::Never).max_steps(3);
+    let graph = exported
+        .open()
+        .unwrap()
+        .rebuild(|b| b.halt_rule(HaltRule::Never).max_steps(3));
     let bits = |answers: Vec<Answer>| {
         answers
             .iter()
@@ -208,7 +212,7 @@ fn an_answer_depends_on_neither_batch_nor_threads() {
         .iter()
         .flat_map(|puzzle| {
             bits(solve(
-                &graph.clone().batch(1).threads(1),
+                &graph.clone().batch(1).rebuild(|b| b.threads(1)),
                 std::slice::from_ref(puzzle),
             ))
         })
@@ -216,7 +220,7 @@ fn an_answer_depends_on_neither_batch_nor_threads() {
     for (batch, threads) in [(1, 1), (2, 2), (7, 3), (16, 1)] {
         assert_eq!(
             bits(solve(
-                &graph.clone().batch(batch).threads(threads),
+                &graph.clone().batch(batch).rebuild(|b| b.threads(threads)),
                 &puzzles
             )),
             alone,
@@ -255,7 +259,7 @@ fn multi_start_runs_a_graph() {
         starts: 4,
         ..trm_runtime::MultiStart::default()
     };
-    let solver = exported.open().unwrap().effort(effort);
+    let solver = exported.open().unwrap().rebuild(|b| b.multi_start(effort));
     let answer = solver
         .solve(&puzzles("sudoku_6x6_minimal_test.csv", 1)[0])
         .unwrap();
@@ -325,14 +329,12 @@ fn devices_dtypes_and_identifiers_that_a_graph_lacks_are_errors() {
     let exported = Exported::golden("trm_mlp");
     let solver = exported.open().unwrap();
     let device = solver
-        .clone()
-        .device(Device::Gpu(None))
+        .rebuild(|b| b.device(Device::Gpu(None)))
         .device_name()
         .unwrap_err();
     said(&device, ErrorKind::Device, &["the CPU alone"]);
     let format = solver
-        .clone()
-        .format(WeightDtype::Int8)
+        .rebuild(|b| b.dtype(WeightDtype::Int8))
         .stepper(16, 1)
         .unwrap_err();
     said(&format, ErrorKind::Argument, &["number format"]);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::rebuild::Rebuild;
 use trm_runtime::task::{Cells, EncodedPuzzle, Puzzle, Sudoku, Task, TokenSpec, Verdict};
 use trm_runtime::{Answer, Device, ErrorKind, HaltRule, Solver};
 
@@ -54,42 +55,47 @@ fn the_three_rules_differ_as_they_should() {
 fn limits_hold_and_more_steps_than_trained_are_allowed() {
     let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 10);
     let solver = Solver::bundled("sudoku-6x6").unwrap();
-    let late = finish(solver.clone().min_steps(3).session(&puzzles).unwrap());
+    let late = finish(
+        solver
+            .rebuild(|b| b.min_steps(3))
+            .session(&puzzles)
+            .unwrap(),
+    );
     assert!(late.iter().all(|a| a.steps >= 3) && late.iter().any(|a| a.steps == 3));
-    let short = finish(solver.clone().max_steps(1).session(&puzzles).unwrap());
+    let short = finish(
+        solver
+            .rebuild(|b| b.max_steps(1))
+            .session(&puzzles)
+            .unwrap(),
+    );
     assert!(short.iter().all(|a| a.steps == 1));
     let long = finish(
         solver
-            .clone()
-            .max_steps(20)
-            .halt(HaltRule::Never)
+            .rebuild(|b| b.max_steps(20).halt_rule(HaltRule::Never))
             .session(&puzzles)
             .unwrap(),
     );
     assert!(long.iter().all(|a| a.steps == 20));
     let strict = finish(
         solver
-            .clone()
-            .halt_threshold(1.0)
+            .rebuild(|b| b.halt_threshold(1.0))
             .session(&puzzles)
             .unwrap(),
     );
     assert!(strict.iter().all(|a| !a.halted && a.steps == 16));
     let lax = finish(
         solver
-            .clone()
-            .halt_threshold(0.0)
-            .halt(HaltRule::Head)
+            .rebuild(|b| b.halt_threshold(0.0).halt_rule(HaltRule::Head))
             .session(&puzzles)
             .unwrap(),
     );
     assert!(lax.iter().all(|a| a.halted && a.steps == 1));
     for (wrong, what) in [
-        (solver.clone().max_steps(0), "max steps"),
-        (solver.clone().min_steps(17), "min steps"),
-        (solver.clone().halt_threshold(1.5), "threshold"),
-        (solver.clone().halt_threshold(f32::NAN), "threshold"),
-        (solver.clone().threads(0), "threads"),
+        (solver.rebuild(|b| b.max_steps(0)), "max steps"),
+        (solver.rebuild(|b| b.min_steps(17)), "min steps"),
+        (solver.rebuild(|b| b.halt_threshold(1.5)), "threshold"),
+        (solver.rebuild(|b| b.halt_threshold(f32::NAN)), "threshold"),
+        (solver.rebuild(|b| b.threads(0)), "threads"),
     ] {
         let error = wrong.session(&puzzles).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Argument);
@@ -121,7 +127,7 @@ fn an_answer_depends_on_neither_batch_nor_neighbours_nor_threads() {
         let solver = Solver::builder().max_steps(6).bundled(model).unwrap();
         let alone: Vec<Answer> = puzzles
             .iter()
-            .map(|p| solver.clone().threads(1).solve(p).unwrap())
+            .map(|p| solver.rebuild(|b| b.threads(1)).solve(p).unwrap())
             .collect();
         assert!(
             alone.iter().any(|a| a.steps != alone[0].steps),
@@ -130,9 +136,7 @@ fn an_answer_depends_on_neither_batch_nor_neighbours_nor_threads() {
         for (batch, threads) in [(1, 2), (3, 1), (5, 3), (64, 2)] {
             let together = finish(
                 solver
-                    .clone()
-                    .batch(batch)
-                    .threads(threads)
+                    .rebuild(|b| b.batch(batch).threads(threads))
                     .session(&puzzles)
                     .unwrap(),
             );
@@ -144,7 +148,7 @@ fn an_answer_depends_on_neither_batch_nor_neighbours_nor_threads() {
         }
         let mut backwards = puzzles.clone();
         backwards.reverse();
-        let mut reversed = finish(solver.clone().batch(4).session(&backwards).unwrap());
+        let mut reversed = finish(solver.rebuild(|b| b.batch(4)).session(&backwards).unwrap());
         reversed.reverse();
         assert_eq!(bits(&reversed), bits(&alone), "{model}, in reverse order");
     }
@@ -279,7 +283,7 @@ fn a_session_is_cancelled_from_another_thread_and_by_its_deadline() {
     );
 
     let error = solver
-        .time_limit(Duration::from_millis(50))
+        .rebuild(|b| b.time_limit(Duration::from_millis(50)))
         .solve(&puzzles[0])
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline);
@@ -359,7 +363,7 @@ fn an_app_brings_its_own_task() {
     let answer = solver.solve(&puzzle).unwrap();
     assert_eq!(
         (
-            answer.answer.to_string().as_str(),
+            answer.cells.to_string().as_str(),
             answer.valid,
             answer.task.as_str()
         ),

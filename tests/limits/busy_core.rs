@@ -115,7 +115,7 @@ fn a_step_beside_a_busy_process() {
     ] {
         let (config, cells) = models::config(name, Scale::Full);
         let plan = Arc::new(trm_runtime::low_level::build::build_plan(&config, cells));
-        let cpu = Cpu::new(None).unwrap().with_format(format);
+        let cpu = Cpu::new(None).unwrap().with_dtype(format);
         let loaded = cpu.load(models::weights(&config)).unwrap();
         let mut program = loaded.program(plan.clone(), batch).unwrap();
         for slot in 0..batch {

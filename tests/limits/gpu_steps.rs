@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use trm_runtime::Solver;
-use trm_runtime::low_level::backend::{Backend, HaltParams, PipelinedProgram, Record};
+use trm_runtime::low_level::backend::{Backend, HaltParams, PipelinedProgram, SlotStatus};
 
 use crate::alone;
 use crate::gpu::gpu;
@@ -19,7 +19,7 @@ fn steps_after_the_last_halt_are_free() {
     let Some(gpu) = gpu() else { return };
     let solver = Solver::bundled("sudoku-9x9").unwrap();
     let plan = Arc::new(solver.plan(81).unwrap());
-    let loaded = gpu.load(solver.model().weights().unwrap()).unwrap();
+    let loaded = gpu.load(solver.model().take_weights().unwrap()).unwrap();
     let mut program = loaded.program(plan.clone(), 3).unwrap();
     program.run(plan.embed(), &[0, 1, 2]).unwrap();
     let rule = HaltParams {
@@ -31,19 +31,19 @@ fn steps_after_the_last_halt_are_free() {
     let ahead = program.pipelined().unwrap();
     let time = |ahead: &mut dyn PipelinedProgram, steps: usize| {
         let start = Instant::now();
-        (0..steps).for_each(|_| ahead.start(&rule).unwrap());
-        let records: Vec<_> = (0..steps).map(|_| ahead.finish().unwrap()).collect();
+        (0..steps).for_each(|_| ahead.submit_step(&rule).unwrap());
+        let records: Vec<_> = (0..steps).map(|_| ahead.collect_step().unwrap()).collect();
         (start.elapsed(), records)
     };
     assert!(time(ahead, 1).1[0].is_empty(), "nobody takes part yet");
     for slot in [0, 2] {
-        ahead.resume(slot, slot as u32).unwrap();
+        ahead.activate(slot, slot as u32).unwrap();
     }
     let (full, records) = time(ahead, 4);
-    let record = |slot, steps, goes_on| Record {
+    let record = |slot, steps, is_active| SlotStatus {
         slot,
         steps,
-        goes_on,
+        is_active,
     };
     assert_eq!(
         records,
@@ -85,13 +85,13 @@ fn submitting_a_step_is_cheap_and_creates_nothing() {
         min_steps: 1,
         max_steps: 16,
     };
-    (0..3).for_each(|_| ahead.start(&rule).unwrap());
+    (0..3).for_each(|_| ahead.submit_step(&rule).unwrap());
     let made = gpu.resource_count();
     let mut least = Duration::MAX;
     for _ in 0..20 {
-        assert!(ahead.finish().unwrap().is_empty());
+        assert!(ahead.collect_step().unwrap().is_empty());
         let start = Instant::now();
-        ahead.start(&rule).unwrap();
+        ahead.submit_step(&rule).unwrap();
         least = least.min(start.elapsed());
     }
     eprintln!("starting a step of 126 dispatches takes the host {least:?}");

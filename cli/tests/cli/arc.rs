@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use trm_runtime::task::{Cells, Form, Puzzle, TaskKind};
+use trm_runtime::task::{Augmentation, Cells, Puzzle, TaskKind};
 use trm_runtime::{HaltRule, Solver};
 
 use crate::harness::{self, Noise, Run, Scratch, trm};
@@ -244,8 +244,8 @@ fn a_model_answers_every_augmentation_that_it_knows() {
     let mut pooled: HashMap<String, (usize, f64, usize)> = HashMap::new();
     for (row, identifier) in read(IDENTIFIERS).as_array().unwrap().iter().enumerate() {
         let identifier = identifier.as_str().unwrap();
-        let form: Form = match identifier.split_once("|||") {
-            None if identifier == name => Form::PLAIN,
+        let form: Augmentation = match identifier.split_once("|||") {
+            None if identifier == name => Augmentation::IDENTITY,
             Some((task, form)) if task == name => form.parse().unwrap(),
             _ => continue,
         };
@@ -253,7 +253,7 @@ fn a_model_answers_every_augmentation_that_it_knows() {
         puzzle.puzzle_id = Some(row as u32);
         let answer = solver.solve(&puzzle).unwrap();
         assert_eq!(answer.steps, 3);
-        let Cells::Grid(grid) = &answer.answer else {
+        let Cells::Grid(grid) = &answer.cells else {
             panic!("{answer:?}")
         };
         let order = pooled.len();

@@ -8,7 +8,9 @@ use crate::skip::skip;
 #[test]
 fn every_number_format_solves_on_every_device() {
     let puzzle = "examples/puzzles/sudoku-4x4.json";
-    let gpu = trm_runtime::devices().iter().any(|d| d.missing.is_none());
+    let gpu = trm_runtime::devices()
+        .iter()
+        .any(|d| d.unsupported_reason.is_none());
     if !gpu {
         skip("GPU", "no GPU");
     }

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use crate::rebuild::Rebuild;
 use serde_json::{Map, Value, json};
-use trm_runtime::low_level::dtype::takes_format;
+use trm_runtime::low_level::dtype::takes_dtype;
 use trm_runtime::{LoadOptions, Model, SaveOptions, Solver, WeightDtype};
 
 use super::build::*;
@@ -46,10 +47,10 @@ fn reading_gives_the_rounded_weights() {
         let file = saved(&wild(), format);
         let model = read(file.clone()).unwrap();
         let (got, want) = (
-            model.weights().unwrap(),
-            wild().weights().unwrap().rounded(format),
+            model.take_weights().unwrap(),
+            wild().take_weights().unwrap().rounded(format),
         );
-        let exact = wild().weights().unwrap();
+        let exact = wild().take_weights().unwrap();
         for weight in model.config.weights() {
             let bits = |tensor: &trm_runtime::low_level::weights::Tensor| -> Vec<u32> {
                 tensor.data.iter().map(|v| v.to_bits()).collect()
@@ -62,7 +63,7 @@ fn reading_gives_the_rounded_weights() {
             let changed = bits(got.get(weight)) != bits(exact.get(weight));
             assert_eq!(
                 changed,
-                format != WeightDtype::F32 && takes_format(weight),
+                format != WeightDtype::F32 && takes_dtype(weight),
                 "{format}, {weight:?}"
             );
         }
@@ -72,14 +73,17 @@ fn reading_gives_the_rounded_weights() {
         } else {
             WeightDtype::F32
         };
-        assert_eq!(model.format(), expected);
+        assert_eq!(model.dtype(), expected);
         let scales = model.tensors.iter().filter(|t| t.name.ends_with(".scale"));
         assert_eq!(scales.count(), if int8 { 4 } else { 0 });
         // Converting again gives the same bytes: nothing is rounded twice.
         assert_eq!(without_source(saved(&model, format)), without_source(file));
         let solver = Solver::builder().build(model).unwrap();
         assert_eq!(solver.dtype(), expected);
-        assert_eq!(solver.format(WeightDtype::F16).dtype(), WeightDtype::F16);
+        assert_eq!(
+            solver.rebuild(|b| b.dtype(WeightDtype::F16)).dtype(),
+            WeightDtype::F16
+        );
     }
 }
 

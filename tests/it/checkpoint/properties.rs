@@ -4,7 +4,7 @@ use std::fs;
 
 use proptest::prelude::*;
 use trm_runtime::low_level::checkpoint::Checkpoint;
-use trm_runtime::{SaveOptions, config::Config};
+use trm_runtime::{Config, SaveOptions};
 
 use super::build::*;
 
@@ -106,7 +106,7 @@ proptest! {
         model.save(folder.path(), &SaveOptions::default()).unwrap();
         let again = folder.open().unwrap();
         prop_assert_eq!(&again.config, &model.config);
-        let (before, after) = (model.weights().unwrap(), again.weights().unwrap());
+        let (before, after) = (model.take_weights().unwrap(), again.take_weights().unwrap());
         for weight in model.config.weights() {
             prop_assert_eq!(after.get(weight), before.get(weight));
         }

@@ -25,7 +25,7 @@ fn open(name: &str) -> Result<Model, String> {
 #[track_caller]
 fn check(model: &Model, added: impl Fn(&str) -> bool, add: f32) {
     let expect = |name: &str, i: usize| element(name, i) + if added(name) { add } else { 0.0 };
-    let weights = model.weights().unwrap();
+    let weights = model.take_weights().unwrap();
     for weight in model.config.weights() {
         let (name, found) = (weight.name(), weights.get(weight));
         for (i, value) in found.data.iter().enumerate() {

@@ -22,7 +22,7 @@ fn json(folder: &Folder) -> serde_json::Value {
 #[track_caller]
 fn same(a: &Model, b: &Model) {
     assert_eq!(a.config, b.config);
-    let (of_a, of_b) = (a.weights().unwrap(), b.weights().unwrap());
+    let (of_a, of_b) = (a.take_weights().unwrap(), b.take_weights().unwrap());
     for weight in a.config.weights() {
         assert_eq!(of_a.get(weight), of_b.get(weight), "{weight:?}");
     }

@@ -6,12 +6,15 @@ use std::path::PathBuf;
 
 use trm_runtime::task::{ArcGrid, Cells, Id, Identifiers, Puzzle, Task, TokenSpec};
 
-use super::{EASY, arc, assert_says, error, space, text, why};
+use super::{EASY, arc, assert_says, error, text, token_spec, why};
 
 #[test]
 fn an_arc_grid_lies_on_its_canvas_as_published() {
     let problem = ArcGrid::default()
-        .encode(&arc(None, vec![vec![0, 7], vec![9, 1]]), &space(12, 16))
+        .encode(
+            &arc(None, vec![vec![0, 7], vec![9, 1]]),
+            &token_spec(12, 16),
+        )
         .expect("a grid");
     #[rustfmt::skip]
     assert_eq!(problem.tokens, [
@@ -23,19 +26,19 @@ fn an_arc_grid_lies_on_its_canvas_as_published() {
     assert_eq!((problem.rows, problem.cols, problem.puzzle_id), (4, 4, 0));
     // No room for the mark below, none at the right, none at all.
     let tall = ArcGrid::default()
-        .encode(&arc(None, vec![vec![3]; 2]), &space(12, 4))
+        .encode(&arc(None, vec![vec![3]; 2]), &token_spec(12, 4))
         .expect("a grid");
     assert_eq!(tall.tokens, [5, 1, 5, 1]);
     let wide = ArcGrid::default()
-        .encode(&arc(None, vec![vec![3, 3]]), &space(12, 4))
+        .encode(&arc(None, vec![vec![3, 3]]), &token_spec(12, 4))
         .expect("a grid");
     assert_eq!(wide.tokens, [5, 5, 1, 1]);
     let full = ArcGrid::default()
-        .encode(&arc(None, vec![vec![3, 3]; 2]), &space(12, 4))
+        .encode(&arc(None, vec![vec![3, 3]; 2]), &token_spec(12, 4))
         .expect("a grid");
     assert_eq!(full.tokens, [5, 5, 5, 5]);
     let usual = ArcGrid::default()
-        .encode(&arc(None, vec![vec![0]]), &space(12, None))
+        .encode(&arc(None, vec![vec![0]]), &token_spec(12, None))
         .expect("a grid");
     assert_eq!((usual.tokens.len(), usual.rows), (900, 30));
     assert_eq!([0, 1, 2, 30, 31].map(|i| usual.tokens[i]), [2, 1, 0, 1, 0]);
@@ -63,37 +66,40 @@ fn impossible_arc_grids_are_told_in_words() {
     ];
     for (test, part) in cases {
         let content = arc(None, test).cells;
-        assert_says(&error(&ArcGrid::default(), content, &space(12, 900)), part);
+        assert_says(
+            &error(&ArcGrid::default(), content, &token_spec(12, 900)),
+            part,
+        );
     }
     let one = || arc(None, vec![vec![0]]).cells;
     assert_says(
-        &error(&ArcGrid::default(), one(), &space(11, 900)),
+        &error(&ArcGrid::default(), one(), &token_spec(11, 900)),
         "vocabulary of 12 tokens",
     );
     assert_says(
-        &error(&ArcGrid::default(), one(), &space(12, 97)),
+        &error(&ArcGrid::default(), one(), &token_spec(12, 97)),
         "but the model takes 97",
     );
     assert_says(
-        &error(&ArcGrid::default(), one(), &space(12, 1 << 60)),
+        &error(&ArcGrid::default(), one(), &token_spec(12, 1 << 60)),
         "square canvas",
     );
     assert_says(
         &error(
             &ArcGrid::default(),
             arc(None, vec![vec![0; 5]]).cells,
-            &space(12, 16),
+            &token_spec(12, 16),
         ),
         "to 4 x 4",
     );
     assert_says(
-        &error(&ArcGrid::default(), text(EASY), &space(12, 900)),
+        &error(&ArcGrid::default(), text(EASY), &token_spec(12, 900)),
         "this is a string, not an ARC task",
     );
     let mut solved = arc(None, vec![vec![0]]);
     solved.solution = Some(Cells::Grid(vec![vec![12]]));
     let message = ArcGrid::default()
-        .encode(&solved, &space(12, 900))
+        .encode(&solved, &token_spec(12, 900))
         .expect_err("colour 12")
         .to_string();
     assert_says(
@@ -105,14 +111,18 @@ fn impossible_arc_grids_are_told_in_words() {
 #[test]
 fn arc_answers_are_judged_where_the_output_is_known() {
     let mut given = arc(None, vec![vec![1, 2]]);
-    let space = space(12, 9);
-    let problem = ArcGrid::default().encode(&given, &space).expect("a grid");
+    let token_spec = token_spec(12, 9);
+    let problem = ArcGrid::default()
+        .encode(&given, &token_spec)
+        .expect("a grid");
     assert_eq!(
         ArcGrid::default().verify(&problem, &problem.tokens).valid,
         None
     );
     given.solution = Some(Cells::Grid(vec![vec![4], vec![5]]));
-    let problem = ArcGrid::default().encode(&given, &space).expect("a grid");
+    let problem = ArcGrid::default()
+        .encode(&given, &token_spec)
+        .expect("a grid");
     // Tokens outside the crop do not count.
     let right = [6, 1, 0, 7, 1, 9, 1, 1, 0];
     assert_eq!(
@@ -187,7 +197,7 @@ fn a_task_is_found_by_its_plain_name_or_its_identity_transform() {
             ["aaaa", "bbbb", "cccc", "dddd", "<blank>", ""].map(find),
             [Some(1), None, Some(5), Some(7), None, None]
         );
-        assert_eq!(names.clone().tasks().expect("readable"), 3);
+        assert_eq!(names.clone().task_count().expect("readable"), 3);
     }
 }
 
@@ -261,7 +271,7 @@ fn a_list_as_long_as_the_published_one_is_searched() {
     let names = Identifiers::open(&path).expect("identifiers");
     assert_eq!(names.find("0000037f").expect("readable"), Some(895_001));
     assert_eq!(names.find("00000384").expect("readable"), None);
-    assert_eq!(names.tasks().expect("readable"), 900);
+    assert_eq!(names.task_count().expect("readable"), 900);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use trm_runtime::task::{
     ArcGrid, Cells, EncodedPuzzle, Maze, Puzzle, Sudoku, Task, TaskKind, TokenSpec, detect,
 };
 
-use super::{arc, space};
+use super::{arc, token_spec};
 
 fn example(name: &str) -> Puzzle {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -19,10 +19,10 @@ fn example(name: &str) -> Puzzle {
         .expect("a puzzle")
 }
 
-fn encoded(name: &str, kind: TaskKind, task: &dyn Task, space: &TokenSpec) -> EncodedPuzzle {
+fn encoded(name: &str, kind: TaskKind, task: &dyn Task, token_spec: &TokenSpec) -> EncodedPuzzle {
     let puzzle = example(name);
     assert_eq!(
-        detect(&puzzle, Some(space), None, None).expect("a task"),
+        detect(&puzzle, Some(token_spec), None, None).expect("a task"),
         kind,
         "{name}"
     );
@@ -31,7 +31,7 @@ fn encoded(name: &str, kind: TaskKind, task: &dyn Task, space: &TokenSpec) -> En
         kind,
         "{name}"
     );
-    task.encode(&puzzle, space).expect("a possible puzzle")
+    task.encode(&puzzle, token_spec).expect("a possible puzzle")
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn the_examples_fit_the_models_that_they_are_for() {
             &format!("{name}.json"),
             TaskKind::Sudoku,
             &Sudoku::default(),
-            &space(n + 2, n * n),
+            &token_spec(n + 2, n * n),
         );
         assert_eq!(problem.id.to_string(), name);
         assert_eq!(problem.solution, None);
@@ -57,7 +57,7 @@ fn the_examples_fit_the_models_that_they_are_for() {
         ("maze-20x20.json", 20),
         ("maze-30x30/maze.json", 30),
     ] {
-        let problem = encoded(name, TaskKind::Maze, &Maze, &space(6, n * n));
+        let problem = encoded(name, TaskKind::Maze, &Maze, &token_spec(6, n * n));
         assert_eq!(problem.rows, n);
     }
 }
@@ -68,7 +68,7 @@ fn the_arc_example_is_a_published_task_with_its_output() {
         "arc/007bbfb7.json",
         TaskKind::Arc,
         &ArcGrid::default(),
-        &space(12, 900),
+        &token_spec(12, 900),
     );
     let Cells::Arc(task) = &problem.cells else {
         panic!("an ARC task")
@@ -95,7 +95,7 @@ fn the_arc_example_is_a_published_task_with_its_output() {
 
 fn arc_tokens(grid: Vec<Vec<i64>>) -> Vec<u32> {
     ArcGrid::default()
-        .encode(&arc(None, grid), &space(12, 900))
+        .encode(&arc(None, grid), &token_spec(12, 900))
         .expect("a grid")
         .tokens
 }

@@ -4,15 +4,15 @@ use trm_runtime::task::{
     ArcGrid, Cells, Maze, Puzzle, Sudoku, Task, TaskKind, TokenSpec, Tokens, detect,
 };
 
-use super::{EASY, SMALL, arc, assert_says, puzzle, rows, space, split, text};
+use super::{EASY, SMALL, arc, assert_says, puzzle, rows, split, text, token_spec};
 
 #[test]
 fn the_form_and_the_model_decide_the_task() {
     let small_grid = || Cells::Grid(vec![vec![0; 4]; 4]);
     let arc_task = || arc(None, vec![vec![0]]).cells;
-    let nine = Some(space(11, 81));
-    let six = Some(space(6, None));
-    let twelve = Some(space(12, 900));
+    let nine = Some(token_spec(11, 81));
+    let six = Some(token_spec(6, None));
+    let twelve = Some(token_spec(12, 900));
     type Case = (
         Cells,
         Option<TokenSpec>,
@@ -58,7 +58,7 @@ fn the_form_and_the_model_decide_the_task() {
         ),
         (
             Cells::Grid(vec![vec![0; 10]; 10]),
-            Some(space(12, None)),
+            Some(token_spec(12, None)),
             None,
             None,
             Err("--task"),
@@ -117,7 +117,7 @@ fn the_form_and_the_model_decide_the_task() {
         ),
         (
             text("1..............."),
-            Some(space(11, None)),
+            Some(token_spec(11, None)),
             None,
             None,
             Err("which has 6 kinds of token"),
@@ -140,8 +140,8 @@ fn the_form_and_the_model_decide_the_task() {
         (text("hello"), None, None, None, Err("neither a Sudoku")),
         (text(""), None, None, None, Err("neither a Sudoku")),
     ];
-    for (content, space, hint, model, expected) in cases {
-        let found = detect(&puzzle(content.clone()), space.as_ref(), hint, model)
+    for (content, token_spec, hint, model, expected) in cases {
+        let found = detect(&puzzle(content.clone()), token_spec.as_ref(), hint, model)
             .map_err(|e| e.to_string());
         match expected {
             Ok(kind) => assert_eq!(found, Ok(kind), "{content:?}"),

@@ -2,7 +2,7 @@
 
 use trm_runtime::task::{Cells, EncodedPuzzle, Maze, Puzzle, Task};
 
-use super::{SMALL, assert_says, csv, error, puzzle, rows, space, text, why};
+use super::{SMALL, assert_says, csv, error, puzzle, rows, text, token_spec, why};
 
 fn maze_tokens(s: &str) -> Vec<u32> {
     s.chars()
@@ -22,14 +22,14 @@ fn a_maze_in_every_form_is_the_same_tokens_and_decodes_to_its_form() {
     ];
     for form in forms {
         let problem = Maze
-            .encode(&puzzle(form.clone()), &space(6, 16))
+            .encode(&puzzle(form.clone()), &token_spec(6, 16))
             .expect("a maze");
         assert_eq!(problem.tokens, tokens, "{form:?}");
         assert_eq!((problem.rows, problem.cols), (4, 4));
         assert_eq!(Maze.decode(&problem, &tokens), form);
     }
     let problem = Maze
-        .encode(&puzzle(rows(&SMALL)), &space(6, 16))
+        .encode(&puzzle(rows(&SMALL)), &token_spec(6, 16))
         .expect("a maze");
     let answer = [0, 1, 2, 3, 4, 5, 6, u32::MAX];
     assert_eq!(
@@ -97,17 +97,20 @@ fn impossible_mazes_are_told_in_words() {
         (text(&" ".repeat(257 * 257)), "too large: at most 256"),
     ];
     for (content, part) in cases {
-        assert_says(&error(&Maze, content, &space(6, None)), part);
+        assert_says(&error(&Maze, content, &token_spec(6, None)), part);
     }
     assert_says(
-        &error(&Maze, rows(&SMALL), &space(6, 9)),
+        &error(&Maze, rows(&SMALL), &token_spec(6, 9)),
         "this maze is 4 x 4, but the model was trained on 3 x 3",
     );
-    assert_says(&error(&Maze, rows(&SMALL), &space(5, 16)), "has only 5");
+    assert_says(
+        &error(&Maze, rows(&SMALL), &token_spec(5, 16)),
+        "has only 5",
+    );
     let mut solved = puzzle(rows(&SMALL));
     solved.solution = Some(text("S oG"));
     let message = Maze
-        .encode(&solved, &space(6, 16))
+        .encode(&solved, &token_spec(6, 16))
         .expect_err("2 x 2")
         .to_string();
     assert_says(&message, "solution: is 2 x 2, but the maze 4 x 4");
@@ -116,7 +119,7 @@ fn impossible_mazes_are_told_in_words() {
 #[test]
 fn a_path_may_be_longer_or_stray_but_must_arrive() {
     let problem = Maze
-        .encode(&puzzle(rows(&SMALL)), &space(6, 16))
+        .encode(&puzzle(rows(&SMALL)), &token_spec(6, 16))
         .expect("a maze");
     let cases = [
         (["Sooo", " ##o", " #Go", "    "], Some(true), Some(true)),
@@ -137,7 +140,7 @@ fn a_path_may_be_longer_or_stray_but_must_arrive() {
             (valid, shortest),
             "{answer:?}"
         );
-        assert_eq!(verdict.why.is_some(), valid == Some(false));
+        assert_eq!(verdict.reason.is_some(), valid == Some(false));
     }
     let wall = maze_tokens(&["Sooo", " #oo", " #Go", "    "].concat());
     assert_says(
@@ -153,7 +156,7 @@ fn a_path_may_be_longer_or_stray_but_must_arrive() {
         "the answer has 15 cells, the puzzle 16",
     );
     let beside = Maze
-        .encode(&puzzle(rows(&["SG", "  "])), &space(6, 4))
+        .encode(&puzzle(rows(&["SG", "  "])), &token_spec(6, 4))
         .expect("a maze");
     assert_eq!(
         Maze.verify(&beside, &beside.tokens).shortest,
@@ -171,7 +174,7 @@ fn a_smaller_maze_stands_in_walls() {
             solution: Some(text(&solved.concat())),
             ..puzzle(form.clone())
         };
-        let problem = Maze.encode(&written, &space(6, 36)).expect("a maze");
+        let problem = Maze.encode(&written, &token_spec(6, 36)).expect("a maze");
         assert_eq!((problem.rows, problem.cols), (6, 6));
         assert_eq!(
             problem.tokens,
@@ -234,7 +237,7 @@ fn a_smaller_maze_stands_in_walls() {
     }
     // No model is this large: memory is not reserved for the size that a file claims.
     assert_says(
-        &error(&Maze, rows(&SMALL), &space(6, 1_000_000_000_000)),
+        &error(&Maze, rows(&SMALL), &token_spec(6, 1_000_000_000_000)),
         "this maze is 4 x 4, but the model was trained on 1000000 x 1000000",
     );
     assert_eq!(Maze::side(&rows(&SMALL)), Some(4));
@@ -293,7 +296,9 @@ fn real_maze_solutions_are_shortest_and_changed_ones_judged_as_by_the_naive_rule
     for (given, solved) in csv("maze_10x10_test_1000.csv").into_iter().take(200) {
         let mut with_solution = puzzle(text(&given));
         with_solution.solution = Some(text(&solved));
-        let problem = Maze.encode(&with_solution, &space(6, 100)).expect("a maze");
+        let problem = Maze
+            .encode(&with_solution, &token_spec(6, 100))
+            .expect("a maze");
         let solution = problem.solution.clone().expect("a solution");
         let verdict = Maze.verify(&problem, &solution);
         assert_eq!((verdict.valid, verdict.shortest), (Some(true), Some(true)));

@@ -16,7 +16,7 @@ use std::fs;
 
 use trm_runtime::task::{ArcPuzzle, Cells, EncodedPuzzle, Puzzle, Task, TokenSpec};
 
-fn puzzle(content: Cells) -> Puzzle {
+fn puzzle(cells: Cells) -> Puzzle {
     Puzzle {
         id: None,
         cells,
@@ -49,8 +49,8 @@ fn token_spec(vocab_size: usize, seq_len: impl Into<Option<usize>>) -> TokenSpec
     }
 }
 
-fn error(task: &dyn Task, content: Cells, space: &TokenSpec) -> String {
-    task.encode(&puzzle(content), space)
+fn error(task: &dyn Task, content: Cells, token_spec: &TokenSpec) -> String {
+    task.encode(&puzzle(content), token_spec)
         .expect_err("an error")
         .to_string()
 }
@@ -58,7 +58,7 @@ fn error(task: &dyn Task, content: Cells, space: &TokenSpec) -> String {
 fn why(task: &dyn Task, problem: &EncodedPuzzle, answer: &[u32]) -> String {
     let verdict = task.verify(problem, answer);
     assert_eq!(verdict.valid, Some(false), "{verdict:?}");
-    verdict.why.expect("a reason")
+    verdict.reason.expect("a reason")
 }
 
 #[track_caller]

@@ -6,7 +6,7 @@ use trm_runtime::task::{
 };
 
 use super::arc::naive_crop;
-use super::{arc, puzzle, space};
+use super::{arc, puzzle, token_spec};
 
 fn any_content() -> impl Strategy<Value = Cells> {
     let number = || prop_oneof![4 => 0..12_i64, 1 => any::<i64>()];
@@ -86,14 +86,14 @@ proptest! {
         solution in prop::option::of(any_content()),
         puzzle_id in prop::option::of(0..30_u32),
         task in any_task(),
-        space in any_space(),
+        token_spec in any_space(),
         answer in prop::collection::vec(prop_oneof![4 => 0..13_u32, 1 => any::<u32>()], 0..120),
     ) {
         let given = Puzzle { solution, puzzle_id, ..puzzle(content) };
-        let _ = detect(&given, Some(&space), None, None);
-        if let Ok(problem) = task.encode(&given, &space) {
-            prop_assert!(problem.tokens.iter().all(|&t| (t as usize) < space.vocab_size));
-            prop_assert!(space.seq_len.is_none_or(|s| s == problem.tokens.len()));
+        let _ = detect(&given, Some(&token_spec), None, None);
+        if let Ok(problem) = task.encode(&given, &token_spec) {
+            prop_assert!(problem.tokens.iter().all(|&t| (t as usize) < token_spec.vocab_size));
+            prop_assert!(token_spec.seq_len.is_none_or(|s| s == problem.tokens.len()));
             prop_assert_eq!(problem.rows * problem.cols, problem.tokens.len());
             prop_assert!(problem.solution.as_ref().is_none_or(|s| s.len() == problem.tokens.len()));
             for answer in [&answer, &problem.tokens] {
@@ -108,8 +108,8 @@ proptest! {
 
     #[test]
     fn printing_what_was_read_gives_what_was_written(content in any_content(), task in any_task()) {
-        let space = space(300, None);
-        if let Ok(problem) = task.encode(&puzzle(content.clone()), &space) {
+        let token_spec = token_spec(300, None);
+        if let Ok(problem) = task.encode(&puzzle(content.clone()), &token_spec) {
             let printed = task.decode(&problem, &problem.tokens);
             let same = match (content, &printed) {
                 (Cells::Arc(arc), Cells::Grid(grid)) => arc.test == *grid,
@@ -123,7 +123,7 @@ proptest! {
             };
             prop_assert!(same, "{:?}", printed);
             if task.name() != "arc" {
-                let again = task.encode(&puzzle(printed), &space).expect("what was printed can be read");
+                let again = task.encode(&puzzle(printed), &token_spec).expect("what was printed can be read");
                 prop_assert_eq!(again.tokens, problem.tokens);
             }
         }
@@ -134,7 +134,7 @@ proptest! {
         grid in (1..31_usize, 1..31_usize)
             .prop_flat_map(|(r, c)| prop::collection::vec(prop::collection::vec(0..10_i64, c), r))
     ) {
-        let problem = ArcGrid::default().encode(&arc(None, grid.clone()), &space(12, 900)).expect("a grid");
+        let problem = ArcGrid::default().encode(&arc(None, grid.clone()), &token_spec(12, 900)).expect("a grid");
         prop_assert_eq!(ArcGrid::default().decode(&problem, &problem.tokens), Cells::Grid(grid));
     }
 
@@ -145,7 +145,7 @@ proptest! {
             prop::collection::vec(prop_oneof![1 => 0..2_u32, 30 => 2..12_u32], 36),
         ]
     ) {
-        let problem = ArcGrid::default().encode(&arc(None, vec![vec![0]]), &space(12, 36)).expect("a grid");
+        let problem = ArcGrid::default().encode(&arc(None, vec![vec![0]]), &token_spec(12, 36)).expect("a grid");
         prop_assert_eq!(ArcGrid::default().decode(&problem, &tokens), Cells::Grid(naive_crop(&tokens, 6)));
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use std::io::{BufReader, Cursor};
-use trm_runtime::task::{Cells, Id, NpyRows, Puzzle, Record, RecordError, Records};
+use trm_runtime::task::{Cells, Id, InputRecord, NpyRows, Puzzle, RecordError, Records};
 
 const FOUR: &str = "1..4..1..1..4..1";
 const NINE: [&str; 9] = [
@@ -17,15 +17,15 @@ const NINE: [&str; 9] = [
     "....8..79",
 ];
 
-fn read(input: impl Into<Vec<u8>>, name: &str) -> Vec<Result<Record, RecordError>> {
+fn read(input: impl Into<Vec<u8>>, name: &str) -> Vec<Result<InputRecord, RecordError>> {
     Records::new(Cursor::new(input.into()), name).collect()
 }
 
 /// Returns `number@line id puzzle / solution` for a record, `number@line id ! error` for a broken
 /// one.
 fn shown(input: impl Into<Vec<u8>>, name: &str) -> Vec<String> {
-    let show = |item: Result<Record, RecordError>| match item {
-        Ok(Record {
+    let show = |item: Result<InputRecord, RecordError>| match item {
+        Ok(InputRecord {
             puzzle,
             number,
             line,
@@ -381,13 +381,13 @@ fn the_files_of_the_repository_are_read() {
     ] {
         let path = format!("tests/data/puzzles/{name}.csv");
         let file = BufReader::new(std::fs::File::open(&path).unwrap());
-        let records: Vec<Record> = Records::new(file, &path).map(Result::unwrap).collect();
+        let records: Vec<InputRecord> = Records::new(file, &path).map(Result::unwrap).collect();
         assert_eq!(records.len(), count, "{name}");
         for (i, record) in records.iter().enumerate() {
             assert_eq!((record.number, record.line), (i as u64, Some(i as u64 + 2)));
             assert_eq!(record.puzzle.cells.count(), cells);
             assert_eq!(
-                record.puzzle.solution.as_ref().map(Cells::cells),
+                record.puzzle.solution.as_ref().map(Cells::count),
                 Some(cells)
             );
         }

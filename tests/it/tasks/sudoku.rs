@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use trm_runtime::task::{ArcPuzzle, Cells, Id, Sudoku, Task};
 
-use super::{EASY, assert_says, csv, error, puzzle, rows, space, split, text, why};
+use super::{EASY, assert_says, csv, error, puzzle, rows, split, text, token_spec, why};
 
 fn digits(s: &str) -> Vec<i64> {
     s.chars()
@@ -49,7 +49,7 @@ fn a_sudoku_in_every_form_is_the_same_tokens_and_decodes_to_its_form() {
     ];
     for form in forms {
         let problem = Sudoku::default()
-            .encode(&puzzle(form.clone()), &space(11, 81))
+            .encode(&puzzle(form.clone()), &token_spec(11, 81))
             .expect("a Sudoku");
         assert_eq!(problem.tokens, tokens, "{form:?}");
         assert_eq!((problem.rows, problem.cols, problem.puzzle_id), (9, 9, 0));
@@ -61,7 +61,7 @@ fn a_sudoku_in_every_form_is_the_same_tokens_and_decodes_to_its_form() {
 fn a_sudoku_answer_without_a_digit_takes_the_blank_of_the_puzzle() {
     let blank = |form: Cells| {
         let problem = Sudoku::default()
-            .encode(&puzzle(form), &space(6, 16))
+            .encode(&puzzle(form), &token_spec(6, 16))
             .expect("a Sudoku");
         Sudoku::default().decode(
             &problem,
@@ -85,7 +85,7 @@ fn a_sudoku_answer_without_a_digit_takes_the_blank_of_the_puzzle() {
         )
     );
     let problem = Sudoku::default()
-        .encode(&puzzle(text(EASY)), &space(11, 81))
+        .encode(&puzzle(text(EASY)), &token_spec(11, 81))
         .expect("a Sudoku");
     assert_eq!(
         Sudoku::default().decode(&problem, &[2]),
@@ -107,7 +107,7 @@ fn large_sudokus_use_letters_or_numbers() {
     let upper = upper.replace('1', ".");
     for form in [text(&upper), text(&upper.to_lowercase())] {
         let problem = Sudoku::default()
-            .encode(&puzzle(form.clone()), &space(18, 256))
+            .encode(&puzzle(form.clone()), &token_spec(18, 256))
             .expect("16 x 16");
         assert_eq!(Sudoku::default().decode(&problem, &problem.tokens), form);
         let full: Vec<u32> = (0..256).map(|i| cell(i / 16, i % 16) as u32 + 1).collect();
@@ -117,14 +117,14 @@ fn large_sudokus_use_letters_or_numbers() {
     let zeros = Cells::Grid(vec![vec![0; n]; n]);
     assert!(
         Sudoku::default()
-            .encode(&puzzle(zeros), &space(42, None))
+            .encode(&puzzle(zeros), &token_spec(42, None))
             .is_ok()
     );
     assert_says(
         &error(
             &Sudoku::default(),
             text(&"0".repeat(1600)),
-            &space(42, None),
+            &token_spec(42, None),
         ),
         "write it as arrays",
     );
@@ -132,7 +132,7 @@ fn large_sudokus_use_letters_or_numbers() {
         &error(
             &Sudoku::default(),
             Cells::List(vec![0; 65 * 65]),
-            &space(99, None),
+            &token_spec(99, None),
         ),
         "too large: at most 64",
     );
@@ -140,7 +140,7 @@ fn large_sudokus_use_letters_or_numbers() {
         &error(
             &Sudoku::default(),
             Cells::Grid(vec![vec![]; 65]),
-            &space(99, None),
+            &token_spec(99, None),
         ),
         "too large",
     );
@@ -207,46 +207,52 @@ fn impossible_sudokus_are_told_in_words() {
         ),
     ];
     for (content, part) in cases {
-        assert_says(&error(&Sudoku::default(), content, &space(11, 81)), part);
+        assert_says(
+            &error(&Sudoku::default(), content, &token_spec(11, 81)),
+            part,
+        );
     }
     let six = text(&"0".repeat(36));
     assert_says(
-        &error(&Sudoku::default(), six.clone(), &space(11, 81)),
+        &error(&Sudoku::default(), six.clone(), &token_spec(11, 81)),
         "this Sudoku is 6 x 6, but the model was trained on 9 x 9",
     );
     assert_says(
-        &error(&Sudoku::default(), six.clone(), &space(8, 97)),
+        &error(&Sudoku::default(), six.clone(), &token_spec(8, 97)),
         "but the model was trained on 97 cells",
     );
     assert_says(
-        &error(&Sudoku::default(), six.clone(), &space(7, 36)),
+        &error(&Sudoku::default(), six.clone(), &token_spec(7, 36)),
         "vocabulary of 7 tokens ends at digit 5",
     );
     let tall = Sudoku {
         box_shape: Some([4, 2]),
     };
     assert_says(
-        &error(&tall, six.clone(), &space(8, 36)),
+        &error(&tall, six.clone(), &token_spec(8, 36)),
         "boxes of 4 x 2 cells do not fit a 6 x 6 Sudoku",
     );
     let hostile = Sudoku {
         box_shape: Some([usize::MAX, 2]),
     };
-    assert_says(&error(&hostile, six.clone(), &space(8, 36)), "do not fit");
+    assert_says(
+        &error(&hostile, six.clone(), &token_spec(8, 36)),
+        "do not fit",
+    );
     let zero = Sudoku {
         box_shape: Some([0, 0]),
     };
-    assert_says(&error(&zero, six.clone(), &space(8, 36)), "do not fit");
+    assert_says(&error(&zero, six.clone(), &token_spec(8, 36)), "do not fit");
     let mut solved = puzzle(six);
     solved.solution = Some(text("7".repeat(36).as_str()));
     let message = Sudoku::default()
-        .encode(&solved, &space(8, 36))
+        .encode(&solved, &token_spec(8, 36))
         .expect_err("7 in a 6 x 6")
         .to_string();
     assert_says(&message, "solution: '7' in row 1, column 1 is out of range");
     solved.solution = Some(text(EASY));
     let message = Sudoku::default()
-        .encode(&solved, &space(8, 36))
+        .encode(&solved, &token_spec(8, 36))
         .expect_err("81 cells")
         .to_string();
     assert_says(&message, "solution: is 9 x 9, but the puzzle 6 x 6");
@@ -262,7 +268,7 @@ fn the_box_shape_decides_which_sudokus_are_right() {
     let blank = puzzle(text(&"0".repeat(36)));
     let answer: Vec<u32> = digits(wide_only).iter().map(|&d| d as u32 + 1).collect();
     let problem = Sudoku::default()
-        .encode(&blank, &space(8, 36))
+        .encode(&blank, &token_spec(8, 36))
         .expect("a Sudoku");
     assert_eq!(
         Sudoku::default().verify(&problem, &answer).valid,
@@ -272,7 +278,7 @@ fn the_box_shape_decides_which_sudokus_are_right() {
     // A prime side has boxes of one row: a Latin square.
     let latin = "1234523451345124512351234";
     let problem = Sudoku::default()
-        .encode(&puzzle(text(latin)), &space(7, 25))
+        .encode(&puzzle(text(latin)), &token_spec(7, 25))
         .expect("a Latin square");
     assert_eq!(
         Sudoku::default().verify(&problem, &problem.tokens).valid,
@@ -286,7 +292,7 @@ fn a_sudoku_solution_may_have_unknown_cells() {
     given.solution = Some(text("12.4............"));
     given.id = Some(Id::Text("mine".to_owned()));
     let problem = Sudoku::default()
-        .encode(&given, &space(6, 16))
+        .encode(&given, &token_spec(6, 16))
         .expect("a Sudoku");
     let solution = problem.solution.expect("a solution");
     assert_eq!(solution[..4], [2, 3, 0, 5]);
@@ -330,7 +336,7 @@ fn real_sudoku_solutions_are_right_and_every_changed_cell_is_noticed() {
             let mut with_solution = puzzle(text(&given));
             with_solution.solution = Some(text(&solved));
             let problem = Sudoku::default()
-                .encode(&with_solution, &space(n + 2, n * n))
+                .encode(&with_solution, &token_spec(n + 2, n * n))
                 .expect("a Sudoku");
             let right = problem.solution.clone().expect("a solution");
             assert!(naive_sudoku(&digits(&given), &digits(&solved), n, boxes));
@@ -354,7 +360,7 @@ fn real_sudoku_solutions_are_right_and_every_changed_cell_is_noticed() {
 #[test]
 fn a_right_grid_that_is_not_the_answer_to_this_puzzle_is_wrong() {
     let problem = Sudoku::default()
-        .encode(&puzzle(text(EASY)), &space(11, 81))
+        .encode(&puzzle(text(EASY)), &token_spec(11, 81))
         .expect("a Sudoku");
     let right: Vec<u32> = digits(EASY_SOLVED).iter().map(|&d| d as u32 + 1).collect();
     assert_eq!(Sudoku::default().verify(&problem, &right).valid, Some(true));

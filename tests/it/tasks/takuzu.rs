@@ -1,5 +1,6 @@
 //! The worked example of a task of your own: `examples/takuzu`.
 
+use crate::rebuild::Rebuild;
 use std::sync::Arc;
 use trm_runtime::low_level::random::Random;
 use trm_runtime::task::{Cells, Task, TokenSpec};
@@ -41,14 +42,11 @@ fn solved(starts: usize) -> usize {
         .task(Arc::new(Takuzu))
         .from_bytes(model)
         .unwrap();
-    let solver = solver.effort(MultiStart {
-        starts,
-        ..MultiStart::default()
-    });
+    let solver = solver.rebuild(|b| b.multi_start(MultiStart::new(starts)));
     let right = puzzles().into_iter().filter(|(puzzle, solution)| {
         let answer = solver.solve(&puzzle.parse().unwrap()).unwrap();
-        let Cells::Rows(rows) = &answer.answer else {
-            panic!("{:?}", answer.answer)
+        let Cells::Rows(rows) = &answer.cells else {
+            panic!("{:?}", answer.cells)
         };
         // Every puzzle has one solution, so a valid answer is the solution.
         assert_eq!(answer.valid, Some(rows.concat() == *solution), "{puzzle}");

@@ -66,7 +66,7 @@ fn calls(sources: usize) -> Vec<Call> {
 }
 
 /// The dispatches of a call in every variant that it has.
-fn every_variant(call: &Call, d: &Dims, format: Format) -> Vec<(Variant, Vec<Dispatch>)> {
+fn every_variant(call: &Call, d: &Dims, format: WeightDtype) -> Vec<(Variant, Vec<Dispatch>)> {
     let shape = Shape {
         call,
         dims: d,
@@ -111,7 +111,7 @@ fn constants_are_the_shaders_and_keep_its_limits() {
     ];
     let mut seen = std::collections::BTreeSet::new();
     for (d, sources) in sizes.iter().flat_map(|d| [1, 4, 5, 8].map(|n| (d, n))) {
-        let format = Format::ALL[sources % 4];
+        let format = WeightDtype::ALL[sources % 4];
         let all = calls(sources);
         for (variant, dispatch) in all
             .iter()
@@ -155,7 +155,7 @@ fn constants_are_the_shaders_and_keep_its_limits() {
 fn more_sources_than_a_kernel_binds_are_added_up_before() {
     let d = dims(97, 512, 512);
     let names = |sources, variant| -> Vec<&str> {
-        let all = every_variant(&calls(sources)[2], &d, Format::F32);
+        let all = every_variant(&calls(sources)[2], &d, WeightDtype::F32);
         let (_, dispatches) = all.into_iter().find(|(v, _)| *v == variant).unwrap();
         dispatches.iter().map(|d| d.kernel.name).collect()
     };
@@ -164,7 +164,7 @@ fn more_sources_than_a_kernel_binds_are_added_up_before() {
     assert_eq!(names(1, Variant::Direct), ["qkv_rope_direct"]);
     assert_eq!(names(3, Variant::Direct), ["add", "qkv_rope_direct"]);
     assert_eq!(names(8, Variant::Direct), ["add", "add", "qkv_rope_direct"]);
-    for (variant, dispatches) in every_variant(&calls(8)[2], &d, Format::F32) {
+    for (variant, dispatches) in every_variant(&calls(8)[2], &d, WeightDtype::F32) {
         let read = dispatches.iter().flat_map(|dispatch| {
             // A binding that is not read repeats the first.
             let sources = dispatch
@@ -187,7 +187,7 @@ fn scratch_is_written_before_it_is_read() {
     for (variant, dispatches) in [1, 3, 8].iter().flat_map(|&n| {
         let all = calls(n);
         all.iter()
-            .flat_map(|call| every_variant(call, &d, Format::Int8))
+            .flat_map(|call| every_variant(call, &d, WeightDtype::Int8))
             .collect::<Vec<_>>()
     }) {
         let mut written: Vec<Operand> = Vec::new();
@@ -218,7 +218,7 @@ fn the_portable_set_has_three_dispatches_for_a_block_of_the_mlp_and_five_for_att
         let all = calls(3);
         chosen
             .iter()
-            .map(|&i| every_variant(&all[i], &d, Format::F32)[0].1.len())
+            .map(|&i| every_variant(&all[i], &d, WeightDtype::F32)[0].1.len())
             .sum()
     };
     assert_eq!(count(&[1, 4, 5]), 3);
