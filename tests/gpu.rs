@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::{Noise, data, full_size, gpu};
 use trm::backend::cpu::Cpu;
-use trm::backend::gpu::{Gpu, Kernels};
+use trm::backend::gpu::{Gpu, KernelSelection};
 use trm::backend::{Backend, Loaded, Program};
 use trm::config::State;
 use trm::plan::{Buffer, Call, Plan};
@@ -303,7 +303,7 @@ fn full_size_agrees_with_the_cpu() {
             values
         };
         let want = run(Cpu::new(Some(2)).unwrap().load(weights.clone()).unwrap());
-        for kernels in [Kernels::Tiled, Kernels::Direct] {
+        for kernels in [KernelSelection::Tiled, KernelSelection::Direct] {
             let gpu = gpu.clone().with_kernels(kernels);
             let got = run(gpu.load(weights.clone()).unwrap());
             let worst = want.iter().zip(&got).map(|(a, b)| (a - b).abs());
@@ -367,7 +367,7 @@ fn kernels_are_measured_once() {
     let folder = tempfile::tempdir().unwrap();
     let measured = || {
         gpu.clone()
-            .with_kernels(Kernels::Measured)
+            .with_kernels(KernelSelection::Measured)
             .with_cache_dir(folder.path())
     };
     expect_same(
@@ -391,7 +391,7 @@ fn kernels_are_measured_once() {
         .replace("\"tiled\"", "\"direct\"")
         .replace("\"split\"", "\"direct\"");
     std::fs::write(&file, &split).unwrap();
-    let before = gpu.resources_made();
+    let before = gpu.resource_count();
     expect_same(
         &finish(&mut solver().backend(Arc::new(measured())).session(&puzzles).unwrap()),
         &cpu,
@@ -401,7 +401,7 @@ fn kernels_are_measured_once() {
         split,
         "nothing was measured"
     );
-    assert!(gpu.resources_made() > before);
+    assert!(gpu.resource_count() > before);
     // One that says nothing is written anew.
     std::fs::write(&file, "{").unwrap();
     expect_same(

@@ -6,7 +6,7 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::{data, gpu};
-use trm::backend::gpu::{Gpu, Kernels};
+use trm::backend::gpu::{Gpu, KernelSelection};
 use trm::backend::{Backend, Loaded, Program};
 use trm::plan::Plan;
 use trm::weights::Weights;
@@ -115,7 +115,7 @@ fn expect(error: &Error, parts: &[&str]) {
 fn refused<C: Change>(change: C, parts: &[&str]) {
     let Some(gpu) = gpu() else { return };
     // The same kernels on every adapter, for their names.
-    let gpu = gpu.with_kernels(Kernels::Tiled);
+    let gpu = gpu.with_kernels(KernelSelection::Tiled);
     let asked = Arc::new(Asked {
         gpu: gpu.clone(),
         change,
@@ -144,7 +144,7 @@ fn refused<C: Change>(change: C, parts: &[&str]) {
 
 #[test]
 fn a_batch_beyond_a_buffer_is_refused() {
-    refused(TooMany, &["a buffer here holds", "MiB", "a smaller --batch"]);
+    refused(TooMany, &["a buffer here holds", "MiB", "a smaller batch"]);
 }
 
 /// The first slot too many, by the limit that the adapter reports; the message names the buffer.

@@ -85,7 +85,7 @@ fn starting_a_step_is_cheap_and_makes_nothing() {
         max_steps: 16,
     };
     (0..3).for_each(|_| ahead.start(&rule).unwrap());
-    let made = gpu.resources_made();
+    let made = gpu.resource_count();
     let mut least = Duration::MAX;
     for _ in 0..20 {
         assert!(ahead.finish().unwrap().is_empty());
@@ -95,5 +95,5 @@ fn starting_a_step_is_cheap_and_makes_nothing() {
     }
     eprintln!("starting a step of 126 dispatches takes the host {least:?}");
     assert!(least < Duration::from_millis(1), "{least:?}");
-    assert_eq!(gpu.resources_made(), made);
+    assert_eq!(gpu.resource_count(), made);
 }

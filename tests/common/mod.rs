@@ -46,11 +46,11 @@ pub(crate) fn backends(weights: &Weights) -> Vec<(&'static str, Arc<dyn Loaded>)
 /// A GPU, where there is one, that stores weights in a format, with each way of running the kernels.
 #[cfg(feature = "gpu")]
 pub(crate) fn gpu_backends(format: Format) -> Vec<(&'static str, Arc<dyn Backend>)> {
-    use trm::backend::gpu::Kernels;
+    use trm::backend::gpu::KernelSelection;
     let ways = [
-        ("gpu tiled", Kernels::Tiled),
-        ("gpu direct", Kernels::Direct),
-        ("gpu split", Kernels::Split),
+        ("gpu tiled", KernelSelection::Tiled),
+        ("gpu direct", KernelSelection::Direct),
+        ("gpu split", KernelSelection::Split),
     ];
     let told = |gpu: trm::backend::gpu::Gpu| {
         ways.map(|(name, kernels)| {
