@@ -2,7 +2,8 @@
 //
 // A workgroup computes 32 positions by 32 inner units. An invocation computes 4 by 4 of them, gate
 // and up both, so that it can multiply them itself. Grid: I / 32, L / 32, live slots.
-// Uses shared/math.wgsl, shared/weights.wgsl, shared/gate_up.wgsl, shared/store4.wgsl.
+// Uses shared/math.wgsl, shared/weights.wgsl, shared/gate_up.wgsl, shared/store4.wgsl,
+// shared/store_gated.wgsl.
 
 override L: u32 = 97u;      // positions
 override D: u32 = 512u;     // hidden size
@@ -24,13 +25,6 @@ fn input(slot: u32, row: u32, k: u32) -> f32 {
         return source[(slot * L + row) * D + k];
     }
     return 0.0;
-}
-
-fn store(slot: u32, row: u32, unit: u32, gate: vec4<f32>, up: vec4<f32>) {
-    if row >= L || unit >= I {
-        return;
-    }
-    store4((slot * L + row) * I + unit, unit, I, silu_mul(gate, up));
 }
 
 @compute @workgroup_size(8, 8)
@@ -90,8 +84,8 @@ fn swiglu(
     let end = (D + 3u) / 4u * 2u * stride;
     let g = scales(gate_up[end + unit / 4u]);
     let u = scales(gate_up[end + stride + unit / 4u]);
-    store(slot, row, unit, g0 * g, u0 * u);
-    store(slot, row + 1u, unit, g1 * g, u1 * u);
-    store(slot, row + 2u, unit, g2 * g, u2 * u);
-    store(slot, row + 3u, unit, g3 * g, u3 * u);
+    store_gated(slot, row, unit, g0 * g, u0 * u);
+    store_gated(slot, row + 1u, unit, g1 * g, u1 * u);
+    store_gated(slot, row + 2u, unit, g2 * g, u2 * u);
+    store_gated(slot, row + 3u, unit, g3 * g, u3 * u);
 }

@@ -3,7 +3,7 @@
 // An invocation computes 8 positions by 4 inner units, gate and up both. The invocations of a
 // workgroup have the same positions. Grid: I / 4 / WG, L / 8, live slots.
 // Uses shared/math.wgsl, shared/weights.wgsl, shared/gate_up.wgsl, shared/source4.wgsl,
-// shared/store4.wgsl.
+// shared/store4.wgsl, shared/store_gated.wgsl.
 
 override L: u32 = 97u;         // positions
 override D: u32 = 512u;        // hidden size
@@ -15,13 +15,6 @@ override WG: u32 = 64u;        // invocations
 @group(0) @binding(1) var<storage, read> gate_up: array<vec4<u32>>;  // [D, 2, I]
 @group(0) @binding(2) var<storage, read> source: array<vec4<f32>>;   // [B, L, D]
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;      // [B, L, I]
-
-fn store(slot: u32, row: u32, unit: u32, gate: vec4<f32>, up: vec4<f32>) {
-    if row >= L || unit >= I {
-        return;
-    }
-    store4((slot * L + row) * I + unit, unit, I, silu_mul(gate, up));
-}
 
 @compute @workgroup_size(WG)
 fn swiglu_direct(
@@ -90,12 +83,12 @@ fn swiglu_direct(
     let g = scales(gate_up[end + units]);
     let u = scales(gate_up[end + stride + units]);
     let unit = units * 4u;
-    store(slot, row, unit, g0 * g, u0 * u);
-    store(slot, row + 1u, unit, g1 * g, u1 * u);
-    store(slot, row + 2u, unit, g2 * g, u2 * u);
-    store(slot, row + 3u, unit, g3 * g, u3 * u);
-    store(slot, row + 4u, unit, g4 * g, u4 * u);
-    store(slot, row + 5u, unit, g5 * g, u5 * u);
-    store(slot, row + 6u, unit, g6 * g, u6 * u);
-    store(slot, row + 7u, unit, g7 * g, u7 * u);
+    store_gated(slot, row, unit, g0 * g, u0 * u);
+    store_gated(slot, row + 1u, unit, g1 * g, u1 * u);
+    store_gated(slot, row + 2u, unit, g2 * g, u2 * u);
+    store_gated(slot, row + 3u, unit, g3 * g, u3 * u);
+    store_gated(slot, row + 4u, unit, g4 * g, u4 * u);
+    store_gated(slot, row + 5u, unit, g5 * g, u5 * u);
+    store_gated(slot, row + 6u, unit, g6 * g, u6 * u);
+    store_gated(slot, row + 7u, unit, g7 * g, u7 * u);
 }

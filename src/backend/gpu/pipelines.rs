@@ -78,9 +78,10 @@ kernels! {
         reads ["live", "qkv"] writes ["out"];
     ATTENTION_DIRECT: "attention_direct" uses []
         reads ["live", "qkv"] writes ["out"];
-    SWIGLU: "swiglu" uses ["math", "weights", "gate_up", "store4"]
+    SWIGLU: "swiglu" uses ["math", "weights", "gate_up", "store4", "store_gated"]
         reads ["live", "gate_up", "source"] writes ["out"];
-    SWIGLU_DIRECT: "swiglu_direct" uses ["math", "weights", "gate_up", "source4", "store4"]
+    SWIGLU_DIRECT: "swiglu_direct"
+        uses ["math", "weights", "gate_up", "source4", "store4", "store_gated"]
         reads ["live", "gate_up", "source"] writes ["out"];
     PROJECT_ADD_NORM: "project_add_norm" uses ["math", "weights", "residuals", "store4"]
         reads ["live", "weight", "source", "residual0", "residual1", "residual2", "residual3"]
