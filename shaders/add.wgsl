@@ -1,5 +1,7 @@
-// add: the sum of up to five buffers, from left to right. Not one of the eight kernels: it precedes a call with more sources
-// than a kernel may bind (hier6). An invocation computes one element. Grid: D / 64, L / 4, live slots.
+// add: the sum of up to five buffers, from left to right.
+//
+// It precedes a call with more sources than its kernel can bind (architecture hier6). An invocation
+// computes one element. Grid: D / 64, L / 4, live slots.
 
 override L: u32 = 97u;       // positions
 override D: u32 = 512u;      // hidden size
@@ -7,10 +9,10 @@ override SOURCES: u32 = 5u;  // 1 to 5
 
 @group(0) @binding(0) var<storage, read> live: array<u32>;       // [live slots]
 @group(0) @binding(1) var<storage, read> source0: array<f32>;    // [B, L, D]
-@group(0) @binding(2) var<storage, read> source1: array<f32>;    // [B, L, D], read if SOURCES > 1
-@group(0) @binding(3) var<storage, read> source2: array<f32>;    // [B, L, D], read if SOURCES > 2
-@group(0) @binding(4) var<storage, read> source3: array<f32>;    // [B, L, D], read if SOURCES > 3
-@group(0) @binding(5) var<storage, read> source4: array<f32>;    // [B, L, D], read if SOURCES > 4
+@group(0) @binding(2) var<storage, read> source1: array<f32>;    // [B, L, D], if SOURCES > 1
+@group(0) @binding(3) var<storage, read> source2: array<f32>;    // [B, L, D], if SOURCES > 2
+@group(0) @binding(4) var<storage, read> source3: array<f32>;    // [B, L, D], if SOURCES > 3
+@group(0) @binding(5) var<storage, read> source4: array<f32>;    // [B, L, D], if SOURCES > 4
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;  // [B, L, D]
 
 @compute @workgroup_size(64, 4)

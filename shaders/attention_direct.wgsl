@@ -1,7 +1,9 @@
-// attention_direct: attention without workgroup memory. For each head, out = softmax(q k^T / sqrt(W)) v; W = D / HEADS.
-// An invocation computes 32 channels of one query's result, 4 keys at a time, with the softmax's maximum and sum carried along; in a
-// wider head several compute the same scores. Those of a workgroup have the same head.
-// Grid: L / WG, HEADS * (W / 32), live slots.
+// attention_direct: attention without workgroup memory.
+//
+// out = softmax(q k^T / sqrt(W)) v for each head; W = D / HEADS. An invocation computes 32 channels
+// of one query's result, 4 keys at a time, and carries the maximum and the sum of the softmax
+// along. In a head of more than 32 channels several invocations compute the same scores. The
+// invocations of a workgroup have the same head. Grid: L / WG, HEADS * (W / 32), live slots.
 
 override L: u32 = 97u;     // positions
 override D: u32 = 512u;    // hidden size
@@ -12,27 +14,28 @@ override WG: u32 = 64u;    // invocations
 @group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>;  // [B, L, 3D]
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;  // [B, L, D]
 
-fn element(i: u32) -> f32 {
+fn qkv_element(i: u32) -> f32 {
     return qkv[i / 4u][i % 4u];
 }
 
-// Where the head of query (0), key (1) or value (2) of a row starts; a row that is not there repeats the last.
-fn start(slot: u32, row: u32, which: u32, head: u32) -> u32 {
+// Returns where the head of a row's query (0), key (1) or value (2) starts. A row beyond the last
+// repeats the last.
+fn head_start(slot: u32, row: u32, which: u32, head: u32) -> u32 {
     return ((slot * L + min(row, L - 1u)) * 3u + which) * D + head * (D / HEADS);
 }
 
-// Channels channel .. channel + 3 of the head that starts at i, zero beyond its last.
-fn part(i: u32, channel: u32) -> vec4<f32> {
+// Returns channels channel .. channel + 3 of the head that starts at i, zero beyond its end.
+fn head_channels4(i: u32, channel: u32) -> vec4<f32> {
     let width = D / HEADS;
     var v = vec4<f32>();
     if width % 4u == 0u {
         if channel < width { v = qkv[(i + channel) / 4u]; }
         return v;
     }
-    if channel < width { v.x = element(i + channel); }
-    if channel + 1u < width { v.y = element(i + channel + 1u); }
-    if channel + 2u < width { v.z = element(i + channel + 2u); }
-    if channel + 3u < width { v.w = element(i + channel + 3u); }
+    if channel < width { v.x = qkv_element(i + channel); }
+    if channel + 1u < width { v.y = qkv_element(i + channel + 1u); }
+    if channel + 2u < width { v.z = qkv_element(i + channel + 2u); }
+    if channel + 3u < width { v.w = qkv_element(i + channel + 3u); }
     return v;
 }
 
@@ -45,7 +48,10 @@ fn store(i: u32, channel: u32, v: vec4<f32>) {
 }
 
 @compute @workgroup_size(WG)
-fn attention_direct(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+fn attention_direct(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) id: u32,
+) {
     let width = D / HEADS;
     let blocks = (width + 31u) / 32u;
     let head = group.y / blocks;
@@ -55,7 +61,7 @@ fn attention_direct(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
         return;
     }
     let slot = live[group.z];
-    let q = start(slot, query, 0u, head);
+    let q = head_start(slot, query, 0u, head);
     let factor = inverseSqrt(f32(width));
     var maximum = -1e30;
     var sum = 0.0;
@@ -68,46 +74,47 @@ fn attention_direct(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     var a6 = vec4<f32>();
     var a7 = vec4<f32>();
     for (var key = 0u; key < L; key += 4u) {
-        let k0 = start(slot, key, 1u, head);
-        let k1 = start(slot, key + 1u, 1u, head);
-        let k2 = start(slot, key + 2u, 1u, head);
-        let k3 = start(slot, key + 3u, 1u, head);
+        let k0 = head_start(slot, key, 1u, head);
+        let k1 = head_start(slot, key + 1u, 1u, head);
+        let k2 = head_start(slot, key + 2u, 1u, head);
+        let k3 = head_start(slot, key + 3u, 1u, head);
         var scores = vec4<f32>();
         for (var c = 0u; c < width; c += 4u) {
-            let x = part(q, c);
+            let x = head_channels4(q, c);
             scores += vec4<f32>(
-                dot(x, part(k0, c)), dot(x, part(k1, c)), dot(x, part(k2, c)), dot(x, part(k3, c)),
+                dot(x, head_channels4(k0, c)), dot(x, head_channels4(k1, c)),
+                dot(x, head_channels4(k2, c)), dot(x, head_channels4(k3, c)),
             );
         }
         scores *= factor;
-        // The first key is always there, so the maximum is a score from here on.
+        // The first key always exists, so from here on the maximum is a score.
         if key + 1u >= L { scores.y = -1e30; }
         if key + 2u >= L { scores.z = -1e30; }
         if key + 3u >= L { scores.w = -1e30; }
-        let largest = max(maximum, max(max(scores.x, scores.y), max(scores.z, scores.w)));
-        let shrink = exp(maximum - largest);
-        maximum = largest;
-        let chances = exp(scores - largest);
-        sum = sum * shrink + dot(chances, vec4<f32>(1.0));
-        a0 *= shrink;
-        a1 *= shrink;
-        a2 *= shrink;
-        a3 *= shrink;
-        a4 *= shrink;
-        a5 *= shrink;
-        a6 *= shrink;
-        a7 *= shrink;
+        let new_maximum = max(maximum, max(max(scores.x, scores.y), max(scores.z, scores.w)));
+        let rescale = exp(maximum - new_maximum);
+        maximum = new_maximum;
+        let exp_scores = exp(scores - new_maximum);
+        sum = sum * rescale + dot(exp_scores, vec4<f32>(1.0));
+        a0 *= rescale;
+        a1 *= rescale;
+        a2 *= rescale;
+        a3 *= rescale;
+        a4 *= rescale;
+        a5 *= rescale;
+        a6 *= rescale;
+        a7 *= rescale;
         for (var j = 0u; j < 4u; j++) {
-            let chance = chances[j];
-            let v = start(slot, key + j, 2u, head);
-            a0 += chance * part(v, channel);
-            a1 += chance * part(v, channel + 4u);
-            a2 += chance * part(v, channel + 8u);
-            a3 += chance * part(v, channel + 12u);
-            a4 += chance * part(v, channel + 16u);
-            a5 += chance * part(v, channel + 20u);
-            a6 += chance * part(v, channel + 24u);
-            a7 += chance * part(v, channel + 28u);
+            let exp_score = exp_scores[j];
+            let v = head_start(slot, key + j, 2u, head);
+            a0 += exp_score * head_channels4(v, channel);
+            a1 += exp_score * head_channels4(v, channel + 4u);
+            a2 += exp_score * head_channels4(v, channel + 8u);
+            a3 += exp_score * head_channels4(v, channel + 12u);
+            a4 += exp_score * head_channels4(v, channel + 16u);
+            a5 += exp_score * head_channels4(v, channel + 20u);
+            a6 += exp_score * head_channels4(v, channel + 24u);
+            a7 += exp_score * head_channels4(v, channel + 28u);
         }
     }
     let i = (slot * L + query) * D + head * width;

@@ -1,5 +1,7 @@
-// decode: the answer logits of the positions P.. of a state, and each cell's likeliest token, the first of equals.
-// A workgroup computes 8 cells; the 8 invocations of a cell share the vocabulary. Grid: 1, (L - P) / 8, live slots.
+// decode: the answer logits of the positions from P on, and the most likely token of each cell.
+//
+// The first token wins a tie. A workgroup computes 8 cells; the 8 invocations of a cell share the
+// vocabulary. Grid: 1, (L - P) / 8, live slots.
 
 override L: u32 = 97u;   // positions
 override D: u32 = 512u;  // hidden size
@@ -7,13 +9,13 @@ override P: u32 = 16u;   // prefix positions
 override V: u32 = 11u;   // vocabulary
 
 @group(0) @binding(0) var<storage, read> live: array<u32>;          // [live slots]
-@group(0) @binding(1) var<storage, read> weight: array<f32>;        // [D, V], the checkpoint's transposed
+@group(0) @binding(1) var<storage, read> weight: array<f32>;        // [D, V], transposed
 @group(0) @binding(2) var<storage, read> state: array<f32>;         // [B, L, D]
 @group(0) @binding(3) var<storage, read_write> logits: array<f32>;  // [B, L - P, V]
 @group(0) @binding(4) var<storage, read_write> answer: array<u32>;  // [B, L - P]
 
-var<workgroup> bests: array<f32, 64>;   // an invocation's largest logit
-var<workgroup> tokens: array<u32, 64>;  // and its token
+var<workgroup> best_logits: array<f32, 64>;  // an invocation's largest logit
+var<workgroup> best_tokens: array<u32, 64>;  // the token of that logit
 
 @compute @workgroup_size(8, 8)
 fn decode(
@@ -40,16 +42,16 @@ fn decode(
             }
         }
     }
-    bests[id] = best;
-    tokens[id] = token;
+    best_logits[id] = best;
+    best_tokens[id] = token;
     workgroupBarrier();
     if inside && local.x == 0u {
         for (var i = 1u; i < 8u; i++) {
-            let other = bests[id + i];
-            let larger = other > best || (other == best && tokens[id + i] < token);
-            if tokens[id + i] < V && larger {
+            let other = best_logits[id + i];
+            let larger = other > best || (other == best && best_tokens[id + i] < token);
+            if best_tokens[id + i] < V && larger {
                 best = other;
-                token = tokens[id + i];
+                token = best_tokens[id + i];
             }
         }
         answer[slot * (L - P) + cell] = token;

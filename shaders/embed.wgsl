@@ -1,5 +1,7 @@
-// embed: x = sqrt(D) * (prefix ++ rows of the embedding), or sqrt(D/2) * (that + positions). Once for a puzzle.
-// An invocation computes one element. Grid: D / 64, L / 4, live slots.
+// embed: x = sqrt(D) * (prefix ++ embedding rows of the tokens), once for a puzzle.
+//
+// With learned positions: x = sqrt(D/2) * ((prefix ++ embedding rows) + positions). An invocation
+// computes one element. Grid: D / 64, L / 4, live slots.
 
 override L: u32 = 97u;         // positions
 override D: u32 = 512u;        // hidden size

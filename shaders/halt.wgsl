@@ -1,24 +1,27 @@
-// halt: the halting head's two logits, from a state's first position, and whether the slot ends with this step.
-// A workgroup for a slot. Grid: 1, 1, live slots.
+// halt: the two logits of the halting head, and whether the slot halts after this step.
+//
+// The logits are read from the first position of a state. A workgroup computes a slot.
+// Grid: 1, 1, live slots.
 
 override L: u32 = 97u;   // positions
 override D: u32 = 512u;  // hidden size
 
-// When a slot ends by itself.
-struct Rule {
-    threshold: f32,       // once the logit is above,
-    minus_continue: u32,  // 1: the logit is halt - continue; 0: halt
-    min_steps: u32,       // but not before this step,
-    max_steps: u32,       // and with this one in any case
+// When a slot halts.
+struct HaltParams {
+    threshold: f32,       // it halts when the logit is above this
+    minus_continue: u32,  // 1: the logit is halt - continue; 0: it is halt
+    min_steps: u32,       // it does not halt before this step
+    max_steps: u32,       // it always halts at this step
 }
 
-@group(0) @binding(0) var<storage, read> live: array<u32>;                 // [live slots]
-@group(0) @binding(1) var<storage, read> weight: array<f32>;               // [2, D]
-@group(0) @binding(2) var<storage, read> bias: array<f32>;                 // [2]
-@group(0) @binding(3) var<storage, read> state: array<f32>;                // [B, L, D]
-@group(0) @binding(4) var<storage, read> rule: Rule;
-@group(0) @binding(5) var<storage, read_write> out: array<vec2<f32>>;      // halt and continue, [B]
-@group(0) @binding(6) var<storage, read_write> records: array<vec2<u32>>;  // steps taken, and 1 while the slot goes on, [B]
+@group(0) @binding(0) var<storage, read> live: array<u32>;             // [live slots]
+@group(0) @binding(1) var<storage, read> weight: array<f32>;           // [2, D]
+@group(0) @binding(2) var<storage, read> bias: array<f32>;             // [2]
+@group(0) @binding(3) var<storage, read> state: array<f32>;            // [B, L, D]
+@group(0) @binding(4) var<storage, read> params: HaltParams;
+@group(0) @binding(5) var<storage, read_write> out: array<vec2<f32>>;  // [B], halt and continue
+// [B], steps taken and 1 if the slot stays live.
+@group(0) @binding(6) var<storage, read_write> statuses: array<vec2<u32>>;
 
 var<workgroup> sums: array<vec2<f32>, 64>;
 
@@ -40,9 +43,10 @@ fn halt(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if id == 0u {
         let q = sums[0] + vec2<f32>(bias[0], bias[1]);
         out[slot] = q;
-        let steps = records[slot].x + 1u;
-        let logit = select(q.x, q.x - q.y, rule.minus_continue == 1u);
-        let ends = steps >= rule.max_steps || (steps >= rule.min_steps && logit > rule.threshold);
-        records[slot] = vec2<u32>(steps, select(1u, 0u, ends));
+        let steps = statuses[slot].x + 1u;
+        let logit = select(q.x, q.x - q.y, params.minus_continue == 1u);
+        let may_halt = steps >= params.min_steps;
+        let halts = steps >= params.max_steps || (may_halt && logit > params.threshold);
+        statuses[slot] = vec2<u32>(steps, select(1u, 0u, halts));
     }
 }

@@ -1,20 +1,17 @@
-// norm_direct: out = sums / root of the mean square, along the channels or along the positions. The dispatch after project_direct
-// and token_mix_direct_down, which leave each row's squares in shares. An invocation computes a row's 4 channels.
-// Grid: D / 4 / 32, L / 2, live slots.
+// norm_direct: out = sums / root of their mean square, along the channels or along the positions.
+//
+// The dispatch after project_direct and token_mix_direct_down, which store partial sums of squares
+// behind the sums. An invocation computes 4 channels of a row. Grid: D / 4 / 32, L / 2, live slots.
+// Uses shared/math.wgsl, shared/store4.wgsl.
 
-override L: u32 = 97u;       // positions
-override D: u32 = 512u;      // hidden size
-override ALONG: u32 = 0u;    // 0: the channels, squares are [L, D / 4]; 1: the positions, squares are [L / 8, D]
+override L: u32 = 97u;     // positions
+override D: u32 = 512u;    // hidden size
+override ALONG: u32 = 0u;  // 0: norm along the channels, 1: along the positions
 override EPS: f32 = 1e-5;
 
 @group(0) @binding(0) var<storage, read> live: array<u32>;        // [live slots]
-@group(0) @binding(1) var<storage, read> sums: array<vec4<f32>>;  // a slot: [L, D], then the squares
+@group(0) @binding(1) var<storage, read> sums: array<vec4<f32>>;  // per slot: sums, squares
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;   // [B, L, D]
-
-// Quads of a row of n weights: rows are padded with zeros to a multiple of 16.
-fn quads(n: u32) -> u32 {
-    return (n + 15u) / 16u * 4u;
-}
 
 @compute @workgroup_size(32, 2)
 fn norm_direct(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -24,31 +21,29 @@ fn norm_direct(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let slot = live[id.z];
-    let stride = quads(D);
+    let stride = padded_vec4s(D);
     var factor: vec4<f32>;
     var start: u32;
     if ALONG == 0u {
+        // Squares are [L, D / 4].
         start = slot * L * (stride + stride / 4u);
-        let shares = start + L * stride + row * (stride / 4u);
+        let partials = start + L * stride + row * (stride / 4u);
         var square = vec4<f32>();
         for (var i = 0u; i < stride / 4u; i++) {
-            square += sums[shares + i];
+            square += sums[partials + i];
         }
         factor = vec4<f32>(inverseSqrt(dot(square, vec4<f32>(1.0)) / f32(D) + EPS));
     } else {
+        // Squares are [L / 8, D].
         let tiles = (L + 7u) / 8u;
         start = slot * (L + tiles) * stride;
-        let shares = start + L * stride + id.x;
+        let partials = start + L * stride + id.x;
         var square = vec4<f32>();
         for (var i = 0u; i < tiles; i++) {
-            square += sums[shares + i * stride];
+            square += sums[partials + i * stride];
         }
         factor = inverseSqrt(square / f32(L) + EPS);
     }
     let v = sums[start + row * stride + id.x] * factor;
-    let i = (slot * L + row) * D + channel;
-    out[i] = v.x;
-    if channel + 1u < D { out[i + 1u] = v.y; }
-    if channel + 2u < D { out[i + 2u] = v.z; }
-    if channel + 3u < D { out[i + 3u] = v.w; }
+    store4((slot * L + row) * D + channel, channel, D, v);
 }

@@ -1,12 +1,14 @@
-// project_add_norm: out = norm(weight input + sum of the residuals).
-// A workgroup owns 8 whole rows, so the norm is its own; an invocation computes the 8 rows of 4 columns at a time.
-// Grid: 1, L / 8, live slots.
+// project_add_norm: out = norm(weight input + sum of the residuals), along the channels.
+//
+// A workgroup computes 8 whole rows, so that it can normalise them itself. An invocation computes
+// 4 columns of the 8 rows at a time. Grid: 1, L / 8, live slots.
+// Uses shared/math.wgsl, shared/weights.wgsl, shared/residuals.wgsl, shared/store4.wgsl.
 
 override L: u32 = 97u;       // positions
 override D: u32 = 512u;      // columns: the hidden size
 override K: u32 = 1536u;     // width of the input
 override SOURCES: u32 = 1u;  // residuals, 1 to 4
-override FORMAT: u32 = 0u;   // of the weights: 0 f32, 1 f16, 2 bf16, 3 int8
+override FORMAT: u32 = 0u;   // weight dtype: 0 f32, 1 f16, 2 bf16, 3 int8
 override EPS: f32 = 1e-5;
 override WG: u32 = 128u;     // invocations, a power of two
 
@@ -14,47 +16,15 @@ override WG: u32 = 128u;     // invocations, a power of two
 @group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;  // [K, D]
 @group(0) @binding(2) var<storage, read> source: array<f32>;        // the input, [B, L, K]
 @group(0) @binding(3) var<storage, read> residual0: array<f32>;     // [B, L, D]
-@group(0) @binding(4) var<storage, read> residual1: array<f32>;     // [B, L, D], read if SOURCES > 1
-@group(0) @binding(5) var<storage, read> residual2: array<f32>;     // [B, L, D], read if SOURCES > 2
-@group(0) @binding(6) var<storage, read> residual3: array<f32>;     // [B, L, D], read if SOURCES > 3
+@group(0) @binding(4) var<storage, read> residual1: array<f32>;     // [B, L, D], if SOURCES > 1
+@group(0) @binding(5) var<storage, read> residual2: array<f32>;     // [B, L, D], if SOURCES > 2
+@group(0) @binding(6) var<storage, read> residual3: array<f32>;     // [B, L, D], if SOURCES > 3
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;     // [B, L, D]
 
-const DEPTH: u32 = 32u;  // of a tile
-var<workgroup> tile: array<vec4<f32>, 64>;          // input, [DEPTH, 2, 4 rows]
-var<workgroup> squares: array<vec4<f32>, 2u * WG>;  // each invocation's share of the rows' sums of squares, [2, WG, 4 rows]
-
-// Quads of a row of n weights: rows are padded with zeros to a multiple of 16.
-fn quads(n: u32) -> u32 {
-    return (n + 15u) / 16u * 4u;
-}
-
-// The vector in which quad i of the weights lies: one holds a quad of f32, two of f16 or bf16, four of int8.
-fn place(i: u32) -> u32 {
-    return i >> ((FORMAT + 1u) / 2u);
-}
-
-// Quad i of the weights, from the vector in which it lies.
-fn quad(v: vec4<u32>, i: u32) -> vec4<f32> {
-    if FORMAT == 0u {
-        return bitcast<vec4<f32>>(v);
-    }
-    if FORMAT == 3u {
-        return vec4<f32>(unpack4xI8(v[i % 4u]));
-    }
-    let two = select(v.xy, v.zw, i % 2u == 1u);
-    if FORMAT == 1u {
-        return vec4<f32>(unpack2x16float(two.x), unpack2x16float(two.y));
-    }
-    return bitcast<vec4<f32>>(vec4<u32>(two.x << 16u, two.x & 0xffff0000u, two.y << 16u, two.y & 0xffff0000u));
-}
-
-// What a quad of outputs is multiplied by in the end: with int8 the scales of its rows, a vector behind the weights.
-fn scales(v: vec4<u32>) -> vec4<f32> {
-    if FORMAT == 3u {
-        return bitcast<vec4<f32>>(v);
-    }
-    return vec4<f32>(1.0);
-}
+const DEPTH: u32 = 32u;  // elements of K per tile
+var<workgroup> tile: array<vec4<f32>, 64>;  // input, [DEPTH, 2, 4 rows]
+// An invocation's part of the rows' sums of squares, [2, WG, 4 rows].
+var<workgroup> squares: array<vec4<f32>, 2u * WG>;
 
 fn input(slot: u32, row: u32, k: u32) -> f32 {
     if row < L && k < K {
@@ -63,39 +33,30 @@ fn input(slot: u32, row: u32, k: u32) -> f32 {
     return 0.0;
 }
 
-fn residual(i: u32) -> f32 {
-    var sum = residual0[i];
-    if SOURCES > 1u { sum += residual1[i]; }
-    if SOURCES > 2u { sum += residual2[i]; }
-    if SOURCES > 3u { sum += residual3[i]; }
-    return sum;
-}
-
-// Stores a row's 4 columns, without residual and norm.
+// Stores 4 columns of a row, without residuals and norm.
 fn store(slot: u32, row: u32, column: u32, projected: vec4<f32>) {
     if row >= L {
         return;
     }
-    let i = (slot * L + row) * D + column;
-    out[i] = projected.x;
-    if column + 1u < D { out[i + 1u] = projected.y; }
-    if column + 2u < D { out[i + 2u] = projected.z; }
-    if column + 3u < D { out[i + 3u] = projected.w; }
+    store4((slot * L + row) * D + column, column, D, projected);
 }
 
-// Adds the residual to an element that is stored, and returns the square.
-fn complete(i: u32) -> f32 {
-    let v = out[i] + residual(i);
+// Adds the residuals to a stored element and returns the square of the result.
+fn add_residuals(i: u32) -> f32 {
+    let v = out[i] + sum_residuals(i);
     out[i] = v;
     return v * v;
 }
 
 @compute @workgroup_size(WG)
-fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+fn project_add_norm(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) id: u32,
+) {
     let slot = live[group.z];
     let row = group.y * 8u;
-    let stride = quads(D);
-    let used = (D + 3u) / 4u;
+    let stride = padded_vec4s(D);
+    let used = (D + 3u) / 4u;  // 4-vectors of a row that are not padding
     for (var first = 0u; first < used; first += WG) {
         let column = (first + id) * 4u;
         var p0 = vec4<f32>();
@@ -111,7 +72,8 @@ fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
                 let r = row + i / DEPTH * 4u;
                 let k = start + i % DEPTH;
                 tile[i % DEPTH * 2u + i / DEPTH] = vec4<f32>(
-                    input(slot, r, k), input(slot, r + 1u, k), input(slot, r + 2u, k), input(slot, r + 3u, k),
+                    input(slot, r, k), input(slot, r + 1u, k),
+                    input(slot, r + 2u, k), input(slot, r + 3u, k),
                 );
             }
             workgroupBarrier();
@@ -119,7 +81,7 @@ fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
                 let depth = min(DEPTH, K - start);
                 for (var k = 0u; k < depth; k++) {
                     let at = (start + k) * stride + first + id;
-                    let w = quad(weight[place(at)], at);
+                    let w = unpack4(weight[vector_of(at)], at);
                     let a = tile[k * 2u];
                     let b = tile[k * 2u + 1u];
                     p0 += a.x * w;
@@ -148,13 +110,14 @@ fn project_add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     }
     var low = vec4<f32>();
     var high = vec4<f32>();
-    // A column belongs to one invocation, which finds here what it has stored; unrolled, this would be most of the code.
+    // Each invocation reads only the columns that it has stored itself. These loops are not
+    // unrolled: they would be most of the code.
     let rows = min(8u, L - row);
     for (var first = id * 4u; first < D; first += WG * 4u) {
         for (var r = 0u; r < rows; r++) {
             var square = 0.0;
             for (var column = first; column < min(first + 4u, D); column++) {
-                square += complete((slot * L + row + r) * D + column);
+                square += add_residuals((slot * L + row + r) * D + column);
             }
             if r < 4u { low[r] += square; } else { high[r - 4u] += square; }
         }

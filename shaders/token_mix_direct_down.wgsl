@@ -1,94 +1,49 @@
-// token_mix_direct_down: the second of the three dispatches of token_mix without workgroup memory.
-// sums = source + down gated, across the positions, for each channel; norm_direct goes on from there.
-// An invocation computes 8 positions of 4 channels, and their share of the channels' sums of squares; those of a workgroup have the
-// same positions. Grid: D / 4 / WG, L / 8, live slots.
+// token_mix_direct_down: the second of three dispatches of token_mix without workgroup memory.
+//
+// sums = source + down gated, along the positions of each channel; norm_direct normalises them. An
+// invocation computes 8 positions of 4 channels, and their part of the sums of squares. The
+// invocations of a workgroup have the same positions. Grid: D / 4 / WG, L / 8, live slots.
+// Uses shared/math.wgsl, shared/weights.wgsl, shared/source4.wgsl.
 
 override L: u32 = 97u;         // positions
 override D: u32 = 512u;        // hidden size
 override T: u32 = 512u;        // inner units
-override FORMAT: u32 = 0u;     // of the weights: 0 f32, 1 f16, 2 bf16, 3 int8
+override FORMAT: u32 = 0u;     // weight dtype: 0 f32, 1 f16, 2 bf16, 3 int8
 override WG: u32 = 64u;        // invocations
 
-@group(0) @binding(0) var<storage, read> live: array<u32>;              // [live slots]
-@group(0) @binding(1) var<storage, read> down: array<vec4<u32>>;        // [T, L]
-@group(0) @binding(2) var<storage, read> source: array<vec4<f32>>;      // [B, L, D]
-@group(0) @binding(3) var<storage, read> gated: array<vec4<f32>>;       // [B, T, D], T padded to a multiple of 8, D of 16
-@group(0) @binding(4) var<storage, read_write> sums: array<vec4<f32>>;  // a slot: [L, D], then the squares [L / 8, D]
+@group(0) @binding(0) var<storage, read> live: array<u32>;          // [live slots]
+@group(0) @binding(1) var<storage, read> down: array<vec4<u32>>;    // [T, L]
+@group(0) @binding(2) var<storage, read> source: array<vec4<f32>>;  // [B, L, D]
+@group(0) @binding(3) var<storage, read> gated: array<vec4<f32>>;   // [B, padded T, padded D]
+// A slot has the sums [L, padded D], then the squares [L / 8, padded D].
+@group(0) @binding(4) var<storage, read_write> sums: array<vec4<f32>>;
 
-// Quads of a row of n weights: rows are padded with zeros to a multiple of 16.
-fn quads(n: u32) -> u32 {
-    return (n + 15u) / 16u * 4u;
+fn down4(i: u32) -> vec4<f32> {
+    return unpack4(down[vector_of(i)], i);
 }
 
-// The vector in which quad i of the weights lies: one holds a quad of f32, two of f16 or bf16, four of int8.
-fn place(i: u32) -> u32 {
-    return i >> ((FORMAT + 1u) / 2u);
-}
-
-// Quad i of the weights, from the vector in which it lies.
-fn quad(v: vec4<u32>, i: u32) -> vec4<f32> {
-    if FORMAT == 0u {
-        return bitcast<vec4<f32>>(v);
-    }
-    if FORMAT == 3u {
-        return vec4<f32>(unpack4xI8(v[i % 4u]));
-    }
-    let two = select(v.xy, v.zw, i % 2u == 1u);
-    if FORMAT == 1u {
-        return vec4<f32>(unpack2x16float(two.x), unpack2x16float(two.y));
-    }
-    return bitcast<vec4<f32>>(vec4<u32>(two.x << 16u, two.x & 0xffff0000u, two.y << 16u, two.y & 0xffff0000u));
-}
-
-// What a quad of outputs is multiplied by in the end: with int8 the scales of its rows, a vector behind the weights.
-fn scales(v: vec4<u32>) -> vec4<f32> {
-    if FORMAT == 3u {
-        return bitcast<vec4<f32>>(v);
-    }
-    return vec4<f32>(1.0);
-}
-
-fn element(i: u32) -> f32 {
-    return source[i / 4u][i % 4u];
-}
-
-// Channels channel .. channel + 3 of a position, zero beyond the last.
-fn input(slot: u32, row: u32, channel: u32) -> vec4<f32> {
-    let i = (slot * L + row) * D + channel;
-    if D % 4u == 0u && channel < D {
-        return source[i / 4u];
-    }
-    var v = vec4<f32>();
-    if channel < D { v.x = element(i); }
-    if channel + 1u < D { v.y = element(i + 1u); }
-    if channel + 2u < D { v.z = element(i + 2u); }
-    if channel + 3u < D { v.w = element(i + 3u); }
-    return v;
-}
-
-fn weights(i: u32) -> vec4<f32> {
-    return quad(down[place(i)], i);
-}
-
-// Stores a position's 4 channels with the source added and returns their squares.
+// Adds the source to 4 channels of a position, stores them and returns their squares.
 fn store(slot: u32, row: u32, channels: u32, mixed: vec4<f32>) -> vec4<f32> {
     if row >= L {
         return vec4<f32>();
     }
-    let v = mixed + input(slot, row, channels * 4u);
-    sums[(slot * (L + (L + 7u) / 8u) + row) * quads(D) + channels] = v;
+    let v = mixed + channels4(slot, row, channels * 4u);
+    sums[(slot * (L + (L + 7u) / 8u) + row) * padded_vec4s(D) + channels] = v;
     return v * v;
 }
 
 @compute @workgroup_size(WG)
-fn token_mix_direct_down(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+fn token_mix_direct_down(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) id: u32,
+) {
     let channels = group.x * WG + id;
-    let width = quads(D);
+    let width = padded_vec4s(D);
     if channels >= width {
         return;
     }
     let slot = live[group.z];
-    let stride = quads(L);
+    let stride = padded_vec4s(L);
     let positions = group.y * 2u;
     let row = group.y * 8u;
     let start = slot * ((T + 7u) / 8u * 8u) * width + channels;
@@ -103,8 +58,8 @@ fn token_mix_direct_down(@builtin(workgroup_id) group: vec3<u32>, @builtin(local
     for (var unit = 0u; unit < T; unit++) {
         let x = gated[start + unit * width];
         let at = unit * stride + positions;
-        let w = weights(at);
-        let v = weights(at + 1u);
+        let w = down4(at);
+        let v = down4(at + 1u);
         p0 += w.x * x;
         p1 += w.y * x;
         p2 += w.z * x;

@@ -1,8 +1,8 @@
-//! The options of the program.
+//! The command line of the benchmark.
 
 use std::path::PathBuf;
 
-use trm_runtime::low_level::backend::gpu::Kernels;
+use trm_runtime::low_level::backend::gpu::KernelSelection;
 use trm_runtime::low_level::dtype::WeightDtype;
 
 use crate::models::{MODELS, Scale};
@@ -10,64 +10,64 @@ use crate::models::{MODELS, Scale};
 pub(crate) const USAGE: &str = "\
 cargo bench --bench gpu -- [OPTIONS]
 
-  --device N              the adapter by its number in `trm-run devices` [default: the best]
-  --models A,B            of sudoku, maze, small [default: all; with --quick sudoku,maze]
-  --batch 1,16            slots of a batch [default: 1,16,64; with --quick 1,3]
-  --kernels tiled,direct  ways of running the kernels, of auto, tiled, direct, split [default: all]
-  --formats f32,int8      formats of the weights, of f32, f16, bf16, int8 [default: f32,f16,int8; with --quick
-                          f32,int8]
-  --steps-only            whole steps, not each kernel
-  --quick                 tiny sizes and few runs, for adapters in software
-  --json FILE             writes the figures to a file too";
+  --device N              number of the adapter in `trm-run devices` [default: the best]
+  --models A,B            from sudoku, maze, small [default: all; with --quick: sudoku,maze]
+  --batch 1,16            slots of a batch [default: 1,16,64; with --quick: 1,3]
+  --kernels tiled,direct  kernel implementations: auto, tiled, direct, split [default: all]
+  --formats f32,int8      weight dtypes: f32, f16, bf16, int8 [default: f32,f16,int8;
+                          with --quick: f32,int8]
+  --steps-only            time whole steps only, not each kernel
+  --quick                 tiny sizes and few runs, for software adapters
+  --json FILE             also write the figures to a file";
 
 #[derive(Debug)]
 pub(crate) struct Args {
     pub(crate) device: Option<usize>,
     pub(crate) models: Vec<String>,
     pub(crate) batches: Vec<usize>,
-    pub(crate) ways: Vec<Way>,
-    pub(crate) formats: Vec<WeightDtype>,
+    pub(crate) selections: Vec<NamedSelection>,
+    pub(crate) dtypes: Vec<WeightDtype>,
     pub(crate) steps_only: bool,
     pub(crate) scale: Scale,
     pub(crate) json: Option<PathBuf>,
 }
 
-/// A way of running the kernels, and its name.
+/// A kernel selection and its name.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Way {
+pub(crate) struct NamedSelection {
     pub(crate) name: &'static str,
-    pub(crate) kernels: Kernels,
+    pub(crate) selection: KernelSelection,
 }
 
-/// All of them.
-pub(crate) const WAYS: [Way; 4] = [
-    Way {
+/// All selections that do not measure.
+pub(crate) const SELECTIONS: [NamedSelection; 4] = [
+    NamedSelection {
         name: "auto",
-        kernels: Kernels::Auto,
+        selection: KernelSelection::Auto,
     },
-    Way {
+    NamedSelection {
         name: "tiled",
-        kernels: Kernels::Tiled,
+        selection: KernelSelection::Tiled,
     },
-    Way {
+    NamedSelection {
         name: "direct",
-        kernels: Kernels::Direct,
+        selection: KernelSelection::Direct,
     },
-    Way {
+    NamedSelection {
         name: "split",
-        kernels: Kernels::Split,
+        selection: KernelSelection::Split,
     },
 ];
 
 impl Args {
-    /// `None` where help is asked for.
+    /// Parses the arguments. Returns `None` if help is asked for.
     pub(crate) fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Args>, String> {
         let mut args = Args {
             device: None,
             models: Vec::new(),
             batches: Vec::new(),
-            ways: WAYS.to_vec(),
-            formats: Vec::new(),
+            selections: SELECTIONS.to_vec(),
+            dtypes: Vec::new(),
             steps_only: false,
             scale: Scale::Full,
             json: None,
@@ -78,17 +78,17 @@ impl Args {
                 "--device" => args.device = Some(number(&value()?)?),
                 "--models" => args.models = list(&value()?, model)?,
                 "--batch" => args.batches = list(&value()?, slots)?,
-                "--kernels" => args.ways = list(&value()?, way)?,
+                "--kernels" => args.selections = list(&value()?, selection)?,
                 "--formats" => {
-                    args.formats = list(&value()?, |name| name.parse().map_err(|e| format!("{e}")))?
+                    args.dtypes = list(&value()?, |name| name.parse().map_err(|e| format!("{e}")))?
                 }
                 "--steps-only" => args.steps_only = true,
                 "--quick" => args.scale = Scale::Quick,
                 "--json" => args.json = Some(value()?.into()),
-                // What cargo adds.
+                // cargo adds it.
                 "--bench" => {}
                 "--help" | "-h" => return Ok(None),
-                _ => return Err(format!("no option {option}")),
+                _ => return Err(format!("unknown option {option}")),
             }
         }
         if args.models.is_empty() {
@@ -97,8 +97,8 @@ impl Args {
         if args.batches.is_empty() {
             args.batches = args.scale.batches();
         }
-        if args.formats.is_empty() {
-            args.formats = args.scale.formats();
+        if args.dtypes.is_empty() {
+            args.dtypes = args.scale.dtypes();
         }
         Ok(Some(args))
     }
@@ -109,12 +109,13 @@ fn list<T>(text: &str, one: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>
 }
 
 fn number(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| format!("{text:?} is no number"))
+    text.parse()
+        .map_err(|_| format!("{text:?} is not a number"))
 }
 
 fn slots(text: &str) -> Result<usize, String> {
     match number(text)? {
-        0 => Err("a batch has one slot at least".into()),
+        0 => Err("a batch has at least one slot".into()),
         slots => Ok(slots),
     }
 }
@@ -122,15 +123,15 @@ fn slots(text: &str) -> Result<usize, String> {
 fn model(name: &str) -> Result<String, String> {
     let known = MODELS.contains(&name).then(|| name.to_string());
     known.ok_or(format!(
-        "no model {name:?}: there are {}",
+        "unknown model {name:?}: expected {}",
         MODELS.join(", ")
     ))
 }
 
-fn way(name: &str) -> Result<Way, String> {
-    let known = WAYS.into_iter().find(|way| way.name == name);
+fn selection(name: &str) -> Result<NamedSelection, String> {
+    let known = SELECTIONS.into_iter().find(|s| s.name == name);
     known.ok_or(format!(
-        "no way {name:?}: there are {}",
-        WAYS.map(|w| w.name).join(", ")
+        "unknown kernels {name:?}: expected {}",
+        SELECTIONS.map(|s| s.name).join(", ")
     ))
 }

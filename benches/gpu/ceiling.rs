@@ -1,33 +1,36 @@
-//! The adapter's matmul ceiling: the best that a large product reaches here in f32, in which all kernels compute.
+//! The adapter's matmul ceiling: the highest GFLOP/s that a large f32 matrix product reaches here.
+//!
+//! All kernels compute in f32. Candidates are a plain product (`product.rs`) and the library's own
+//! kernels at the same size.
 
 use std::collections::HashMap;
 
 use trm_runtime::low_level::backend::Backend;
-use trm_runtime::low_level::backend::gpu::{Gpu, Kernels};
+use trm_runtime::low_level::backend::gpu::{Gpu, KernelSelection};
 use trm_runtime::low_level::config::Level;
 use trm_runtime::low_level::plan::{Buffer, Call, Dims};
 use trm_runtime::low_level::weights::{Tensor, Weight, Weights};
 use trm_runtime::{DeviceInfo, Result};
 
 use crate::models::{Noise, Scale};
-use crate::timing::Patience;
+use crate::timing::TimeBudget;
 use crate::{kernels, product};
 
-/// A candidate, with its GFLOP/s, or why it has none.
-pub(crate) type Reached = (String, std::result::Result<f64, String>);
+/// The name of a candidate, and its GFLOP/s or why it failed.
+pub(crate) type CeilingResult = (String, std::result::Result<f64, String>);
 
-/// All candidates: a plain product in WGSL, and the library's own kernels at the same size.
+/// Measures all candidates.
 pub(crate) fn measure(
     gpu: &Gpu,
     info: &DeviceInfo,
     scale: Scale,
-    patience: Patience,
-) -> Result<Vec<Reached>> {
+    budget: TimeBudget,
+) -> Result<Vec<CeilingResult>> {
     let n = match scale {
         Scale::Full => 2048,
         Scale::Quick => 256,
     };
-    let plain = product::gflops(info, n, patience);
+    let plain = product::gflops(info, n, budget);
     let mut all = vec![(
         format!("a plain product of {n} x {n} matrices, 8 x 8 in registers"),
         plain,
@@ -73,25 +76,25 @@ pub(crate) fn measure(
         residuals: vec![Buffer::Mixed],
         out: Buffer::Block,
     };
-    for (way, told, call) in [
-        ("tiled", Kernels::Tiled, &swiglu),
-        ("direct", Kernels::Direct, &swiglu),
-        ("direct", Kernels::Direct, &project),
-        ("split", Kernels::Split, &project),
+    for (name, selection, call) in [
+        ("tiled", KernelSelection::Tiled, &swiglu),
+        ("direct", KernelSelection::Direct, &swiglu),
+        ("direct", KernelSelection::Direct, &project),
+        ("split", KernelSelection::Split, &project),
     ] {
-        let loaded = gpu.clone().with_kernels(told).load(weights.clone())?;
-        let sample = kernels::time(&*loaded, d, call, 1, patience);
-        let reached = sample.map(|s| call.flops(&d) as f64 / s.best / 1e6);
-        let name = format!("{} {way} of {n} positions, D {n}", call.kernel());
-        all.push((name, reached.map_err(|e| e.to_string())));
+        let loaded = gpu.clone().with_kernels(selection).load(weights.clone())?;
+        let sample = kernels::time(&*loaded, d, call, 1, budget);
+        let gflops = sample.map(|s| call.flops(&d) as f64 / s.best / 1e6);
+        let name = format!("{} {name} of {n} positions, D {n}", call.kernel());
+        all.push((name, gflops.map_err(|e| e.to_string())));
     }
     Ok(all)
 }
 
-/// The best of them.
-pub(crate) fn best(all: &[Reached]) -> Option<(&str, f64)> {
-    let reached = all
+/// Returns the fastest candidate.
+pub(crate) fn best(all: &[CeilingResult]) -> Option<(&str, f64)> {
+    let measured = all
         .iter()
         .filter_map(|(name, gflops)| Some((name.as_str(), *gflops.as_ref().ok()?)));
-    reached.max_by(|a, b| a.1.total_cmp(&b.1))
+    measured.max_by(|a, b| a.1.total_cmp(&b.1))
 }

@@ -1,4 +1,4 @@
-//! The time of one call of a kernel.
+//! Times one call of a kernel.
 
 use std::sync::Arc;
 
@@ -8,26 +8,34 @@ use trm_runtime::low_level::plan::{Buffer, Call, Dims, Plan};
 use trm_runtime::low_level::weights::Weight;
 
 use crate::models::Noise;
-use crate::timing::{Patience, Sample, measure};
+use crate::timing::{Sample, TimeBudget, measure};
 
-/// Repetitions of a measurement at most, and calls of a submission: the host encodes the next while the GPU computes.
-const MOST: usize = 4096;
-const SUBMITTED: usize = 256;
+/// The most repetitions of a call in a run.
+const MAX_REPETITIONS: usize = 4096;
 
-/// What `call` takes for `slots` puzzles: many of it one after the other, each waiting for the one before as it would in a step. What
-/// submitting and waiting take is spread over them.
+/// Calls of a submission. The host encodes the next submission while the GPU computes.
+const CALLS_PER_SUBMISSION: usize = 256;
+
+/// Times `call` for `slots` puzzles.
+///
+/// Many calls run one after the other, and each waits for the one before, as in a step. The time of
+/// submitting and waiting is spread over them.
 pub(crate) fn time(
     loaded: &dyn DeviceWeights,
     dims: Dims,
     call: &Call,
     slots: usize,
-    patience: Patience,
+    budget: TimeBudget,
 ) -> Result<Sample> {
-    // The host waits for what writes results after every submission: all in one.
+    // The host waits after each submission of a call that writes results: all in one submission.
     let waits = matches!(call, Call::Halt { .. } | Call::Decode { .. });
-    let submitted = if waits { MOST } else { SUBMITTED };
-    let mut calls = vec![call.clone(); submitted];
-    // Never run: it gives the plan a small buffer by which the end of the calls can be waited for.
+    let per_submission = if waits {
+        MAX_REPETITIONS
+    } else {
+        CALLS_PER_SUBMISSION
+    };
+    let mut calls = vec![call.clone(); per_submission];
+    // This call never runs. It gives the plan a small buffer; reading it waits for the other calls.
     calls.push(Call::Halt {
         weight: Weight::QHead,
         bias: Weight::QHeadBias,
@@ -41,18 +49,18 @@ pub(crate) fn time(
     let mut program = loaded.program(plan, slots)?;
     fill(&mut *program, call, &dims, slots)?;
     let live: Vec<usize> = (0..slots).collect();
-    measure(patience, MOST, |repetitions| {
-        let mut rest = repetitions;
-        while rest > 0 {
-            let now = rest.min(submitted);
-            program.run(0..now, &live)?;
-            rest -= now;
+    measure(budget, MAX_REPETITIONS, |repetitions| {
+        let mut left = repetitions;
+        while left > 0 {
+            let count = left.min(per_submission);
+            program.run(0..count, &live)?;
+            left -= count;
         }
         program.read(Buffer::Halting, 0, &mut [0.0; 2])
     })
 }
 
-/// Noise in all that the call reads: some GPUs compute with zeros faster.
+/// Fills all that the call reads with noise: some GPUs compute faster with zeros.
 fn fill(program: &mut dyn Program, call: &Call, dims: &Dims, slots: usize) -> Result<()> {
     let mut noise = Noise(7);
     for buffer in call.reads() {

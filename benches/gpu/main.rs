@@ -1,6 +1,9 @@
-//! Times each kernel and whole refinement steps on a GPU: `cargo bench --bench gpu -- --help`; docs/performance.md says what it prints.
+//! Times each kernel and whole refinement steps on a GPU: `cargo bench --bench gpu -- --help`.
+//!
+//! docs/performance.md explains the output.
 
 mod args;
+mod cases;
 mod ceiling;
 mod kernels;
 #[path = "../models/mod.rs"]
@@ -9,7 +12,6 @@ mod product;
 mod report;
 mod steps;
 mod timing;
-mod ways;
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -22,10 +24,10 @@ use trm_runtime::low_level::plan::Plan;
 use trm_runtime::low_level::weights::Weights;
 use trm_runtime::{DeviceInfo, Error, Result};
 
-use args::{Args, USAGE, Way};
+use args::{Args, NamedSelection, USAGE};
 use models::Different;
 use report::{KernelRow, ModelRow, Report, StepRow};
-use timing::{Patience, Sample};
+use timing::{Sample, TimeBudget};
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args().skip(1)) {
@@ -50,12 +52,12 @@ fn main() -> ExitCode {
 
 fn bench(args: &Args) -> Result<()> {
     let gpu = Gpu::open(args.device)?;
-    let info = opened(args.device)?;
-    let patience = Patience::of(args.scale);
+    let info = opened_adapter(args.device)?;
+    let budget = TimeBudget::of(args.scale);
     let mut report = Report::new(info.clone(), args.scale);
-    report.say_adapter();
-    report.ceiling = ceiling::measure(&gpu, &info, args.scale, patience)?;
-    report.say_ceiling();
+    report.print_adapter();
+    report.ceiling = ceiling::measure(&gpu, &info, args.scale, budget)?;
+    report.print_ceiling();
     for name in &args.models {
         let (config, cells) = models::config(name, args.scale);
         let plan = Arc::new(trm_runtime::low_level::build::build_plan(&config, cells));
@@ -70,27 +72,32 @@ fn bench(args: &Args) -> Result<()> {
             args,
             gpu: &gpu,
             model: &model,
-            patience,
+            budget,
             report: &mut report,
-            known: HashMap::new(),
+            measured: HashMap::new(),
         }
         .run();
     }
-    report.say_steps();
+    report.print_steps();
     match &args.json {
         Some(path) => report.write(path),
         None => Ok(()),
     }
 }
 
-/// What [`Gpu::open`] opens.
-fn opened(number: Option<usize>) -> Result<DeviceInfo> {
+/// Returns the adapter that [`Gpu::open`] opens.
+fn opened_adapter(number: Option<usize>) -> Result<DeviceInfo> {
     let mut all = trm_runtime::devices().into_iter();
     let found = match number {
         Some(number) => all.nth(number),
         None => all.find(|info| info.unsupported_reason.is_none()),
     };
-    found.ok_or_else(|| Error::new(trm_runtime::ErrorKind::Device, "the adapter has gone"))
+    found.ok_or_else(|| {
+        Error::new(
+            trm_runtime::ErrorKind::Device,
+            "the adapter is no longer available",
+        )
+    })
 }
 
 /// A model whose steps are timed.
@@ -108,52 +115,53 @@ struct Bench<'a> {
     args: &'a Args,
     gpu: &'a Gpu,
     model: &'a Model<'a>,
-    patience: Patience,
+    budget: TimeBudget,
     report: &'a mut Report,
-    /// Times of calls, by what they depend on: the call, slots, way and format.
-    known: HashMap<(String, usize, &'static str, &'static str), Option<Sample>>,
+    /// Times of calls, by what they depend on: call, slots, kernel selection and weight dtype.
+    measured: HashMap<(String, usize, &'static str, &'static str), Option<Sample>>,
 }
 
 impl Bench<'_> {
     fn run(&mut self) {
-        for &format in &self.args.formats {
-            for &way in &self.args.ways {
+        for &dtype in &self.args.dtypes {
+            for &named in &self.args.selections {
                 let gpu = self
                     .gpu
                     .clone()
-                    .with_format(format)
-                    .with_kernels(way.kernels);
+                    .with_dtype(dtype)
+                    .with_kernels(named.selection);
                 let loaded = match gpu.load(self.model.weights.clone()) {
                     Ok(loaded) => loaded,
                     Err(e) => {
                         self.report
-                            .fail(format!("{} {format} {}: {e}", self.model.name, way.name));
+                            .fail(format!("{} {dtype} {}: {e}", self.model.name, named.name));
                         continue;
                     }
                 };
                 for &slots in &self.args.batches {
-                    let kernels =
-                        (!self.args.steps_only).then(|| self.kernels(&*loaded, way, format, slots));
-                    self.step(&*loaded, way, format, slots, kernels.flatten());
+                    let kernels = (!self.args.steps_only)
+                        .then(|| self.kernels(&*loaded, named, dtype, slots));
+                    self.step(&*loaded, named, dtype, slots, kernels.flatten());
                 }
             }
         }
     }
 
-    /// Times every different call; the sum of those that a step has, in milliseconds, if all could be timed.
+    /// Times every different call. Returns the sum over the calls of a step in ms, or `None` if one
+    /// of them failed.
     fn kernels(
         &mut self,
         loaded: &dyn DeviceWeights,
-        way: Way,
-        format: WeightDtype,
+        named: NamedSelection,
+        dtype: WeightDtype,
         slots: usize,
     ) -> Option<f64> {
         let model = self.model;
         let times = model.different.iter().map(|different| {
-            let sample = self.kernel(loaded, different, way, format, slots)?;
+            let sample = self.kernel(loaded, different, named, dtype, slots)?;
             Some(sample.best * different.count as f64)
         });
-        // All of them, even where one fails.
+        // Times all of them, even if one fails.
         let times: Vec<Option<f64>> = times.collect();
         times.into_iter().sum()
     }
@@ -162,28 +170,28 @@ impl Bench<'_> {
         &mut self,
         loaded: &dyn DeviceWeights,
         different: &Different,
-        way: Way,
-        format: WeightDtype,
+        named: NamedSelection,
+        dtype: WeightDtype,
         slots: usize,
     ) -> Option<Sample> {
-        let way = different.way(way);
-        let format = if different.has_formats() {
-            format.name()
+        let kernels = different.kernels(named);
+        let dtype = if different.depends_on_dtype() {
+            dtype.name()
         } else {
             "f32"
         };
-        let key = (different.name.clone(), slots, way, format);
-        if let Some(known) = self.known.get(&key) {
+        let key = (different.name.clone(), slots, kernels, dtype);
+        if let Some(known) = self.measured.get(&key) {
             return *known;
         }
         let dims = self.model.plan.dims;
-        let timed = kernels::time(loaded, dims, &different.call, slots, self.patience);
+        let timed = kernels::time(loaded, dims, &different.call, slots, self.budget);
         let row = KernelRow {
             model: self.model.name.to_string(),
             batch: slots,
             call: different.name.clone(),
-            way,
-            format,
+            kernels,
+            dtype,
             gflop: different.call.flops(&dims) as f64 * slots as f64 / 1e9,
             sample: timed.as_ref().ok().copied(),
         };
@@ -195,32 +203,32 @@ impl Bench<'_> {
             ));
         }
         let sample = timed.ok();
-        self.known.insert(key, sample);
+        self.measured.insert(key, sample);
         sample
     }
 
     fn step(
         &mut self,
         loaded: &dyn DeviceWeights,
-        way: Way,
-        format: WeightDtype,
+        named: NamedSelection,
+        dtype: WeightDtype,
         slots: usize,
-        kernels: Option<f64>,
+        kernels_ms: Option<f64>,
     ) {
-        match steps::time(loaded, &self.model.plan, slots, self.patience) {
+        match steps::time(loaded, &self.model.plan, slots, self.budget) {
             Ok(step) => self.report.add_step(StepRow {
                 model: self.model.name.to_string(),
                 batch: slots,
-                way: way.name,
-                format: format.name(),
+                kernels: named.name,
+                dtype: dtype.name(),
                 gflop: self.model.plan.gflop_per_step() * slots as f64,
                 step,
-                kernels,
+                kernels_ms,
             }),
             Err(e) => {
                 let what = format!(
-                    "step of {} x {slots}, {format} {}",
-                    self.model.name, way.name
+                    "step of {} x {slots}, {dtype} {}",
+                    self.model.name, named.name
                 );
                 self.report.fail(format!("{what}: {e}"));
             }

@@ -1,15 +1,15 @@
-//! A plain large product outside of the library, on a device of its own: what the adapter reaches when nothing is asked of it but
-//! multiplying.
+//! A plain large matrix product in WGSL, outside the library and on a device of its own.
 
 use trm_runtime::DeviceInfo;
 use wgpu::util::{BufferInitDescriptor, DeviceExt};
 
 use crate::models::Noise;
-use crate::timing::{Patience, measure};
+use crate::timing::{TimeBudget, measure};
 
-/// GFLOP/s of a product of `n` x `n` matrices in f32 (`product.wgsl`), `n` a multiple of 128.
-pub(crate) fn gflops(info: &DeviceInfo, n: usize, patience: Patience) -> Result<f64, String> {
-    pollster::block_on(Product::new(info, n))?.gflops(patience)
+/// Returns the GFLOP/s of a product of `n` x `n` matrices in f32 (`product.wgsl`). `n` is a
+/// multiple of 128.
+pub(crate) fn gflops(info: &DeviceInfo, n: usize, budget: TimeBudget) -> Result<f64, String> {
+    pollster::block_on(Product::new(info, n))?.gflops(budget)
 }
 
 #[derive(Debug)]
@@ -19,7 +19,7 @@ struct Product {
     queue: wgpu::Queue,
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
-    /// a, b, c
+    /// a, b and c of `product.wgsl`.
     buffers: [wgpu::Buffer; 3],
     inputs: [Vec<f32>; 2],
 }
@@ -29,12 +29,12 @@ impl Product {
         let adapter = adapter(info)
             .await
             .ok_or("the adapter was not found again")?;
-        let wanted = wgpu::DeviceDescriptor {
+        let descriptor = wgpu::DeviceDescriptor {
             required_limits: wgpu::Limits::downlevel_defaults(),
             ..wgpu::DeviceDescriptor::default()
         };
         let (device, queue) = adapter
-            .request_device(&wanted)
+            .request_device(&descriptor)
             .await
             .map_err(|e| e.to_string())?;
         let shader = wgpu::ShaderSource::Wgsl(include_str!("product.wgsl").into());
@@ -86,8 +86,8 @@ impl Product {
         })
     }
 
-    fn gflops(&self, patience: Patience) -> Result<f64, String> {
-        let sample = measure(patience, 64, |products| {
+    fn gflops(&self, budget: TimeBudget) -> Result<f64, String> {
+        let sample = measure(budget, 64, |products| {
             let mut encoder = self
                 .device
                 .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -109,7 +109,7 @@ impl Product {
         waited.map(drop).map_err(|e| e.to_string())
     }
 
-    /// A product that is wrong is no measure of anything.
+    /// Checks the result: the speed of a wrong product means nothing.
     fn check(&self) -> Result<(), String> {
         let n = self.n;
         let [_, _, c] = &self.buffers;
@@ -129,7 +129,7 @@ impl Product {
         let view = staging.get_mapped_range(..).map_err(|e| e.to_string())?;
         let got: &[f32] = bytemuck::cast_slice(&view);
         let [a, b] = &self.inputs;
-        // Elements in all parts of a tile and of the matrix.
+        // Elements from all parts of a tile and of the matrix.
         for i in 0..64 {
             let (row, column) = (i * 37 * n / 2048 % n, i * 101 % n);
             let exact: f64 = (0..n)
@@ -146,7 +146,7 @@ impl Product {
     }
 }
 
-/// The adapter of that name, by the same way, as the library counts them.
+/// Finds the adapter again, by its name and its backend.
 async fn adapter(info: &DeviceInfo) -> Option<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let all = instance.enumerate_adapters(wgpu::Backends::all()).await;

@@ -1,14 +1,16 @@
-// product: c = a^T b for square matrices, as fast as plain WGSL goes: what an adapter can be asked for.
-// A workgroup computes 128 x 128 elements, an invocation 8 x 8 of them in registers. Grid: N / 128, N / 128.
+// product: c = a^T b for square matrices, as fast as plain WGSL goes.
+//
+// A workgroup computes 128 x 128 elements, an invocation 8 x 8 of them in registers.
+// Grid: N / 128, N / 128.
 
 override N: u32 = 2048u;  // rows and columns, a multiple of 128
 
-@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;        // [N, N], turned: [inner, rows]
-@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;        // [N, N]: [inner, columns]
-@group(0) @binding(2) var<storage, read_write> c: array<vec4<f32>>;  // [N, N]
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;        // [inner, rows]
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;        // [inner, columns]
+@group(0) @binding(2) var<storage, read_write> c: array<vec4<f32>>;  // [rows, columns]
 
-var<workgroup> rows: array<vec4<f32>, 256>;     // 8 of the inner index, 128 rows
-var<workgroup> columns: array<vec4<f32>, 256>;  // 8 of the inner index, 128 columns
+var<workgroup> rows: array<vec4<f32>, 256>;     // [8 inner, 128 rows]
+var<workgroup> columns: array<vec4<f32>, 256>;  // [8 inner, 128 columns]
 
 fn store(row: u32, column: u32, left: vec4<f32>, right: vec4<f32>) {
     let i = row * (N / 4u) + column;
@@ -22,7 +24,7 @@ fn product(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     let y = id / 16u;
     let from_a = id / 32u * (N / 4u) + group.y * 32u + id % 32u;
     let from_b = id / 32u * (N / 4u) + group.x * 32u + id % 32u;
-    // Rows 4 y .. 4 y + 3 and 64 more, columns 4 x .. 4 x + 3 (l) and 64 more (r).
+    // Rows 4 y .. 4 y + 3 and the same + 64; columns 4 x .. 4 x + 3 (l) and the same + 64 (r).
     var l0 = vec4<f32>(); var r0 = vec4<f32>();
     var l1 = vec4<f32>(); var r1 = vec4<f32>();
     var l2 = vec4<f32>(); var r2 = vec4<f32>();

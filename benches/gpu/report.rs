@@ -1,4 +1,4 @@
-//! What was measured, as text and as JSON.
+//! Prints the measurements and writes them as JSON.
 
 use std::path::Path;
 
@@ -6,24 +6,24 @@ use serde_json::{Value, json};
 use trm_runtime::low_level::plan::Plan;
 use trm_runtime::{Config, DeviceInfo, Error, Result};
 
-use crate::ceiling::{Reached, best};
+use crate::ceiling::{CeilingResult, best};
 use crate::models::{Different, Scale};
 use crate::steps::Step;
 use crate::timing::Sample;
 
-/// All figures of a run.
+/// All measurements of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
     info: DeviceInfo,
     scale: Scale,
-    pub(crate) ceiling: Vec<Reached>,
+    pub(crate) ceiling: Vec<CeilingResult>,
     models: Vec<ModelRow>,
     kernels: Vec<KernelRow>,
     steps: Vec<StepRow>,
     failures: Vec<String>,
 }
 
-/// The sizes of a model and what its step consists of.
+/// The sizes of a model and the calls of its step, as JSON.
 #[derive(Debug)]
 pub(crate) struct ModelRow(Value);
 
@@ -37,7 +37,12 @@ impl ModelRow {
         let d = &plan.dims;
         let calls = different.iter().map(|different| {
             let gflop = different.call.flops(d) as f64 / 1e9;
-            json!({ "call": different.name, "kernel": different.call.kernel(), "count": different.count, "gflop": gflop })
+            json!({
+                "call": different.name,
+                "kernel": different.call.kernel(),
+                "count": different.count,
+                "gflop": gflop,
+            })
         });
         ModelRow(json!({
             "model": name,
@@ -60,15 +65,15 @@ impl ModelRow {
     }
 }
 
-/// A call of a kernel, for a batch.
+/// The time of a call, for a batch.
 #[derive(Debug)]
 pub(crate) struct KernelRow {
     pub(crate) model: String,
     pub(crate) batch: usize,
     pub(crate) call: String,
-    pub(crate) way: &'static str,
-    pub(crate) format: &'static str,
-    /// Of the whole batch.
+    pub(crate) kernels: &'static str,
+    pub(crate) dtype: &'static str,
+    /// Work of the whole batch.
     pub(crate) gflop: f64,
     pub(crate) sample: Option<Sample>,
 }
@@ -78,13 +83,13 @@ pub(crate) struct KernelRow {
 pub(crate) struct StepRow {
     pub(crate) model: String,
     pub(crate) batch: usize,
-    pub(crate) way: &'static str,
-    pub(crate) format: &'static str,
-    /// Of the whole batch.
+    pub(crate) kernels: &'static str,
+    pub(crate) dtype: &'static str,
+    /// Work of the whole batch.
     pub(crate) gflop: f64,
     pub(crate) step: Step,
-    /// The sum of its kernels' times, where all were measured.
-    pub(crate) kernels: Option<f64>,
+    /// The sum of its calls' times in ms, if all were measured.
+    pub(crate) kernels_ms: Option<f64>,
 }
 
 impl Report {
@@ -100,7 +105,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn say_adapter(&self) {
+    pub(crate) fn print_adapter(&self) {
         println!("{}", self.info);
         println!(
             "driver {}; trm {}",
@@ -108,26 +113,26 @@ impl Report {
             env!("CARGO_PKG_VERSION")
         );
         if self.scale == Scale::Quick {
-            println!("quick: tiny sizes, which say nothing about the published ones");
+            println!("quick: tiny sizes, not comparable with the published ones");
         }
     }
 
-    /// GFLOP/s of the ceiling; not a number where nothing reached any.
-    fn top(&self) -> f64 {
+    /// Returns the GFLOP/s of the ceiling, NaN if all candidates failed.
+    fn ceiling_gflops(&self) -> f64 {
         best(&self.ceiling).map_or(f64::NAN, |(_, gflops)| gflops)
     }
 
-    pub(crate) fn say_ceiling(&self) {
-        println!("\nlarge products in f32; the best of them is the ceiling of this run");
-        for (name, reached) in &self.ceiling {
-            match reached {
+    pub(crate) fn print_ceiling(&self) {
+        println!("\nlarge products in f32; the fastest is the ceiling of this run");
+        for (name, result) in &self.ceiling {
+            match result {
                 Ok(gflops) => println!("  {gflops:>10.1} GFLOP/s  {name}"),
-                Err(why) => println!("  {:>10} GFLOP/s  {name}: {why}", "-"),
+                Err(reason) => println!("  {:>10} GFLOP/s  {name}: {reason}", "-"),
             }
         }
     }
 
-    /// A measurement that could not be made.
+    /// Reports a measurement that failed.
     pub(crate) fn fail(&mut self, message: String) {
         println!("failed: {message}");
         self.failures.push(message);
@@ -159,11 +164,11 @@ impl Report {
                 "{:<26} {:>5} {:<7} {:<6} {:>11.4} {:>11.2} {:>8.1} %",
                 row.call,
                 row.batch,
-                row.way,
-                row.format,
+                row.kernels,
+                row.dtype,
                 sample.best,
                 gflops,
-                100.0 * gflops / self.top()
+                100.0 * gflops / self.ceiling_gflops()
             );
         }
         self.kernels.push(row);
@@ -175,19 +180,19 @@ impl Report {
             "{:<26} {:>5} {:<7} {:<6} {:>11.4} {:>11.2} {:>8.1} %",
             "whole step",
             row.batch,
-            row.way,
-            row.format,
+            row.kernels,
+            row.dtype,
             row.step.step.best,
             gflops,
-            100.0 * gflops / self.top()
+            100.0 * gflops / self.ceiling_gflops()
         );
         self.steps.push(row);
     }
 
-    /// Whole steps beside the sum of their kernels, and what starting one takes the host.
-    pub(crate) fn say_steps(&self) {
+    /// Prints whole steps beside the sum of their kernels, and the host's time for starting a step.
+    pub(crate) fn print_steps(&self) {
         println!(
-            "\nwhole steps, ms; rest: what the kernels' sum does not explain; empty: nobody is left; host: starting one"
+            "\nwhole steps, ms; rest: step minus kernels; empty: no live slots; host: submitting"
         );
         println!(
             "{:<8} {:>5} {:<7} {:<6} {:>11} {:>11} {:>11} {:>10} {:>9} {:>9} {:>9} {:>10}",
@@ -206,27 +211,28 @@ impl Report {
         );
         for row in &self.steps {
             let Step { step, host, empty } = row.step;
-            let [sum, rest] = match row.kernels {
+            let [sum, rest] = match row.kernels_ms {
                 Some(sum) => [sum, step.best - sum].map(|ms| format!("{ms:.3}")),
                 None => ["-", "-"].map(String::from),
             };
             println!(
-                "{:<8} {:>5} {:<7} {:<6} {:>11.3} {:>11.3} {sum:>11} {rest:>10} {:>9.4} {:>9.4} {:>9.4} {:>8.1} %",
+                "{:<8} {:>5} {:<7} {:<6} {:>11.3} {:>11.3} {sum:>11} {rest:>10} \
+                 {:>9.4} {:>9.4} {:>9.4} {:>8.1} %",
                 row.model,
                 row.batch,
-                row.way,
-                row.format,
+                row.kernels,
+                row.dtype,
                 step.best,
                 step.median,
                 empty.best,
                 host.best,
                 host.median,
-                100.0 * row.gflop / step.best * 1e3 / self.top()
+                100.0 * row.gflop / step.best * 1e3 / self.ceiling_gflops()
             );
         }
     }
 
-    /// Writes all of it as JSON.
+    /// Writes all measurements as JSON.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let text = format!("{:#}\n", self.json());
         let written = std::fs::write(path, text);
@@ -235,21 +241,21 @@ impl Report {
                 trm_runtime::ErrorKind::Io,
                 format!("cannot be written: {e}"),
             )
-            .at(path.display().to_string())
+            .context(path.display().to_string())
         })
     }
 
     fn json(&self) -> Value {
-        let ceiling = self.ceiling.iter().map(|(name, reached)| {
-            json!({ "name": name, "gflops": reached.as_ref().ok(), "error": reached.as_ref().err() })
+        let ceiling = self.ceiling.iter().map(|(name, result)| {
+            json!({ "name": name, "gflops": result.as_ref().ok(), "error": result.as_ref().err() })
         });
         let kernels = self.kernels.iter().map(|row| {
             json!({
                 "model": row.model,
                 "batch": row.batch,
                 "call": row.call,
-                "kernels": row.way,
-                "format": row.format,
+                "kernels": row.kernels,
+                "format": row.dtype,
                 "gflop": row.gflop,
                 "ms": row.sample.map(|s| s.best),
                 "ms_median": row.sample.map(|s| s.median),
@@ -259,12 +265,12 @@ impl Report {
             json!({
                 "model": row.model,
                 "batch": row.batch,
-                "kernels": row.way,
-                "format": row.format,
+                "kernels": row.kernels,
+                "format": row.dtype,
                 "gflop": row.gflop,
                 "ms": row.step.step.best,
                 "ms_median": row.step.step.median,
-                "kernels_ms": row.kernels,
+                "kernels_ms": row.kernels_ms,
                 "empty_ms": row.step.empty.best,
                 "host_ms": row.step.host.best,
                 "host_ms_median": row.step.host.median,

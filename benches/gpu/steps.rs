@@ -1,4 +1,4 @@
-//! The time of whole refinement steps, and what one costs the host.
+//! Times whole refinement steps, and the host's part of one.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,25 +8,25 @@ use trm_runtime::low_level::plan::{Buffer, Plan};
 use trm_runtime::{Error, Result};
 
 use crate::models::Noise;
-use crate::timing::{Patience, Sample, measure};
+use crate::timing::{Sample, TimeBudget, measure};
 
-/// Nobody halts.
-const NEVER: HaltParams = HaltParams {
+/// Halting parameters with which no slot halts.
+const NEVER_HALT: HaltParams = HaltParams {
     threshold: f32::INFINITY,
     minus_continue: false,
     min_steps: 1,
     max_steps: u32::MAX,
 };
 
-/// Steps that are in flight, as in a session that nobody watches.
-const AHEAD: usize = 3;
+/// Steps in flight, as many as a session without a step callback has.
+const MAX_STEPS_IN_FLIGHT: usize = 3;
 
-/// What a step takes.
+/// The times of a step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
-    /// One of many in flight, all passes and heads.
+    /// All passes and heads, with other steps in flight.
     pub(crate) step: Sample,
-    /// The host's part: encoding and submitting it.
+    /// The host's part: encoding and submitting.
     pub(crate) host: Sample,
     /// A step of a batch in which all puzzles have halted.
     pub(crate) empty: Sample,
@@ -37,39 +37,39 @@ pub(crate) fn time(
     loaded: &dyn DeviceWeights,
     plan: &Arc<Plan>,
     slots: usize,
-    patience: Patience,
+    budget: TimeBudget,
 ) -> Result<Step> {
     let mut program = loaded.program(plan.clone(), slots)?;
     fill(&mut *program, slots)?;
-    let host = host(&mut *program, patience)?;
-    let empty = measure(patience, 256, |steps| take(&mut *program, steps))?;
-    let ahead = program.pipelined().ok_or_else(no_ahead)?;
-    (0..slots).try_for_each(|slot| ahead.activate(slot, 0))?;
-    let step = measure(patience, 256, |steps| take(&mut *program, steps))?;
-    let ahead = program.pipelined().ok_or_else(no_ahead)?;
-    ahead.submit_step(&NEVER)?;
-    let went_on = ahead
-        .finish()?
+    let host = time_host(&mut *program, budget)?;
+    let empty = measure(budget, 256, |steps| run_steps(&mut *program, steps))?;
+    let pipelined = program.pipelined().ok_or_else(not_pipelined)?;
+    (0..slots).try_for_each(|slot| pipelined.activate(slot, 0))?;
+    let step = measure(budget, 256, |steps| run_steps(&mut *program, steps))?;
+    let pipelined = program.pipelined().ok_or_else(not_pipelined)?;
+    pipelined.submit_step(&NEVER_HALT)?;
+    let live = pipelined
+        .collect_step()?
         .iter()
         .filter(|record| record.is_active)
         .count();
-    if went_on != slots {
+    if live != slots {
         return Err(Error::new(
             trm_runtime::ErrorKind::Device,
-            format!("{went_on} of {slots} slots took part in the steps"),
+            format!("{live} of {slots} slots took part in the steps"),
         ));
     }
     Ok(Step { step, host, empty })
 }
 
-fn no_ahead() -> Error {
+fn not_pipelined() -> Error {
     Error::new(
         trm_runtime::ErrorKind::Device,
-        "the adapter has no indirect dispatch: no steps are started ahead",
+        "the adapter has no indirect dispatch: steps cannot be pipelined",
     )
 }
 
-/// Puts puzzles and states into all slots.
+/// Fills all slots with puzzles and states.
 fn fill(program: &mut dyn Program, slots: usize) -> Result<()> {
     let plan = program.plan().clone();
     let d = plan.dims;
@@ -92,29 +92,29 @@ fn fill(program: &mut dyn Program, slots: usize) -> Result<()> {
     program.run(plan.embed(), &(0..slots).collect::<Vec<_>>())
 }
 
-/// Takes steps, up to [`AHEAD`] of them in flight.
-fn take(program: &mut dyn Program, steps: usize) -> Result<()> {
-    let ahead = program.pipelined().ok_or_else(no_ahead)?;
+/// Runs steps, up to [`MAX_STEPS_IN_FLIGHT`] of them in flight.
+fn run_steps(program: &mut dyn Program, steps: usize) -> Result<()> {
+    let pipelined = program.pipelined().ok_or_else(not_pipelined)?;
     for number in 0..steps {
-        if number >= AHEAD {
-            ahead.collect_step()?;
+        if number >= MAX_STEPS_IN_FLIGHT {
+            pipelined.collect_step()?;
         }
-        ahead.submit_step(&NEVER)?;
+        pipelined.submit_step(&NEVER_HALT)?;
     }
-    (0..steps.min(AHEAD)).try_for_each(|_| ahead.collect_step().map(drop))
+    (0..steps.min(MAX_STEPS_IN_FLIGHT)).try_for_each(|_| pipelined.collect_step().map(drop))
 }
 
-/// What starting a step takes the host while the GPU has nothing to do: nobody takes part.
-fn host(program: &mut dyn Program, patience: Patience) -> Result<Sample> {
-    let ahead = program.pipelined().ok_or_else(no_ahead)?;
+/// Times the host's part of a step while the GPU has nothing to do: no slot is live.
+fn time_host(program: &mut dyn Program, budget: TimeBudget) -> Result<Sample> {
+    let pipelined = program.pipelined().ok_or_else(not_pipelined)?;
     let mut times = Vec::new();
     let begin = Instant::now();
-    while times.len() < 5 || (times.len() < 200 && begin.elapsed() < patience.whole()) {
+    while times.len() < 5 || (times.len() < 200 && begin.elapsed() < budget.total()) {
         let start = Instant::now();
-        ahead.submit_step(&NEVER)?;
+        pipelined.submit_step(&NEVER_HALT)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
-        ahead.collect_step()?;
+        pipelined.collect_step()?;
     }
-    // The first time compiles and makes buffers.
+    // The first step compiles and allocates.
     Ok(Sample::of(times.split_off(1)))
 }

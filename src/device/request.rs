@@ -122,7 +122,7 @@ pub(crate) fn load(backend: &dyn Backend, model: &Model) -> Result<LoadedModel> 
 pub(crate) fn open_gpu(number: Option<usize>, request: &DeviceRequest) -> Result<Arc<dyn Backend>> {
     let gpu = crate::backend::gpu::Gpu::open(number)?;
     Ok(Arc::new(
-        gpu.with_format(request.dtype)
+        gpu.with_dtype(request.dtype)
             .with_cache(request.measurements.clone()),
     ))
 }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::rebuild::Rebuild;
-use trm_runtime::low_level::backend::gpu::{Gpu, Kernels};
+use trm_runtime::low_level::backend::gpu::{Gpu, KernelSelection};
 use trm_runtime::low_level::backend::{Backend, DeviceWeights, Program};
 use trm_runtime::low_level::plan::Plan;
 use trm_runtime::low_level::weights::Weights;
@@ -106,7 +106,7 @@ fn expect(error: &Error, parts: &[&str]) {
 fn refused<C: Change>(change: C, parts: &[&str]) {
     let Some(gpu) = gpu() else { return };
     // The same kernels on every adapter, for their names.
-    let gpu = gpu.with_kernels(Kernels::Tiled);
+    let gpu = gpu.with_kernels(KernelSelection::Tiled);
     let asked = Arc::new(Asked {
         gpu: gpu.clone(),
         change,
@@ -140,7 +140,7 @@ fn refused<C: Change>(change: C, parts: &[&str]) {
 fn a_batch_beyond_a_buffer_is_refused() {
     refused(
         TooMany,
-        &["a buffer here holds", "MiB", "a smaller --batch"],
+        &["a buffer here holds", "MiB"],
     );
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::rebuild::Rebuild;
 use trm_runtime::low_level::backend::cpu::Cpu;
-use trm_runtime::low_level::backend::gpu::{Gpu, Kernels};
+use trm_runtime::low_level::backend::gpu::{Gpu, KernelSelection};
 use trm_runtime::low_level::backend::{Backend, DeviceWeights, Program};
 use trm_runtime::low_level::config::State;
 use trm_runtime::low_level::plan::{Buffer, Call, Plan};
@@ -353,7 +353,10 @@ fn full_size_agrees_with_the_cpu() {
             values
         };
         let want = run(Cpu::new(Some(2)).unwrap().load(weights.clone()).unwrap());
-        let ways = [("tiled", Kernels::Tiled), ("direct", Kernels::Direct)];
+        let ways = [
+            ("tiled", KernelSelection::Tiled),
+            ("direct", KernelSelection::Direct),
+        ];
         test_each(ways, |kernels| {
             let gpu = gpu.clone().with_kernels(kernels);
             let got = run(gpu.load(weights.clone()).unwrap());
@@ -445,7 +448,7 @@ fn kernels_are_measured_once() {
     let folder = tempfile::tempdir().unwrap();
     let measured = || {
         gpu.clone()
-            .with_kernels(Kernels::Measured)
+            .with_kernels(KernelSelection::Measured)
             .with_cache_dir(folder.path())
     };
     expect_same(

@@ -23,15 +23,15 @@ pub(crate) fn backends(weights: &Weights) -> Vec<(&'static str, Arc<dyn DeviceWe
 /// The GPU with weights in `format`, once for each kernel implementation; empty without a GPU.
 #[cfg(feature = "gpu")]
 pub(crate) fn gpu_backends(format: WeightDtype) -> Vec<(&'static str, Arc<dyn Backend>)> {
-    use trm_runtime::low_level::backend::gpu::Kernels;
+    use trm_runtime::low_level::backend::gpu::KernelSelection;
     let ways = [
-        ("gpu tiled", Kernels::Tiled),
-        ("gpu direct", Kernels::Direct),
-        ("gpu split", Kernels::Split),
+        ("gpu tiled", KernelSelection::Tiled),
+        ("gpu direct", KernelSelection::Direct),
+        ("gpu split", KernelSelection::Split),
     ];
     let told = |gpu: trm_runtime::low_level::backend::gpu::Gpu| {
         ways.map(|(name, kernels)| {
-            let gpu = gpu.clone().with_format(format).with_kernels(kernels);
+            let gpu = gpu.clone().with_dtype(format).with_kernels(kernels);
             (name, Arc::new(gpu) as Arc<dyn Backend>)
         })
     };

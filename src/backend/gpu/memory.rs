@@ -1,94 +1,111 @@
-//! The buffers of a batch on the device, and dispatches with their buffers.
+//! The buffers of a batch on the device, and dispatches bound to them.
+//!
+//! A [`Memory`] has the buffers of the plan, the list of live slots, and scratch buffers between
+//! the dispatches of a call. [`bind`] makes a [`BoundDispatch`] of a lowered [`Dispatch`]: it
+//! compiles the kernel and binds the buffers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wgpu::BufferUsages;
 
-use super::Uploaded;
-use super::encode::{self, Operand, Scratch};
+use super::lower::{Dispatch, Operand, Scratch, fits_dispatch_limits};
 use super::pipelines::Pipeline;
+use super::weights::GpuWeights;
 use crate::error::{Error, Result};
 use crate::model::plan::{Buffer, Dims, Plan};
 
 /// The buffers of a batch.
 #[derive(Debug)]
 pub(super) struct Memory {
-    /// Those of the plan, `[B, ...]`.
+    /// The plan's buffers, `[B, ...]`.
     pub(super) buffers: BTreeMap<Buffer, wgpu::Buffer>,
-    /// The live slots, `[B]`.
+    /// The list of live slots, `[B]`.
     pub(super) live: wgpu::Buffer,
-    /// Steps taken and whether it goes on, for every slot, `[B, 2]`.
-    pub(super) records: wgpu::Buffer,
-    /// When a slot ends by itself, `[4]`.
-    pub(super) rule: wgpu::Buffer,
-    /// Workgroups of every different grid, `[grids, 3]`; `gather` writes the third.
+    /// Steps taken, and 1 if the slot is live, `[B, 2]`.
+    pub(super) statuses: wgpu::Buffer,
+    /// When a slot halts: `HaltParams` of `halt.wgsl`, `[4]`.
+    pub(super) halt_params: wgpu::Buffer,
+    /// Workgroups of every different grid, `[grids, 3]`. `gather` writes the third axis.
     pub(super) grids: wgpu::Buffer,
-    /// Cosine and sine of every position, `[L, half a head]`.
+    /// Cosines and sines of RoPE, `[L, half a head, 2]`.
     rope: wgpu::Buffer,
-    /// Between the dispatches of a call.
+    /// Buffers between the dispatches of a call.
     scratch: BTreeMap<Scratch, wgpu::Buffer>,
 }
 
-/// A dispatch with its buffers.
+/// For how many slots a dispatch runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SlotCount {
+    /// For this many.
+    Known(u32),
+    /// For as many as the device has counted in [`Memory::grids`].
+    OnDevice,
+}
+
+/// A dispatch with its pipeline and its buffers.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(super) struct BoundDispatch {
     pipeline: Arc<Pipeline>,
     group: wgpu::BindGroup,
     grid: [u32; 2],
-    /// The place of the grid in the list of grids, in bytes.
-    indirect: u64,
+    /// Where the grid stands in [`Memory::grids`], in bytes.
+    grid_offset: u64,
 }
 
-impl Bound {
-    /// Encodes the dispatch for that many slots, or for as many as the device knows to be live.
-    pub(super) fn encode(
+impl BoundDispatch {
+    /// Records the dispatch into a compute pass.
+    pub(super) fn record(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
-        live: Option<u32>,
+        slots: SlotCount,
         grids: &wgpu::Buffer,
     ) {
         pass.set_pipeline(&self.pipeline.compiled);
         pass.set_bind_group(0, &self.group, &[]);
-        match live {
-            Some(slots) => pass.dispatch_workgroups(self.grid[0], self.grid[1], slots),
-            None => pass.dispatch_workgroups_indirect(grids, self.indirect),
+        match slots {
+            SlotCount::Known(n) => pass.dispatch_workgroups(self.grid[0], self.grid[1], n),
+            SlotCount::OnDevice => pass.dispatch_workgroups_indirect(grids, self.grid_offset),
         }
     }
 }
 
 impl Memory {
+    /// Allocates the buffers for `slots` slots. `scratch_sizes` are elements per slot.
+    ///
+    /// # Errors
+    /// A buffer is larger than the device allows, or memory is exhausted.
     pub(super) async fn new(
-        uploaded: &Uploaded,
+        weights: &GpuWeights,
         plan: &Plan,
         slots: usize,
         grids: &[[usize; 2]],
-        scratch: &BTreeMap<Scratch, usize>,
+        scratch_sizes: &BTreeMap<Scratch, usize>,
     ) -> Result<Memory> {
-        let (context, d) = (&uploaded.context, &plan.dims);
+        let (context, d) = (&weights.context, &plan.dims);
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
         let bytes = |elements: usize| elements.saturating_mul(slots).saturating_mul(4);
         let mut buffers = BTreeMap::new();
         for buffer in plan.buffers() {
             let size = bytes(buffer.len(d));
             let name = buffer.to_string();
-            let made = context.buffer(&name, size, usage | BufferUsages::COPY_SRC);
-            buffers.insert(buffer, made.await?);
+            let created = context.buffer(&name, size, usage | BufferUsages::COPY_SRC);
+            buffers.insert(buffer, created.await?);
         }
-        let mut between = BTreeMap::new();
-        for (&scratch, &elements) in scratch {
-            let made = context.buffer("scratch", bytes(elements), usage);
-            between.insert(scratch, made.await?);
+        let mut scratch = BTreeMap::new();
+        for (&key, &elements) in scratch_sizes {
+            let created = context.buffer("scratch", bytes(elements), usage);
+            scratch.insert(key, created.await?);
         }
-        let rope = rope(d);
+        let rope = rope_table(d);
         let memory = Memory {
             buffers,
-            scratch: between,
+            scratch,
             live: context.buffer("live", bytes(1), usage).await?,
-            records: context
-                .buffer("records", bytes(2), usage | BufferUsages::COPY_SRC)
+            statuses: context
+                .buffer("slot statuses", bytes(2), usage | BufferUsages::COPY_SRC)
                 .await?,
-            rule: context.buffer("rule", 16, usage).await?,
+            halt_params: context.buffer("halt params", 16, usage).await?,
             grids: context
                 .buffer("grids", grids.len() * 12, usage | BufferUsages::INDIRECT)
                 .await?,
@@ -105,9 +122,9 @@ impl Memory {
     }
 }
 
-/// The elements that a slot needs of every scratch memory.
-pub(super) fn scratch<'a>(
-    dispatches: impl Iterator<Item = &'a encode::Dispatch>,
+/// Returns the size of every scratch buffer that the dispatches use, in elements per slot.
+pub(super) fn scratch_sizes<'a>(
+    dispatches: impl Iterator<Item = &'a Dispatch>,
 ) -> BTreeMap<Scratch, usize> {
     let mut sizes = BTreeMap::new();
     for operand in dispatches.flat_map(|d| &d.operands) {
@@ -119,8 +136,9 @@ pub(super) fn scratch<'a>(
     sizes
 }
 
-/// Cosine and sine of every position, `[L, half a head, 2]`, in f32 as in training; empty where nothing is turned.
-fn rope(d: &Dims) -> Vec<f32> {
+/// Returns cosines and sines of RoPE, `[L, half a head, 2]`, computed in f32 as in training. Empty
+/// for a model without RoPE.
+fn rope_table(d: &Dims) -> Vec<f32> {
     let Some(theta) = d.rope_theta else {
         return Vec::new();
     };
@@ -134,17 +152,20 @@ fn rope(d: &Dims) -> Vec<f32> {
         .collect()
 }
 
-/// A dispatch over the memory; `grid` is the number of its grid in the list of grids.
+/// Binds a dispatch to the memory. `grid_index` is where its grid stands in [`Memory::grids`].
+///
+/// # Errors
+/// The grid is too large, the model lacks a tensor, or the driver cannot compile the kernel.
 pub(super) async fn bind(
-    uploaded: &Uploaded,
+    weights: &GpuWeights,
     memory: &Memory,
-    dispatch: &encode::Dispatch,
+    dispatch: &Dispatch,
     slots: usize,
-    grid: usize,
-) -> Result<Bound> {
-    let context = &uploaded.context;
+    grid_index: usize,
+) -> Result<BoundDispatch> {
+    let context = &weights.context;
     let name = dispatch.kernel.name;
-    if !encode::fits(dispatch.grid, slots) {
+    if !fits_dispatch_limits(dispatch.grid, slots) {
         let message = format!(
             "kernel {name}: {:?} x {slots} workgroups are too many",
             dispatch.grid
@@ -152,26 +173,26 @@ pub(super) async fn bind(
         return Err(context.error(message));
     }
     let buffer = |operand: &Operand| match operand {
-        Operand::Live => Some(&memory.live),
+        Operand::LiveSlots => Some(&memory.live),
         Operand::Rope => Some(&memory.rope),
-        Operand::HaltParams => Some(&memory.rule),
-        Operand::Records => Some(&memory.records),
+        Operand::HaltParams => Some(&memory.halt_params),
+        Operand::SlotStatuses => Some(&memory.statuses),
         Operand::Grids => Some(&memory.grids),
         Operand::Scratch(scratch, _) => memory.scratch.get(scratch),
-        Operand::Of(buffer) => memory.buffers.get(buffer),
-        Operand::The(weight) => uploaded.weights.get(weight).map(|w| &w.buffer),
+        Operand::PlanBuffer(buffer) => memory.buffers.get(buffer),
+        Operand::Tensor(weight) => weights.tensors.get(weight).map(|w| &w.buffer),
     };
     let buffers: Option<Vec<&wgpu::Buffer>> = dispatch.operands.iter().map(buffer).collect();
     let buffers = buffers
         .ok_or_else(|| Error::argument(format!("kernel {name}: the model lacks a tensor")))?;
-    let pipeline = uploaded
+    let pipeline = weights
         .pipelines
         .get(context, dispatch.kernel, &dispatch.constants)
         .await?;
-    Ok(Bound {
+    Ok(BoundDispatch {
         group: pipeline.bind(context, &buffers).await?,
         pipeline,
         grid: dispatch.grid.map(|n| n as u32),
-        indirect: grid as u64 * 12,
+        grid_offset: grid_index as u64 * 12,
     })
 }

@@ -1,4 +1,9 @@
-//! The kernels' WGSL files, what they bind, and their compiled pipelines.
+//! The WGSL kernels, their bindings and their compiled pipelines.
+//!
+//! Each row of the table below is a file of `shaders/`: its shared files, and the buffers that it
+//! reads and writes, in the order of their binding numbers. The sources are part of the program.
+//! [`Pipelines`] compiles a kernel once for each set of constants (values of WGSL overrides).
+//! Tests compare the table with the files.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -6,92 +11,111 @@ use std::sync::{Arc, Mutex};
 use super::device::Context;
 use crate::error::Result;
 
-/// A WGSL file of `shaders/`, as this side knows it; a test compares both.
+/// A kernel in WGSL.
 #[derive(Debug)]
 pub(super) struct Kernel {
-    /// Its name, and that of its entry point and its file.
+    /// The name of the kernel, of its entry point and of its file.
     pub(super) name: &'static str,
+    /// The shared files and the kernel's own file, one after the other.
     source: &'static str,
-    /// Its bindings in order; the last ones are written.
-    bindings: &'static [&'static str],
-    /// How many of the bindings, at the end, are written.
-    written: usize,
-    /// Whether it has the constant `EPS`.
-    pub(super) norms: bool,
+    /// Bindings that are read only, from binding 0 on.
+    reads: &'static [&'static str],
+    /// Bindings that are written, after those that are read.
+    writes: &'static [&'static str],
+}
+
+impl Kernel {
+    /// Returns whether the kernel has the constant `EPS`, because it normalises.
+    pub(super) fn has_eps(&self) -> bool {
+        self.source.contains("override EPS:")
+    }
+
+    fn binding_count(&self) -> usize {
+        self.reads.len() + self.writes.len()
+    }
 }
 
 macro_rules! kernels {
-    ($($constant:ident, $name:literal, $bindings:expr, $written:literal, $norms:literal;)*) => {
+    ($($constant:ident: $name:literal uses [$($shared:literal),*]
+        reads [$($read:literal),*] writes [$($written:literal),*];)*) => {
         $(
             #[doc = concat!("`shaders/", $name, ".wgsl`")]
             pub(super) static $constant: Kernel = Kernel {
                 name: $name,
-                source: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
-                bindings: &$bindings,
-                written: $written,
-                norms: $norms,
+                // The order of declarations does not matter in WGSL.
+                source: concat!(
+                    $(include_str!(concat!("../../../shaders/shared/", $shared, ".wgsl")),)*
+                    include_str!(concat!("../../../shaders/", $name, ".wgsl"))
+                ),
+                reads: &[$($read),*],
+                writes: &[$($written),*],
             };
         )*
 
-        /// Every file of `shaders/`.
+        /// All kernels, one per file of `shaders/`.
         #[cfg(test)]
         pub(super) static ALL: &[&Kernel] = &[$(&$constant),*];
     };
 }
 
 kernels! {
-    EMBED, "embed",
-        ["live", "tokens", "prefix", "embedding", "positions", "out"], 1, false;
-    ADD, "add",
-        ["live", "source0", "source1", "source2", "source3", "source4", "out"], 1, false;
-    TOKEN_MIX, "token_mix",
-        ["live", "gate_up", "down", "source0", "source1", "source2", "source3", "out"], 1, true;
-    TOKEN_MIX_DIRECT_GATE, "token_mix_direct_gate",
-        ["live", "gate_up", "source", "gated"], 1, false;
-    TOKEN_MIX_DIRECT_DOWN, "token_mix_direct_down",
-        ["live", "down", "source", "gated", "sums"], 1, false;
-    QKV_ROPE, "qkv_rope",
-        ["live", "qkv", "rope", "source0", "source1", "source2", "source3", "out"], 1, false;
-    QKV_ROPE_DIRECT, "qkv_rope_direct",
-        ["live", "qkv", "rope", "source", "out"], 1, false;
-    ATTENTION, "attention",
-        ["live", "qkv", "out"], 1, false;
-    ATTENTION_DIRECT, "attention_direct",
-        ["live", "qkv", "out"], 1, false;
-    SWIGLU, "swiglu",
-        ["live", "gate_up", "source", "out"], 1, false;
-    SWIGLU_DIRECT, "swiglu_direct",
-        ["live", "gate_up", "source", "out"], 1, false;
-    PROJECT_ADD_NORM, "project_add_norm",
-        ["live", "weight", "source", "residual0", "residual1", "residual2", "residual3", "out"], 1, true;
-    PROJECT_DIRECT, "project_direct",
-        ["live", "weight", "source", "residual0", "residual1", "residual2", "residual3", "sums"], 1, false;
-    NORM_DIRECT, "norm_direct",
-        ["live", "sums", "out"], 1, true;
-    PROJECT_SPLIT, "project_split",
-        ["live", "weight", "source", "parts"], 1, false;
-    ADD_NORM, "add_norm",
-        ["live", "parts", "residual0", "residual1", "residual2", "residual3", "out"], 1, true;
-    HALT, "halt",
-        ["live", "weight", "bias", "state", "rule", "out", "records"], 2, false;
-    GATHER, "gather",
-        ["records", "live", "grids"], 2, false;
-    DECODE, "decode",
-        ["live", "weight", "state", "logits", "answer"], 2, false;
+    EMBED: "embed" uses []
+        reads ["live", "tokens", "prefix", "embedding", "positions"] writes ["out"];
+    ADD: "add" uses []
+        reads ["live", "source0", "source1", "source2", "source3", "source4"] writes ["out"];
+    TOKEN_MIX: "token_mix" uses ["math", "weights", "gate_up", "sources"]
+        reads ["live", "gate_up", "down", "source0", "source1", "source2", "source3"]
+        writes ["out"];
+    TOKEN_MIX_DIRECT_GATE: "token_mix_direct_gate" uses ["math", "weights", "gate_up", "source4"]
+        reads ["live", "gate_up", "source"] writes ["gated"];
+    TOKEN_MIX_DIRECT_DOWN: "token_mix_direct_down" uses ["math", "weights", "source4"]
+        reads ["live", "down", "source", "gated"] writes ["sums"];
+    QKV_ROPE: "qkv_rope" uses ["math", "weights", "sources", "channel_pairs"]
+        reads ["live", "qkv", "rope", "source0", "source1", "source2", "source3"] writes ["out"];
+    QKV_ROPE_DIRECT: "qkv_rope_direct" uses ["math", "weights", "source4", "channel_pairs"]
+        reads ["live", "qkv", "rope", "source"] writes ["out"];
+    ATTENTION: "attention" uses ["store4"]
+        reads ["live", "qkv"] writes ["out"];
+    ATTENTION_DIRECT: "attention_direct" uses []
+        reads ["live", "qkv"] writes ["out"];
+    SWIGLU: "swiglu" uses ["math", "weights", "gate_up", "store4", "store_gated"]
+        reads ["live", "gate_up", "source"] writes ["out"];
+    SWIGLU_DIRECT: "swiglu_direct"
+        uses ["math", "weights", "gate_up", "source4", "store4", "store_gated"]
+        reads ["live", "gate_up", "source"] writes ["out"];
+    PROJECT_ADD_NORM: "project_add_norm" uses ["math", "weights", "residuals", "store4"]
+        reads ["live", "weight", "source", "residual0", "residual1", "residual2", "residual3"]
+        writes ["out"];
+    PROJECT_DIRECT: "project_direct" uses ["math", "weights", "residuals", "source4"]
+        reads ["live", "weight", "source", "residual0", "residual1", "residual2", "residual3"]
+        writes ["sums"];
+    NORM_DIRECT: "norm_direct" uses ["math", "store4"]
+        reads ["live", "sums"] writes ["out"];
+    PROJECT_SPLIT: "project_split" uses ["math", "weights"]
+        reads ["live", "weight", "source"] writes ["parts"];
+    ADD_NORM: "add_norm" uses ["math", "residuals"]
+        reads ["live", "parts", "residual0", "residual1", "residual2", "residual3"] writes ["out"];
+    HALT: "halt" uses []
+        reads ["live", "weight", "bias", "state", "params"] writes ["out", "statuses"];
+    GATHER: "gather" uses []
+        reads ["statuses"] writes ["live", "grids"];
+    DECODE: "decode" uses []
+        reads ["live", "weight", "state"] writes ["logits", "answer"];
 }
 
 /// Values of a kernel's overrides.
 pub(super) type Constants = Vec<(&'static str, f64)>;
 
-/// Compiled kernels, each made once for a set of constants.
+/// The compiled kernels of a device.
 #[derive(Debug, Default)]
 pub(super) struct Pipelines {
-    made: Mutex<HashMap<Key, Arc<Pipeline>>>,
+    compiled: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
 }
 
-type Key = (&'static str, Vec<(&'static str, u64)>);
+/// The name of a kernel, and the bits of its constants.
+type PipelineKey = (&'static str, Vec<(&'static str, u64)>);
 
-/// A compiled kernel.
+/// A kernel, compiled with one set of constants.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     pub(super) compiled: wgpu::ComputePipeline,
@@ -100,7 +124,10 @@ pub(super) struct Pipeline {
 }
 
 impl Pipelines {
-    /// The kernel with these constants.
+    /// Returns the kernel with these constants, compiled at the first call.
+    ///
+    /// # Errors
+    /// The driver cannot compile it.
     pub(super) async fn get(
         &self,
         context: &Context,
@@ -115,7 +142,7 @@ impl Pipelines {
                 .collect(),
         );
         let known = self
-            .made
+            .compiled
             .lock()
             .unwrap_or_else(|e| e.into_inner())
             .get(&key)
@@ -124,15 +151,15 @@ impl Pipelines {
             return Ok(known);
         }
         let what = format!("kernel {}", kernel.name);
-        let made = context
-            .make(&what, |device| compile(device, kernel, constants))
+        let pipeline = context
+            .create(&what, |device| compile(device, kernel, constants))
             .await?;
-        let made = Arc::new(made);
-        self.made
+        let pipeline = Arc::new(pipeline);
+        self.compiled
             .lock()
             .unwrap_or_else(|e| e.into_inner())
-            .insert(key, made.clone());
-        Ok(made)
+            .insert(key, pipeline.clone());
+        Ok(pipeline)
     }
 }
 
@@ -142,14 +169,13 @@ fn compile(device: &wgpu::Device, kernel: &'static Kernel, constants: &Constants
         label,
         source: wgpu::ShaderSource::Wgsl(kernel.source.into()),
     });
-    let first_written = kernel.bindings.len() - kernel.written;
-    let entries: Vec<_> = (0..kernel.bindings.len())
+    let entries: Vec<_> = (0..kernel.binding_count())
         .map(|binding| wgpu::BindGroupLayoutEntry {
             binding: binding as u32,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer {
                 ty: wgpu::BufferBindingType::Storage {
-                    read_only: binding < first_written,
+                    read_only: binding < kernel.reads.len(),
                 },
                 has_dynamic_offset: false,
                 min_binding_size: None,
@@ -173,7 +199,8 @@ fn compile(device: &wgpu::Device, kernel: &'static Kernel, constants: &Constants
         entry_point: label,
         compilation_options: wgpu::PipelineCompilationOptions {
             constants,
-            // Every kernel writes what it reads; zeroing would be done by one invocation on Metal.
+            // Every kernel writes workgroup memory before it reads it. On Metal one invocation
+            // would do the zeroing.
             zero_initialize_workgroup_memory: false,
         },
         cache: None,
@@ -186,7 +213,7 @@ fn compile(device: &wgpu::Device, kernel: &'static Kernel, constants: &Constants
 }
 
 impl Pipeline {
-    /// The buffers of one call, in the order of the kernel's bindings.
+    /// Binds the buffers of one dispatch, given in the order of the kernel's bindings.
     pub(super) async fn bind(
         &self,
         context: &Context,
@@ -206,19 +233,19 @@ impl Pipeline {
             entries: &entries,
         };
         context
-            .make(self.name, |device| device.create_bind_group(&descriptor))
+            .create(self.name, |device| device.create_bind_group(&descriptor))
             .await
     }
 }
 
 #[cfg(test)]
 impl Kernel {
-    /// How many of the bindings are read only.
-    pub(super) fn read(&self) -> usize {
-        self.bindings.len() - self.written
+    /// Returns how many of the bindings are read only.
+    pub(super) fn read_count(&self) -> usize {
+        self.reads.len()
     }
 
-    /// The file, parsed.
+    /// Parses the source.
     pub(super) fn parsed(&self) -> naga::Module {
         naga::front::wgsl::parse_str(self.source).unwrap_or_else(|e| panic!("{}: {e}", self.name))
     }
@@ -226,23 +253,26 @@ impl Kernel {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use super::*;
 
-    /// Name and whether it is written, of every binding of group 0, by number.
+    fn shaders() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders")
+    }
+
+    /// Returns number, name and whether it is written, of every binding of group 0.
     fn bindings(module: &naga::Module) -> Vec<(u32, String, bool)> {
         let mut found = Vec::new();
         for (_, variable) in module.global_variables.iter() {
             if let Some(binding) = variable.binding {
                 assert_eq!(binding.group, 0);
                 let naga::AddressSpace::Storage { access } = variable.space else {
-                    panic!("{:?} is no storage buffer", variable.name)
+                    panic!("{:?} is not a storage buffer", variable.name)
                 };
                 let name = variable.name.clone().unwrap();
-                found.push((
-                    binding.binding,
-                    name,
-                    access.contains(naga::StorageAccess::STORE),
-                ));
+                let written = access.contains(naga::StorageAccess::STORE);
+                found.push((binding.binding, name, written));
             }
         }
         found.sort();
@@ -250,59 +280,42 @@ mod tests {
     }
 
     #[test]
-    fn shaders_bind_what_this_side_binds() {
+    fn the_table_has_the_bindings_of_the_shaders() {
         for kernel in ALL {
             let module = kernel.parsed();
-            let first_written = kernel.bindings.len() - kernel.written;
-            let known: Vec<_> = (0..kernel.bindings.len())
-                .map(|i| (i as u32, kernel.bindings[i].to_string(), i >= first_written))
+            let names = kernel.reads.iter().chain(kernel.writes).enumerate();
+            let known: Vec<_> = names
+                .map(|(i, name)| (i as u32, name.to_string(), i >= kernel.reads.len()))
                 .collect();
             assert_eq!(bindings(&module), known, "{}", kernel.name);
-            assert!(
-                known.len() <= 8,
-                "{} binds more than WebGPU promises",
-                kernel.name
-            );
+            assert!(known.len() <= 8, "{}: more than WebGPU allows", kernel.name);
             assert_eq!(module.entry_points.len(), 1);
             assert_eq!(module.entry_points[0].name, kernel.name);
         }
     }
 
-    /// WGSL cannot include: what several files say in a function of one name, they say in the same words, but for the names of
-    /// buffers and sizes.
+    /// A source is the shared files that the shader names, and the shader.
     #[test]
-    fn the_unpacking_of_weights_is_the_same_text_everywhere() {
-        for (name, least) in [
-            ("quad", 10),
-            ("place", 10),
-            ("scales", 10),
-            ("quads", 12),
-            ("added", 3),
-            ("first_channel", 2),
-        ] {
-            let head = format!("fn {name}(");
-            let texts = ALL.iter().filter_map(|kernel| {
-                let from = kernel.source.find(&head)?;
-                let text = kernel.source.get(from..)?;
-                Some((kernel.name, text.split_once("\n}\n")?.0))
-            });
-            let texts: Vec<_> = texts.collect();
-            assert!(texts.len() >= least, "{name}: {}", texts.len());
-            for (kernel, text) in &texts {
-                assert_eq!(
-                    *text, texts[0].1,
-                    "{name} of {kernel} and of {}",
-                    texts[0].0
-                );
+    fn the_table_has_the_shared_files_that_the_shaders_name() {
+        for kernel in ALL {
+            let path = shaders().join(format!("{}.wgsl", kernel.name));
+            let shader = std::fs::read_to_string(path).unwrap();
+            let mut source = String::new();
+            for rest in shader.split("shared/").skip(1) {
+                let (name, _) = rest.split_once(".wgsl").unwrap();
+                let path = shaders().join(format!("shared/{name}.wgsl"));
+                source +=
+                    &std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path:?}: {e}"));
             }
+            assert_eq!(kernel.source, source + &shader, "{}", kernel.name);
         }
     }
 
-    /// Every file of `shaders/` is one of the kernels, and every override has a default, so that a file translates on its own.
+    /// Every file of `shaders/` is a kernel, and every override has a default, so that a shader
+    /// translates without constants.
     #[test]
-    fn every_file_is_a_kernel_and_stands_alone() {
-        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
-        let mut files: Vec<String> = std::fs::read_dir(directory)
+    fn every_file_is_a_kernel_whose_overrides_have_defaults() {
+        let mut files: Vec<String> = std::fs::read_dir(shaders())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .filter_map(|name| name.strip_suffix(".wgsl").map(String::from))

@@ -1,243 +1,279 @@
-//! A plan over the memory of a batch on the device.
+//! A plan on the device: its buffers and its dispatches, for a batch of slots.
+//!
+//! [`GpuProgram::new`] lowers and binds every different call once. A run records dispatches into
+//! command buffers and submits them, in submissions of limited work. `pipelined.rs` has the steps
+//! that the host does not wait for.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Uploaded;
-use super::ahead::Flight;
-use super::encode;
-use super::memory::{Bound, Memory, bind, scratch};
-use super::readback::{Piece, Readback};
+use super::lower::{self, Dispatch};
+use super::memory::{BoundDispatch, Memory, SlotCount, bind, scratch_sizes};
+use super::readback::{BufferRange, Readback};
+use super::selection::CallShape;
+use super::step_pipeline::StepPipeline;
 use super::tune;
-use super::variant::Shape;
-use crate::backend::{PipelinedProgram, Program};
+use super::weights::GpuWeights;
+use crate::backend::{DeviceWeights, PipelinedProgram, Program};
 use crate::error::{Error, Result};
 use crate::model::plan::{Buffer, Call, Plan};
 
-/// Work of one submission, in billions of operations: systems take a device away that is busy for seconds.
-const SUBMISSION: f64 = 50.0;
+/// The most work of one submission, in GFLOP. Operating systems reset a GPU whose submission runs
+/// for several seconds.
+const MAX_SUBMISSION_GFLOP: f64 = 50.0;
 
 /// Buffers of the plan that the host reads after every step, all slots at once.
-const RESULTS: [Buffer; 2] = [Buffer::Halting, Buffer::Answer];
+const RESULT_BUFFERS: [Buffer; 2] = [Buffer::Halting, Buffer::Answer];
 
-/// A plan, its buffers on the device, and its dispatches, ready to be encoded.
+/// The type of a buffer's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ElementType {
+    F32,
+    U32,
+}
+
+impl ElementType {
+    fn of(buffer: Buffer) -> ElementType {
+        match buffer.is_integer() {
+            true => ElementType::U32,
+            false => ElementType::F32,
+        }
+    }
+}
+
+/// Weights from which any number of programs are made.
+#[derive(Debug)]
+pub(super) struct SharedWeights(pub(super) Arc<GpuWeights>);
+
+impl DeviceWeights for SharedWeights {
+    fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>> {
+        let program = pollster::block_on(GpuProgram::new(self.0.clone(), plan, slots))?;
+        Ok(Box::new(program))
+    }
+}
+
+/// A plan, its buffers on the device, and its dispatches, bound to the buffers.
 #[derive(Debug)]
 pub(super) struct GpuProgram {
-    pub(super) uploaded: Arc<Uploaded>,
+    pub(super) weights: Arc<GpuWeights>,
     pub(super) plan: Arc<Plan>,
     pub(super) slots: usize,
     pub(super) memory: Memory,
-    /// Calls repeat themselves from cycle to cycle: each different one once,
-    different: Vec<Vec<Bound>>,
-    /// and for each call of the plan the number of the one that it equals.
-    calls: Vec<usize>,
-    /// The list of live slots that the device has, where the host has written it.
-    pub(super) live: Option<Vec<u32>>,
+    /// The dispatches of each different call. Cycles repeat the same calls.
+    unique_calls: Vec<Vec<BoundDispatch>>,
+    /// For each call of the plan, its index in `unique_calls`.
+    call_indices: Vec<usize>,
+    /// The list of live slots on the device; `None` if the device has written it itself.
+    pub(super) device_live: Option<Vec<u32>>,
     pub(super) readback: Readback,
-    /// All slots of the buffers in [`RESULTS`], one buffer after the other, as the last step left them; empty if not known.
+    /// All slots of [`RESULT_BUFFERS`], one buffer after the other, after the last step. Empty if
+    /// they are not known.
     pub(super) results: Vec<u32>,
-    pub(super) ahead: Flight,
+    pub(super) pipeline: StepPipeline,
 }
 
 impl GpuProgram {
-    /// Room for `slots` puzzles.
-    pub(super) async fn new(
-        uploaded: Arc<Uploaded>,
-        plan: Arc<Plan>,
-        slots: usize,
-    ) -> Result<GpuProgram> {
-        let context = &uploaded.context;
+    /// Allocates buffers for `slots` puzzles and compiles the kernels.
+    ///
+    /// # Errors
+    /// The device has failed, a buffer is larger than it allows, or a kernel does not compile.
+    async fn new(weights: Arc<GpuWeights>, plan: Arc<Plan>, slots: usize) -> Result<GpuProgram> {
+        let context = &weights.context;
         context.check()?;
-        let mut shapes: Vec<Shape<'_>> = Vec::new();
-        let mut calls = Vec::with_capacity(plan.calls.len());
+        let mut shapes: Vec<CallShape<'_>> = Vec::new();
+        let mut call_indices = Vec::with_capacity(plan.calls.len());
         for call in &plan.calls {
             let known = shapes.iter().position(|known| known.call == call);
-            calls.push(known.unwrap_or(shapes.len()));
+            call_indices.push(known.unwrap_or(shapes.len()));
             if known.is_none() {
-                let width = call.weights().first().and_then(|w| uploaded.weights.get(w));
-                shapes.push(Shape {
+                let tensor = call.weights().first().and_then(|w| weights.tensors.get(w));
+                shapes.push(CallShape {
                     call,
                     dims: &plan.dims,
-                    input_width: width.and_then(|w| w.shape.last()).copied().unwrap_or(0),
+                    input_width: tensor.and_then(|t| t.shape.last()).copied().unwrap_or(0),
                     slots,
                 });
             }
         }
-        let variants = tune::variants(&uploaded, &plan, &shapes).await?;
-        let different: Vec<Vec<encode::Dispatch>> = shapes
+        let implementations = tune::choose_implementations(&weights, &plan, &shapes).await?;
+        let lowered: Vec<Vec<Dispatch>> = shapes
             .iter()
-            .zip(variants)
-            .map(|(shape, variant)| encode::dispatches(shape, variant, uploaded.format))
+            .zip(implementations)
+            .map(|(shape, implementation)| lower::lower(shape, implementation, weights.dtype))
             .collect();
         let mut grids: Vec<[usize; 2]> = Vec::new();
-        let mut indirect = Vec::with_capacity(different.len());
-        let dispatches = || different.iter().flatten();
+        let mut grid_indices = Vec::with_capacity(lowered.len());
+        let dispatches = || lowered.iter().flatten();
         for dispatch in dispatches() {
             let known = grids.iter().position(|grid| *grid == dispatch.grid);
-            indirect.push(known.unwrap_or(grids.len()));
+            grid_indices.push(known.unwrap_or(grids.len()));
             if known.is_none() {
                 grids.push(dispatch.grid);
             }
         }
-        let memory = Memory::new(&uploaded, &plan, slots, &grids, &scratch(dispatches())).await?;
-        let mut indirect = indirect.into_iter();
-        let mut bound = Vec::with_capacity(different.len());
-        for dispatches in &different {
-            let mut all = Vec::with_capacity(dispatches.len());
+        let scratch = scratch_sizes(dispatches());
+        let memory = Memory::new(&weights, &plan, slots, &grids, &scratch).await?;
+        let mut grid_indices = grid_indices.into_iter();
+        let mut unique_calls = Vec::with_capacity(lowered.len());
+        for dispatches in &lowered {
+            let mut bound = Vec::with_capacity(dispatches.len());
             for dispatch in dispatches {
-                let grid = indirect.next().unwrap_or(0);
-                all.push(bind(&uploaded, &memory, dispatch, slots, grid).await?);
+                let grid_index = grid_indices.next().unwrap_or(0);
+                bound.push(bind(&weights, &memory, dispatch, slots, grid_index).await?);
             }
-            bound.push(all);
+            unique_calls.push(bound);
         }
-        let gather = bind(
-            &uploaded,
-            &memory,
-            &encode::gather(slots, grids.len()),
-            1,
-            0,
-        )
-        .await?;
+        let gather = lower::gather(slots, grids.len());
+        let gather = bind(&weights, &memory, &gather, 1, 0).await?;
         Ok(GpuProgram {
             slots,
             memory,
-            different: bound,
-            calls,
-            live: None,
+            unique_calls,
+            call_indices,
+            device_live: None,
             readback: Readback::default(),
             results: Vec::new(),
-            ahead: Flight::new(gather, slots),
+            pipeline: StepPipeline::new(gather, slots),
             plan,
-            uploaded,
+            weights,
         })
     }
 
     async fn run_async(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()> {
-        let context = &self.uploaded.context;
+        let context = &self.weights.context;
         context.check()?;
-        let in_order =
-            live.is_sorted_by(|a, b| a < b) && live.last().is_none_or(|&slot| slot < self.slots);
+        let slots_exist = live.last().is_none_or(|&slot| slot < self.slots);
+        let in_order = live.is_sorted_by(|a, b| a < b) && slots_exist;
         if calls.start > calls.end || calls.end > self.plan.calls.len() || !in_order {
-            return Err(Error::argument(
-                "no such calls, or no such slots in rising order",
-            ));
+            let message = "the calls are not in the plan, or the slots are not in rising order";
+            return Err(Error::argument(message));
         }
         if live.is_empty() {
             return Ok(());
         }
         let list: Vec<u32> = live.iter().map(|&slot| slot as u32).collect();
-        if self.live.as_ref() != Some(&list) {
+        if self.device_live.as_ref() != Some(&list) {
             context
                 .queue
                 .write_buffer(&self.memory.live, 0, bytemuck::cast_slice(&list));
-            self.live = Some(list);
+            self.device_live = Some(list);
         }
         self.results.clear();
         let slots = live.len() as u32;
-        let encoder = self.encode(calls.clone(), slots, Some(slots), None);
+        let encoder = self.encode_calls(calls.clone(), slots, SlotCount::Known(slots), None);
         let mut written = self.plan.calls[calls].iter().flat_map(Call::writes);
-        if !written.any(|buffer| RESULTS.contains(&buffer)) {
+        if !written.any(|buffer| RESULT_BUFFERS.contains(&buffer)) {
             context.queue.submit([encoder.finish()]);
             return context.check();
         }
         let pending = self
             .readback
-            .start(context, encoder, &self.result_pieces())
+            .submit(context, encoder, &self.result_ranges())
             .await?;
         self.readback
-            .finish(context, pending, &mut self.results)
+            .collect(context, pending, &mut self.results)
             .await
     }
 
-    /// Encodes these calls for `live` slots, or with `None` for as many as the device knows to be live, at most `slots`. Submits
-    /// what is more than a submission's work; the rest is in the encoder that is returned.
-    pub(super) fn encode(
+    /// Records `first`, then the calls for `live` slots, which are at most `max_slots`.
+    ///
+    /// Submits all full submissions. Returns the encoder with the rest.
+    pub(super) fn encode_calls(
         &self,
         calls: Range<usize>,
-        slots: u32,
-        live: Option<u32>,
-        first: Option<&Bound>,
+        max_slots: u32,
+        live: SlotCount,
+        first: Option<&BoundDispatch>,
     ) -> wgpu::CommandEncoder {
-        let context = &self.uploaded.context;
-        let (all, numbers) = (&self.plan.calls, &self.calls);
-        let mut rest = all
+        let context = &self.weights.context;
+        let mut rest = self
+            .plan
+            .calls
             .iter()
-            .zip(numbers)
+            .zip(&self.call_indices)
             .take(calls.end)
             .skip(calls.start)
             .peekable();
-        let mut encoder = self.encoder();
+        let mut encoder = self.new_encoder();
         let mut first = first;
         loop {
-            let mut work = 0.0;
+            let mut gflop = 0.0;
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             if let Some(first) = first.take() {
-                first.encode(&mut pass, Some(1), &self.memory.grids);
+                first.record(&mut pass, SlotCount::Known(1), &self.memory.grids);
             }
-            while work < SUBMISSION
-                && let Some((call, &number)) = rest.next()
+            while gflop < MAX_SUBMISSION_GFLOP
+                && let Some((call, &index)) = rest.next()
             {
-                for dispatch in self.different.get(number).into_iter().flatten() {
-                    dispatch.encode(&mut pass, live, &self.memory.grids);
+                for dispatch in self.unique_calls.get(index).into_iter().flatten() {
+                    dispatch.record(&mut pass, live, &self.memory.grids);
                 }
-                work += call.flops(&self.plan.dims) as f64 * f64::from(slots) / 1e9;
+                gflop += call.flops(&self.plan.dims) as f64 * f64::from(max_slots) / 1e9;
             }
             drop(pass);
             if rest.peek().is_none() {
                 return encoder;
             }
             context.queue.submit([encoder.finish()]);
-            encoder = self.encoder();
+            encoder = self.new_encoder();
         }
     }
 
-    /// All slots of what the host reads after every step.
-    pub(super) fn result_pieces(&self) -> Vec<Piece<'_>> {
-        RESULTS
+    /// Returns what the host reads after every step: all slots of [`RESULT_BUFFERS`].
+    pub(super) fn result_ranges(&self) -> Vec<BufferRange<'_>> {
+        RESULT_BUFFERS
             .iter()
-            .filter_map(|&buffer| self.whole(buffer))
+            .filter_map(|&buffer| self.all_slots(buffer))
             .collect()
     }
 
-    fn encoder(&self) -> wgpu::CommandEncoder {
+    fn new_encoder(&self) -> wgpu::CommandEncoder {
         let descriptor = wgpu::CommandEncoderDescriptor::default();
-        self.uploaded
+        self.weights
             .context
             .device
             .create_command_encoder(&descriptor)
     }
 
-    /// A slot's share of a buffer as the last results have it.
-    fn known(&self, buffer: Buffer, slot: usize) -> Option<&[u32]> {
-        let lengths = RESULTS
+    /// Returns a slot's part of a result buffer after the last step, if it is known.
+    fn last_result(&self, buffer: Buffer, slot: usize) -> Option<&[u32]> {
+        let lengths = RESULT_BUFFERS
             .iter()
             .take_while(|b| **b != buffer)
             .map(|b| b.len(&self.plan.dims));
-        let before = lengths.sum::<usize>() * self.slots;
+        let offset = lengths.sum::<usize>() * self.slots;
         let len = buffer.len(&self.plan.dims);
-        let known = RESULTS.contains(&buffer);
+        let is_result = RESULT_BUFFERS.contains(&buffer);
         self.results
-            .get(before + slot * len..before + (slot + 1) * len)
-            .filter(|_| known)
+            .get(offset + slot * len..offset + (slot + 1) * len)
+            .filter(|_| is_result)
     }
 
-    /// All slots of a buffer.
-    fn whole(&self, buffer: Buffer) -> Option<Piece<'_>> {
-        Some(Piece {
+    fn all_slots(&self, buffer: Buffer) -> Option<BufferRange<'_>> {
+        Some(BufferRange {
             buffer: self.memory.buffers.get(&buffer)?,
             offset: 0,
             size: (buffer.len(&self.plan.dims) * self.slots * 4) as u64,
         })
     }
 
-    /// A slot's share of a buffer, after a check that it has `len` values of that kind.
-    fn share(&self, buffer: Buffer, slot: usize, len: usize, integer: bool) -> Result<Piece<'_>> {
-        let wanted = buffer.len(&self.plan.dims);
+    /// Returns a slot's part of a buffer.
+    ///
+    /// # Errors
+    /// The part does not exist, or does not have `len` elements of this type.
+    fn slot_range(
+        &self,
+        buffer: Buffer,
+        slot: usize,
+        len: usize,
+        element: ElementType,
+    ) -> Result<BufferRange<'_>> {
+        let expected = buffer.len(&self.plan.dims);
         match self.memory.buffers.get(&buffer) {
             Some(device)
-                if slot < self.slots && len == wanted && integer == buffer.is_integer() =>
+                if slot < self.slots && len == expected && element == ElementType::of(buffer) =>
             {
-                Ok(Piece {
+                Ok(BufferRange {
                     buffer: device,
                     offset: (slot * len * 4) as u64,
                     size: (len * 4) as u64,
@@ -245,7 +281,7 @@ impl GpuProgram {
             }
             _ => {
                 let message = format!(
-                    "no {len} values at slot {slot} of {}, which has {wanted} in each slot",
+                    "no {len} values at slot {slot} of {}, which has {expected} in each slot",
                     self.slots
                 );
                 Err(Error::argument(message).context(format!("buffer {buffer}")))
@@ -258,15 +294,15 @@ impl GpuProgram {
         buffer: Buffer,
         slot: usize,
         values: &[T],
-        integer: bool,
+        element: ElementType,
     ) -> Result<()> {
-        let context = &self.uploaded.context;
+        let context = &self.weights.context;
         context.check()?;
-        let piece = self.share(buffer, slot, values.len(), integer)?;
+        let range = self.slot_range(buffer, slot, values.len(), element)?;
         context
             .queue
-            .write_buffer(piece.buffer, piece.offset, bytemuck::cast_slice(values));
-        if RESULTS.contains(&buffer) {
+            .write_buffer(range.buffer, range.offset, bytemuck::cast_slice(values));
+        if RESULT_BUFFERS.contains(&buffer) {
             self.results.clear();
         }
         context.check()
@@ -277,21 +313,21 @@ impl GpuProgram {
         buffer: Buffer,
         slot: usize,
         len: usize,
-        integer: bool,
+        element: ElementType,
     ) -> Result<Vec<u32>> {
-        let piece = self.share(buffer, slot, len, integer)?;
-        if let Some(known) = self.known(buffer, slot) {
+        let range = self.slot_range(buffer, slot, len, element)?;
+        if let Some(known) = self.last_result(buffer, slot) {
             return Ok(known.to_vec());
         }
-        let context = &self.uploaded.context;
+        let context = &self.weights.context;
         context.check()?;
         let mut words = Vec::new();
         if len > 0 {
             let pending = self
                 .readback
-                .start(context, self.encoder(), &[piece])
+                .submit(context, self.new_encoder(), &[range])
                 .await?;
-            self.readback.finish(context, pending, &mut words).await?;
+            self.readback.collect(context, pending, &mut words).await?;
         }
         Ok(words)
     }
@@ -307,11 +343,12 @@ impl Program for GpuProgram {
     }
 
     fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {
-        self.write_words(buffer, slot, values, false)
+        self.write_words(buffer, slot, values, ElementType::F32)
     }
 
     fn read(&self, buffer: Buffer, slot: usize, values: &mut [f32]) -> Result<()> {
-        let words = pollster::block_on(self.read_words(buffer, slot, values.len(), false))?;
+        let words = self.read_words(buffer, slot, values.len(), ElementType::F32);
+        let words = pollster::block_on(words)?;
         values
             .iter_mut()
             .zip(words)
@@ -320,19 +357,18 @@ impl Program for GpuProgram {
     }
 
     fn write_integers(&mut self, buffer: Buffer, slot: usize, values: &[u32]) -> Result<()> {
-        self.write_words(buffer, slot, values, true)
+        self.write_words(buffer, slot, values, ElementType::U32)
     }
 
     fn read_integers(&self, buffer: Buffer, slot: usize, values: &mut [u32]) -> Result<()> {
-        let words = pollster::block_on(self.read_words(buffer, slot, values.len(), true))?;
+        let words = self.read_words(buffer, slot, values.len(), ElementType::U32);
+        let words = pollster::block_on(words)?;
         values.iter_mut().zip(words).for_each(|(v, w)| *v = w);
         Ok(())
     }
 
     fn pipelined(&mut self) -> Option<&mut dyn PipelinedProgram> {
-        self.uploaded
-            .context
-            .indirect
-            .then_some(self as &mut dyn PipelinedProgram)
+        let supported = self.weights.context.has_indirect_dispatch;
+        supported.then_some(self as &mut dyn PipelinedProgram)
     }
 }

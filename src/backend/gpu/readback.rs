@@ -1,4 +1,7 @@
-//! From the device to the host: copies into buffers that the host maps, now or later.
+//! Readback: copies from the device to buffers that the host maps.
+//!
+//! [`Readback::submit`] submits work and the copies after it, and does not wait.
+//! [`Readback::collect`] waits for them. Several readbacks can be in flight.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,56 +12,59 @@ use std::task::{self, Poll, Waker};
 use super::device::Context;
 use crate::error::Result;
 
-/// A piece of a buffer, in bytes.
+/// A range of a buffer, in bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Piece<'a> {
+pub(super) struct BufferRange<'a> {
     pub(super) buffer: &'a wgpu::Buffer,
     pub(super) offset: u64,
     pub(super) size: u64,
 }
 
-/// Buffers that can be mapped, kept for the next time.
+/// A pool of staging buffers, which the host can map.
 #[derive(Debug, Default)]
 pub(super) struct Readback {
     free: Mutex<Vec<wgpu::Buffer>>,
 }
 
-/// Copies on their way.
+/// A readback in flight.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(super) struct PendingReadback {
     staging: wgpu::Buffer,
     size: u64,
     submission: wgpu::SubmissionIndex,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<MapState>>,
 }
 
 impl Readback {
-    /// Submits `encoder` with copies of the pieces, one after the other, and does not wait.
-    pub(super) async fn start(
+    /// Submits `encoder` with copies of the ranges, one after the other, and does not wait.
+    ///
+    /// # Errors
+    /// The device has failed, or memory is exhausted.
+    pub(super) async fn submit(
         &self,
         context: &Context,
         mut encoder: wgpu::CommandEncoder,
-        pieces: &[Piece<'_>],
-    ) -> Result<Pending> {
-        let size: u64 = pieces.iter().map(|p| p.size).sum();
+        ranges: &[BufferRange<'_>],
+    ) -> Result<PendingReadback> {
+        let size: u64 = ranges.iter().map(|p| p.size).sum();
         let staging = self.staging(context, size).await?;
         let mut at = 0;
-        for piece in pieces {
-            encoder.copy_buffer_to_buffer(piece.buffer, piece.offset, &staging, at, piece.size);
-            at += piece.size;
+        for range in ranges {
+            encoder.copy_buffer_to_buffer(range.buffer, range.offset, &staging, at, range.size);
+            at += range.size;
         }
         let submission = context.queue.submit([encoder.finish()]);
         context.check()?;
-        let state = Arc::new(Mutex::new(State::default()));
-        let done = state.clone();
+        let state = Arc::new(Mutex::new(MapState::default()));
+        let callback_state = state.clone();
         staging.map_async(wgpu::MapMode::Read, ..size, move |result| {
-            let mut state = done.lock().unwrap_or_else(|e| e.into_inner());
+            let mut state = callback_state.lock().unwrap_or_else(|e| e.into_inner());
             state.result = Some(result);
             if let Some(waker) = state.waker.take() {
                 waker.wake();
             }
         });
-        Ok(Pending {
+        Ok(PendingReadback {
             staging,
             size,
             submission,
@@ -66,23 +72,26 @@ impl Readback {
         })
     }
 
-    /// Waits for the copies and puts them in place of `words`.
-    pub(super) async fn finish(
+    /// Waits for the copies and replaces `words` by them.
+    ///
+    /// # Errors
+    /// The device has failed.
+    pub(super) async fn collect(
         &self,
         context: &Context,
-        pending: Pending,
+        pending: PendingReadback,
         words: &mut Vec<u32>,
     ) -> Result<()> {
-        let Pending {
+        let PendingReadback {
             staging,
             size,
             submission,
             state,
         } = pending;
         wait(context, submission)?;
-        let mapped = Mapped(state).await;
+        let mapped = MapFuture(state).await;
         context.check()?;
-        mapped.map_err(|why| context.error(format!("cannot be read: {why}")))?;
+        mapped.map_err(|reason| context.error(format!("cannot be read: {reason}")))?;
         let view = staging
             .get_mapped_range(..size)
             .map_err(|e| context.error(format!("cannot be read: {e}")).with_source(e))?;
@@ -95,23 +104,23 @@ impl Readback {
         );
         drop(view);
         staging.unmap();
-        self.kept().push(staging);
+        self.free_buffers().push(staging);
         context.check()
     }
 
-    /// A free buffer of at least `size` bytes.
+    /// Takes a free buffer of at least `size` bytes, or creates one.
     async fn staging(&self, context: &Context, size: u64) -> Result<wgpu::Buffer> {
-        let kept = {
-            let mut free = self.kept();
-            let fits = free.iter().position(|s| s.size() >= size);
-            // What is too small for one reading is too small for those that will follow.
-            let kept = fits.map(|at| free.swap_remove(at));
-            if kept.is_none() {
+        let reused = {
+            let mut free = self.free_buffers();
+            let index = free.iter().position(|s| s.size() >= size);
+            let reused = index.map(|index| free.swap_remove(index));
+            // Readbacks of a program have the same size, so smaller buffers are of no more use.
+            if reused.is_none() {
                 free.clear();
             }
-            kept
+            reused
         };
-        match kept {
+        match reused {
             Some(staging) => Ok(staging),
             None => {
                 let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
@@ -120,19 +129,19 @@ impl Readback {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<wgpu::Buffer>> {
+    fn free_buffers(&self) -> MutexGuard<'_, Vec<wgpu::Buffer>> {
         self.free.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
-/// Waits until the device has done a submission and all before it. On the web this does nothing, and the page's event loop
-/// calls back.
+/// Waits until the device has finished a submission and all earlier ones. On the web this does
+/// nothing: the page's event loop calls back.
 fn wait(context: &Context, submission: wgpu::SubmissionIndex) -> Result<()> {
     let until = wgpu::PollType::Wait {
         submission_index: Some(submission),
         timeout: None,
     };
-    // wgpu panics here, and only here, when the driver loses the device while it is waited for.
+    // wgpu panics here, and only here, when the driver loses the device during the wait.
     match catch_unwind(AssertUnwindSafe(|| context.device.poll(until))) {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(e)) => Err(context.error(format!("waiting failed: {e}")).with_source(e)),
@@ -143,24 +152,25 @@ fn wait(context: &Context, submission: wgpu::SubmissionIndex) -> Result<()> {
     }
 }
 
+/// What the callback of a mapping has reported.
 #[derive(Debug, Default)]
-struct State {
+struct MapState {
     result: Option<Result<(), wgpu::BufferAsyncError>>,
     waker: Option<Waker>,
 }
 
-/// Waits for the callback of a mapping, or for its end without a call.
-struct Mapped(Arc<Mutex<State>>);
+/// Completes when the callback of a mapping is called, or dropped without a call.
+struct MapFuture(Arc<Mutex<MapState>>);
 
-impl Future for Mapped {
+impl Future for MapFuture {
     type Output = Result<(), String>;
 
     fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let alone = Arc::strong_count(&self.0) == 1;
+        let callback_dropped = Arc::strong_count(&self.0) == 1;
         let mut state = self.0.lock().unwrap_or_else(|e| e.into_inner());
         match state.result.take() {
             Some(result) => Poll::Ready(result.map_err(|e| e.to_string())),
-            None if alone => Poll::Ready(Err("wgpu gave the mapping up".into())),
+            None if callback_dropped => Poll::Ready(Err("wgpu dropped the mapping".into())),
             None => {
                 state.waker = Some(context.waker().clone());
                 Poll::Pending

@@ -1,173 +1,152 @@
-//! Which way of running a call is the fastest on an adapter: measured at its first use, and known from then on.
+//! Chooses the implementation of each call, by a short measurement where the policy says so.
+//!
+//! The measurement of a call takes some milliseconds for each of its implementations. It is made at
+//! the first use of the call and then known (`timings.rs`).
 
-use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::Uploaded;
-use super::encode;
-use super::memory::{Memory, bind, scratch};
-use super::readback::{Piece, Readback};
-use super::variant::{Shape, Variant};
-use crate::backend::measurements::MeasurementCache;
+use super::lower::{self, Dispatch};
+use super::memory::{Memory, SlotCount, bind, scratch_sizes};
+use super::readback::{BufferRange, Readback};
+use super::selection::{CallShape, KernelImpl};
+use super::weights::GpuWeights;
 use crate::error::Result;
 use crate::model::plan::Plan;
 
-/// What has been measured on an adapter.
-#[derive(Debug, Default)]
-pub(super) struct Tuned {
-    known: Mutex<HashMap<String, Variant>>,
-    /// Where it is kept for the next time.
-    pub(super) cache: MeasurementCache,
-}
+/// The shortest run that is measured: long enough for the clock, short enough for the first step.
+const MIN_RUN_TIME: Duration = Duration::from_millis(2);
 
-impl Tuned {
-    /// Measurements that are kept in `cache` too.
-    pub(super) fn new(cache: MeasurementCache) -> Tuned {
-        Tuned {
-            known: Mutex::default(),
-            cache,
-        }
-    }
+/// The most repetitions of a call in a run.
+const MAX_REPETITIONS: u128 = 64;
 
-    fn get(&self, name: &str, shape: &Shape<'_>) -> Option<Variant> {
-        let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(variant) = known.get(name) {
-            return Some(*variant);
-        }
-        let kept = self.cache.get(name)?;
-        let variant = shape
-            .candidates()
-            .into_iter()
-            .find(|v| Some(v.name()) == kept.as_str())?;
-        known.insert(name.to_string(), variant);
-        Some(variant)
-    }
-
-    fn keep(&self, name: String, variant: Variant) {
-        self.cache.put(&name, variant.name().into());
-        let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
-        known.insert(name, variant);
-    }
-}
-
-/// How each of these calls is to be run: as measured where that was wished for, else by what the adapter is.
-pub(super) async fn variants(
-    uploaded: &Uploaded,
+/// Returns the implementation of each call, measured or chosen by the adapter.
+///
+/// # Errors
+/// The device has failed, or memory for the measurement cannot be allocated.
+pub(super) async fn choose_implementations(
+    weights: &GpuWeights,
     plan: &Plan,
-    shapes: &[Shape<'_>],
-) -> Result<Vec<Variant>> {
-    let by_rule = |shape: &Shape<'_>| uploaded.choice.variant(shape);
-    if !uploaded.choice.measures(uploaded.tuned.cache.is_enabled()) {
-        return Ok(shapes.iter().map(by_rule).collect());
+    shapes: &[CallShape<'_>],
+) -> Result<Vec<KernelImpl>> {
+    let unmeasured = |shape: &CallShape<'_>| weights.policy.implementation(shape);
+    if !weights.policy.measures(&weights.timings.cache) {
+        return Ok(shapes.iter().map(unmeasured).collect());
     }
     let mut memory = None;
-    let mut variants = Vec::with_capacity(shapes.len());
+    let mut implementations = Vec::with_capacity(shapes.len());
     for shape in shapes {
-        let name = format!(
+        let key = format!(
             "kernels: {}, {}",
-            uploaded.context.adapter(),
-            shape.name(uploaded.format)
+            weights.context.adapter_key(),
+            shape.timing_key(weights.dtype)
         );
-        let known = match shape.candidates().len() {
-            1 => Some(by_rule(shape)),
-            _ => uploaded.tuned.get(&name, shape),
+        let known = match shape.implementations().len() {
+            1 => Some(unmeasured(shape)),
+            _ => weights.timings.get(&key, shape),
         };
-        variants.push(match known {
-            Some(variant) => variant,
+        implementations.push(match known {
+            Some(implementation) => implementation,
             None => {
                 let memory = match &memory {
                     Some(memory) => memory,
-                    None => memory.insert(workbench(uploaded, plan, shapes).await?),
+                    None => memory.insert(measurement_memory(weights, plan, shapes).await?),
                 };
-                let fastest = fastest(uploaded, memory, shape).await?;
-                uploaded.tuned.keep(name, fastest);
+                let fastest = measure_fastest(weights, memory, shape).await?;
+                weights.timings.put(key, fastest);
                 fastest
             }
         });
     }
-    Ok(variants)
+    Ok(implementations)
 }
 
-/// Memory in which every candidate of every call can run, with all slots live.
-async fn workbench(uploaded: &Uploaded, plan: &Plan, shapes: &[Shape<'_>]) -> Result<Memory> {
+/// Allocates memory in which every implementation of every call can run, with all slots live.
+async fn measurement_memory(
+    weights: &GpuWeights,
+    plan: &Plan,
+    shapes: &[CallShape<'_>],
+) -> Result<Memory> {
     let slots = shapes.first().map_or(1, |shape| shape.slots);
-    let every: Vec<encode::Dispatch> = shapes
+    let dispatches: Vec<Dispatch> = shapes
         .iter()
         .flat_map(|shape| {
-            let candidates = shape.candidates().into_iter();
-            candidates.flat_map(|variant| encode::dispatches(shape, variant, uploaded.format))
+            let implementations = shape.implementations().into_iter();
+            implementations.flat_map(|i| lower::lower(shape, i, weights.dtype))
         })
         .collect();
-    let memory = Memory::new(uploaded, plan, slots, &[], &scratch(every.iter())).await?;
+    let memory = Memory::new(weights, plan, slots, &[], &scratch_sizes(dispatches.iter())).await?;
     let live: Vec<u32> = (0..slots as u32).collect();
-    let queue = &uploaded.context.queue;
+    let queue = &weights.context.queue;
     queue.write_buffer(&memory.live, 0, bytemuck::cast_slice(&live));
     Ok(memory)
 }
 
-async fn fastest(uploaded: &Uploaded, memory: &Memory, shape: &Shape<'_>) -> Result<Variant> {
-    let mut best = (uploaded.choice.variant(shape), Duration::MAX);
-    for variant in shape.candidates() {
-        match time(uploaded, memory, shape, variant).await {
+async fn measure_fastest(
+    weights: &GpuWeights,
+    memory: &Memory,
+    shape: &CallShape<'_>,
+) -> Result<KernelImpl> {
+    let mut best = (weights.policy.implementation(shape), Duration::MAX);
+    for implementation in shape.implementations() {
+        let name = implementation.name();
+        match measure(weights, memory, shape, implementation).await {
             Ok(time) => {
-                log::debug!("{} {}: {time:?}", shape.call.kernel(), variant.name());
+                log::debug!("{} {name}: {time:?}", shape.call.kernel());
                 if time < best.1 {
-                    best = (variant, time);
+                    best = (implementation, time);
                 }
             }
-            // A pipeline that the driver does not make: others may do. A lost device is an error.
+            // The driver may fail to compile one pipeline and compile the others. A lost device is
+            // an error.
             Err(e) => {
-                uploaded.context.check()?;
-                log::info!("{} {}: {e}", shape.call.kernel(), variant.name());
+                weights.context.check()?;
+                log::info!("{} {name}: {e}", shape.call.kernel());
             }
         }
     }
     Ok(best.0)
 }
 
-/// The least time of a call among several.
-async fn time(
-    uploaded: &Uploaded,
+/// Returns the least time of a call in three runs, after one run to warm up.
+async fn measure(
+    weights: &GpuWeights,
     memory: &Memory,
-    shape: &Shape<'_>,
-    variant: Variant,
+    shape: &CallShape<'_>,
+    implementation: KernelImpl,
 ) -> Result<Duration> {
-    /// Long enough for a clock, short enough for a start.
-    const ENOUGH: Duration = Duration::from_millis(2);
-    let context = &uploaded.context;
-    let mut bound = Vec::new();
-    for dispatch in encode::dispatches(shape, variant, uploaded.format) {
-        bound.push(bind(uploaded, memory, &dispatch, shape.slots, 0).await?);
+    let context = &weights.context;
+    let mut dispatches = Vec::new();
+    for dispatch in lower::lower(shape, implementation, weights.dtype) {
+        dispatches.push(bind(weights, memory, &dispatch, shape.slots, 0).await?);
     }
     let readback = Readback::default();
     let mut words = Vec::new();
     let mut least = Duration::MAX;
-    let mut repeats = 1;
-    // The first one warms up.
-    for attempt in 0..4 {
+    let mut repetitions = 1;
+    for run in 0..4 {
         let start = Instant::now();
         let mut encoder = context
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for dispatch in (0..repeats).flat_map(|_| &bound) {
-            dispatch.encode(&mut pass, Some(shape.slots as u32), &memory.grids);
+        for dispatch in (0..repetitions).flat_map(|_| &dispatches) {
+            let slots = SlotCount::Known(shape.slots as u32);
+            dispatch.record(&mut pass, slots, &memory.grids);
         }
         drop(pass);
-        // The device has finished when something can be read.
-        let something = Piece {
-            buffer: &memory.records,
+        // The end of a small readback is the end of the dispatches before it.
+        let range = BufferRange {
+            buffer: &memory.statuses,
             offset: 0,
             size: 8,
         };
-        let pending = readback.start(context, encoder, &[something]).await?;
-        readback.finish(context, pending, &mut words).await?;
-        let time = start.elapsed() / repeats;
-        if attempt > 0 {
+        let pending = readback.submit(context, encoder, &[range]).await?;
+        readback.collect(context, pending, &mut words).await?;
+        let time = start.elapsed() / repetitions;
+        if run > 0 {
             least = least.min(time);
-            let wanted = ENOUGH.as_nanos() / time.as_nanos().max(1);
-            repeats = wanted.clamp(1, 64) as u32;
+            let wanted = MIN_RUN_TIME.as_nanos() / time.as_nanos().max(1);
+            repetitions = wanted.clamp(1, MAX_REPETITIONS) as u32;
         }
     }
     Ok(least)

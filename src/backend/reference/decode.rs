@@ -1,8 +1,11 @@
+//! The language-model head and its most likely tokens.
+
 use super::project;
 use crate::model::plan::Dims;
 
-/// state `[L, D]`, weight `[V, D]` -> logits `[S, V]` of the positions P.., and each cell's likeliest token `[S]`, the
-/// first of equals.
+/// Returns the logits of the positions from P on, and the most likely token of each cell.
+///
+/// state `[L, D]`, weight `[V, D]` -> logits `[S, V]`, tokens `[S]`. The first token wins a tie.
 pub(super) fn decode(d: &Dims, state: &[f32], weight: &[f32]) -> (Vec<f32>, Vec<u32>) {
     let cells = state[d.prefix * d.hidden..].chunks_exact(d.hidden);
     let logits: Vec<f32> = cells.flat_map(|cell| project(weight, cell)).collect();

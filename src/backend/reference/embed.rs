@@ -1,6 +1,11 @@
+//! The input of a puzzle.
+
 use crate::model::plan::Dims;
 
-/// Tokens `[S]` and prefix `[P, D]` -> x `[L, D]`: `sqrt(D) * embedding`, or `sqrt(D) * sqrt(1/2) * (embedding + position)`.
+/// Returns `sqrt(D) * embedding`, or with learned positions `sqrt(D) * sqrt(1/2) * (embedding +
+/// positions)`. The embedding is the prefix, then the rows of the tokens.
+///
+/// tokens `[S]`, prefix `[P, D]`, embedding `[V, D]`, positions `[L, D]` -> `[L, D]`.
 pub(super) fn embed(
     d: &Dims,
     tokens: &[u32],

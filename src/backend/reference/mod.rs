@@ -1,4 +1,6 @@
-//! The oracle: every kernel as plain loops over one slot, one file each, written to be read and never optimised.
+//! The reference backend: every kernel as plain loops over one slot, one kernel per file.
+//!
+//! The code follows the formulas and is not optimised. Tests compare the other backends with it.
 
 mod attention;
 mod decode;
@@ -17,7 +19,7 @@ use crate::error::Result;
 use crate::model::plan::{Buffer, Call, Plan};
 use crate::model::weights::{Weight, Weights};
 
-/// The oracle.
+/// The reference backend.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reference;
 
@@ -126,7 +128,7 @@ impl ReferenceKernels {
     }
 }
 
-/// The sum of some buffers, element by element, from left to right.
+/// Sums buffers element by element, from left to right.
 fn sum(memory: &HostBuffers, sources: &[Buffer], slot: usize) -> Vec<f32> {
     let mut sum = memory.get(sources[0], slot).to_vec();
     for &source in &sources[1..] {
@@ -137,7 +139,7 @@ fn sum(memory: &HostBuffers, sources: &[Buffer], slot: usize) -> Vec<f32> {
     sum
 }
 
-/// `weight x` for a weight `[rows, x.len()]`.
+/// Returns `weight x`, for a weight `[rows, x.len()]`.
 fn project(weight: &[f32], x: &[f32]) -> Vec<f32> {
     weight
         .chunks_exact(x.len())
@@ -149,7 +151,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// `silu(gate) * up` of the halves of `gate_up`.
+/// Returns `silu(gate) * up`, where gate and up are the halves of `gate_up`.
 fn gated(gate_up: &[f32]) -> Vec<f32> {
     let (gate, up) = gate_up.split_at(gate_up.len() / 2);
     gate.iter()
@@ -158,7 +160,7 @@ fn gated(gate_up: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-/// Divides by the root mean square; no weights.
+/// Divides `x` by its root mean square (RMSNorm without weights).
 fn rms_norm(x: &mut [f32], eps: f32) {
     let scale = 1.0 / (dot(x, x) / x.len() as f32 + eps).sqrt();
     x.iter_mut().for_each(|v| *v *= scale);

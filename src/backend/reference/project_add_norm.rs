@@ -1,7 +1,11 @@
+//! A projection, its residual and the norm.
+
 use super::{project, rms_norm};
 use crate::model::plan::Dims;
 
-/// input `[L, K]`, weight `[D, K]`, residual `[L, D]` -> `[L, D]`: `norm(residual + weight input)`.
+/// Returns `norm(residual + weight input)`, along the channels.
+///
+/// input `[L, K]`, weight `[D, K]`, residual `[L, D]` -> `[L, D]`.
 pub(super) fn project_add_norm(
     d: &Dims,
     input: &[f32],

@@ -1,15 +1,19 @@
+//! Queries, keys and values, with rotary position embedding (RoPE).
+
 use super::project;
 use crate::model::plan::Dims;
 
-/// s `[L, D]`, qkv `[3D, D]` -> `[L, 3D]`: queries, keys and values side by side, heads inside each; with a rotary base, queries
-/// and keys are turned by their position (rotate-half: element i of a head pairs with i + half).
+/// Returns queries, keys and values side by side, each as its heads side by side.
+///
+/// s `[L, D]`, qkv `[3D, D]` -> `[L, 3D]`. With a rotary base, queries and keys are rotated by
+/// their position. Element i of a head pairs with element i + half (the rotate-half form).
 pub(super) fn qkv_rope(d: &Dims, s: &[f32], qkv: &[f32]) -> Vec<f32> {
     let half = d.head_dim() / 2;
     let mut out = Vec::with_capacity(3 * s.len());
     for (position, row) in s.chunks_exact(d.hidden).enumerate() {
         let mut projected = project(qkv, row);
         if let Some(theta) = d.rope_theta {
-            // The first 2D elements are the heads of the queries, then those of the keys.
+            // The first 2D elements are the heads of queries and keys.
             for head in projected[..2 * d.hidden].chunks_exact_mut(d.head_dim()) {
                 for i in 0..half {
                     let angle = position as f32

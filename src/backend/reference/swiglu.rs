@@ -1,7 +1,11 @@
+//! The SwiGLU along the channels.
+
 use super::{gated, project};
 use crate::model::plan::Dims;
 
-/// input `[L, D]`, gate_up `[2I, D]` -> `[L, I]`: `silu(gate) * up`.
+/// Returns `silu(gate input) * up input`.
+///
+/// input `[L, D]`, gate_up `[2I, D]` -> `[L, I]`.
 pub(super) fn swiglu(d: &Dims, input: &[f32], gate_up: &[f32]) -> Vec<f32> {
     input
         .chunks_exact(d.hidden)

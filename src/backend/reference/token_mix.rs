@@ -1,8 +1,11 @@
+//! The SwiGLU along the positions (`mlp_t`).
+
 use super::{gated, project, rms_norm};
 use crate::model::plan::Dims;
 
-/// s `[L, D]`, gate_up `[2T, L]`, down `[L, T]` -> `[L, D]`: for each channel a SwiGLU across the positions, the residual
-/// and the norm along the positions.
+/// Returns `norm(s + down SwiGLU(s))` for each channel, along the positions.
+///
+/// s `[L, D]`, gate_up `[2T, L]`, down `[L, T]` -> `[L, D]`.
 pub(super) fn token_mix(d: &Dims, s: &[f32], gate_up: &[f32], down: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; s.len()];
     for channel in 0..d.hidden {

@@ -16,7 +16,7 @@ fn dims(positions: usize, hidden: usize, token_inner: usize) -> Dims {
     }
 }
 
-/// One call of every kernel, with `sources` sources where it has any.
+/// Returns one call of every kernel, with `sources` sources if it has sources.
 fn calls(sources: usize) -> Vec<Call> {
     let (net, out) = (Level::L, Buffer::Mixed);
     let sources: Vec<Buffer> = (0..sources as u8)
@@ -65,23 +65,24 @@ fn calls(sources: usize) -> Vec<Call> {
     ]
 }
 
-/// The dispatches of a call in every variant that it has.
-fn every_variant(call: &Call, d: &Dims, format: WeightDtype) -> Vec<(Variant, Vec<Dispatch>)> {
-    let shape = Shape {
+/// Lowers a call to each of its implementations.
+fn every_implementation(call: &Call, d: &Dims, dtype: WeightDtype) -> Vec<(KernelImpl, Vec<Dispatch>)> {
+    let shape = CallShape {
         call,
         dims: d,
         input_width: 1536,
         slots: 1,
     };
-    let encoded = |variant| (variant, dispatches(&shape, variant, format));
-    shape.candidates().into_iter().map(encoded).collect()
+    let lowered = |i| (i, lower(&shape, i, dtype));
+    shape.implementations().into_iter().map(lowered).collect()
 }
 
-/// The module as a pipeline sees it: overrides replaced by the constants, which are all that the shader declares.
-fn resolved(dispatch: &Dispatch) -> naga::Module {
+/// Returns the module as a pipeline sees it, with its overrides replaced by the constants. Panics
+/// unless the constants are exactly the shader's overrides.
+fn resolve(dispatch: &Dispatch) -> naga::Module {
     let name = dispatch.kernel.name;
     let module = dispatch.kernel.parsed();
-    // Expressions of overrides have no name.
+    // An override that is an expression of others has no name.
     let names = module.overrides.iter().filter_map(|(_, o)| o.name.clone());
     let mut declared: Vec<_> = names.collect();
     let mut given: Vec<_> = dispatch.constants.iter().map(|c| c.0.to_string()).collect();
@@ -100,9 +101,10 @@ fn resolved(dispatch: &Dispatch) -> naga::Module {
     fixed.into_owned()
 }
 
-/// Workgroup memory and invocations stay within what WebGPU promises, whatever is chosen; a direct kernel has no such memory.
+/// Workgroup memory and invocations stay within WebGPU's default limits in every implementation. A
+/// direct kernel has no workgroup memory.
 #[test]
-fn constants_are_the_shaders_and_keep_its_limits() {
+fn constants_are_the_overrides_and_keep_the_limits() {
     let sizes = [
         dims(1, 8, 1),
         dims(97, 512, 512),
@@ -111,16 +113,16 @@ fn constants_are_the_shaders_and_keep_its_limits() {
     ];
     let mut seen = std::collections::BTreeSet::new();
     for (d, sources) in sizes.iter().flat_map(|d| [1, 4, 5, 8].map(|n| (d, n))) {
-        let format = WeightDtype::ALL[sources % 4];
+        let dtype = WeightDtype::ALL[sources % 4];
         let all = calls(sources);
-        for (variant, dispatch) in all
+        for (implementation, dispatch) in all
             .iter()
-            .flat_map(|call| every_variant(call, d, format))
+            .flat_map(|call| every_implementation(call, d, dtype))
             .flat_map(|(v, all)| all.into_iter().map(move |dispatch| (v, dispatch)))
         {
             let name = dispatch.kernel.name;
             seen.insert(name);
-            let module = resolved(&dispatch);
+            let module = resolve(&dispatch);
             let size = module.entry_points[0].workgroup_size;
             assert!(
                 size.iter().product::<u32>() <= 256 && size[1] <= 8,
@@ -137,88 +139,98 @@ fn constants_are_the_shaders_and_keep_its_limits() {
                 "{name} at L {}: {memory} bytes",
                 d.positions
             );
-            assert!(variant != Variant::Direct || memory == 0, "{name}");
-            assert!(fits(dispatch.grid, 16));
+            assert!(
+                implementation != KernelImpl::Direct || memory == 0,
+                "{name}"
+            );
+            assert!(fits_dispatch_limits(dispatch.grid, 16));
         }
     }
     let gather = gather(300, 9);
-    resolved(&gather);
+    resolve(&gather);
     seen.insert(gather.kernel.name);
     let files: std::collections::BTreeSet<_> = super::super::pipelines::ALL
         .iter()
         .map(|k| k.name)
         .collect();
-    assert_eq!(seen, files, "every file is some dispatch");
+    assert_eq!(seen, files, "every kernel is dispatched");
 }
 
 #[test]
-fn more_sources_than_a_kernel_binds_are_added_up_before() {
+fn more_sources_than_a_kernel_binds_are_summed_first() {
     let d = dims(97, 512, 512);
-    let names = |sources, variant| -> Vec<&str> {
-        let all = every_variant(&calls(sources)[2], &d, WeightDtype::F32);
-        let (_, dispatches) = all.into_iter().find(|(v, _)| *v == variant).unwrap();
+    let names = |sources, implementation| -> Vec<&str> {
+        let all = every_implementation(&calls(sources)[2], &d, WeightDtype::F32);
+        let (_, dispatches) = all.into_iter().find(|(v, _)| *v == implementation).unwrap();
         dispatches.iter().map(|d| d.kernel.name).collect()
     };
-    assert_eq!(names(4, Variant::Tiled), ["qkv_rope"]);
-    assert_eq!(names(8, Variant::Tiled), ["add", "qkv_rope"]);
-    assert_eq!(names(1, Variant::Direct), ["qkv_rope_direct"]);
-    assert_eq!(names(3, Variant::Direct), ["add", "qkv_rope_direct"]);
-    assert_eq!(names(8, Variant::Direct), ["add", "add", "qkv_rope_direct"]);
-    for (variant, dispatches) in every_variant(&calls(8)[2], &d, WeightDtype::F32) {
+    assert_eq!(names(4, KernelImpl::Tiled), ["qkv_rope"]);
+    assert_eq!(names(8, KernelImpl::Tiled), ["add", "qkv_rope"]);
+    assert_eq!(names(1, KernelImpl::Direct), ["qkv_rope_direct"]);
+    assert_eq!(names(3, KernelImpl::Direct), ["add", "qkv_rope_direct"]);
+    assert_eq!(
+        names(8, KernelImpl::Direct),
+        ["add", "add", "qkv_rope_direct"]
+    );
+    for (implementation, dispatches) in every_implementation(&calls(8)[2], &d, WeightDtype::F32) {
         let read = dispatches.iter().flat_map(|dispatch| {
-            // A binding that is not read repeats the first.
+            // A binding that is not read repeats the first source.
             let sources = dispatch
                 .constants
                 .iter()
                 .find(|c| c.0 == "SOURCES")
                 .map_or(1, |c| c.1 as usize);
-            let is_source = |o: &&Operand| matches!(o, Of(Buffer::State(_)) | Operand::Scratch(..));
+            let is_source =
+                |o: &&Operand| matches!(o, PlanBuffer(Buffer::State(_)) | Operand::Scratch(..));
             dispatch.operands.iter().filter(is_source).take(sources)
         });
-        let states: Vec<_> = read.filter(|o| matches!(o, Of(_))).collect();
-        assert_eq!(states.len(), 8, "{variant:?}: each source once");
+        let states: Vec<_> = read.filter(|o| matches!(o, PlanBuffer(_))).collect();
+        assert_eq!(states.len(), 8, "{implementation:?}: each source once");
     }
 }
 
-/// No dispatch reads what it writes, and scratch memory is read only where an earlier dispatch of the call has written it.
+/// No dispatch reads what it writes. A scratch buffer is read only after an earlier dispatch of the
+/// call has written it.
 #[test]
 fn scratch_is_written_before_it_is_read() {
     let d = dims(97, 512, 512);
-    for (variant, dispatches) in [1, 3, 8].iter().flat_map(|&n| {
+    for (implementation, dispatches) in [1, 3, 8].iter().flat_map(|&n| {
         let all = calls(n);
         all.iter()
-            .flat_map(|call| every_variant(call, &d, WeightDtype::Int8))
+            .flat_map(|call| every_implementation(call, &d, WeightDtype::Int8))
             .collect::<Vec<_>>()
     }) {
         let mut written: Vec<Operand> = Vec::new();
         for dispatch in &dispatches {
-            let (read, out) = dispatch.operands.split_at(dispatch.kernel.read());
+            let (read, out) = dispatch.operands.split_at(dispatch.kernel.read_count());
             for operand in read {
                 assert!(
                     !out.contains(operand),
-                    "{variant:?} {}",
+                    "{implementation:?} {}",
                     dispatch.kernel.name
                 );
                 assert!(
                     !matches!(operand, Operand::Scratch(..)) || written.contains(operand),
-                    "{variant:?}"
+                    "{implementation:?}"
                 );
             }
             written.extend(out);
         }
-        assert!(matches!(written.last(), Some(Of(_) | Operand::Records)));
+        assert!(matches!(
+            written.last(),
+            Some(PlanBuffer(_) | Operand::SlotStatuses)
+        ));
     }
 }
 
-/// A pass of two blocks: how many dispatches the portable kernels take.
 #[test]
-fn the_portable_set_has_three_dispatches_for_a_block_of_the_mlp_and_five_for_attention() {
+fn tiled_kernels_take_three_dispatches_for_an_mlp_block_and_five_for_an_attention_block() {
     let d = dims(97, 512, 512);
-    let count = |chosen: &[usize]| -> usize {
+    let count = |calls_of_block: &[usize]| -> usize {
         let all = calls(3);
-        chosen
+        calls_of_block
             .iter()
-            .map(|&i| every_variant(&all[i], &d, WeightDtype::F32)[0].1.len())
+            .map(|&i| every_implementation(&all[i], &d, WeightDtype::F32)[0].1.len())
             .sum()
     };
     assert_eq!(count(&[1, 4, 5]), 3);

@@ -1,24 +1,32 @@
-//! From a kernel call to dispatches: which pipeline, which constants, which buffers, how many workgroups.
+//! Lowering: from a call of the plan to dispatches of kernels.
+//!
+//! A [`Dispatch`] names its kernel, its constants, what it binds (as [`Operand`]s, not yet buffers)
+//! and its grid. This file lowers to tiled and split kernels, `direct.rs` to those without
+//! workgroup memory. `memory.rs` binds the buffers.
 
-use super::arrange;
-use super::device::MAX_GRID;
+mod direct;
+#[cfg(test)]
+mod tests;
+
+use super::device::MAX_WORKGROUPS_PER_AXIS;
+use super::pack::format_code;
 use super::pipelines::{
     ADD, ADD_NORM, ATTENTION, Constants, DECODE, EMBED, GATHER, HALT, Kernel, PROJECT_ADD_NORM,
     PROJECT_SPLIT, QKV_ROPE, SWIGLU, TOKEN_MIX,
 };
-use super::variant::{Shape, Variant};
+use super::selection::{CallShape, KernelImpl};
 use crate::model::dtype::WeightDtype;
 use crate::model::plan::{Buffer, Call, Dims};
 use crate::model::weights::Weight;
 
-/// A dispatch that is not made yet.
+/// A dispatch, not yet bound to buffers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Dispatch {
     pub(super) kernel: &'static Kernel,
     pub(super) constants: Constants,
     /// In the order of the kernel's bindings.
     pub(super) operands: Vec<Operand>,
-    /// Workgroups; the third axis is the live slots.
+    /// Workgroups along x and y. Those along z are the live slots.
     pub(super) grid: [usize; 2],
 }
 
@@ -28,109 +36,109 @@ impl PartialEq for Kernel {
     }
 }
 
-/// What a binding is.
+/// What a kernel binds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Operand {
     /// The list of live slots.
-    Live,
+    LiveSlots,
     /// A buffer of the plan.
-    Of(Buffer),
+    PlanBuffer(Buffer),
     /// A tensor of the model.
-    The(Weight),
-    /// Cosines and sines.
+    Tensor(Weight),
+    /// Cosines and sines of RoPE.
     Rope,
-    /// When a slot ends by itself.
+    /// When a slot halts.
     HaltParams,
-    /// Steps taken and whether it goes on, of every slot.
-    Records,
+    /// Steps taken and whether it is live, of every slot.
+    SlotStatuses,
     /// Workgroups of the dispatches of a step.
     Grids,
-    /// Memory between the dispatches of a call, with the elements that a slot needs there.
+    /// A scratch buffer, with the elements that this dispatch needs of it per slot.
     Scratch(Scratch, usize),
 }
 
-/// Memory that nothing outlives a call in.
+/// A buffer whose content is used within one call only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Scratch {
-    /// The sum of sources, where a kernel binds fewer than a call has, `[L, D]`.
+    /// The sum of sources, if a call has more than its kernel binds, `[L, D]`.
     Sum,
     /// The first part of such a sum, `[L, D]`.
     FirstSum,
-    /// Inner units between the dispatches of `token_mix_direct`, `[T, D]`.
+    /// Inner units between the dispatches of direct `token_mix`, `[T, D]`.
     Gated,
-    /// What is not normed yet: sums and their squares, or parts of a product.
+    /// Sums before their norm, with their squares, or the parts of a product.
     Products,
 }
 
-pub(super) use Operand::{Live, Of, The};
+use Operand::{LiveSlots, PlanBuffer, Tensor};
 
-/// Sources that a kernel binds.
-const SOURCES: usize = 4;
+/// The most sources that a kernel of the plan binds.
+const MAX_BOUND_SOURCES: usize = 4;
 
-/// Sources that `add` binds.
-const ADDED: usize = 5;
+/// The most sources that `add` binds.
+const MAX_ADD_SOURCES: usize = 5;
 
-/// The dispatches of a call.
-pub(super) fn dispatches(
-    shape: &Shape<'_>,
-    variant: Variant,
-    format: WeightDtype,
+/// Lowers a call to its dispatches, in their order.
+pub(super) fn lower(
+    shape: &CallShape<'_>,
+    implementation: KernelImpl,
+    dtype: WeightDtype,
 ) -> Vec<Dispatch> {
-    let mut encoder = Encoder {
+    let mut lowering = Lowering {
         d: shape.dims,
-        format: arrange::number(format),
-        all: Vec::new(),
+        format: format_code(dtype),
+        dispatches: Vec::new(),
     };
-    encoder.call(shape, variant);
-    encoder.all
+    lowering.call(shape, implementation);
+    lowering.dispatches
 }
 
-/// What precedes a step that the host does not wait for.
+/// Returns the dispatch that precedes a step which the host does not wait for.
 pub(super) fn gather(slots: usize, grids: usize) -> Dispatch {
     Dispatch {
         kernel: &GATHER,
         constants: vec![("SLOTS", slots as f64), ("GRIDS", grids as f64)],
-        operands: vec![Operand::Records, Live, Operand::Grids],
+        operands: vec![Operand::SlotStatuses, LiveSlots, Operand::Grids],
         grid: [1, 1],
     }
 }
 
-/// Whether a grid can be dispatched.
-pub(super) fn fits(grid: [usize; 2], slots: usize) -> bool {
+/// Returns whether a grid is within the limits of a dispatch.
+pub(super) fn fits_dispatch_limits(grid: [usize; 2], slots: usize) -> bool {
     [grid[0], grid[1], slots]
         .iter()
-        .all(|&n| n <= MAX_GRID as usize)
+        .all(|&n| n <= MAX_WORKGROUPS_PER_AXIS as usize)
 }
 
 /// Collects the dispatches of a call.
-pub(super) struct Encoder<'a> {
-    pub(super) d: &'a Dims,
-    /// The kernels' `FORMAT`.
-    pub(super) format: usize,
-    all: Vec<Dispatch>,
+struct Lowering<'a> {
+    d: &'a Dims,
+    /// The kernels' constant `FORMAT`.
+    format: usize,
+    dispatches: Vec<Dispatch>,
 }
 
-impl Encoder<'_> {
-    pub(super) fn push(
+impl Lowering<'_> {
+    fn push(
         &mut self,
         kernel: &'static Kernel,
         constants: &[(&'static str, usize)],
         operands: Vec<Operand>,
         grid: [usize; 2],
     ) {
-        let whole = constants.iter().map(|&(name, value)| (name, value as f64));
-        // The norm's is the only constant that is no whole number.
-        let eps = kernel.norms.then_some(("EPS", self.d.eps.into()));
-        self.all.push(Dispatch {
+        let integers = constants.iter().map(|&(name, value)| (name, value as f64));
+        // EPS is the only constant that is not an integer.
+        let eps = kernel.has_eps().then_some(("EPS", self.d.eps.into()));
+        self.dispatches.push(Dispatch {
             kernel,
-            constants: whole.chain(eps).collect(),
+            constants: integers.chain(eps).collect(),
             operands,
             grid,
         });
     }
 
-    fn call(&mut self, shape: &Shape<'_>, variant: Variant) {
-        match (shape.call, variant) {
+    fn call(&mut self, shape: &CallShape<'_>, implementation: KernelImpl) {
+        match (shape.call, implementation) {
             (
                 Call::Embed {
                     embedding,
@@ -145,7 +153,7 @@ impl Encoder<'_> {
                     sources,
                     out,
                 },
-                Variant::Direct,
+                KernelImpl::Direct,
             ) => self.token_mix_direct([*gate_up, *down], sources, *out),
             (
                 Call::TokenMix {
@@ -156,11 +164,11 @@ impl Encoder<'_> {
                 },
                 _,
             ) => self.token_mix([*gate_up, *down], sources, *out),
-            (Call::QkvRope { qkv, sources, out }, Variant::Direct) => {
+            (Call::QkvRope { qkv, sources, out }, KernelImpl::Direct) => {
                 self.qkv_rope_direct(*qkv, sources, *out)
             }
             (Call::QkvRope { qkv, sources, out }, _) => self.qkv_rope(*qkv, sources, *out),
-            (Call::Attention { qkv, out }, Variant::Direct) => self.attention_direct(*qkv, *out),
+            (Call::Attention { qkv, out }, KernelImpl::Direct) => self.attention_direct(*qkv, *out),
             (Call::Attention { qkv, out }, _) => self.attention(*qkv, *out),
             (
                 Call::Swiglu {
@@ -168,7 +176,7 @@ impl Encoder<'_> {
                     input,
                     out,
                 },
-                Variant::Direct,
+                KernelImpl::Direct,
             ) => self.swiglu_direct(*gate_up, *input, *out),
             (
                 Call::Swiglu {
@@ -194,10 +202,10 @@ impl Encoder<'_> {
                     residuals,
                     out: *out,
                 };
-                match variant {
-                    Variant::Tiled => self.project(&projection),
-                    Variant::Direct => self.project_direct(&projection),
-                    Variant::Split { parts } => self.project_split(&projection, parts),
+                match implementation {
+                    KernelImpl::Tiled => self.project(&projection),
+                    KernelImpl::Direct => self.project_direct(&projection),
+                    KernelImpl::Split { parts } => self.project_split(&projection, parts),
                 }
             }
             (
@@ -223,19 +231,19 @@ impl Encoder<'_> {
                 ("POSITIONS", positions.is_some().into()),
             ],
             vec![
-                Live,
-                Of(Buffer::Tokens),
-                Of(Buffer::Prefix),
-                The(embedding),
-                The(positions.unwrap_or(embedding)),
-                Of(Buffer::Input),
+                LiveSlots,
+                PlanBuffer(Buffer::Tokens),
+                PlanBuffer(Buffer::Prefix),
+                Tensor(embedding),
+                Tensor(positions.unwrap_or(embedding)),
+                PlanBuffer(Buffer::Input),
             ],
             [h.div_ceil(64), l.div_ceil(4)],
         );
     }
 
     fn token_mix(&mut self, [gate_up, down]: [Weight; 2], sources: &[Buffer], out: Buffer) {
-        let (count, sources) = self.bound(sources);
+        let (count, sources) = self.bind_sources(sources);
         let (l, h) = (self.d.positions, self.d.hidden);
         let [invocations, rows, chunk] = token_mix_memory(self.d);
         self.push(
@@ -250,13 +258,18 @@ impl Encoder<'_> {
                 ("CHUNK", chunk),
                 ("FORMAT", self.format),
             ],
-            [&[Live, The(gate_up), The(down)], &sources[..], &[Of(out)]].concat(),
+            [
+                &[LiveSlots, Tensor(gate_up), Tensor(down)],
+                &sources[..],
+                &[PlanBuffer(out)],
+            ]
+            .concat(),
             [h.div_ceil(4), 1],
         );
     }
 
     fn qkv_rope(&mut self, qkv: Weight, sources: &[Buffer], out: Buffer) {
-        let (count, sources) = self.bound(sources);
+        let (count, sources) = self.bind_sources(sources);
         let d = self.d;
         self.push(
             &QKV_ROPE,
@@ -268,8 +281,13 @@ impl Encoder<'_> {
                 ("ROPE", d.rope_theta.is_some().into()),
                 ("FORMAT", self.format),
             ],
-            [&[Live, The(qkv), Operand::Rope], &sources[..], &[Of(out)]].concat(),
-            [pairs(d).div_ceil(32), d.positions.div_ceil(32)],
+            [
+                &[LiveSlots, Tensor(qkv), Operand::Rope],
+                &sources[..],
+                &[PlanBuffer(out)],
+            ]
+            .concat(),
+            [channel_pairs(d).div_ceil(32), d.positions.div_ceil(32)],
         );
     }
 
@@ -278,7 +296,7 @@ impl Encoder<'_> {
         self.push(
             &ATTENTION,
             &[("L", d.positions), ("D", d.hidden), ("HEADS", d.heads)],
-            vec![Live, Of(qkv), Of(out)],
+            vec![LiveSlots, PlanBuffer(qkv), PlanBuffer(out)],
             [
                 d.positions.div_ceil(32),
                 d.heads * d.head_dim().div_ceil(64),
@@ -296,15 +314,20 @@ impl Encoder<'_> {
                 ("I", d.inner),
                 ("FORMAT", self.format),
             ],
-            vec![Live, The(gate_up), Of(input), Of(out)],
+            vec![
+                LiveSlots,
+                Tensor(gate_up),
+                PlanBuffer(input),
+                PlanBuffer(out),
+            ],
             [d.inner.div_ceil(32), d.positions.div_ceil(32)],
         );
     }
 
     fn project(&mut self, p: &Projection<'_>) {
-        let (count, residuals) = self.bound(p.residuals);
+        let (count, residuals) = self.bind_sources(p.residuals);
         let d = self.d;
-        // An invocation for every 4 columns, as far as there are so many.
+        // One invocation for every 4 columns, between 32 and 256.
         let invocations = d.hidden.div_ceil(4).next_power_of_two().clamp(32, 256);
         self.push(
             &PROJECT_ADD_NORM,
@@ -317,9 +340,9 @@ impl Encoder<'_> {
                 ("FORMAT", self.format),
             ],
             [
-                &[Live, The(p.weight), Of(p.input)],
+                &[LiveSlots, Tensor(p.weight), PlanBuffer(p.input)],
                 &residuals[..],
-                &[Of(p.out)],
+                &[PlanBuffer(p.out)],
             ]
             .concat(),
             [1, d.positions.div_ceil(8)],
@@ -327,7 +350,7 @@ impl Encoder<'_> {
     }
 
     fn project_split(&mut self, p: &Projection<'_>, parts: usize) {
-        let (count, residuals) = self.bound(p.residuals);
+        let (count, residuals) = self.bind_sources(p.residuals);
         let d = self.d;
         let (l, h) = (d.positions, d.hidden);
         let products = Operand::Scratch(Scratch::Products, parts * l * h.next_multiple_of(16));
@@ -340,7 +363,7 @@ impl Encoder<'_> {
                 ("PARTS", parts),
                 ("FORMAT", self.format),
             ],
-            vec![Live, The(p.weight), Of(p.input), products],
+            vec![LiveSlots, Tensor(p.weight), PlanBuffer(p.input), products],
             [h.div_ceil(32), parts * l.div_ceil(32)],
         );
         let invocations = h.div_ceil(4).next_power_of_two().clamp(32, 256);
@@ -353,7 +376,7 @@ impl Encoder<'_> {
                 ("SOURCES", count),
                 ("WG", invocations),
             ],
-            [&[Live, products], &residuals[..], &[Of(p.out)]].concat(),
+            [&[LiveSlots, products], &residuals[..], &[PlanBuffer(p.out)]].concat(),
             [1, l],
         );
     }
@@ -363,13 +386,13 @@ impl Encoder<'_> {
             &HALT,
             &[("L", self.d.positions), ("D", self.d.hidden)],
             vec![
-                Live,
-                The(weight),
-                The(bias),
-                Of(state),
+                LiveSlots,
+                Tensor(weight),
+                Tensor(bias),
+                PlanBuffer(state),
                 Operand::HaltParams,
-                Of(Buffer::Halting),
-                Operand::Records,
+                PlanBuffer(Buffer::Halting),
+                Operand::SlotStatuses,
             ],
             [1, 1],
         );
@@ -386,33 +409,33 @@ impl Encoder<'_> {
                 ("V", d.vocab),
             ],
             vec![
-                Live,
-                The(weight),
-                Of(state),
-                Of(Buffer::Logits),
-                Of(Buffer::Answer),
+                LiveSlots,
+                Tensor(weight),
+                PlanBuffer(state),
+                PlanBuffer(Buffer::Logits),
+                PlanBuffer(Buffer::Answer),
             ],
             [1, d.tokens.div_ceil(8)],
         );
     }
 
-    /// The sources as a kernel binds them: their number, and four operands of which the kernel reads as many. Where there are more,
-    /// the first ones are added up before.
-    pub(super) fn bound(&mut self, sources: &[Buffer]) -> (usize, [Operand; SOURCES]) {
-        let mut operands: Vec<Operand> = sources.iter().copied().map(Of).collect();
-        if operands.len() > SOURCES {
-            let rest = operands.split_off(operands.len() - (SOURCES - 1));
+    /// Returns the sources as a kernel binds them: their number, and four operands of which the
+    /// kernel reads that many. If a call has more, `add` first sums the first ones.
+    fn bind_sources(&mut self, sources: &[Buffer]) -> (usize, [Operand; MAX_BOUND_SOURCES]) {
+        let mut operands: Vec<Operand> = sources.iter().copied().map(PlanBuffer).collect();
+        if operands.len() > MAX_BOUND_SOURCES {
+            let rest = operands.split_off(operands.len() - (MAX_BOUND_SOURCES - 1));
             let sum = self.add(&operands, Scratch::Sum);
             operands = [&[sum], &rest[..]].concat();
         }
-        (operands.len(), filled(&operands))
+        (operands.len(), pad_operands(&operands))
     }
 
-    /// The sources as one operand.
-    pub(super) fn summed(&mut self, sources: &[Buffer]) -> Operand {
-        let mut operands: Vec<Operand> = sources.iter().copied().map(Of).collect();
-        if operands.len() > ADDED {
-            let rest = operands.split_off(ADDED);
+    /// Returns the sources as one operand. `add` sums them if there are several.
+    fn sum_sources(&mut self, sources: &[Buffer]) -> Operand {
+        let mut operands: Vec<Operand> = sources.iter().copied().map(PlanBuffer).collect();
+        if operands.len() > MAX_ADD_SOURCES {
+            let rest = operands.split_off(MAX_ADD_SOURCES);
             let first = self.add(&operands, Scratch::FirstSum);
             operands = [&[first], &rest[..]].concat();
         }
@@ -422,53 +445,59 @@ impl Encoder<'_> {
         }
     }
 
-    /// Adds up to [`ADDED`] operands.
+    /// Pushes an `add` of up to [`MAX_ADD_SOURCES`] operands and returns its result.
     fn add(&mut self, operands: &[Operand], to: Scratch) -> Operand {
         let (l, h) = (self.d.positions, self.d.hidden);
         let sum = Operand::Scratch(to, l * h);
         self.push(
             &ADD,
             &[("L", l), ("D", h), ("SOURCES", operands.len())],
-            [&[Live][..], &filled::<ADDED>(operands), &[sum]].concat(),
+            [
+                &[LiveSlots][..],
+                &pad_operands::<MAX_ADD_SOURCES>(operands),
+                &[sum],
+            ]
+            .concat(),
             [h.div_ceil(64), l.div_ceil(4)],
         );
         sum
     }
 }
 
-/// A call of `project_add_norm`.
-pub(super) struct Projection<'a> {
-    pub(super) weight: Weight,
-    pub(super) input: Buffer,
-    /// K, elements of a row of the input.
-    pub(super) width: usize,
-    pub(super) residuals: &'a [Buffer],
-    pub(super) out: Buffer,
+/// The fields of `Call::ProjectAddNorm`.
+struct Projection<'a> {
+    weight: Weight,
+    input: Buffer,
+    /// K: elements of an input row.
+    width: usize,
+    residuals: &'a [Buffer],
+    out: Buffer,
 }
 
-/// Pairs of channels that are turned together, in all heads of queries, keys and values.
-pub(super) fn pairs(d: &Dims) -> usize {
+/// Returns the pairs of channels that RoPE rotates, in all heads of queries, keys and values.
+fn channel_pairs(d: &Dims) -> usize {
     3 * d.heads * d.head_dim().div_ceil(2)
 }
 
-/// `N` operands; those that the kernel does not read repeat the first.
-fn filled<const N: usize>(operands: &[Operand]) -> [Operand; N] {
+/// Returns `N` operands. Those that the kernel does not read repeat the first.
+fn pad_operands<const N: usize>(operands: &[Operand]) -> [Operand; N] {
     std::array::from_fn(|i| {
         operands
             .get(i)
             .or(operands.first())
             .copied()
-            .unwrap_or(Live)
+            .unwrap_or(LiveSlots)
     })
 }
 
-/// How `token_mix` spends its 16 KiB, as invocations, rows and a chunk: 1000 vectors for s and for the inner units.
+/// Returns how `token_mix` divides its 16 KiB of workgroup memory, as `WG`, `ROWS` and `CHUNK`:
+/// 1000 4-vectors for sums of squares, s and inner units.
 fn token_mix_memory(d: &Dims) -> [usize; 3] {
-    // An invocation has 4 inner units, or 4 positions of one of 4 channels.
-    let most = d.positions.max(d.token_inner.div_ceil(4));
-    let invocations = most.next_power_of_two().clamp(64, 128);
+    // An invocation computes 4 inner units, or 4 positions of one of 4 channels.
+    let items = d.positions.max(d.token_inner.div_ceil(4));
+    let invocations = items.next_power_of_two().clamp(64, 128);
     let left = 1000 - invocations / 4;
-    // Units at a time: fewer than this would make s in workgroup memory a bad bargain.
+    // s in workgroup memory pays only if at least 64 inner units fit beside it.
     let rows = if d.positions + 64 <= left {
         d.positions
     } else {
@@ -477,6 +506,3 @@ fn token_mix_memory(d: &Dims) -> [usize; 3] {
     let chunk = d.token_inner.next_multiple_of(4).min((left - rows) / 4 * 4);
     [invocations, rows, chunk]
 }
-
-#[cfg(test)]
-mod tests;

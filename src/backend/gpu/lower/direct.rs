@@ -1,35 +1,43 @@
-//! The dispatches of calls whose kernels use no workgroup memory.
+//! Lowering to the direct kernels, which use no workgroup memory.
 
-use super::encode::{Encoder, Live, Of, Operand, Projection, Scratch, The, pairs};
-use super::pipelines::{
+use super::super::pipelines::{
     ATTENTION_DIRECT, NORM_DIRECT, PROJECT_DIRECT, QKV_ROPE_DIRECT, SWIGLU_DIRECT,
     TOKEN_MIX_DIRECT_DOWN, TOKEN_MIX_DIRECT_GATE,
 };
+use super::{LiveSlots, Lowering, Operand, PlanBuffer, Projection, Scratch, Tensor, channel_pairs};
 use crate::model::plan::Buffer;
 use crate::model::weights::Weight;
 
-/// Invocations of a workgroup, and workgroups, for rows of `items`, which neighbouring invocations take.
-fn row_of(items: usize) -> (usize, usize) {
+/// Returns the invocations of a workgroup and the workgroups for a row of `items`, one item per
+/// invocation.
+fn row_grid(items: usize) -> (usize, usize) {
     let invocations = items.next_power_of_two().clamp(8, 64);
     (invocations, items.div_ceil(invocations))
 }
 
-/// Quads of a row of n elements: rows are padded to a multiple of 16.
-fn quads(n: usize) -> usize {
+/// Returns how many 4-vectors a row of n elements takes: rows are padded to a multiple of 16.
+fn padded_vec4s(n: usize) -> usize {
     n.div_ceil(16) * 4
 }
 
-impl Encoder<'_> {
+/// Along which axis a norm is taken: the values of the constant `ALONG`.
+#[derive(Debug, Clone, Copy)]
+enum NormAxis {
+    Channels = 0,
+    Positions = 1,
+}
+
+impl Lowering<'_> {
     pub(super) fn token_mix_direct(
         &mut self,
         [gate_up, down]: [Weight; 2],
         sources: &[Buffer],
         out: Buffer,
     ) {
-        let source = self.summed(sources);
+        let source = self.sum_sources(sources);
         let d = self.d;
         let (l, h, t) = (d.positions, d.hidden, d.token_inner);
-        let (invocations, groups) = row_of(quads(h));
+        let (invocations, groups) = row_grid(padded_vec4s(h));
         let constants = [
             ("L", l),
             ("D", h),
@@ -37,27 +45,27 @@ impl Encoder<'_> {
             ("FORMAT", self.format),
             ("WG", invocations),
         ];
-        let gated = Operand::Scratch(Scratch::Gated, t.next_multiple_of(8) * quads(h) * 4);
+        let gated = Operand::Scratch(Scratch::Gated, t.next_multiple_of(8) * padded_vec4s(h) * 4);
         self.push(
             &TOKEN_MIX_DIRECT_GATE,
             &constants,
-            vec![Live, The(gate_up), source, gated],
+            vec![LiveSlots, Tensor(gate_up), source, gated],
             [groups, t.div_ceil(8)],
         );
-        let sums = Operand::Scratch(Scratch::Products, (l + l.div_ceil(8)) * quads(h) * 4);
+        let sums = Operand::Scratch(Scratch::Products, (l + l.div_ceil(8)) * padded_vec4s(h) * 4);
         self.push(
             &TOKEN_MIX_DIRECT_DOWN,
             &constants,
-            vec![Live, The(down), source, gated, sums],
+            vec![LiveSlots, Tensor(down), source, gated, sums],
             [groups, l.div_ceil(8)],
         );
-        self.norm_direct(1, sums, out);
+        self.norm_direct(NormAxis::Positions, sums, out);
     }
 
     pub(super) fn qkv_rope_direct(&mut self, qkv: Weight, sources: &[Buffer], out: Buffer) {
-        let source = self.summed(sources);
+        let source = self.sum_sources(sources);
         let d = self.d;
-        let (invocations, groups) = row_of(pairs(d).div_ceil(4));
+        let (invocations, groups) = row_grid(channel_pairs(d).div_ceil(4));
         self.push(
             &QKV_ROPE_DIRECT,
             &[
@@ -68,14 +76,20 @@ impl Encoder<'_> {
                 ("FORMAT", self.format),
                 ("WG", invocations),
             ],
-            vec![Live, The(qkv), Operand::Rope, source, Of(out)],
+            vec![
+                LiveSlots,
+                Tensor(qkv),
+                Operand::Rope,
+                source,
+                PlanBuffer(out),
+            ],
             [groups, d.positions.div_ceil(8)],
         );
     }
 
     pub(super) fn attention_direct(&mut self, qkv: Buffer, out: Buffer) {
         let d = self.d;
-        let (invocations, groups) = row_of(d.positions);
+        let (invocations, groups) = row_grid(d.positions);
         self.push(
             &ATTENTION_DIRECT,
             &[
@@ -84,14 +98,14 @@ impl Encoder<'_> {
                 ("HEADS", d.heads),
                 ("WG", invocations),
             ],
-            vec![Live, Of(qkv), Of(out)],
+            vec![LiveSlots, PlanBuffer(qkv), PlanBuffer(out)],
             [groups, d.heads * d.head_dim().div_ceil(32)],
         );
     }
 
     pub(super) fn swiglu_direct(&mut self, gate_up: Weight, input: Buffer, out: Buffer) {
         let d = self.d;
-        let (invocations, groups) = row_of(quads(d.inner));
+        let (invocations, groups) = row_grid(padded_vec4s(d.inner));
         self.push(
             &SWIGLU_DIRECT,
             &[
@@ -101,17 +115,22 @@ impl Encoder<'_> {
                 ("FORMAT", self.format),
                 ("WG", invocations),
             ],
-            vec![Live, The(gate_up), Of(input), Of(out)],
+            vec![
+                LiveSlots,
+                Tensor(gate_up),
+                PlanBuffer(input),
+                PlanBuffer(out),
+            ],
             [groups, d.positions.div_ceil(8)],
         );
     }
 
     pub(super) fn project_direct(&mut self, p: &Projection<'_>) {
-        let (count, residuals) = self.bound(p.residuals);
+        let (count, residuals) = self.bind_sources(p.residuals);
         let d = self.d;
-        let (invocations, groups) = row_of(quads(d.hidden));
-        // A number of each quad's squares.
-        let sums = Operand::Scratch(Scratch::Products, d.positions * quads(d.hidden) * 5);
+        let (invocations, groups) = row_grid(padded_vec4s(d.hidden));
+        // The sums, and for each 4-vector of them the sum of its squares.
+        let sums = Operand::Scratch(Scratch::Products, d.positions * padded_vec4s(d.hidden) * 5);
         self.push(
             &PROJECT_DIRECT,
             &[
@@ -122,19 +141,27 @@ impl Encoder<'_> {
                 ("FORMAT", self.format),
                 ("WG", invocations),
             ],
-            [&[Live, The(p.weight), Of(p.input)], &residuals[..], &[sums]].concat(),
+            [
+                &[LiveSlots, Tensor(p.weight), PlanBuffer(p.input)],
+                &residuals[..],
+                &[sums],
+            ]
+            .concat(),
             [groups, d.positions.div_ceil(8)],
         );
-        self.norm_direct(0, sums, p.out);
+        self.norm_direct(NormAxis::Channels, sums, p.out);
     }
 
-    /// `along`: 0 the channels, 1 the positions.
-    fn norm_direct(&mut self, along: usize, sums: Operand, out: Buffer) {
+    fn norm_direct(&mut self, axis: NormAxis, sums: Operand, out: Buffer) {
         let d = self.d;
         self.push(
             &NORM_DIRECT,
-            &[("L", d.positions), ("D", d.hidden), ("ALONG", along)],
-            vec![Live, sums, Of(out)],
+            &[
+                ("L", d.positions),
+                ("D", d.hidden),
+                ("ALONG", axis as usize),
+            ],
+            vec![LiveSlots, sums, PlanBuffer(out)],
             [d.hidden.div_ceil(4 * 32), d.positions.div_ceil(2)],
         );
     }
