@@ -74,7 +74,11 @@ fn any_space() -> impl Strategy<Value = Space> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 3000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn nothing_that_a_stranger_writes_makes_a_task_panic(
@@ -142,6 +146,7 @@ proptest! {
         ]
     ) {
         let problem = ArcGrid::default().encode(&arc(None, vec![vec![0]]), &space(12, 36)).expect("a grid");
-        prop_assert_eq!(ArcGrid::default().decode(&problem, &tokens), Content::Grid(naive_crop(&tokens, 6)));
+        let decoded = ArcGrid::default().decode(&problem, &tokens);
+        prop_assert_eq!(decoded, Content::Grid(naive_crop(&tokens, 6)));
     }
 }
