@@ -138,10 +138,7 @@ fn refused<C: Change>(change: C, parts: &[&str]) {
 
 #[test]
 fn a_batch_beyond_a_buffer_is_refused() {
-    refused(
-        TooMany,
-        &["a buffer here holds", "MiB"],
-    );
+    refused(TooMany, &["a buffer here holds", "MiB"]);
 }
 
 /// The first slot beyond the limit that the adapter reports is an error that names the buffer.

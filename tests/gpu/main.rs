@@ -10,6 +10,9 @@ mod each;
 #[path = "../common/gpu.rs"]
 mod gpu;
 #[cfg(feature = "gpu")]
+#[path = "../common/long.rs"]
+mod long;
+#[cfg(feature = "gpu")]
 #[path = "../common/noise.rs"]
 mod noise;
 #[cfg(feature = "gpu")]

@@ -9,14 +9,20 @@ use trm_runtime::low_level::dtype::WeightDtype;
 use trm_runtime::low_level::weights::Weights;
 
 /// Every backend with these weights: the reference, the CPU, and each kernel implementation of the
-/// GPU if there is one.
-pub(crate) fn backends(weights: &Weights) -> Vec<(&'static str, Arc<dyn DeviceWeights>)> {
+/// GPU if there is one and it is wanted.
+pub(crate) fn backends(
+    weights: &Weights,
+    on_gpu: bool,
+) -> Vec<(&'static str, Arc<dyn DeviceWeights>)> {
     let reference: Arc<dyn Backend> = Arc::new(Reference);
     let cpu: Arc<dyn Backend> = Arc::new(Cpu::new(Some(2)).unwrap());
-    let all = [("reference", reference), ("cpu", cpu)];
+    let mut all = vec![("reference", reference), ("cpu", cpu)];
+    if on_gpu {
+        all.extend(gpu_backends(WeightDtype::F32));
+    }
+    let load = |backend: Arc<dyn Backend>| backend.load(weights.clone()).unwrap();
     all.into_iter()
-        .chain(gpu_backends(WeightDtype::F32))
-        .map(|(name, backend)| (name, backend.load(weights.clone()).unwrap()))
+        .map(|(name, backend)| (name, load(backend)))
         .collect()
 }
 

@@ -7,6 +7,8 @@ mod each;
 #[cfg(feature = "gpu")]
 #[path = "../common/gpu.rs"]
 mod gpu;
+#[path = "../common/long.rs"]
+mod long;
 #[path = "../common/noise.rs"]
 mod noise;
 #[cfg(any(feature = "gpu", feature = "onnx"))]

@@ -84,9 +84,17 @@ proptest! {
     }
 
     #[test]
-    fn written_is_read(heads in 1usize..4, pairs in 1usize..3, vocab in 1usize..9, inner in 1usize..9, rows in 1usize..5, width in 1usize..20) {
+    fn written_is_read(
+        heads in 1usize..4,
+        pairs in 1usize..3,
+        vocab in 1usize..9,
+        inner in 1usize..9,
+        rows in 1usize..5,
+        width in 1usize..20,
+    ) {
         let d = heads * pairs * 2;
-        let tensors: Tensors = with_puzzle(attention(), rows, width).into_iter().map(|(name, shape)| {
+        let tensors = with_puzzle(attention(), rows, width).into_iter();
+        let tensors: Tensors = tensors.map(|(name, shape)| {
             let shape = match (name.as_str(), shape.len()) {
                 ("embed_tokens.embedding_weight" | "lm_head.weight", _) => vec![vocab, d],
                 ("q_head.weight", _) => vec![2, d],
@@ -116,13 +124,17 @@ proptest! {
         for (name, shape) in &tensors {
             let view = checked.tensor(name).unwrap();
             prop_assert_eq!(view.shape(), shape);
-            let expected: Vec<u8> = (0..shape.iter().product()).flat_map(|i| element(name, i).to_le_bytes()).collect();
+            let elements = 0..shape.iter().product();
+            let expected: Vec<u8> = elements.flat_map(|i| element(name, i).to_le_bytes()).collect();
             prop_assert_eq!(view.data(), expected);
         }
     }
 
     #[test]
-    fn any_bytes_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300), start in 0usize..4) {
+    fn any_bytes_are_an_error(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        start in 0usize..4,
+    ) {
         let starts: [&[u8]; 4] = [b"", b"PK\x03\x04", b"\x40\0\0\0\0\0\0\0{", b"\x80\x02"];
         prop_assert!(load([starts[start], &bytes].concat(), GIVEN).is_err());
     }

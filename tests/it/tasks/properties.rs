@@ -78,7 +78,11 @@ fn any_space() -> impl Strategy<Value = TokenSpec> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 3000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn nothing_that_a_stranger_writes_makes_a_task_panic(
@@ -146,6 +150,7 @@ proptest! {
         ]
     ) {
         let problem = ArcGrid::default().encode(&arc(None, vec![vec![0]]), &token_spec(12, 36)).expect("a grid");
-        prop_assert_eq!(ArcGrid::default().decode(&problem, &tokens), Cells::Grid(naive_crop(&tokens, 6)));
+        let decoded = ArcGrid::default().decode(&problem, &tokens);
+        prop_assert_eq!(decoded, Cells::Grid(naive_crop(&tokens, 6)));
     }
 }

@@ -603,7 +603,11 @@ fn contents() -> impl Strategy<Value = Cells> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_bytes_are_read_to_the_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
@@ -623,7 +627,8 @@ proptest! {
                 Err(error) => (error.number, error.line),
             };
             prop_assert_eq!(number, i as u64);
-            prop_assert!(line.is_none_or(|line| line >= 1 && line <= 1 + text.matches('\n').count() as u64));
+            let last = 1 + text.matches('\n').count() as u64;
+            prop_assert!(line.is_none_or(|line| (1..=last).contains(&line)));
         }
         drop(text.parse::<Puzzle>());
         // The records do not depend on how the bytes arrive.
@@ -633,7 +638,11 @@ proptest! {
     }
 
     #[test]
-    fn what_is_printed_as_json_is_read_as_the_same(content in contents(), solution in contents(), number in any::<u64>()) {
+    fn what_is_printed_as_json_is_read_as_the_same(
+        content in contents(),
+        solution in contents(),
+        number in any::<u64>(),
+    ) {
         let document = serde_json::json!({ "id": number, "puzzle": content.to_json(), "solution": solution.to_json() });
         let puzzle = Puzzle::from_json(document.clone()).unwrap();
         prop_assert_eq!(puzzle.id, Some(Id::Number(number)));

@@ -66,7 +66,11 @@ fn calls(sources: usize) -> Vec<Call> {
 }
 
 /// Lowers a call to each of its implementations.
-fn every_implementation(call: &Call, d: &Dims, dtype: WeightDtype) -> Vec<(KernelImpl, Vec<Dispatch>)> {
+fn every_implementation(
+    call: &Call,
+    d: &Dims,
+    dtype: WeightDtype,
+) -> Vec<(KernelImpl, Vec<Dispatch>)> {
     let shape = CallShape {
         call,
         dims: d,
@@ -230,7 +234,11 @@ fn tiled_kernels_take_three_dispatches_for_an_mlp_block_and_five_for_an_attentio
         let all = calls(3);
         calls_of_block
             .iter()
-            .map(|&i| every_implementation(&all[i], &d, WeightDtype::F32)[0].1.len())
+            .map(|&i| {
+                every_implementation(&all[i], &d, WeightDtype::F32)[0]
+                    .1
+                    .len()
+            })
             .sum()
     };
     assert_eq!(count(&[1, 4, 5]), 3);

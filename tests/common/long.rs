@@ -1,0 +1,5 @@
+/// Returns whether the long form of the tests runs (`TRM_TEST_LONG=1`, as in `.ci/long`): every size, dtype and model on the
+/// GPU. An adapter in software compiles each kernel anew for each size, which takes it a fifth of a second.
+pub(crate) fn long() -> bool {
+    std::env::var("TRM_TEST_LONG").is_ok_and(|v| v == "1")
+}
