@@ -201,7 +201,7 @@ fn an_answer_depends_on_neither_batch_nor_threads() {
     let graph = exported
         .open()
         .unwrap()
-        .rebuild(|b| b.halt_rule(HaltRule::Never).rebuild(|b| b.max_steps(3)));
+        .rebuild(|b| b.halt_rule(HaltRule::Never).max_steps(3));
     let bits = |answers: Vec<Answer>| {
         answers
             .iter()

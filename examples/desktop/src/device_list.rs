@@ -4,7 +4,7 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
-use trm_runtime::{Device, DeviceInfo};
+use trm_runtime::DeviceInfo;
 
 /// The GPUs of the machine, once the drivers have reported them.
 #[derive(Debug, Default)]
@@ -67,16 +67,5 @@ impl Drop for DeviceList {
     /// Waits for the thread, because the program must not end while a driver is loading.
     fn drop(&mut self) {
         self.join();
-    }
-}
-
-/// Returns the name of a device as `--device` takes it.
-pub(crate) fn device_name(device: Device) -> String {
-    match device {
-        Device::Auto => "auto".into(),
-        Device::Cpu => "cpu".into(),
-        Device::Reference => "reference".into(),
-        Device::Gpu(None) => "gpu".into(),
-        Device::Gpu(Some(n)) => format!("gpu:{n}"),
     }
 }

@@ -112,14 +112,14 @@ fn press(app: &mut App, ctx: &Context, key: Key, modifiers: Modifiers, focus: Fo
         Key::F1 => app.help_open = !app.help_open,
         Key::Escape => app.help_open = false,
         // TokenSpec and Enter press the widget with the focus, and the arrows move it.
-        Key::TokenSpec
+        Key::Space
         | Key::Enter
         | Key::ArrowUp
         | Key::ArrowDown
         | Key::ArrowLeft
         | Key::ArrowRight
             if focus == Focus::Widget => {}
-        Key::TokenSpec => app.toggle_run(ctx),
+        Key::Space => app.toggle_run(ctx),
         Key::Enter => app.run(RunMode::OneStep, ctx),
         Key::ArrowUp => move_cursor(app, -1, 0),
         Key::ArrowDown => move_cursor(app, 1, 0),

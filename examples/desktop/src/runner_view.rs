@@ -240,7 +240,7 @@ impl RunnerView {
             _ => "",
         };
         let verdict = &record.verdict;
-        let (finding, tone) = match (verdict.valid, verdict.shortest, verdict.why.as_deref()) {
+        let (finding, tone) = match (verdict.valid, verdict.shortest, verdict.reason.as_deref()) {
             (Some(true), Some(false), _) => ("a path, but not the shortest", Tone::Good),
             (Some(true), Some(true), _) => ("solved, by a shortest path", Tone::Good),
             (Some(true), None, _) => ("solved", Tone::Good),

@@ -7,7 +7,6 @@ use egui::{
 
 use super::App;
 use crate::board::Kind;
-use crate::device_list::device_name;
 use crate::paint::{self, BoardView};
 use crate::palette::Palette;
 use crate::runner_view::{Caption, Tone};
@@ -136,7 +135,7 @@ fn show_heading(app: &App, ui: &Ui, index: usize, rect: Rect, palette: &Palette)
         _ => format!(
             "{} on {}",
             runner.model.label(kind),
-            device_name(runner.device)
+            runner.device.to_string()
         ),
     };
     let color = match (app.runners.len(), index) {

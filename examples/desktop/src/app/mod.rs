@@ -9,7 +9,7 @@ use egui::{Context, ThemePreference, Ui};
 use trm_runtime::{Device, HaltRule};
 
 use crate::board::{self, Board, Kind};
-use crate::device_list::{DeviceList, device_name};
+use crate::device_list::DeviceList;
 use crate::file_dialog::{DialogKind, FileDialog};
 use crate::generate::Difficulty;
 use crate::model_choice::ModelChoice;
@@ -325,7 +325,7 @@ impl App {
                 Some(false) => ", wrong",
                 None => "",
             };
-            let (model, device) = (runner.model.name(), device_name(runner.device));
+            let (model, device) = (runner.model.name(), runner.device.to_string());
             format!("{model} on {device}: {state}{validity}")
         };
         let runners: Vec<String> = self.runners.iter().map(status).collect();
@@ -366,7 +366,7 @@ impl App {
     pub fn save(&mut self) {
         if let Some(runner) = self.runners.first() {
             self.settings.model = runner.model.name();
-            self.settings.device = device_name(runner.device);
+            self.settings.device = runner.device.to_string();
         }
         self.settings.board = self.tab.name().into();
         self.settings.difficulty = self.difficulty.name().into();

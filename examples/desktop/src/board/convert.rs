@@ -116,11 +116,11 @@ fn tokens(
     cells: &Cells,
     kinds: impl IntoIterator<Item = Kind>,
 ) -> Result<(usize, Vec<u32>), String> {
-    match rules.encode(&content.clone().into(), &ANY_SPEC) {
+    match rules.encode(&cells.clone().into(), &ANY_SPEC) {
         Ok(encoded) => Ok((encoded.rows, encoded.tokens)),
         Err(error) => kinds
             .into_iter()
-            .find_map(|kind| Some((kind.rows(), tokens_ignoring_rules(rules, content, kind)?)))
+            .find_map(|kind| Some((kind.rows(), tokens_ignoring_rules(rules, cells, kind)?)))
             .ok_or_else(|| error.to_string()),
     }
 }

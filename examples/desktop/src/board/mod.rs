@@ -478,7 +478,7 @@ impl Board {
                 .chunks(self.cols())
                 .map(move |row| row.iter().map(|&v| cell(v)).collect::<String>())
         };
-        let content = match self.kind {
+        let cells = match self.kind {
             Kind::Sudoku { .. } => Cells::Text(lines(sudoku::char_of).collect()),
             Kind::Maze { .. } => Cells::Rows(lines(char::from).collect()),
             Kind::Arc { .. } => Cells::Arc(ArcPuzzle {

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn singles_are_found_to_the_end_and_nothing_else_is() {
-        let solver = LogicSolver::builder().build(9, [3, 3]).unwrap();
+        let solver = LogicSolver::new(9, [3, 3]);
         let cells = |text: &str| {
             text.bytes()
                 .map(|c| if c == b'.' { 0 } else { c - b'0' })

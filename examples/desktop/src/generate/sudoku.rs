@@ -16,7 +16,7 @@ pub(super) fn generate(
     difficulty: Difficulty,
     random: &mut Random,
 ) -> Board {
-    let solver = LogicSolver::builder().build(side, boxes).unwrap();
+    let solver = LogicSolver::new(side, boxes);
     let solution = solver.fill(|digits| random.shuffle(digits));
     let cells = match difficulty {
         Difficulty::Easy | Difficulty::Medium => {

@@ -4,7 +4,6 @@ use egui::{Color32, ComboBox, RichText, Ui};
 use trm_runtime::Device;
 
 use crate::app::{App, repaint_waker};
-use crate::device_list::device_name;
 use crate::file_dialog::DialogKind;
 use crate::model_choice::ModelChoice;
 use crate::palette::Palette;
@@ -71,7 +70,7 @@ fn show_device(app: &mut App, ui: &mut Ui, index: usize, label: &str) {
     let ctx = ui.ctx().clone();
     ComboBox::from_label(label)
         .width(170.0)
-        .selected_text(device_name(current))
+        .selected_text(current.to_string())
         .show_ui(ui, |ui| {
             ui.selectable_value(&mut chosen, Device::Auto, "auto");
             ui.selectable_value(&mut chosen, Device::Cpu, "cpu");
@@ -83,8 +82,8 @@ fn show_device(app: &mut App, ui: &mut Ui, index: usize, label: &str) {
                     for info in gpus {
                         let gpu = Device::Gpu(Some(info.number));
                         let button = egui::Button::selectable(chosen == gpu, info.to_string());
-                        let response = ui.add_enabled(info.missing.is_none(), button);
-                        let reason = info.missing.clone().unwrap_or_default();
+                        let response = ui.add_enabled(info.unsupported_reason.is_none(), button);
+                        let reason = info.unsupported_reason.clone().unwrap_or_default();
                         if response.on_disabled_hover_text(reason).clicked() {
                             chosen = gpu;
                         }
@@ -162,7 +161,7 @@ impl App {
 
     /// Returns the devices to choose from, with the GPUs as far as they are known.
     fn device_choices(&self) -> Vec<Device> {
-        let usable = |info: &&trm_runtime::DeviceInfo| info.missing.is_none();
+        let usable = |info: &&trm_runtime::DeviceInfo| info.unsupported_reason.is_none();
         let gpus = self
             .device_list
             .gpus()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use trm_runtime::low_level::Stepper;
+use trm_runtime::low_level::Inspect;
 use trm_runtime::low_level::config::State;
 use trm_runtime::task::{EncodedPuzzle, Task};
 use trm_runtime::{Device, Error, ErrorKind, HaltRule, Solver};
@@ -18,7 +18,7 @@ const SLOT: usize = 0;
 pub(super) struct PuzzleRun {
     job: Job,
     solver: Solver,
-    stepper: Box<dyn Stepper>,
+    stepper: Box<dyn Inspect>,
     encoded: EncodedPuzzle,
     task: Arc<dyn Task>,
     /// The answer tokens after the last step. Before the first step, the tokens of the puzzle.
@@ -32,6 +32,14 @@ pub(super) struct PuzzleRun {
 /// A new run, its model and device, and a note if the device had to be replaced.
 type NewRun = (PuzzleRun, RunInfo, Option<String>);
 
+/// Returns a solver over the same model on the CPU.
+fn on_cpu(solver: &Solver) -> Result<Solver, Error> {
+    solver
+        .to_builder()
+        .device(Device::Cpu)
+        .build(solver.model().clone())
+}
+
 impl PuzzleRun {
     /// Opens the model and loads the puzzle.
     ///
@@ -41,21 +49,29 @@ impl PuzzleRun {
         job.board.check()?;
         let start = Instant::now();
         let kind = job.board.kind();
-        let solver = match previous {
-            Some(run) if run.job.device == job.device && run.job.has_same_model(&job) => run.solver,
+        let (model, builder) = match previous {
+            Some(run) if run.job.device == job.device && run.job.has_same_model(&job) => {
+                (run.solver.model().clone(), run.solver.to_builder())
+            }
             _ => {
                 let opened = job.model.open(kind).map_err(|e| e.to_string())?;
-                opened.device(job.device).batch(1).kind(kind.task())
+                let builder = Solver::builder()
+                    .device(job.device)
+                    .batch(1)
+                    .kind(kind.task());
+                (opened.model().clone(), builder)
             }
         };
-        let mut solver = solver.halt(job.rule).halt_threshold(job.threshold);
+        let mut builder = builder.halt_rule(job.rule).halt_threshold(job.threshold);
         if let Some(steps) = job.max_steps {
-            solver = solver.max_steps(steps);
+            builder = builder.max_steps(steps);
         }
+        let solver = builder.build(model).map_err(|e| e.to_string())?;
         let (run, note) = match PuzzleRun::load(job.clone(), solver.clone()) {
             Err(e) if e.kind() == ErrorKind::Device && job.device != Device::Cpu => {
                 let note = format!("{e}; the CPU takes over");
-                (PuzzleRun::load(job, solver.device(Device::Cpu)), Some(note))
+                let solver = on_cpu(&solver).map_err(|e| e.to_string())?;
+                (PuzzleRun::load(job, solver), Some(note))
             }
             run => (run, None),
         };
@@ -161,7 +177,7 @@ impl PuzzleRun {
             return Err(error.to_string());
         }
         let start = Instant::now();
-        let solver = self.solver.clone().device(Device::Cpu);
+        let solver = on_cpu(&self.solver).map_err(|e| e.to_string())?;
         *self = PuzzleRun::load(self.job.clone(), solver).map_err(|e| e.to_string())?;
         Ok(self.info(start.elapsed()))
     }
