@@ -1,4 +1,4 @@
-//! `bench`: how long a refinement step takes; of two models, in turns.
+//! `bench`: measures the time of a refinement step, of one model or of two in turns.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,43 +8,50 @@ use trm_runtime::low_level::Inspect;
 use trm_runtime::{CancelToken, Error, ErrorKind, Solver, SolverBuilder};
 
 use crate::args::{BenchArgs, Shared};
-use crate::models::{named, open, shown, solver};
-use crate::output::{Done, Failure, print};
+use crate::models::{build_solver, display_path, model_path, open, token_count};
+use crate::output::{CommandError, CommandStatus, print};
 use crate::random;
 use crate::report::{milliseconds, rounded};
 
-/// How long is measured for each model, and how often at least and at most.
-const TIME: Duration = Duration::from_secs(3);
-const LEAST: usize = 5;
-const MOST: usize = 10_000;
+/// Duration of the measurement for each model.
+const MEASURE_TIME: Duration = Duration::from_secs(3);
+/// Minimum and maximum number of steps, whatever they take.
+const MIN_STEPS: usize = 5;
+const MAX_STEPS: usize = 10_000;
 
 /// Runs the command.
 pub(crate) fn run(
     shared: &Shared,
     args: &BenchArgs,
     cancel: &CancelToken,
-) -> Result<Done, Failure> {
-    let mut timed = vec![Timed::new(named(&args.subject, shared)?, shared, false)?];
+) -> Result<CommandStatus, CommandError> {
+    let mut timed = vec![TimedModel::new(
+        model_path(&args.subject, shared)?,
+        shared,
+        Role::First,
+    )?];
     if let Some(other) = &args.against {
-        timed.push(Timed::new(other, shared, true)?);
+        timed.push(TimedModel::new(other, shared, Role::Second)?);
     }
     let difference = match &timed[..] {
         [one, other] => Some(one.difference(other)?),
         _ => None,
     };
     let start = Instant::now();
-    let limit = TIME * timed.len() as u32;
+    let limit = MEASURE_TIME * timed.len() as u32;
     while !cancel.is_cancelled()
-        && timed[0].times.len() < MOST
-        && (timed[0].times.len() < LEAST || start.elapsed() < limit)
+        && timed[0].times.len() < MAX_STEPS
+        && (timed[0].times.len() < MIN_STEPS || start.elapsed() < limit)
     {
-        timed.iter_mut().try_for_each(Timed::step)?;
+        timed.iter_mut().try_for_each(TimedModel::step)?;
     }
     if timed.iter().any(|t| t.times.is_empty()) {
-        return Ok(Done::Interrupted);
+        return Ok(CommandStatus::Interrupted);
     }
     timed.iter_mut().for_each(|t| t.times.sort_unstable());
-    let ratio = timed.get(1).map(|other| other.median() / timed[0].median());
+    let ratio = timed
+        .get(1)
+        .map(|other| other.median_seconds() / timed[0].median_seconds());
     if shared.json {
         let mut object = timed[0].object(shared);
         if let (Some(other), Some(ratio), Some(difference), Some(fields)) =
@@ -60,55 +67,62 @@ pub(crate) fn run(
         timed.iter().try_for_each(|t| t.print(shared))?;
         if let (Some(ratio), Some(difference)) = (ratio, difference) {
             print(format_args!(
-                "ratio       a step of the second takes {ratio:.2} times that of the first; their logits differ by {difference:.1e} at most after the first step"
+                "ratio       a step of the second model takes {ratio:.2} times as long; largest difference of \
+                 the logits after the first step {difference:.1e}"
             ))?;
         }
         if let Some(mb) = peak_memory() {
-            print(format_args!("memory      {mb:.1} MB at most"))?;
+            print(format_args!("memory      {mb:.1} MB peak"))?;
         }
     }
     Ok(if cancel.is_cancelled() {
-        Done::Interrupted
+        CommandStatus::Interrupted
     } else {
-        Done::Well
+        CommandStatus::Success
     })
 }
 
-/// A model at work on random puzzles.
-struct Timed {
+/// Which of the two models of `--against` it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    First,
+    Second,
+}
+
+/// A model whose steps on random puzzles are timed.
+struct TimedModel {
     path: PathBuf,
     solver: Solver,
     device: &'static str,
     stepper: Box<dyn Inspect>,
+    /// The slots with a puzzle, which are all.
     live: Vec<usize>,
-    /// Not known of an ONNX graph.
+    /// GFLOP per step, or `None` if the model has no plan.
     gflop: Option<f64>,
     load: Duration,
-    /// Steps; in the end from the shortest.
+    /// Time of each step. Sorted at the end.
     times: Vec<Duration>,
 }
 
-impl Timed {
-    /// Opens a model, fills its places and takes the first step. An ONNX graph that stands `beside` another model takes no options that it cannot follow.
-    fn new(path: &Path, shared: &Shared, beside: bool) -> Result<Timed, Failure> {
+impl TimedModel {
+    /// Opens a model, fills its slots and runs the first step.
+    fn new(path: &Path, shared: &Shared, role: Role) -> Result<TimedModel, CommandError> {
         let start = Instant::now();
         let model = open(path, shared)?;
-        let solver = match beside && model.is_onnx() {
-            true => shared
-                .threads
-                .into_iter()
+        // A second model without a checkpoint runs on the CPU and in its own dtype, so that it can
+        // be compared with any device and dtype of the first.
+        let has_checkpoint = model.checkpoint().is_some();
+        let solver = if role == Role::Second && !has_checkpoint {
+            let threads = shared.threads.into_iter();
+            threads
                 .fold(Solver::builder(), SolverBuilder::threads)
-                .build(model)?,
-            false => solver(model, shared)?,
+                .build(model)?
+        } else {
+            build_solver(model, shared)?
         };
         let device = solver.device_name()?;
         let config = &solver.model().config;
-        let tokens = config.seq_len.ok_or_else(|| {
-            Error::new(
-                ErrorKind::Argument,
-                "the model fits any size: give the number of tokens, as in --set seq_len=81",
-            )
-        })?;
+        let tokens = token_count(config)?;
         let batch = shared.batch.unwrap_or(1);
         let mut stepper = solver.stepper(tokens, batch)?;
         let load = start.elapsed();
@@ -122,11 +136,11 @@ impl Timed {
         }
         let live: Vec<usize> = (0..batch).collect();
         stepper.step(&live)?;
-        let gflop = match solver.model().is_onnx() {
-            true => None,
-            false => Some(solver.plan(tokens)?.gflop_per_step()),
+        let gflop = match has_checkpoint {
+            true => Some(solver.plan(tokens)?.gflop_per_step()),
+            false => None,
         };
-        Ok(Timed {
+        Ok(TimedModel {
             path: path.to_owned(),
             solver,
             device,
@@ -145,8 +159,8 @@ impl Timed {
         Ok(())
     }
 
-    /// The largest difference of the logits of both; without end where one is no number.
-    fn difference(&self, other: &Timed) -> trm_runtime::Result<f32> {
+    /// Returns the largest difference of the logits of both models. NaN counts as infinite.
+    fn difference(&self, other: &TimedModel) -> trm_runtime::Result<f32> {
         let mut largest = 0.0f32;
         for &slot in &self.live {
             let [ours, theirs] =
@@ -154,9 +168,9 @@ impl Timed {
             let (ours, theirs) = (ours?, theirs?);
             if ours.len() != theirs.len() {
                 let message = format!(
-                    "{} and {} are not of one size: {} and {} logits",
-                    shown(&self.path),
-                    shown(&other.path),
+                    "{} and {} differ in size: {} and {} logits",
+                    display_path(&self.path),
+                    display_path(&other.path),
                     ours.len(),
                     theirs.len()
                 );
@@ -172,12 +186,12 @@ impl Timed {
         Ok(largest)
     }
 
-    /// Seconds of the step in the middle.
-    fn median(&self) -> f64 {
-        self.middle().as_secs_f64()
+    /// Returns the median step time in seconds.
+    fn median_seconds(&self) -> f64 {
+        self.median().as_secs_f64()
     }
 
-    fn middle(&self) -> Duration {
+    fn median(&self) -> Duration {
         self.times
             .get(self.times.len() / 2)
             .copied()
@@ -189,7 +203,7 @@ impl Timed {
     }
 
     fn per_second(&self) -> f64 {
-        self.live.len() as f64 / self.median()
+        self.live.len() as f64 / self.median_seconds()
     }
 
     fn threads(&self, shared: &Shared) -> usize {
@@ -201,47 +215,48 @@ impl Timed {
         }
     }
 
-    /// An ONNX graph has its own numbers.
-    fn format(&self) -> &'static str {
-        match self.solver.model().is_onnx() {
-            true => "ONNX",
-            false => self.solver.dtype().name(),
+    /// Returns the name of the weight dtype. An ONNX graph has a dtype of its own.
+    fn dtype(&self) -> &'static str {
+        if self.solver.model().is_onnx() {
+            "ONNX"
+        } else {
+            self.solver.dtype().name()
         }
     }
 
     fn object(&self, shared: &Shared) -> Value {
         json!({
             "type": "bench",
-            "model": shown(&self.path),
+            "model": display_path(&self.path),
             "step_ms_min": milliseconds(self.shortest()),
-            "step_ms_median": milliseconds(self.middle()),
+            "step_ms_median": milliseconds(self.median()),
             "gflop_per_step": self.gflop.map(|gflop| rounded(gflop, 6)),
             "gflops": self.gflop.map(|gflop| rounded(gflop * self.per_second(), 3)),
             "puzzles_per_s": rounded(self.per_second(), 3),
             "load_ms": milliseconds(self.load),
             "rss_mb": peak_memory().map(|mb| rounded(mb, 1)),
             "device": self.device,
-            "dtype": self.format(),
-            "format": self.format(),
+            "dtype": self.dtype(),
+            "format": self.dtype(),
             "threads": self.threads(shared),
             "batch": self.live.len(),
             "steps": self.times.len(),
         })
     }
 
-    fn print(&self, shared: &Shared) -> Result<(), Failure> {
+    fn print(&self, shared: &Shared) -> Result<(), CommandError> {
         print(format_args!(
-            "{}: {}, {}, {} threads, {} puzzles at once",
-            shown(&self.path),
+            "{}: {}, {}, {} threads, batch of {}",
+            display_path(&self.path),
             self.device,
-            self.format(),
+            self.dtype(),
             self.threads(shared),
             self.live.len()
         ))?;
         print(format_args!(
-            "step        {:.3} ms at best, {:.3} ms median of {}",
+            "step        {:.3} ms fastest, {:.3} ms median of {}",
             milliseconds(self.shortest()),
-            milliseconds(self.middle()),
+            milliseconds(self.median()),
             self.times.len()
         ))?;
         let per_second = self.per_second();
@@ -253,7 +268,7 @@ impl Timed {
         }
         let steps = self.solver.model().config.halt_max_steps;
         print(format_args!(
-            "throughput  {per_second:.1} puzzles/s that halt after 1 step, {:.1} after {steps}",
+            "throughput  {per_second:.1} puzzles/s at 1 step each, {:.1} at {steps}",
             per_second / steps as f64,
         ))?;
         print(format_args!(
@@ -264,7 +279,7 @@ impl Timed {
     }
 }
 
-/// The most memory that this process has had, in MB of 2^20 bytes, where the system tells.
+/// Returns the peak memory of this process in MB of 2^20 bytes, if the system reports it.
 fn peak_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

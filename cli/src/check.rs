@@ -1,34 +1,30 @@
-//! `check`: a device in lockstep with the scalar reference, for reports from machines that nobody has seen.
+//! `check`: compares a device with the scalar reference. Users attach its output to bug reports.
 
 use serde_json::json;
 use trm_runtime::low_level::backend::lockstep::Difference;
-use trm_runtime::{Error, ErrorKind};
 
 use crate::args::{CheckArgs, Shared};
-use crate::models::{named, open, shown, solver};
-use crate::output::{Done, Failure, print};
+use crate::models::{build_solver, display_path, model_path, open, token_count};
+use crate::output::{CommandError, CommandStatus, print};
 use crate::random;
 
-/// Puzzles that are compared.
-const PUZZLES: usize = 2;
+/// Number of random puzzles that are compared.
+const PUZZLE_COUNT: usize = 2;
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<Done, Failure> {
-    let path = named(&args.subject, shared)?;
-    let solver = solver(open(path, shared)?, shared)?;
+pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<CommandStatus, CommandError> {
+    let path = model_path(&args.subject, shared)?;
+    let solver = build_solver(open(path, shared)?, shared)?;
     let device = solver.device_name()?;
     let config = &solver.model().config;
-    let tokens = config.seq_len.ok_or_else(|| {
-        let message = "the model fits any size: give the number of tokens, as in --set seq_len=81";
-        Error::new(ErrorKind::Argument, message)
-    })?;
+    let tokens = token_count(config)?;
     let mut random = trm_runtime::low_level::random::Random::new(shared.seed);
-    let puzzles: Vec<Vec<u32>> = (0..PUZZLES)
+    let puzzles: Vec<Vec<u32>> = (0..PUZZLE_COUNT)
         .map(|_| random::tokens(&mut random, tokens, config.vocab_size))
         .collect();
     let calls = solver.plan(tokens)?.calls.len();
     let mut largest: Option<Difference> = None;
-    let format = solver.dtype();
+    let dtype = solver.dtype();
     let tolerance = solver.check_tolerance()?;
     let found = solver.check(&puzzles, tolerance, &mut |difference| {
         if largest
@@ -38,7 +34,7 @@ pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<Done, Failure> {
             largest = Some(difference.clone());
         }
     })?;
-    let model = shown(path);
+    let model = display_path(path);
     if shared.json {
         print(json!({
             "type": "check",
@@ -47,26 +43,26 @@ pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<Done, Failure> {
             "ok": found.is_none(),
             "calls": calls,
             "tolerance": tolerance,
-            "dtype": format.name(),
+            "dtype": dtype.name(),
             "first": found.as_ref().map(as_json),
             "largest": largest.as_ref().map(as_json),
         }))?;
     } else if let Some(found) = &found {
         print(format_args!(
-            "{model} on {device}, {format}: {found}, the first beyond {tolerance:e}"
+            "{model} on {device}, {dtype}: {found}, the first beyond {tolerance:e}"
         ))?;
     } else {
         print(format_args!(
-            "{model} on {device}, {format}: all {calls} calls agree with the reference to {tolerance:e}"
+            "{model} on {device}, {dtype}: all {calls} calls agree with the reference to {tolerance:e}"
         ))?;
         if let Some(largest) = &largest {
             print(format_args!("largest difference: {largest}"))?;
         }
     }
     Ok(if found.is_none() {
-        Done::Well
+        CommandStatus::Success
     } else {
-        Done::Wrong
+        CommandStatus::Invalid
     })
 }
 

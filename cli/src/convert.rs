@@ -1,23 +1,22 @@
-//! `convert`: a model in this program's own format.
+//! `convert`: writes a model as `config.json` and `model.safetensors`.
 
-use trm_runtime::SaveOptions;
-use trm_runtime::{Error, ErrorKind};
+use trm_runtime::{Error, ErrorKind, SaveOptions};
 
 use crate::args::{ConvertArgs, Shared};
-use crate::models::{kind, named, open, shown};
-use crate::output::{Done, Failure, print, say};
+use crate::models::{display_path, model_path, open};
+use crate::output::{CommandError, CommandStatus, eprint_line, print};
 
-/// Most rows that `--puzzle-ids` can name.
-const MAX_IDS: usize = 1 << 20;
+/// Maximum number of rows in `--puzzle-ids`.
+const MAX_PUZZLE_IDS: usize = 1 << 20;
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared, args: &ConvertArgs) -> Result<Done, Failure> {
+pub(crate) fn run(shared: &Shared, args: &ConvertArgs) -> Result<CommandStatus, CommandError> {
     let box_shape = args.box_shape.as_deref().map(box_shape).transpose()?;
     let puzzle_ids = args.puzzle_ids.as_deref().map(ids).transpose()?;
-    let path = named(&args.subject, shared)?;
+    let path = model_path(&args.subject, shared)?;
     let mut model = open(path, shared)?;
-    // What is said here wins over what the files say.
-    if let Some(kind) = kind(shared) {
+    // The options take precedence over the files.
+    if let Some(kind) = shared.task {
         model.config.task = Some(kind.name().to_string());
     }
     if box_shape.is_some() {
@@ -32,25 +31,29 @@ pub(crate) fn run(shared: &Shared, args: &ConvertArgs) -> Result<Done, Failure> 
     if shared.json {
         let files = ["config.json", "model.safetensors"]
             .map(|name| args.output.join(name).display().to_string());
-        print(
-            serde_json::json!({ "type": "converted", "from": shown(path), "files": files, "task": model.config.task, "dtype": options.dtype.name() }),
-        )?;
+        print(serde_json::json!({
+            "type": "converted",
+            "from": display_path(path),
+            "files": files,
+            "task": model.config.task,
+            "dtype": options.dtype.name(),
+        }))?;
     } else if !shared.quiet {
         for name in ["config.json", "model.safetensors"] {
             let file = args.output.join(name);
             let bytes = std::fs::metadata(&file).map_or(0, |m| m.len());
-            say(format_args!("wrote {} ({bytes} bytes)", file.display()));
+            eprint_line(format_args!("wrote {} ({bytes} bytes)", file.display()));
         }
         if model.config.task.is_none() {
-            say(format_args!(
-                "the model does not say what task it is for; --task writes it into config.json"
+            eprint_line(format_args!(
+                "note: the task of the model is not known\nhint: --task writes it into config.json"
             ));
         }
     }
-    Ok(Done::Well)
+    Ok(CommandStatus::Success)
 }
 
-/// `2x3` or `2,3`.
+/// Parses `2x3` or `2,3`.
 fn box_shape(text: &str) -> trm_runtime::Result<[usize; 2]> {
     let sides = text
         .split_once(['x', 'X', ','])
@@ -58,16 +61,16 @@ fn box_shape(text: &str) -> trm_runtime::Result<[usize; 2]> {
     match sides {
         Some([Ok(rows @ 1..=64), Ok(cols @ 1..=64)]) => Ok([rows, cols]),
         _ => Err(argument(format!(
-            "--box {text}: expected rows x columns of a box, as 2x3"
+            "--box {text}: expected rows x columns of a box, such as 2x3"
         ))),
     }
 }
 
-/// `0,17,40-47`.
+/// Parses a list such as `0,17,40-47`.
 fn ids(list: &str) -> trm_runtime::Result<Vec<u32>> {
     let bad = |part: &str| {
         argument(format!(
-            "--puzzle-ids {part:?}: expected numbers and ranges, as 0,17,40-47"
+            "--puzzle-ids {part:?}: expected numbers and ranges, such as 0,17,40-47"
         ))
     };
     let mut ids = Vec::new();
@@ -80,8 +83,10 @@ fn ids(list: &str) -> trm_runtime::Result<Vec<u32>> {
         if first > last {
             return Err(bad(part));
         }
-        if ids.len() as u64 + u64::from(last - first) >= MAX_IDS as u64 {
-            return Err(argument(format!("--puzzle-ids: at most {MAX_IDS} rows")));
+        if ids.len() as u64 + u64::from(last - first) >= MAX_PUZZLE_IDS as u64 {
+            return Err(argument(format!(
+                "--puzzle-ids: more than {MAX_PUZZLE_IDS} rows"
+            )));
         }
         ids.extend(first..=last);
     }

@@ -1,15 +1,15 @@
-//! `devices`: the processor and the GPUs of this machine.
+//! `devices`: lists the CPU and the GPUs of this machine.
 
 use serde_json::{Map, Value, json};
 use trm_runtime::{CpuInfo, DeviceInfo, DeviceKind};
 
 use crate::args::Shared;
-use crate::output::{Done, Failure, print};
+use crate::output::{CommandError, CommandStatus, print};
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared) -> Result<Done, Failure> {
+pub(crate) fn run(shared: &Shared) -> Result<CommandStatus, CommandError> {
     let (cpu, devices) = (trm_runtime::cpu()?, trm_runtime::devices());
-    let considered = devices
+    let candidate = devices
         .iter()
         .find(|d| d.unsupported_reason.is_none() && d.kind != DeviceKind::Software);
     if shared.json {
@@ -17,25 +17,25 @@ pub(crate) fn run(shared: &Shared) -> Result<Done, Failure> {
             "type": "devices",
             "cpu": cpu_record(&cpu),
             "devices": devices.iter().map(record).collect::<Vec<_>>(),
-            "auto": considered.map_or("cpu".to_string(), |d| format!("gpu:{} or cpu", d.number)),
+            "auto": candidate.map_or("cpu".to_string(), |d| format!("gpu:{} or cpu", d.number)),
         }))?;
-        return Ok(Done::Well);
+        return Ok(CommandStatus::Success);
     }
     show_cpu(&cpu)?;
     for device in &devices {
         show(device)?;
     }
     if devices.is_empty() {
-        print("no GPU: no driver offers one, or this build has none (feature `gpu`)")?;
+        print("no GPU: no driver offers one, or this build has no GPU backend (feature `gpu`)")?;
     }
-    match considered {
+    match candidate {
         Some(d) => print(format_args!(
-            "auto takes gpu:{} for models whose steps are faster there than on the CPU",
+            "auto takes gpu:{} for models that run faster there than on the CPU",
             d.number
         ))?,
         None => print("auto takes the CPU")?,
     }
-    Ok(Done::Well)
+    Ok(CommandStatus::Success)
 }
 
 fn cpu_record(cpu: &CpuInfo) -> Value {
@@ -78,17 +78,17 @@ fn record(d: &DeviceInfo) -> Value {
     })
 }
 
-fn yes(yes: bool) -> &'static str {
+fn yes_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
 }
 
-fn show_cpu(cpu: &CpuInfo) -> Result<(), Failure> {
+fn show_cpu(cpu: &CpuInfo) -> Result<(), CommandError> {
     print(format_args!("{cpu}"))?;
     if !cpu.features.is_empty() {
         let features = cpu
             .features
             .iter()
-            .map(|(name, has)| format!("{name} {}", yes(*has)));
+            .map(|(name, has)| format!("{name} {}", yes_no(*has)));
         let features = features.collect::<Vec<_>>().join(", ");
         print(format_args!("  features    {features}"))?;
     }
@@ -105,21 +105,22 @@ fn show_cpu(cpu: &CpuInfo) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(d: &DeviceInfo) -> Result<(), Failure> {
+fn show(d: &DeviceInfo) -> Result<(), CommandError> {
     print(format_args!("{d}"))?;
     print(format_args!("  driver      {}", d.driver))?;
     let subgroups = match d.subgroups {
-        Some([least, most]) if least == most => least.to_string(),
-        Some([least, most]) => format!("{least} to {most}"),
+        Some([min, max]) if min == max => min.to_string(),
+        Some([min, max]) => format!("{min} to {max}"),
         None => "no".into(),
     };
     print(format_args!(
         "  features    f16 {}, subgroups {subgroups}, cooperative matrices {}",
-        yes(d.f16),
-        yes(d.cooperative_matrix)
+        yes_no(d.f16),
+        yes_no(d.cooperative_matrix)
     ))?;
     print(format_args!(
-        "  limits      {} MiB a buffer, {} KiB of workgroup memory, {} invocations, {} buffers a kernel",
+        "  limits      {} MiB per buffer, {} KiB of workgroup memory, {} invocations per workgroup, \
+         {} buffers per kernel",
         d.limits.buffer >> 20,
         d.limits.workgroup_memory >> 10,
         d.limits.workgroup_size,

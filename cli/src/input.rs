@@ -1,4 +1,4 @@
-//! Records from files and standard input, read ahead by a thread, a few at a time.
+//! Reads records from files and standard input, a limited number ahead, in a thread.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,78 +11,85 @@ use std::time::{Duration, Instant};
 use trm_runtime::task::{Id, NpyRows, Records};
 use trm_runtime::{Error, ErrorKind, Puzzle};
 
-/// Records that the reader may be ahead.
-const AHEAD: usize = 64;
+/// Records that the thread reads ahead.
+const READ_AHEAD: usize = 64;
 
-/// One record of the input.
+/// One record of the input, with its position.
 #[derive(Debug)]
-pub(crate) struct Item {
-    /// The file.
+pub(crate) struct NumberedRecord {
+    /// Name of the file.
     pub(crate) file: Arc<str>,
-    /// Number of the file.
+    /// Index of the file, from 0.
     pub(crate) file_number: usize,
-    /// Number of the record, from 0, over all files.
+    /// Index of the record among those of all files, from 0.
     pub(crate) number: u64,
-    /// Line of the record in its file, from 1, where that is known.
+    /// Line of the record in its file, from 1, if known.
     pub(crate) line: Option<u64>,
-    /// What it is called, as far as is known.
+    /// Identifier, if the record has one.
     pub(crate) id: Option<Id>,
-    /// The puzzle, or what is wrong with it.
+    /// The content, or why it could not be read.
     pub(crate) body: trm_runtime::Result<Body>,
 }
 
-/// What a record holds.
+/// The content of a record.
 #[derive(Debug)]
 pub(crate) enum Body {
-    /// A puzzle as people write it.
+    /// A puzzle as written.
     Puzzle(Puzzle),
     /// A row of the training pipeline's arrays.
     Row {
         /// S tokens.
         tokens: Vec<i64>,
-        /// S labels, 0 does not count.
+        /// S labels. Label 0 does not count.
         labels: Option<Vec<i64>>,
     },
 }
 
-/// What [`Intake::next`] found.
+/// The result of [`RecordReader::next`].
 pub(crate) enum Next {
     /// A record.
-    Item(Box<Item>),
-    /// Nothing in the time given, but more may come.
+    Record(Box<NumberedRecord>),
+    /// No record came in time, but more may follow.
     NotYet,
-    /// There is no more.
+    /// The input has ended.
     End,
 }
 
-/// The records of all inputs, in order.
+/// Returns the records of all inputs in order.
 #[derive(Debug)]
-pub(crate) struct Intake {
-    receiver: Receiver<Item>,
-    held: VecDeque<Item>,
+pub(crate) struct RecordReader {
+    receiver: Receiver<NumberedRecord>,
+    /// Records that [`RecordReader::look_ahead`] received.
+    held: VecDeque<NumberedRecord>,
     ended: bool,
 }
 
-impl Intake {
-    /// Starts reading; at most `limit` records of each file.
-    pub(crate) fn start(paths: Vec<PathBuf>, limit: Option<usize>) -> Intake {
-        Intake::read(limit, move |reader| {
+impl RecordReader {
+    /// Starts reading the files, at most `limit` records of each.
+    pub(crate) fn start(paths: Vec<PathBuf>, limit: Option<usize>) -> RecordReader {
+        RecordReader::spawn(limit, move |reader| {
             paths.iter().try_for_each(|path| reader.path(path));
         })
     }
 
-    /// Takes records from a program.
-    pub(crate) fn feed(puzzles: impl Iterator<Item = Puzzle> + Send + 'static) -> Intake {
-        Intake::read(None, move |reader| {
+    /// Starts reading puzzles that the program makes.
+    pub(crate) fn from_puzzles(
+        puzzles: impl Iterator<Item = Puzzle> + Send + 'static,
+    ) -> RecordReader {
+        RecordReader::spawn(None, move |reader| {
             let name: Arc<str> = "".into();
             let mut puzzles = puzzles;
             puzzles.try_for_each(|puzzle| reader.send(&name, None, None, Ok(Body::Puzzle(puzzle))));
         })
     }
 
-    /// The thread ends with the input, or when nobody receives any more; it may wait for standard input for ever.
-    fn read(limit: Option<usize>, work: impl FnOnce(&mut Reader) + Send + 'static) -> Intake {
-        let (sender, receiver) = sync_channel(AHEAD);
+    /// Starts the thread. It ends with the input, or when the receiver is dropped. It can wait for
+    /// standard input forever.
+    fn spawn(
+        limit: Option<usize>,
+        work: impl FnOnce(&mut Reader) + Send + 'static,
+    ) -> RecordReader {
+        let (sender, receiver) = sync_channel(READ_AHEAD);
         std::thread::spawn(move || {
             work(&mut Reader {
                 sender,
@@ -91,42 +98,43 @@ impl Intake {
                 limit: limit.unwrap_or(usize::MAX),
             });
         });
-        Intake {
+        RecordReader {
             receiver,
             held: VecDeque::new(),
             ended: false,
         }
     }
 
-    /// The next record, if one comes within `wait`.
+    /// Returns the next record, if one comes within `wait`.
     pub(crate) fn next(&mut self, wait: Duration) -> Next {
-        if let Some(item) = self.held.pop_front() {
-            return Next::Item(Box::new(item));
+        if let Some(record) = self.held.pop_front() {
+            return Next::Record(Box::new(record));
         }
         match self.receive(wait) {
-            Some(item) => Next::Item(Box::new(item)),
+            Some(record) => Next::Record(Box::new(record)),
             None if self.ended => Next::End,
             None => Next::NotYet,
         }
     }
 
-    /// Looks ahead for up to `wait`: `most`, or as many records as still come if that is known to be less.
-    pub(crate) fn at_hand(&mut self, most: usize, wait: Duration) -> usize {
+    /// Waits for up to `wait` for `max` records. Returns `max`, or the number of records that are
+    /// left if the input is known to end before.
+    pub(crate) fn look_ahead(&mut self, max: usize, wait: Duration) -> usize {
         let until = Instant::now() + wait;
-        while self.held.len() < most.min(AHEAD) && !self.ended {
+        while self.held.len() < max.min(READ_AHEAD) && !self.ended {
             match self.receive(until.saturating_duration_since(Instant::now())) {
-                Some(item) => self.held.push_back(item),
+                Some(record) => self.held.push_back(record),
                 None => break,
             }
         }
         if self.ended {
-            self.held.len().min(most)
+            self.held.len().min(max)
         } else {
-            most
+            max
         }
     }
 
-    fn receive(&mut self, wait: Duration) -> Option<Item> {
+    fn receive(&mut self, wait: Duration) -> Option<NumberedRecord> {
         let received = if wait.is_zero() {
             self.receiver
                 .try_recv()
@@ -141,16 +149,20 @@ impl Intake {
     }
 }
 
-/// The thread's side: what has been read goes through a channel of limited length.
+/// The thread's side. It sends records through a channel of limited length.
+///
+/// Its methods return `None` when the receiver is gone, which ends the thread.
 struct Reader {
-    sender: SyncSender<Item>,
+    sender: SyncSender<NumberedRecord>,
+    /// Index of the next record.
     next: u64,
     file_number: usize,
+    /// Maximum number of records of each file.
     limit: usize,
 }
 
 impl Reader {
-    /// Reads what the user named; `None` when nobody wants more.
+    /// Reads a file, a folder or standard input.
     fn path(&mut self, path: &Path) -> Option<()> {
         if path.as_os_str() != "-" && path.is_dir() {
             return self.folder(path);
@@ -158,7 +170,7 @@ impl Reader {
         self.file(path)
     }
 
-    /// The files of puzzles in a folder, by name.
+    /// Reads the puzzle files of a folder, in the order of their names.
     fn folder(&mut self, path: &Path) -> Option<()> {
         let name = path.display().to_string();
         let files = std::fs::read_dir(path)
@@ -171,7 +183,7 @@ impl Reader {
             .map(|all| all.into_iter().filter(|path| holds_puzzles(path)).collect())
             .and_then(|files: Vec<_>| match files.is_empty() {
                 true => {
-                    let message = format!("no file in it ends in {}", ENDS.join(", "));
+                    let message = format!("no file in it ends in {}", FILE_SUFFIXES.join(", "));
                     Err(Error::new(ErrorKind::Puzzle, message).context(&name))
                 }
                 false => Ok(files),
@@ -226,7 +238,7 @@ impl Reader {
         Some(())
     }
 
-    /// `NAME__inputs.npy`, and `NAME__labels.npy` where it lies beside it.
+    /// Reads `NAME__inputs.npy`, and `NAME__labels.npy` if it is in the same folder.
     fn rows(&mut self, name: &Arc<str>, path: &Path, file: File) -> Option<()> {
         let beside = path
             .to_str()
@@ -243,12 +255,7 @@ impl Reader {
             Err(e) => return self.unreadable(name, e),
         };
         for tokens in inputs.take(self.limit) {
-            let missing = || {
-                Err(Error::new(
-                    ErrorKind::Puzzle,
-                    "there are no labels for this row",
-                ))
-            };
+            let missing = || Err(Error::new(ErrorKind::Puzzle, "this row has no labels"));
             let labels = labels
                 .as_mut()
                 .map(|rows| rows.next().unwrap_or_else(missing))
@@ -279,7 +286,7 @@ impl Reader {
         self.next += 1;
         let file = name.clone();
         self.sender
-            .send(Item {
+            .send(NumberedRecord {
                 file,
                 file_number: self.file_number,
                 number,
@@ -291,15 +298,15 @@ impl Reader {
     }
 }
 
-/// The ends of the names of a folder's files that are read.
-const ENDS: [&str; 6] = [".json", ".ndjson", ".jsonl", ".csv", ".txt", "__inputs.npy"];
+/// Suffixes of the files that are read from a folder.
+const FILE_SUFFIXES: [&str; 6] = [".json", ".ndjson", ".jsonl", ".csv", ".txt", "__inputs.npy"];
 
 fn holds_puzzles(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.is_file() && ENDS.iter().any(|end| name.ends_with(end))
+    path.is_file() && FILE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
-/// An error of a record that was read, with its place.
+/// Adds the position of a record to its error.
 pub(crate) fn located(error: Error, file: &str, line: Option<u64>, id: &Id) -> Error {
     match line {
         Some(line) => error.context(format!("line {line}")).context(file),

@@ -1,4 +1,4 @@
-//! `inspect`: what a model is.
+//! `inspect`: describes a model.
 
 use std::fmt::Write;
 
@@ -7,27 +7,26 @@ use trm_runtime::low_level::plan::Plan;
 use trm_runtime::{Model, Solver};
 
 use crate::args::{InspectArgs, Shared};
-use crate::models::{named, open, shown};
-use crate::output::{Done, Failure, print, printable};
+use crate::models::{display_path, model_path, open};
+use crate::output::{CommandError, CommandStatus, print, printable};
 use crate::report::rounded;
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<Done, Failure> {
-    let path = named(&args.subject, shared)?;
+pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<CommandStatus, CommandError> {
+    let path = model_path(&args.subject, shared)?;
     let solver = Solver::builder().build(open(path, shared)?)?;
     let model = solver.model().as_ref();
-    let plan = model
-        .config
-        .seq_len
-        .filter(|_| !model.is_onnx())
-        .map(|tokens| solver.plan(tokens))
-        .transpose()?;
+    // Only a checkpoint has a plan, and only for a known number of tokens.
+    let plan = match (model.checkpoint(), model.config.seq_len) {
+        (Some(_), Some(tokens)) => Some(solver.plan(tokens)?),
+        _ => None,
+    };
     if shared.json {
-        print(object(&shown(path), model, plan.as_ref(), args.plan))?;
-        return Ok(Done::Well);
+        print(object(&display_path(path), model, plan.as_ref(), args.plan))?;
+        return Ok(CommandStatus::Success);
     }
     print(printable(
-        text(&shown(path), model, plan.as_ref()).trim_end(),
+        text(&display_path(path), model, plan.as_ref()).trim_end(),
     ))?;
     if args.plan {
         match plan {
@@ -36,14 +35,26 @@ pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<Done, Failure> 
                 plan.dims.tokens,
                 plan.to_string().trim_end()
             ))?,
-            None if model.is_onnx() => print("\nplan: none of an ONNX graph")?,
-            None => print("\nplan: give the number of tokens, as in --set seq_len=81")?,
+            None if model.is_onnx() => print("\nplan: not available for an ONNX graph")?,
+            None => print(format_args!("\nplan: {SIZE_UNKNOWN}"))?,
         }
     }
-    Ok(Done::Well)
+    Ok(CommandStatus::Success)
 }
 
-/// What the model is; of a graph, what it carries.
+/// Shown where a value depends on the number of tokens, and the model takes any.
+const SIZE_UNKNOWN: &str = "unknown; give the number of tokens, such as --set seq_len=81";
+
+/// Returns the source of a hyper-parameter. The library says `option`; here the option is `--set`.
+fn source(from: &str) -> &str {
+    if from == "option" {
+        "option --set"
+    } else {
+        from
+    }
+}
+
+/// Returns the name of the variant, or the states of an ONNX graph.
 fn variant(model: &Model) -> String {
     if !model.is_onnx() {
         return model.config.variant.name().to_string();
@@ -57,8 +68,10 @@ fn variant(model: &Model) -> String {
     format!("ONNX graph with the states {}", states.join(", "))
 }
 
-/// Numbers that are trained, with and without the puzzle embedding. The rows that states start from are not trained.
-fn parameters(model: &Model) -> [u64; 2] {
+/// Returns the number of trained parameters, with and without the puzzle embedding, or `None` if
+/// the tensors are not known. The initial states are not trained.
+fn parameters(model: &Model) -> Option<[u64; 2]> {
+    model.checkpoint()?;
     let count = |embedding: bool| {
         let trained = model
             .tensors
@@ -69,18 +82,18 @@ fn parameters(model: &Model) -> [u64; 2] {
             .map(|t| t.shape.iter().product::<usize>() as u64)
             .sum()
     };
-    [count(true), count(false)]
+    Some([count(true), count(false)])
 }
 
 fn object(path: &str, model: &Model, plan: Option<&Plan>, with_plan: bool) -> Value {
-    let [all, trunk] = parameters(model);
+    let parameters = parameters(model);
     let hyper: Map<String, Value> = model
         .provenance
         .iter()
         .map(|p| {
             (
                 p.name.to_string(),
-                json!({ "value": p.value, "from": p.from }),
+                json!({ "value": p.value, "from": source(&p.from) }),
             )
         })
         .collect();
@@ -88,19 +101,24 @@ fn object(path: &str, model: &Model, plan: Option<&Plan>, with_plan: bool) -> Va
         .tensors
         .iter()
         .map(|t| {
-            json!({ "name": t.name, "stored_name": t.stored_name, "shape": t.shape, "dtype": t.dtype.name(), "bytes": t.bytes })
+            json!({
+                "name": t.name,
+                "stored_name": t.stored_name,
+                "shape": t.shape,
+                "dtype": t.dtype.name(),
+                "bytes": t.bytes,
+            })
         })
         .collect();
-    // What is 0 of a graph is only not known.
-    let config = match model.is_onnx() {
-        true => model
+    // The configuration of an ONNX graph has 0 for what is not known; its sources list the rest.
+    let config = match model.checkpoint() {
+        None => model
             .provenance
             .iter()
             .map(|p| (p.name.to_string(), p.value.clone()))
             .collect(),
-        false => model.config.to_json(),
+        Some(_) => model.config.to_json(),
     };
-    let known = |count: u64| (!model.is_onnx()).then_some(count);
     let mut object = json!({
         "type": "model",
         "path": path,
@@ -108,8 +126,8 @@ fn object(path: &str, model: &Model, plan: Option<&Plan>, with_plan: bool) -> Va
         "variant": variant(model),
         "config": config,
         "hyper_parameters": hyper,
-        "parameters": known(all),
-        "parameters_without_puzzle_emb": known(trunk),
+        "parameters": parameters.map(|[all, _]| all),
+        "parameters_without_puzzle_emb": parameters.map(|[_, trunk]| trunk),
         "gflop_per_step": plan.map(|p| rounded(p.gflop_per_step(), 6)),
         "bytes": model.tensors.iter().map(|t| t.bytes).sum::<u64>(),
         "tensors": tensors,
@@ -140,7 +158,6 @@ fn object(path: &str, model: &Model, plan: Option<&Plan>, with_plan: bool) -> Va
 }
 
 fn text(path: &str, model: &Model, plan: Option<&Plan>) -> String {
-    let [all, trunk] = parameters(model);
     let mut out = String::new();
     let mut line = |name: &str, value: String| {
         // Writing to a string does not fail.
@@ -156,7 +173,7 @@ fn text(path: &str, model: &Model, plan: Option<&Plan>) -> String {
         line("file", file);
     }
     line("variant", variant(model));
-    if !model.is_onnx() {
+    if let Some([all, trunk]) = parameters(model) {
         line("parameters", grouped(all));
         if trunk != all {
             line("  without puzzle_emb", grouped(trunk));
@@ -169,7 +186,7 @@ fn text(path: &str, model: &Model, plan: Option<&Plan>) -> String {
                     plan.gflop_per_step(),
                     plan.dims.tokens
                 ),
-                None => "unknown: give the number of tokens, as in --set seq_len=81".to_string(),
+                None => SIZE_UNKNOWN.to_string(),
             },
         );
     }
@@ -179,15 +196,10 @@ fn text(path: &str, model: &Model, plan: Option<&Plan>) -> String {
     let _ = writeln!(out, "\nhyper-parameters");
     for p in &model.provenance {
         let value = p.value.to_string();
-        let _ = writeln!(
-            out,
-            "  {:<22} {:<10} {}",
-            p.name,
-            value.trim_matches('"'),
-            p.from
-        );
+        let value = value.trim_matches('"');
+        let _ = writeln!(out, "  {:<22} {value:<10} {}", p.name, source(&p.from));
     }
-    if model.is_onnx() {
+    if model.checkpoint().is_none() {
         return out;
     }
     let _ = writeln!(out, "\ntensors");
@@ -216,7 +228,7 @@ fn text(path: &str, model: &Model, plan: Option<&Plan>) -> String {
     out
 }
 
-/// 5028866 is 5,028,866.
+/// Groups the digits of a number: 5028866 is `5,028,866`.
 fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() * 4 / 3);

@@ -1,27 +1,27 @@
-//! Ctrl-C, which stops a program that has puzzles at work in three degrees.
+//! Ctrl-C. The first one stops gently, the second at once, and the third ends the process.
 
 use std::time::Duration;
 
 use trm_runtime::CancelToken;
 
-/// How long the puzzles at work may take to end.
-const GRACE: Duration = Duration::from_secs(3);
+/// Time that the puzzles in progress get to finish.
+const GRACE_PERIOD: Duration = Duration::from_secs(3);
 
-/// What the user's signals ask for.
+/// What the user asked for with Ctrl-C.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interrupt {
-    /// From the first Ctrl-C on: nothing more is begun.
+    /// Set by the first Ctrl-C: no new puzzle starts.
     pub(crate) asked: CancelToken,
-    /// From the second on, or when the puzzles at work have had their time: no further step is taken.
+    /// Set by the second Ctrl-C, or at the end of the grace period: no further step is taken.
     pub(crate) now: CancelToken,
 }
 
 impl Interrupt {
-    /// Takes the signal from now on; a third one ends the program at once.
+    /// Handles Ctrl-C from now on. The third one ends the process.
     pub(crate) fn catch() -> Interrupt {
         let interrupt = Interrupt::default();
         let Interrupt { asked, now } = interrupt.clone();
-        let set = ctrlc::set_handler(move || {
+        let installed = ctrlc::set_handler(move || {
             if now.is_cancelled() && asked.is_cancelled() {
                 std::process::exit(130);
             }
@@ -31,12 +31,12 @@ impl Interrupt {
             asked.cancel();
             let now = now.clone();
             std::thread::spawn(move || {
-                std::thread::sleep(GRACE);
+                std::thread::sleep(GRACE_PERIOD);
                 now.cancel();
             });
         });
-        if let Err(e) = set {
-            log::debug!("Ctrl-C ends the program without a summary: {e}");
+        if let Err(e) = installed {
+            log::debug!("Ctrl-C will end the program without a summary: {e}");
         }
         interrupt
     }

@@ -1,22 +1,23 @@
-//! The `log` crate's messages on standard error.
+//! Writes the messages of the `log` crate to standard error.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::output::say;
+use crate::output::eprint_line;
 
-/// Writes `warning: ...` and the like; this program and its library only, others from `debug` on.
+/// Writes `warning: ...` and the like. Messages of other crates appear only as warnings and errors.
 struct Stderr;
 
 static STDERR: Stderr = Stderr;
 
-/// Starts logging: `-q` errors only, else warnings or `TRM_LOG`, each `-v` a level more.
+/// Starts logging. `-q` shows errors only, each `-v` one level more. Default: `TRM_LOG`, else
+/// warnings.
 pub(crate) fn start(quiet: bool, verbose: u8) {
-    let set = std::env::var("TRM_LOG")
+    let configured = std::env::var("TRM_LOG")
         .ok()
         .and_then(|level| level.parse::<LevelFilter>().ok());
     let level = match (quiet, verbose) {
         (true, _) => LevelFilter::Error,
-        (false, 0) => set.unwrap_or(LevelFilter::Warn),
+        (false, 0) => configured.unwrap_or(LevelFilter::Warn),
         (false, 1) => LevelFilter::Info,
         (false, 2) => LevelFilter::Debug,
         (false, _) => LevelFilter::Trace,
@@ -40,7 +41,7 @@ impl Log for Stderr {
                 Level::Debug => "debug",
                 Level::Trace => "trace",
             };
-            say(format_args!("{name}: {}", record.args()));
+            eprint_line(format_args!("{name}: {}", record.args()));
         }
     }
 

@@ -1,4 +1,6 @@
-//! `trm-run`: solves puzzles with Tiny Recursive Models. This file maps results to exit codes, once, for all commands.
+//! `trm-run`: solves puzzles with Tiny Recursive Models.
+//!
+//! This file calls the commands and maps their results to exit codes.
 
 #![deny(missing_docs)]
 
@@ -6,22 +8,17 @@ mod arc;
 mod args;
 mod bench;
 mod check;
-mod compare;
 mod convert;
-mod curve;
 mod devices;
-mod differences;
 mod eval;
+mod hints;
 mod input;
 mod inspect;
 mod interrupt;
-mod live;
 mod logger;
-mod marks;
 mod models;
 mod output;
 mod random;
-mod render;
 mod report;
 mod solve;
 mod stream;
@@ -34,30 +31,30 @@ use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use interrupt::Interrupt;
-use output::{Done, Failure, say};
+use output::{CommandError, CommandStatus, eprint_error, eprint_line};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logger::start(cli.shared.quiet, cli.shared.verbose);
     match run(cli) {
-        Ok(Done::Well) => ExitCode::SUCCESS,
-        Ok(Done::Wrong) => ExitCode::from(1),
-        Ok(Done::Nothing) => ExitCode::from(2),
-        Ok(Done::Interrupted) => ExitCode::from(130),
-        // Whoever read the output has seen enough.
-        Err(Failure::Output(e)) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(Failure::Output(e)) => {
-            say(format_args!("error: standard output: {e}"));
+        Ok(CommandStatus::Success) => ExitCode::SUCCESS,
+        Ok(CommandStatus::Invalid) => ExitCode::from(1),
+        Ok(CommandStatus::NothingRan) => ExitCode::from(2),
+        Ok(CommandStatus::Interrupted) => ExitCode::from(130),
+        // The program that reads our output has read enough.
+        Err(CommandError::Stdout(e)) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(CommandError::Stdout(e)) => {
+            eprint_line(format_args!("error: standard output: {e}"));
             ExitCode::from(2)
         }
-        Err(Failure::Error(e)) => {
-            say(format_args!("error: {e}"));
+        Err(CommandError::Run(e)) => {
+            eprint_error(&e);
             ExitCode::from(2)
         }
     }
 }
 
-fn run(cli: Cli) -> Result<Done, Failure> {
+fn run(cli: Cli) -> Result<CommandStatus, CommandError> {
     let Cli {
         command,
         shared,
@@ -83,14 +80,14 @@ fn run(cli: Cli) -> Result<Done, Failure> {
         Some(Command::Arc(args)) => return arc::run(&shared, &args, &Interrupt::catch()),
         Some(Command::Eval(args)) => return eval::run(&shared, &args, &Interrupt::catch()),
         None if solve.puzzles.is_empty() => {
-            say(format_args!(
-                "error: no puzzle: give a file, or - for standard input\n"
+            eprint_line(format_args!(
+                "error: no puzzle given\nhint: name a file, or - for standard input\n"
             ));
-            say(format_args!("{}", Cli::command().render_usage()));
-            say(format_args!("\nFor more information, try '--help'."));
-            return Ok(Done::Nothing);
+            eprint_line(format_args!("{}", Cli::command().render_usage()));
+            eprint_line(format_args!("\nFor more information, try '--help'."));
+            return Ok(CommandStatus::NothingRan);
         }
         None => return solve::run(&shared, solve, &Interrupt::catch()),
     }
-    Ok(Done::Well)
+    Ok(CommandStatus::Success)
 }

@@ -1,4 +1,4 @@
-//! From the options to models that are ready to solve.
+//! Opens models and builds solvers, with the options of the command line.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,53 +8,57 @@ use std::time::Duration;
 
 use trm_runtime::task::{self, Cells, EncodedPuzzle, Sudoku, Task, TaskKind};
 use trm_runtime::{
-    CancelToken, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, MultiStart, Puzzle,
+    CancelToken, Config, Device, Error, ErrorKind, Hint, LoadOptions, Model, MultiStart, Puzzle,
     Solver, SolverBuilder,
 };
 
-use crate::args::{Rule, Shared, TaskName};
+use crate::args::Shared;
 use crate::input::Body;
 
 /// A model on its device.
 #[derive(Debug)]
-pub(crate) struct Opened {
-    /// What people call it: the file or the bundled name.
+pub(crate) struct LoadedModel {
+    /// Name of the file, or the bundled name.
     pub(crate) name: String,
-    /// The model, with all options applied.
+    /// The solver, with all options applied.
     pub(crate) solver: Solver,
-    /// Starts of a puzzle.
+    /// Starts of each puzzle.
     pub(crate) starts: usize,
-    /// The device that runs.
+    /// Name of the device.
     pub(crate) device: &'static str,
     /// `--task`.
-    pub(crate) kind: Option<TaskKind>,
+    task: Option<TaskKind>,
 }
 
-impl Opened {
-    /// Puts the model on its device.
-    pub(crate) fn new(name: &str, solver: Solver, shared: &Shared) -> trm_runtime::Result<Opened> {
+impl LoadedModel {
+    /// Loads the weights of the solver onto its device.
+    pub(crate) fn new(
+        name: &str,
+        solver: Solver,
+        shared: &Shared,
+    ) -> trm_runtime::Result<LoadedModel> {
         let name = Path::new(name)
             .file_name()
             .map_or_else(|| name.to_string(), |n| n.to_string_lossy().into_owned());
         let device = solver.device_name()?;
-        Ok(Opened {
+        Ok(LoadedModel {
             name,
             starts: solver.multi_start().starts,
             device,
             solver,
-            kind: kind(shared),
+            task: shared.task,
         })
     }
 
-    /// A device, and why `auto` runs there.
-    pub(crate) fn on(&self, device: &str) -> String {
+    /// Returns a device name, with the reason why `auto` chose the device.
+    pub(crate) fn device_label(&self, device: &str) -> String {
         match self.solver.device_choice_reason() {
-            Some(why) => format!("{device} by auto: {why}"),
+            Some(reason) => format!("{device} by auto: {reason}"),
             None => device.to_string(),
         }
     }
 
-    /// A record as the model sees it, and the task that it belongs to.
+    /// Encodes a record for the model. Returns the task that it belongs to, too.
     pub(crate) fn encode(&self, body: Body) -> trm_runtime::Result<(EncodedPuzzle, Arc<dyn Task>)> {
         match body {
             Body::Puzzle(puzzle) => self.solver.encode(&puzzle),
@@ -62,7 +66,7 @@ impl Opened {
         }
     }
 
-    /// Rows and columns of a box of an n x n Sudoku.
+    /// Returns the rows and columns of a box of an n x n Sudoku.
     pub(crate) fn box_for(&self, n: usize) -> Option<[usize; 2]> {
         let sudoku = Sudoku {
             box_shape: self.solver.model().config.box_shape,
@@ -70,8 +74,8 @@ impl Opened {
         sudoku.boxes(n).ok()
     }
 
-    /// A row of the training pipeline's arrays: its tokens are the model's own. Where they spell a puzzle that the
-    /// model's task knows, its answers are verified by the task's rules.
+    /// Encodes a row of the training pipeline's arrays, whose tokens are the model's own. If they
+    /// are a valid puzzle of the model's task, the rules of that task verify the answer.
     fn encode_row(
         &self,
         tokens: Vec<i64>,
@@ -79,15 +83,18 @@ impl Opened {
     ) -> trm_runtime::Result<(EncodedPuzzle, Arc<dyn Task>)> {
         let raw = Puzzle::from(Cells::Tokens(tokens));
         let encode = |kind| self.solver.encode_as(&raw, Some(kind));
-        let known = self
+        let model_task = self
             .solver
             .model()
             .config
             .task
             .as_deref()
             .and_then(|task| task.parse().ok());
-        let kind = self.kind.or(known).filter(|kind| *kind != TaskKind::Arc);
-        let (mut problem, task) = match kind.and_then(|kind| encode(kind).ok()) {
+        let kind = self
+            .task
+            .or(model_task)
+            .filter(|kind| *kind != TaskKind::Arc);
+        let (mut puzzle, task) = match kind.and_then(|kind| encode(kind).ok()) {
             Some(encoded) => encoded,
             None => encode(TaskKind::Tokens)?,
         };
@@ -101,23 +108,19 @@ impl Opened {
             .transpose()?;
         if let Some(labels) = labels
             .as_ref()
-            .filter(|labels| labels.len() != problem.tokens.len())
+            .filter(|labels| labels.len() != puzzle.tokens.len())
         {
-            let message = format!(
-                "{} labels for {} tokens",
-                labels.len(),
-                problem.tokens.len()
-            );
+            let message = format!("{} labels for {} tokens", labels.len(), puzzle.tokens.len());
             return Err(Error::new(ErrorKind::Puzzle, message));
         }
-        problem.solution = labels;
-        Ok((problem, task))
+        puzzle.solution = labels;
+        Ok((puzzle, task))
     }
 }
 
-/// A label; those that PyTorch ignores are negative.
+/// Converts a label. Negative labels, which PyTorch ignores, become 0.
 fn label(label: i64) -> trm_runtime::Result<u32> {
-    let too_large = |_| Error::new(ErrorKind::Puzzle, format!("the label {label} is no token"));
+    let too_large = |_| Error::new(ErrorKind::Puzzle, format!("label {label} is not a token"));
     u32::try_from(label.max(0)).map_err(too_large)
 }
 
@@ -127,12 +130,12 @@ pub(crate) struct Models<'a> {
     shared: &'a Shared,
     cancel: CancelToken,
     multi_start: MultiStart,
-    given: Option<Rc<Opened>>,
-    bundled: HashMap<&'static str, Rc<Opened>>,
+    given: Option<Rc<LoadedModel>>,
+    bundled: HashMap<&'static str, Rc<LoadedModel>>,
 }
 
 impl<'a> Models<'a> {
-    /// Opens the model of `--model`, if it was given.
+    /// Opens the model of `--model`, if given.
     pub(crate) fn new(
         shared: &'a Shared,
         multi_start: MultiStart,
@@ -147,58 +150,55 @@ impl<'a> Models<'a> {
         };
         match shared.model() {
             Some(path) => {
-                models.given = Some(Rc::new(models.prepare(&shown(path), open(path, shared)?)?))
+                let model = models.load(&display_path(path), open(path, shared)?)?;
+                models.given = Some(Rc::new(model));
             }
-            // A device that is not there is an error even before the first puzzle.
+            // A device that is not available is reported before the first puzzle.
             None => device(shared)?.check()?,
         }
         Ok(models)
     }
 
-    /// The model for a record.
-    pub(crate) fn for_record(&mut self, body: &Body) -> trm_runtime::Result<Rc<Opened>> {
+    /// Returns the model for a record.
+    pub(crate) fn for_record(&mut self, body: &Body) -> trm_runtime::Result<Rc<LoadedModel>> {
         if let Some(given) = &self.given {
             return Ok(given.clone());
         }
         let Body::Puzzle(puzzle) = body else {
-            return Err(Error::new(
-                ErrorKind::Argument,
-                "raw tokens need a model: give --model",
-            ));
+            let message = "no bundled model takes raw tokens";
+            return Err(Error::new(ErrorKind::Argument, message).with_hint(Hint::ChooseModel));
         };
-        let kind = task::detect(puzzle, None, kind(self.shared), None)?;
+        let kind = task::detect(puzzle, None, self.shared.task, None)?;
         let name = trm_runtime::bundled::choose(kind, puzzle.cells.count())?;
         if let Some(model) = self.bundled.get(name) {
             return Ok(model.clone());
         }
-        let model = Rc::new(self.prepare(name, open(Path::new(name), self.shared)?)?);
+        let model = Rc::new(self.load(name, open(Path::new(name), self.shared)?)?);
         self.bundled.insert(name, model.clone());
         Ok(model)
     }
 
-    fn prepare(&self, name: &str, model: Model) -> trm_runtime::Result<Opened> {
-        let solver = builder(self.shared)?
+    fn load(&self, name: &str, model: Model) -> trm_runtime::Result<LoadedModel> {
+        let solver = solver_builder(self.shared)?
             .multi_start(self.multi_start)
             .cancel_token(self.cancel.clone())
             .build(model)?;
-        Opened::new(name, solver, self.shared)
+        LoadedModel::new(name, solver, self.shared)
     }
 }
 
-/// The model that a command takes as its first argument or as `--model`.
-pub(crate) fn named<'a>(
+/// Returns the model of a command: its first argument, or `--model`.
+pub(crate) fn model_path<'a>(
     argument: &'a Option<PathBuf>,
     shared: &'a Shared,
 ) -> trm_runtime::Result<&'a Path> {
     argument.as_deref().or(shared.model()).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Argument,
-            "no model: give a file, a directory or the name of a bundled model",
-        )
+        let message = "no model: expected a file, a directory or the name of a bundled model";
+        Error::new(ErrorKind::Argument, message)
     })
 }
 
-/// Opens a file or a directory; where there is none of that name, the bundled model of that name.
+/// Opens a file or a directory, or the bundled model of that name if neither exists.
 pub(crate) fn open(path: &Path, shared: &Shared) -> trm_runtime::Result<Model> {
     let options = LoadOptions {
         config: shared.config.clone(),
@@ -211,9 +211,9 @@ pub(crate) fn open(path: &Path, shared: &Shared) -> trm_runtime::Result<Model> {
         Some(bytes) => Model::from_bytes(bytes, &options).map_err(|e| e.context(path.display())),
         None => {
             let message = match trm_runtime::bundled::NAMES {
-                [] => "there is no such file or directory".to_string(),
+                [] => "no such file or directory".to_string(),
                 names => format!(
-                    "there is no such file or directory; bundled models are {}",
+                    "no such file or directory; the bundled models are {}",
                     names.join(", ")
                 ),
             };
@@ -222,16 +222,16 @@ pub(crate) fn open(path: &Path, shared: &Shared) -> trm_runtime::Result<Model> {
     }
 }
 
-/// Returns a solver over `model` with every option of the command line.
-pub(crate) fn solver(model: Model, shared: &Shared) -> trm_runtime::Result<Solver> {
-    builder(shared)?.build(model)
+/// Returns a solver for `model` with the options of the command line.
+pub(crate) fn build_solver(model: Model, shared: &Shared) -> trm_runtime::Result<Solver> {
+    solver_builder(shared)?.build(model)
 }
 
-/// Returns a solver builder with every option of the command line.
-pub(crate) fn builder(shared: &Shared) -> trm_runtime::Result<SolverBuilder> {
+/// Returns a solver builder with the options of the command line.
+pub(crate) fn solver_builder(shared: &Shared) -> trm_runtime::Result<SolverBuilder> {
     let mut builder = Solver::builder()
         .device(device(shared)?)
-        .batch(batch(shared));
+        .batch(shared.batch_size());
     if let Some(dtype) = shared.dtype {
         builder = builder.dtype(dtype);
     }
@@ -241,10 +241,10 @@ pub(crate) fn builder(shared: &Shared) -> trm_runtime::Result<SolverBuilder> {
     if let Some(folder) = std::env::var_os("TRM_CACHE_DIR").filter(|f| !f.is_empty()) {
         builder = builder.cache_dir(folder);
     }
-    if let Some(kind) = kind(shared) {
+    if let Some(kind) = shared.task {
         builder = builder.kind(kind);
     }
-    if let Some(rule) = rule(shared) {
+    if let Some(rule) = shared.halt_rule() {
         builder = builder.halt_rule(rule);
     }
     if let Some(threshold) = shared.halt_threshold {
@@ -259,28 +259,15 @@ pub(crate) fn builder(shared: &Shared) -> trm_runtime::Result<SolverBuilder> {
     Ok(builder)
 }
 
-/// `--batch`.
-pub(crate) fn batch(shared: &Shared) -> usize {
-    shared.batch.unwrap_or(16)
-}
-
-/// `--halt` or `--no-halt`, if either was given.
-pub(crate) fn rule(shared: &Shared) -> Option<HaltRule> {
-    match (shared.no_halt, shared.halt) {
-        (true, _) | (_, Some(Rule::Never)) => Some(HaltRule::Never),
-        (_, Some(Rule::Head)) => Some(HaltRule::Head),
-        (_, Some(Rule::Verified)) => Some(HaltRule::Verified),
-        (false, None) => None,
-    }
-}
-
-/// `--task`.
-pub(crate) fn kind(shared: &Shared) -> Option<TaskKind> {
-    shared.task.map(|task| match task {
-        TaskName::Sudoku => TaskKind::Sudoku,
-        TaskName::Maze => TaskKind::Maze,
-        TaskName::Arc => TaskKind::Arc,
-        TaskName::Tokens => TaskKind::Tokens,
+/// Returns the number of tokens that the model takes.
+///
+/// # Errors
+/// The model takes puzzles of any size, and no option gives one.
+pub(crate) fn token_count(config: &Config) -> trm_runtime::Result<usize> {
+    config.seq_len.ok_or_else(|| {
+        let message = "the model takes puzzles of any size, and the number of tokens is not given";
+        let example = ("seq_len".to_string(), "81".to_string());
+        Error::new(ErrorKind::Argument, message).with_hint(Hint::SetHyperparameters(vec![example]))
     })
 }
 
@@ -288,13 +275,13 @@ fn device(shared: &Shared) -> trm_runtime::Result<Device> {
     shared.device().parse()
 }
 
-/// A path as people know it.
-pub(crate) fn shown(path: &Path) -> String {
+/// Formats a path for people.
+pub(crate) fn display_path(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// A time for people: `4.2 ms`, `1.3 s`.
-pub(crate) fn duration(time: Duration) -> String {
+/// Formats a time for people: `4.2 ms`, `1.3 s`.
+pub(crate) fn format_duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
         s if s < 0.1 => format!("{:.1} ms", s * 1e3),

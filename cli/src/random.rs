@@ -1,8 +1,8 @@
-//! Random tokens to measure and to compare with.
+//! Random tokens for measurements and comparisons.
 
 use trm_runtime::low_level::random::Random;
 
-/// Tokens of a vocabulary, without padding where there is anything else.
+/// Returns `count` random tokens. Token 0, which is padding, occurs only in a vocabulary of one.
 pub(crate) fn tokens(random: &mut Random, count: usize, vocab: usize) -> Vec<u32> {
     let first = u32::from(vocab > 1);
     let kinds = vocab.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! JSON Lines: the records of `--json`, whose fields are a promise.
+//! The JSON Lines of `--json`. Their fields are a stable interface.
 
 use std::time::Duration;
 
@@ -6,10 +6,12 @@ use serde_json::{Map, Value, json};
 use trm_runtime::task::Id;
 use trm_runtime::{Answer, Error, PuzzleStep};
 
-/// Version of the records.
+use crate::hints::message_with_hint;
+
+/// Version of the fields.
 pub(crate) const SCHEMA: u32 = 1;
 
-/// A refinement step of a puzzle.
+/// Returns the `step` record of a refinement step.
 pub(crate) fn step(id: &Id, step: &PuzzleStep) -> Value {
     json!({
         "type": "step",
@@ -21,7 +23,7 @@ pub(crate) fn step(id: &Id, step: &PuzzleStep) -> Value {
     })
 }
 
-/// How a puzzle ended.
+/// Returns the `answer` record of a puzzle.
 pub(crate) fn answer(id: &Id, answer: &Answer) -> Value {
     let mut record = json!({
         "type": "answer",
@@ -47,7 +49,8 @@ pub(crate) fn answer(id: &Id, answer: &Answer) -> Value {
     record
 }
 
-/// A record that could not be read or run.
+/// Returns the `error` record of a puzzle that could not be read or run. The message includes the
+/// hint.
 pub(crate) fn error(id: &Id, line: Option<u64>, error: &Error) -> Value {
     let mut fields = Map::new();
     fields.insert("type".into(), "error".into());
@@ -55,22 +58,22 @@ pub(crate) fn error(id: &Id, line: Option<u64>, error: &Error) -> Value {
     if let Some(line) = line {
         fields.insert("line".into(), line.into());
     }
-    fields.insert("error".into(), error.to_string().into());
+    fields.insert("error".into(), message_with_hint(error).into());
     fields.into()
 }
 
-/// Counts over a run of solving.
+/// Counts over all puzzles of the input.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
-    /// Puzzles that have an answer.
+    /// Puzzles with an answer.
     pub(crate) puzzles: u64,
-    /// Those whose answer verifies.
+    /// Puzzles with a valid answer.
     pub(crate) valid: u64,
-    /// Those whose answer does not.
+    /// Puzzles with an answer that is not valid.
     pub(crate) invalid: u64,
     /// Records that could not be read or run.
     pub(crate) errors: u64,
-    /// Steps of all answers.
+    /// Sum of the steps of all answers.
     pub(crate) steps: u64,
 }
 
@@ -86,13 +89,13 @@ impl Totals {
         }
     }
 
-    /// Steps of an answer on average; none of no answer.
+    /// Returns the mean number of steps, or `None` without an answer.
     pub(crate) fn mean_steps(&self) -> Option<f64> {
         (self.puzzles > 0).then(|| self.steps as f64 / self.puzzles as f64)
     }
 }
 
-/// The last line.
+/// Returns the `summary` record, which is the last line.
 pub(crate) fn summary(totals: &Totals, time: Duration, device: Option<&str>) -> Value {
     json!({
         "type": "summary",
@@ -106,7 +109,7 @@ pub(crate) fn summary(totals: &Totals, time: Duration, device: Option<&str>) -> 
     })
 }
 
-/// An `f32` by its shortest digits, which give the same `f32` again; null if it is not finite.
+/// Converts an `f32` to its shortest digits that give the same `f32` again; null if not finite.
 pub(crate) fn number(x: f32) -> Value {
     x.to_string()
         .parse::<f64>()
@@ -115,14 +118,14 @@ pub(crate) fn number(x: f32) -> Value {
         .map_or(Value::Null, Value::from)
 }
 
-/// Milliseconds to the microsecond.
+/// Returns milliseconds, rounded to microseconds.
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     rounded(time.as_secs_f64() * 1e3, 3)
 }
 
-/// `x` to so many decimal places.
-pub(crate) fn rounded(x: f64, places: i32) -> f64 {
-    let scale = 10f64.powi(places);
+/// Rounds `x` to a number of decimal digits.
+pub(crate) fn rounded(x: f64, digits: i32) -> f64 {
+    let scale = 10f64.powi(digits);
     (x * scale).round() / scale
 }
 

@@ -1,4 +1,7 @@
-//! Puzzles through sessions: keeps the places of a batch filled while memory stays the same, however long the input is.
+//! Runs a stream of puzzles in sessions.
+//!
+//! Free slots of the batch are refilled from the input (continuous batching). Memory stays constant
+//! however long the input is.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,79 +10,87 @@ use std::time::Duration;
 use trm_runtime::task::{EncodedPuzzle, Task};
 use trm_runtime::{Answer, ErrorKind, PuzzleStep, Session};
 
-use crate::input::{Intake, Item, Next};
+use crate::input::{Next, NumberedRecord, RecordReader};
 use crate::interrupt::Interrupt;
-use crate::models::Opened;
-use crate::output::Failure;
+use crate::models::LoadedModel;
+use crate::output::CommandError;
 
-/// How long a program without work sleeps before it looks for Ctrl-C again.
-const IDLE: Duration = Duration::from_millis(50);
-/// How long the first puzzle waits for others to fill the batch with it.
-const GATHER: Duration = Duration::from_millis(20);
+/// How long an idle program waits for a record before it checks for Ctrl-C again.
+const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// How long the first puzzle of a session waits for others that fill the batch.
+const BATCH_FILL_WAIT: Duration = Duration::from_millis(20);
 
 /// A puzzle that is ready to run.
-pub(crate) struct Work {
-    pub(crate) model: Rc<Opened>,
-    pub(crate) problem: EncodedPuzzle,
+pub(crate) struct PreparedPuzzle {
+    /// The model that solves it.
+    pub(crate) model: Rc<LoadedModel>,
+    /// The puzzle as tokens.
+    pub(crate) puzzle: EncodedPuzzle,
+    /// The task that it belongs to.
     pub(crate) task: Arc<dyn Task>,
 }
 
-/// A command that has puzzles run: what it makes of a record, and of what comes out.
-pub(crate) trait Desk {
-    /// Whether another record may be taken in.
+/// The callbacks of a command that runs a stream of puzzles.
+///
+/// `prepared` is the index of a puzzle among those that [`RecordHandler::prepare`] returned, from
+/// 0.
+pub(crate) trait RecordHandler {
+    /// Returns whether the command accepts another record.
     fn has_room(&self) -> bool;
 
-    /// A session begins; `alone` if its first puzzle is the last of the input.
+    /// Called when a session starts. `alone`: its first puzzle is the last of the input.
     fn begin(&mut self, alone: bool);
 
-    /// Makes a record ready, under the next number from 0; `None` if it cannot be run, which has been noted.
-    fn prepare(&mut self, item: Item) -> Result<Option<Work>, Failure>;
+    /// Prepares a record to run. Returns `None` if it cannot run; the command has then reported the
+    /// error.
+    fn prepare(&mut self, record: NumberedRecord) -> Result<Option<PreparedPuzzle>, CommandError>;
 
-    /// Whether somebody looks at the steps of a puzzle before its last.
-    fn watches(&self) -> bool {
+    /// Returns whether [`RecordHandler::step`] should be called. Without it, a GPU can run ahead.
+    fn wants_steps(&self) -> bool {
         false
     }
 
-    /// Notes what a step did to the `number`-th of the works that were prepared. Only for who watches.
-    fn step(&mut self, number: usize, step: &PuzzleStep) -> Result<(), Failure> {
-        let _ = (number, step);
+    /// Receives a refinement step of a puzzle. Called only if [`RecordHandler::wants_steps`].
+    fn step(&mut self, prepared: usize, step: &PuzzleStep) -> Result<(), CommandError> {
+        let _ = (prepared, step);
         Ok(())
     }
 
-    /// Takes the answer of the `number`-th of the works that were prepared.
-    fn end(&mut self, number: usize, answer: Answer) -> Result<(), Failure>;
+    /// Receives the answer of a puzzle.
+    fn end(&mut self, prepared: usize, answer: Answer) -> Result<(), CommandError>;
 
-    /// A moment between steps, for progress.
+    /// Called between steps, to show progress.
     fn tick(&mut self);
 }
 
-/// Runs everything that comes in; whether it was interrupted.
+/// Runs all puzzles of the input. Returns whether Ctrl-C stopped it.
 pub(crate) fn run(
-    desk: &mut dyn Desk,
-    intake: &mut Intake,
+    handler: &mut dyn RecordHandler,
+    reader: &mut RecordReader,
     batch: usize,
     interrupt: &Interrupt,
-) -> Result<bool, Failure> {
-    let mut at_work: Option<AtWork> = None;
-    let mut waiting: Option<Work> = None;
+) -> Result<bool, CommandError> {
+    let mut active: Option<ActiveSession> = None;
+    // A puzzle that does not fit the active session.
+    let mut waiting: Option<PreparedPuzzle> = None;
     let mut started = 0;
     loop {
-        let unfinished = |w: &AtWork| w.session.unfinished() > 0;
+        let unfinished = |active: &ActiveSession| active.session.unfinished() > 0;
         let asked = interrupt.asked.is_cancelled();
-        if interrupt.now.is_cancelled() || (asked && !at_work.as_ref().is_some_and(unfinished)) {
+        if interrupt.now.is_cancelled() || (asked && !active.as_ref().is_some_and(unfinished)) {
             return Ok(true);
         }
         let mut ended = false;
         while !interrupt.asked.is_cancelled()
-            && desk.has_room()
-            && at_work.as_ref().is_none_or(|w| w.session.free_slots() > 0)
+            && handler.has_room()
+            && active.as_ref().is_none_or(|a| a.session.free_slots() > 0)
         {
-            let idle = at_work.as_ref().is_none_or(|w| w.session.unfinished() == 0);
-            let work = match waiting.take() {
-                Some(work) => work,
-                None => match intake.next(if idle { IDLE } else { Duration::ZERO }) {
-                    Next::Item(item) => match desk.prepare(*item)? {
-                        Some(work) => work,
+            let idle = active.as_ref().is_none_or(|a| a.session.unfinished() == 0);
+            let prepared = match waiting.take() {
+                Some(prepared) => prepared,
+                None => match reader.next(if idle { IDLE_WAIT } else { Duration::ZERO }) {
+                    Next::Record(record) => match handler.prepare(*record)? {
+                        Some(prepared) => prepared,
                         None => continue,
                     },
                     Next::NotYet => break,
@@ -89,20 +100,20 @@ pub(crate) fn run(
                     }
                 },
             };
-            match &mut at_work {
-                Some(current) if current.fits(&work) => current.push(work)?,
-                // Another model or size: what is at work ends first.
+            match &mut active {
+                Some(current) if current.fits(&prepared) => current.push(prepared)?,
+                // Another model or size: the active session ends first.
                 Some(current) if current.session.unfinished() > 0 => {
-                    waiting = Some(work);
+                    waiting = Some(prepared);
                     break;
                 }
                 _ => {
-                    let ahead = intake.at_hand(batch.max(2) - 1, GATHER);
-                    desk.begin(ahead == 0);
-                    let places = batch.min((ahead + 1) * work.model.starts);
-                    let mut next = AtWork::begin(&work, places, started)?;
-                    next.push(work)?;
-                    at_work = Some(next);
+                    let ahead = reader.look_ahead(batch.max(2) - 1, BATCH_FILL_WAIT);
+                    handler.begin(ahead == 0);
+                    let slots = batch.min((ahead + 1) * prepared.model.starts);
+                    let mut next = ActiveSession::begin(&prepared, slots, started)?;
+                    next.push(prepared)?;
+                    active = Some(next);
                 }
             }
             started += 1;
@@ -110,49 +121,54 @@ pub(crate) fn run(
         if ended {
             return Ok(false);
         }
-        if let Some(current) = &mut at_work {
-            match current.refine(desk) {
+        if let Some(current) = &mut active {
+            match current.step(handler) {
                 Ok(answers) => {
                     for answer in answers {
-                        desk.end(current.first + answer.index, answer)?;
+                        handler.end(current.first + answer.index, answer)?;
                     }
                 }
-                Err(Failure::Error(e)) if e.kind() == ErrorKind::Cancelled => return Ok(true),
+                Err(CommandError::Run(e)) if e.kind() == ErrorKind::Cancelled => return Ok(true),
                 Err(e) => return Err(e),
             }
         }
-        desk.tick();
+        handler.tick();
     }
 }
 
-/// A session, and what its puzzles share.
-struct AtWork {
+/// A session, and what its puzzles have in common.
+struct ActiveSession {
     session: Session,
-    model: Rc<Opened>,
+    model: Rc<LoadedModel>,
+    /// S.
     tokens: usize,
-    /// Number of the session's first work.
+    /// Index of the first puzzle of the session among all prepared puzzles.
     first: usize,
 }
 
-impl AtWork {
-    fn begin(work: &Work, places: usize, first: usize) -> Result<AtWork, Failure> {
-        let tokens = work.problem.tokens.len();
-        let session = work.model.solver.empty_session(tokens, places)?;
-        Ok(AtWork {
+impl ActiveSession {
+    fn begin(
+        prepared: &PreparedPuzzle,
+        slots: usize,
+        first: usize,
+    ) -> Result<ActiveSession, CommandError> {
+        let tokens = prepared.puzzle.tokens.len();
+        let session = prepared.model.solver.empty_session(tokens, slots)?;
+        Ok(ActiveSession {
             session,
-            model: work.model.clone(),
+            model: prepared.model.clone(),
             tokens,
             first,
         })
     }
 
-    fn fits(&self, work: &Work) -> bool {
-        Rc::ptr_eq(&self.model, &work.model) && self.tokens == work.problem.tokens.len()
+    fn fits(&self, prepared: &PreparedPuzzle) -> bool {
+        Rc::ptr_eq(&self.model, &prepared.model) && self.tokens == prepared.puzzle.tokens.len()
     }
 
-    /// Goes on by a step; the answers of the puzzles that it ended.
-    fn refine(&mut self, desk: &mut dyn Desk) -> Result<Vec<Answer>, Failure> {
-        if !desk.watches() {
+    /// Runs a step. Returns the answers of the puzzles that finished.
+    fn step(&mut self, handler: &mut dyn RecordHandler) -> Result<Vec<Answer>, CommandError> {
+        if !handler.wants_steps() {
             return Ok(self.session.next_answers()?.unwrap_or_default());
         }
         let mut answers = Vec::new();
@@ -163,14 +179,14 @@ impl AtWork {
             .flat_map(|step| step.puzzles)
         {
             let outcome = puzzle.outcome.take();
-            desk.step(self.first + puzzle.index, &puzzle)?;
+            handler.step(self.first + puzzle.index, &puzzle)?;
             answers.extend(outcome);
         }
         Ok(answers)
     }
 
-    fn push(&mut self, work: Work) -> Result<(), Failure> {
-        self.session.push(work.problem, work.task)?;
+    fn push(&mut self, prepared: PreparedPuzzle) -> Result<(), CommandError> {
+        self.session.push(prepared.puzzle, prepared.task)?;
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
-//! `trace`: states, logits and halting values after each step, from given tokens and states.
+//! `trace`: writes the states, logits and halting values after each step, from given tokens and
+//! states.
 //!
-//! Each tensor of the output has its place from the start, so that the sequences can be run a few at a time.
+//! The position of every tensor in the output is known from the start. So the sequences can run in
+//! batches, and memory does not grow with their number.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,35 +17,38 @@ use trm_runtime::low_level::plan::Dims;
 use trm_runtime::{Error, ErrorKind};
 
 use crate::args::{Shared, TraceArgs};
-use crate::models::{batch, named, open, shown, solver};
-use crate::output::{Done, Failure, say};
+use crate::models::{build_solver, display_path, model_path, open};
+use crate::output::{CommandError, CommandStatus, eprint_line};
+
+/// Maximum of `--steps`.
+const MAX_STEPS: usize = 10_000;
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<Done, Failure> {
-    let solver = solver(open(named(&args.subject, shared)?, shared)?, shared)?;
+pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<CommandStatus, CommandError> {
+    let solver = build_solver(open(model_path(&args.subject, shared)?, shared)?, shared)?;
     let config = &solver.model().config;
-    let file = shown(&args.inputs);
+    let file = display_path(&args.inputs);
     let checkpoint = Checkpoint::open(&args.inputs)?;
     let inputs = Inputs::check(&checkpoint, config).map_err(|e| e.context(&file))?;
     let dims = solver
         .dims(inputs.tokens)
         .map_err(|e| e.context("tensor \"inputs\"").context(&file))?;
-    // A graph keeps it to itself.
-    let embedding = !solver.model().is_onnx();
+    // The input embedding of an ONNX graph is not accessible.
+    let with_embedding = solver.model().checkpoint().is_some();
     inputs.check_states(&dims).map_err(|e| e.context(&file))?;
     let mut output = Output::create(
         &args.output,
-        layout(config, &dims, &inputs, args.steps, embedding)?,
+        layout(config, &dims, &inputs, args.steps, with_embedding)?,
     )?;
-    let places = batch(shared).min(inputs.batch).max(1);
-    let mut stepper = solver.stepper(inputs.tokens, places)?;
-    for first in (0..inputs.batch).step_by(places) {
-        let live: Vec<usize> = (0..places.min(inputs.batch - first)).collect();
+    let slots = shared.batch_size().min(inputs.batch).max(1);
+    let mut stepper = solver.stepper(inputs.tokens, slots)?;
+    for first in (0..inputs.batch).step_by(slots) {
+        let live: Vec<usize> = (0..slots.min(inputs.batch - first)).collect();
         for &slot in &live {
             inputs
                 .load(&mut *stepper, slot, first + slot)
                 .map_err(|e| e.context(&file))?;
-            if embedding {
+            if with_embedding {
                 output.put(
                     "input_embedding",
                     first + slot,
@@ -83,14 +88,14 @@ pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<Done, Failure> {
     output.finish()?;
     if !shared.quiet {
         let steps = if args.steps == 1 { "step" } else { "steps" };
-        say(format_args!(
+        eprint_line(format_args!(
             "wrote {}: {} {steps} of {} sequences",
             args.output.display(),
             args.steps,
             inputs.batch
         ));
     }
-    Ok(Done::Well)
+    Ok(CommandStatus::Success)
 }
 
 /// The tensors of the input file, checked.
@@ -100,7 +105,7 @@ struct Inputs<'a> {
     batch: usize,
     /// S.
     tokens: usize,
-    /// Their largest value, plus one.
+    /// V: tokens are less than it.
     vocab: usize,
     identifiers: bool,
     states: Vec<State>,
@@ -116,23 +121,23 @@ impl<'a> Inputs<'a> {
         if let Some(name) = tensors.keys().find(|name| !known(name)) {
             let states: Vec<String> = config.states().iter().map(|s| s.name()).collect();
             let message = format!(
-                "not one of inputs, puzzle_identifiers, {}",
+                "is not one of inputs, puzzle_identifiers, {}",
                 states.join(", ")
             );
             return Err(bad(message, name));
         }
         let info = tensors
             .get("inputs")
-            .ok_or_else(|| bad("is missing: tokens, [B, S] i32", "inputs"))?;
+            .ok_or_else(|| bad("is missing; expected the tokens, [B, S] i32", "inputs"))?;
         let [batch, tokens] = info.shape[..] else {
             return Err(bad(
-                format!("has shape {:?}, not [B, S]", info.shape),
+                format!("has shape {:?}, expected [B, S]", info.shape),
                 "inputs",
             ));
         };
         if batch == 0 || tokens == 0 {
             return Err(bad(
-                format!("has shape {:?}: nothing to run", info.shape),
+                format!("has shape {:?}, which is empty", info.shape),
                 "inputs",
             ));
         }
@@ -148,14 +153,14 @@ impl<'a> Inputs<'a> {
             .filter(|s| tensors.contains_key(&s.name()))
             .collect();
         if !states.is_empty() && states.len() != config.states().len() {
-            let lacks = config
+            let missing = config
                 .states()
                 .into_iter()
                 .find(|s| !states.contains(s))
                 .map(State::name);
             return Err(bad(
-                "is missing: give all states or none",
-                &lacks.unwrap_or_default(),
+                "is missing; expected all states, or no state",
+                &missing.unwrap_or_default(),
             ));
         }
         let identifiers = identifiers.is_some();
@@ -183,7 +188,7 @@ impl<'a> Inputs<'a> {
         Ok(())
     }
 
-    /// Puts a sequence in a place: its tokens, its row of the puzzle embedding, its states.
+    /// Loads a sequence into a slot: its tokens, its row of the puzzle embedding, its states.
     fn load(
         &self,
         stepper: &mut dyn Inspect,
@@ -193,7 +198,7 @@ impl<'a> Inputs<'a> {
         let tokens = self.checkpoint.read_row("inputs", sequence)?;
         let tokens = tokens
             .iter()
-            .map(|&token| self.whole(token, sequence))
+            .map(|&token| self.check_token(token, sequence))
             .collect::<trm_runtime::Result<Vec<u32>>>()?;
         let identifier = match self.identifiers {
             true => self
@@ -204,10 +209,10 @@ impl<'a> Inputs<'a> {
                 .unwrap_or(0.0),
             false => 0.0,
         };
-        // Past 2^24 an f32 may stand for a neighbour; no model has as many identifiers.
+        // Above 2^24, an f32 does not represent every integer. No model has as many identifiers.
         if !(0.0..16_777_216.0).contains(&identifier) {
             return Err(bad(
-                format!("sequence {sequence} has the identifier {identifier}"),
+                format!("sequence {sequence} has the identifier {identifier}: out of range"),
                 "puzzle_identifiers",
             ));
         }
@@ -224,34 +229,37 @@ impl<'a> Inputs<'a> {
         Ok(())
     }
 
-    fn whole(&self, token: f32, sequence: usize) -> trm_runtime::Result<u32> {
+    fn check_token(&self, token: f32, sequence: usize) -> trm_runtime::Result<u32> {
         if token >= 0.0 && token < self.vocab as f32 {
             return Ok(token as u32);
         }
         let message = format!(
-            "sequence {sequence} has the token {token}; the model knows 0 to {}",
+            "sequence {sequence} has the token {token}; expected 0 to {}",
             self.vocab - 1
         );
         Err(bad(message, "inputs"))
     }
 }
 
-fn has_type(found: Dtype, wanted: Dtype, name: &str) -> trm_runtime::Result<()> {
-    if found == wanted {
+fn has_type(found: Dtype, expected: Dtype, name: &str) -> trm_runtime::Result<()> {
+    if found == expected {
         Ok(())
     } else {
         Err(bad(
-            format!("has elements of type {found}, not {wanted}"),
+            format!("has elements of type {found}, expected {expected}"),
             name,
         ))
     }
 }
 
-fn has_shape(found: &[usize], wanted: &[usize], name: &str) -> trm_runtime::Result<()> {
-    if found == wanted {
+fn has_shape(found: &[usize], expected: &[usize], name: &str) -> trm_runtime::Result<()> {
+    if found == expected {
         Ok(())
     } else {
-        Err(bad(format!("has shape {found:?}, not {wanted:?}"), name))
+        Err(bad(
+            format!("has shape {found:?}, expected {expected:?}"),
+            name,
+        ))
     }
 }
 
@@ -259,25 +267,25 @@ fn bad(message: impl Into<String>, name: &str) -> Error {
     Error::new(ErrorKind::Argument, message).context(format!("tensor \"{name}\""))
 }
 
-/// Names and shapes of the output, in the order of the file.
+/// Returns the names and shapes of the output tensors, in the order of the file.
 fn layout(
     config: &Config,
     d: &Dims,
     inputs: &Inputs,
     steps: usize,
-    embedding: bool,
+    with_embedding: bool,
 ) -> trm_runtime::Result<Vec<(String, Vec<usize>)>> {
     let batch = inputs.batch;
-    // Every step adds some hundred bytes to the header, which readers bound.
-    if steps > 10_000 {
+    // Every step adds several hundred bytes to the header, and readers limit its size.
+    if steps > MAX_STEPS {
         return Err(Error::new(
             ErrorKind::Argument,
-            format!("--steps {steps}: at most 10000"),
+            format!("--steps {steps}: the maximum is {MAX_STEPS}"),
         ));
     }
     let state = vec![batch, d.positions, d.hidden];
     let mut tensors = Vec::new();
-    if embedding {
+    if with_embedding {
         tensors.push(("input_embedding".to_string(), state.clone()));
     }
     for step in 1..=steps {
@@ -294,13 +302,14 @@ fn layout(
     Ok(tensors)
 }
 
-/// A safetensors file whose tensors are written piece by piece; it takes its name when it is complete.
+/// A safetensors file whose tensors are written piece by piece. It has a temporary name until it is
+/// complete.
 struct Output {
     path: PathBuf,
     temporary: PathBuf,
     file: File,
-    /// Where each tensor begins.
-    starts: BTreeMap<String, u64>,
+    /// Offset of each tensor in bytes.
+    offsets: BTreeMap<String, u64>,
 }
 
 impl Output {
@@ -309,7 +318,7 @@ impl Output {
             Error::new(ErrorKind::Argument, "the output would be too large").context(path.display())
         };
         let mut header = Map::new();
-        let mut starts = BTreeMap::new();
+        let mut offsets = BTreeMap::new();
         let mut end = 0u64;
         for (name, shape) in tensors {
             let bytes = shape
@@ -321,21 +330,21 @@ impl Output {
                 .checked_add(bytes)
                 .filter(|end| *end < 1 << 46)
                 .ok_or_else(too_large)?;
-            starts.insert(name.clone(), start);
+            offsets.insert(name.clone(), start);
             header.insert(
                 name,
                 json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }),
             );
         }
         let mut text = serde_json::Value::from(header).to_string();
-        // Blanks, so that the tensors begin at a multiple of 8.
+        // Pad the header, so that the tensors start at a multiple of 8.
         text.extend(std::iter::repeat_n(
             ' ',
             text.len().next_multiple_of(8) - text.len(),
         ));
         let before = 8 + text.len() as u64;
-        for start in starts.values_mut() {
-            *start += before;
+        for offset in offsets.values_mut() {
+            *offset += before;
         }
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}.tmp", std::process::id()));
@@ -345,7 +354,7 @@ impl Output {
             path: path.to_owned(),
             temporary,
             file,
-            starts,
+            offsets,
         };
         let head = [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
         output.write(0, &head)?;
@@ -356,11 +365,10 @@ impl Output {
         Ok(output)
     }
 
-    /// Writes the share of a sequence of a tensor.
+    /// Writes the values of one sequence to a tensor.
     fn put(&mut self, name: &str, sequence: usize, values: &[f32]) -> trm_runtime::Result<()> {
-        let start = self.starts.get(name).copied();
-        let start =
-            start.ok_or_else(|| Error::new(ErrorKind::Argument, format!("no place for {name}")))?;
+        let unknown = || Error::new(ErrorKind::Argument, format!("unknown output tensor {name}"));
+        let start = self.offsets.get(name).copied().ok_or_else(unknown)?;
         let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         self.write(start + sequence as u64 * bytes.len() as u64, &bytes)
     }
@@ -380,7 +388,7 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // After a rename there is nothing left to remove.
+        // Fails after the file got its name, since the temporary file is then gone.
         let _ = fs::remove_file(&self.temporary);
     }
 }

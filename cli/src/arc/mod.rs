@@ -1,5 +1,7 @@
-//! `arc`: ARC as it is really evaluated. Every form of a task that the checkpoint was trained on is answered; the answers, brought back into
-//! the task's own form, vote; two attempts are handed in.
+//! `arc`: evaluates a model on ARC as published.
+//!
+//! The model answers every augmentation of a task that it was trained on. The augmentations of the
+//! answers are undone, equal answers are votes, and the best two answers are the attempts.
 
 mod predictions;
 mod tasks;
@@ -15,63 +17,73 @@ use trm_runtime::task::{Augmentation, Cells, Identifiers, Puzzle, TaskKind};
 use trm_runtime::{Answer, Error, ErrorKind, HaltRule};
 
 use crate::args::{ArcArgs, Shared};
-use crate::input::{Intake, Item};
+use crate::input::{NumberedRecord, RecordReader};
 use crate::interrupt::Interrupt;
-use crate::models::{self, Opened, open, shown};
-use crate::output::{Done, Failure, StatusLine, print, say, write_file};
+use crate::models::{LoadedModel, display_path, format_duration, open, solver_builder};
+use crate::output::{
+    CommandError, CommandStatus, StatusLine, eprint_error, eprint_line, print, write_file,
+};
 use crate::report::{self, rounded};
-use crate::stream::{self, Desk, Work};
+use crate::stream::{self, PreparedPuzzle, RecordHandler};
 use tasks::Tasks;
 
-/// How many of the best answers are looked at for the right one.
-const PASS: [usize; 6] = [1, 2, 5, 10, 100, 1000];
-/// Names of unknown tasks that are told.
-const TOLD: usize = 5;
+/// The K of pass@K: how many of the best answers may contain the right one.
+const PASS_AT: [usize; 6] = [1, 2, 5, 10, 100, 1000];
+/// Maximum number of unknown tasks that are named.
+const MAX_NAMED_TASKS: usize = 5;
 
-/// The forms of each task, with their rows of the puzzle embedding.
-type Forms = BTreeMap<String, Vec<(Augmentation, u32)>>;
+/// Time between updates of the progress line.
+const STATUS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// For each task its augmentations, with their rows of the puzzle embedding.
+type AugmentationsByTask = BTreeMap<String, Vec<(Augmentation, u32)>>;
 
 /// Runs the command.
-pub(crate) fn run(shared: &Shared, args: &ArcArgs, interrupt: &Interrupt) -> Result<Done, Failure> {
+pub(crate) fn run(
+    shared: &Shared,
+    args: &ArcArgs,
+    interrupt: &Interrupt,
+) -> Result<CommandStatus, CommandError> {
     let mut tasks = Tasks::read(args)?;
-    tasks
-        .errors
-        .iter()
-        .for_each(|e| say(format_args!("error: {e}")));
+    tasks.errors.iter().for_each(eprint_error);
     let started = Instant::now();
     let model = match shared.model() {
         Some(path) if args.predictions.is_empty() => {
-            let rule = models::rule(shared).unwrap_or(HaltRule::Never);
-            let solver = models::builder(shared)?
+            let rule = shared.halt_rule().unwrap_or(HaltRule::Never);
+            let solver = solver_builder(shared)?
                 .kind(TaskKind::Arc)
                 .halt_rule(rule)
                 .cancel_token(interrupt.now.clone())
                 .build(open(path, shared)?)?;
-            Some(Rc::new(Opened::new(&shown(path), solver, shared)?))
+            Some(Rc::new(LoadedModel::new(
+                &display_path(path),
+                solver,
+                shared,
+            )?))
         }
         None if args.predictions.is_empty() => {
-            let message = "no model: give --model, or --predictions with --identifiers";
+            let message = "no model: expected --model, or --predictions with --identifiers";
             return Err(Error::new(ErrorKind::Argument, message).into());
         }
         _ => None,
     };
-    let forms = forms(&tasks, args, model.as_deref(), shared.seed)?;
-    let unknown = tell_unknown(&tasks, &forms)?;
+    let augmentations = find_augmentations(&tasks, args, model.as_deref(), shared.seed)?;
+    let unknown = report_unknown(&tasks, &augmentations)?;
     let mut errors = tasks.errors.len();
     let interrupted = match &model {
         Some(model) => {
-            let mut desk = Answering::new(shared, model.clone(), &mut tasks, &forms);
-            let mut intake = Intake::feed(desk.puzzles());
+            let mut predictor = Predictor::new(shared, model.clone(), &mut tasks, &augmentations);
+            let mut reader = RecordReader::from_puzzles(predictor.puzzles());
             let interrupted =
-                stream::run(&mut desk, &mut intake, models::batch(shared), interrupt)?;
-            errors += desk.finish();
+                stream::run(&mut predictor, &mut reader, shared.batch_size(), interrupt)?;
+            errors += predictor.finish();
             interrupted
         }
         None => {
-            let foreign = predictions::count(&args.predictions, &mut tasks, &forms)?;
-            if foreign > 0 {
-                say(format_args!(
-                    "{foreign} predictions belong to no test input of these tasks"
+            let unrelated = predictions::count(&args.predictions, &mut tasks, &augmentations)?;
+            if unrelated > 0 {
+                eprint_line(format_args!(
+                    "warning: {unrelated} predictions belong to no test input of these tasks"
                 ));
             }
             false
@@ -79,14 +91,14 @@ pub(crate) fn run(shared: &Shared, args: &ArcArgs, interrupt: &Interrupt) -> Res
     };
     tasks.close_all();
     if tasks.predictions() == 0 && !interrupted {
-        say(format_args!(
+        eprint_line(format_args!(
             "error: there is no prediction for any test input; nothing was written"
         ));
-        return Ok(Done::Nothing);
+        return Ok(CommandStatus::NothingRan);
     }
     write_file(&args.output, &tasks.submission().to_string())?;
 
-    let passes: Vec<(usize, f64)> = PASS
+    let passes: Vec<(usize, f64)> = PASS_AT
         .iter()
         .filter_map(|&k| Some((k, tasks.pass(k)?)))
         .collect();
@@ -109,92 +121,101 @@ pub(crate) fn run(shared: &Shared, args: &ArcArgs, interrupt: &Interrupt) -> Res
             "schema": report::SCHEMA,
         }))?;
     } else {
-        table(&tasks, &passes)?;
+        print_table(&tasks, &passes)?;
         if !shared.quiet {
-            let time = models::duration(started.elapsed());
-            say(format_args!(
+            let time = format_duration(started.elapsed());
+            eprint_line(format_args!(
                 "wrote {}: two attempts for each test input, in {time}",
                 args.output.display()
             ));
         }
     }
     Ok(match interrupted {
-        true => Done::Interrupted,
-        false if errors > 0 || unknown > 0 => Done::Wrong,
-        false => Done::Well,
+        true => CommandStatus::Interrupted,
+        false if errors > 0 || unknown > 0 => CommandStatus::Invalid,
+        false => CommandStatus::Success,
     })
 }
 
-/// The forms in which the checkpoint knows each task, `--augment` of them at most.
-fn forms(
+/// Returns the augmentations of each task that the checkpoint knows, at most `--augment`.
+fn find_augmentations(
     tasks: &Tasks,
     args: &ArcArgs,
-    model: Option<&Opened>,
+    model: Option<&LoadedModel>,
     seed: u64,
-) -> trm_runtime::Result<Forms> {
+) -> trm_runtime::Result<AugmentationsByTask> {
     let identifiers = match (&args.identifiers, model) {
         (Some(file), _) => Some(Identifiers::open(file)?),
         (None, Some(model)) => model.solver.identifiers()?,
         (None, None) => {
-            let message =
-                "--predictions needs --identifiers: which row is which form of which task";
+            let message = "--predictions needs --identifiers, the names of the embedding's rows";
             return Err(Error::new(ErrorKind::Argument, message));
         }
     };
     let names = tasks.names.iter().map(String::as_str);
     if let Some(identifiers) = identifiers {
-        let cut = |(name, mut forms): (&str, Vec<_>)| {
-            forms.truncate(args.augment.unwrap_or(usize::MAX));
-            (name.to_string(), forms)
+        let truncate = |(name, mut augmentations): (&str, Vec<_>)| {
+            augmentations.truncate(args.augment.unwrap_or(usize::MAX));
+            (name.to_string(), augmentations)
         };
         return Ok(identifiers
             .augmentations(names)?
             .into_iter()
-            .map(cut)
+            .map(truncate)
             .collect());
     }
     if model.is_some_and(|model| model.solver.model().config.num_puzzle_identifiers > 1) {
-        let message = "which row of the puzzle embedding stands for which task is not known: give --identifiers identifiers.json, \
-                       which training leaves in its data folder";
+        let message = "the tasks of the rows of the puzzle embedding are not known; give \
+                       --identifiers identifiers.json, which training leaves in its data folder";
         return Err(Error::new(ErrorKind::Argument, message));
     }
-    // A model that does not tell tasks apart takes any form.
+    // A puzzle embedding with one row does not distinguish tasks, so any augmentation will do.
     let mut random = Random::new(seed);
-    let mut some = || {
-        let other =
-            std::iter::repeat_with(|| Augmentation::random(&mut random)).map(|form| (form, 0));
+    let mut random_augmentations = || {
+        let other = std::iter::repeat_with(|| Augmentation::random(&mut random))
+            .map(|augmentation| (augmentation, 0));
         let plain = std::iter::once((Augmentation::IDENTITY, 0));
         plain.chain(other).take(args.augment.unwrap_or(1)).collect()
     };
-    Ok(names.map(|name| (name.to_string(), some())).collect())
+    Ok(names
+        .map(|name| (name.to_string(), random_augmentations()))
+        .collect())
 }
 
-/// Says which tasks the checkpoint has never seen, before anything is computed; how many.
-fn tell_unknown(tasks: &Tasks, forms: &Forms) -> trm_runtime::Result<usize> {
+/// Warns about tasks that the checkpoint was not trained on, before anything is computed. Returns
+/// their number.
+fn report_unknown(
+    tasks: &Tasks,
+    augmentations: &AugmentationsByTask,
+) -> trm_runtime::Result<usize> {
     let unknown: Vec<&str> = tasks
         .names
         .iter()
-        .filter(|name| !forms.contains_key(*name))
+        .filter(|name| !augmentations.contains_key(*name))
         .map(String::as_str)
         .collect();
     if unknown.is_empty() {
         return Ok(0);
     }
-    let more = if unknown.len() > TOLD { ", ..." } else { "" };
-    let told = unknown[..unknown.len().min(TOLD)].join(", ");
+    let more = if unknown.len() > MAX_NAMED_TASKS {
+        ", ..."
+    } else {
+        ""
+    };
+    let named = unknown[..unknown.len().min(MAX_NAMED_TASKS)].join(", ");
     let message = format!(
-        "{} of {} tasks are not among those that this checkpoint was trained on, and an ARC checkpoint knows no others: {told}{more}",
+        "the checkpoint was not trained on {} of {} tasks, so it cannot solve them: {named}{more}",
         unknown.len(),
         tasks.names.len()
     );
-    if forms.is_empty() {
+    if augmentations.is_empty() {
         return Err(Error::new(ErrorKind::Puzzle, message));
     }
-    say(format_args!("warning: {message}"));
+    eprint_line(format_args!("warning: {message}"));
     Ok(unknown.len())
 }
 
-fn table(tasks: &Tasks, passes: &[(usize, f64)]) -> Result<(), Failure> {
+fn print_table(tasks: &Tasks, passes: &[(usize, f64)]) -> Result<(), CommandError> {
     let mut head = "tasks  tests  predictions".to_string();
     let mut row = format!(
         "{:>5}  {:>5}  {:>11}",
@@ -211,57 +232,61 @@ fn table(tasks: &Tasks, passes: &[(usize, f64)]) -> Result<(), Failure> {
     Ok(print(row)?)
 }
 
-/// The command at work: the forms of the first test input, then those of the second, ...
-struct Answering<'a> {
-    model: Rc<Opened>,
+/// The state of the command. Its records are the augmentations of the first test input, then those
+/// of the second, and so on.
+struct Predictor<'a> {
+    model: Rc<LoadedModel>,
     tasks: &'a mut Tasks,
-    /// Test input, form and row of every record.
+    /// Test input, augmentation and row of the puzzle embedding of every record.
     records: Vec<(usize, Augmentation, u32)>,
-    /// For each work that has not ended its record.
-    open: BTreeMap<usize, usize>,
-    works: usize,
-    /// Records of each test input that have not ended.
-    left: Vec<usize>,
-    ended: usize,
+    /// The record of each puzzle in progress, by its prepared index.
+    in_progress: BTreeMap<usize, usize>,
+    /// Number of prepared puzzles.
+    prepared_count: usize,
+    /// Unfinished records of each test input.
+    remaining: Vec<usize>,
+    /// Number of finished records.
+    finished: usize,
+    /// The first error of each test input.
     errors: Vec<Option<Error>>,
     status: Option<StatusLine>,
     started: Instant,
-    told: Instant,
+    last_report: Instant,
 }
 
-impl<'a> Answering<'a> {
+impl<'a> Predictor<'a> {
     fn new(
         shared: &Shared,
-        model: Rc<Opened>,
+        model: Rc<LoadedModel>,
         tasks: &'a mut Tasks,
-        forms: &Forms,
-    ) -> Answering<'a> {
-        let of = |(test, name): (usize, &String)| {
-            let forms = forms.get(name).into_iter().flatten();
-            forms
-                .map(move |&(form, row)| (test, form, row))
+        augmentations: &AugmentationsByTask,
+    ) -> Predictor<'a> {
+        let records_of = |(test, name): (usize, &String)| {
+            let augmentations = augmentations.get(name).into_iter().flatten();
+            augmentations
+                .map(move |&(augmentation, row)| (test, augmentation, row))
                 .collect::<Vec<_>>()
         };
         let names = tasks.tests.iter().map(|test| &tasks.names[test.task]);
-        let records: Vec<_> = names.enumerate().flat_map(of).collect();
-        let mut left = vec![0; tasks.tests.len()];
-        records.iter().for_each(|(test, ..)| left[*test] += 1);
-        Answering {
+        let records: Vec<_> = names.enumerate().flat_map(records_of).collect();
+        let mut remaining = vec![0; tasks.tests.len()];
+        records.iter().for_each(|(test, ..)| remaining[*test] += 1);
+        Predictor {
             model,
             records,
-            open: BTreeMap::new(),
-            works: 0,
-            errors: left.iter().map(|_| None).collect(),
-            left,
+            in_progress: BTreeMap::new(),
+            prepared_count: 0,
+            errors: remaining.iter().map(|_| None).collect(),
+            remaining,
             tasks,
-            ended: 0,
+            finished: 0,
             status: (!shared.quiet && std::io::stderr().is_terminal()).then(StatusLine::default),
             started: Instant::now(),
-            told: Instant::now(),
+            last_report: Instant::now(),
         }
     }
 
-    /// The puzzles of all records, each made when it is wanted.
+    /// Returns the puzzles of all records, which are created on demand.
     fn puzzles(&self) -> impl Iterator<Item = Puzzle> + Send + 'static {
         let grids: Vec<_> = self
             .tasks
@@ -272,74 +297,72 @@ impl<'a> Answering<'a> {
         self.records
             .clone()
             .into_iter()
-            .map(move |(test, form, row)| Puzzle {
+            .map(move |(test, augmentation, row)| Puzzle {
                 puzzle_id: Some(row),
-                ..Puzzle::from(Cells::Grid(form.apply(&grids[test])))
+                ..Puzzle::from(Cells::Grid(augmentation.apply(&grids[test])))
             })
     }
 
-    /// A record of a test input has ended; the last one has its votes counted.
-    fn end_one(&mut self, test: usize) {
-        self.ended += 1;
-        self.left[test] -= 1;
-        if self.left[test] == 0 {
+    /// Notes that a record of a test input has finished. After the last one, counts the votes.
+    fn finish_record(&mut self, test: usize) {
+        self.finished += 1;
+        self.remaining[test] -= 1;
+        if self.remaining[test] == 0 {
             self.tasks.close(test);
         }
     }
 
-    /// Tells what could not be run, a line a test input; how many these are.
+    /// Prints the first error of each test input. Returns their number.
     fn finish(mut self) -> usize {
         if let Some(status) = &mut self.status {
             status.clear();
         }
         let errors = self.errors.iter().flatten();
-        errors
-            .map(|error| say(format_args!("error: {error}")))
-            .count()
+        errors.map(eprint_error).count()
     }
 }
 
-impl Desk for Answering<'_> {
+impl RecordHandler for Predictor<'_> {
     fn has_room(&self) -> bool {
         true
     }
 
     fn begin(&mut self, _alone: bool) {}
 
-    fn prepare(&mut self, item: Item) -> Result<Option<Work>, Failure> {
-        let record = item.number as usize;
-        let (test, ..) = self.records[record];
-        match item.body.and_then(|body| self.model.encode(body)) {
-            Ok((problem, task)) => {
-                self.open.insert(self.works, record);
-                self.works += 1;
+    fn prepare(&mut self, record: NumberedRecord) -> Result<Option<PreparedPuzzle>, CommandError> {
+        let number = record.number as usize;
+        let (test, ..) = self.records[number];
+        match record.body.and_then(|body| self.model.encode(body)) {
+            Ok((puzzle, task)) => {
+                self.in_progress.insert(self.prepared_count, number);
+                self.prepared_count += 1;
                 let model = self.model.clone();
-                Ok(Some(Work {
+                Ok(Some(PreparedPuzzle {
                     model,
-                    problem,
+                    puzzle,
                     task,
                 }))
             }
             Err(e) => {
                 let id = &self.tasks.tests[test].id;
                 self.errors[test].get_or_insert_with(|| e.context(format!("puzzle {id}")));
-                self.end_one(test);
+                self.finish_record(test);
                 Ok(None)
             }
         }
     }
 
-    fn end(&mut self, work: usize, answer: Answer) -> Result<(), Failure> {
-        let Some(record) = self.open.remove(&work) else {
+    fn end(&mut self, prepared: usize, answer: Answer) -> Result<(), CommandError> {
+        let Some(number) = self.in_progress.remove(&prepared) else {
             return Ok(());
         };
-        let (test, form, _) = self.records[record];
+        let (test, augmentation, _) = self.records[number];
         if let Cells::Grid(grid) = &answer.cells {
             self.tasks.tests[test]
                 .votes
-                .add(&form.undo(grid), answer.halt_probability.into());
+                .add(&augmentation.undo(grid), answer.halt_probability.into());
         }
-        self.end_one(test);
+        self.finish_record(test);
         Ok(())
     }
 
@@ -347,12 +370,12 @@ impl Desk for Answering<'_> {
         let Some(status) = &mut self.status else {
             return;
         };
-        if self.told.elapsed() > Duration::from_millis(200) {
-            self.told = Instant::now();
-            let speed = self.ended as f64 / self.started.elapsed().as_secs_f64();
+        if self.last_report.elapsed() > STATUS_INTERVAL {
+            self.last_report = Instant::now();
+            let speed = self.finished as f64 / self.started.elapsed().as_secs_f64();
             status.show(&format!(
-                "{} of {} predictions, {speed:.1} a second",
-                self.ended,
+                "{} of {} predictions, {speed:.1} predictions/s",
+                self.finished,
                 self.records.len()
             ));
         }

@@ -1,4 +1,4 @@
-//! Predictions that a training's evaluation has stored, in place of a model.
+//! Predictions that the training code's evaluation stored, used instead of a model.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,66 +7,72 @@ use trm_runtime::low_level::checkpoint::Checkpoint;
 use trm_runtime::task::{Augmentation, crop};
 use trm_runtime::{Error, ErrorKind};
 
-use super::Forms;
+use super::AugmentationsByTask;
 use super::tasks::Tasks;
 
-/// Counts the predictions of files with `inputs` `[N, S]`, `preds` `[N, S]` (or `logits` `[N, S, V]`), `q_halt_logits` `[N]` and
-/// `puzzle_identifiers` `[N]`, which the published evaluation writes with `torch.save`. How many belong to none of the tasks.
+/// Adds the stored predictions to the votes. Returns how many belong to none of the tasks.
+///
+/// The files are those that the published evaluation writes with `torch.save`: `inputs` `[N, S]`,
+/// `preds` `[N, S]` or `logits` `[N, S, V]`, `q_halt_logits` `[N]`, and `puzzle_identifiers` `[N]`.
 pub(super) fn count(
     files: &[PathBuf],
     tasks: &mut Tasks,
-    forms: &Forms,
+    augmentations: &AugmentationsByTask,
 ) -> trm_runtime::Result<usize> {
     let number: HashMap<&str, usize> = tasks.names.iter().map(String::as_str).zip(0..).collect();
     let mut rows: HashMap<u32, (usize, Augmentation)> = HashMap::new();
-    for (name, forms) in forms {
+    for (name, augmentations) in augmentations {
         let task = number[name.as_str()];
-        rows.extend(forms.iter().map(|&(form, row)| (row, (task, form))));
+        rows.extend(
+            augmentations
+                .iter()
+                .map(|&(augmentation, row)| (row, (task, augmentation))),
+        );
     }
-    let mut foreign = 0;
+    let mut unrelated = 0;
     for file in files {
-        let stored = Stored::open(file)?;
+        let stored = PredictionFile::open(file)?;
         for i in 0..stored.len {
-            let Some(&(task, form)) = rows.get(&(stored.ids[i] as u32)) else {
-                foreign += 1;
+            let Some(&(task, augmentation)) = rows.get(&(stored.ids[i] as u32)) else {
+                unrelated += 1;
                 continue;
             };
-            let input = form.undo(&crop(&stored.tokens(&stored.inputs, i)?, stored.side));
+            let input = augmentation.undo(&crop(&stored.tokens(&stored.inputs, i)?, stored.side));
             let mut tests = tasks
                 .tests
                 .iter_mut()
                 .filter(|test| test.task == task && test.grid == input)
                 .peekable();
             if tests.peek().is_none() {
-                foreign += 1;
+                unrelated += 1;
                 continue;
             }
-            let answer = form.undo(&crop(&stored.answer(i)?, stored.side));
+            let answer = augmentation.undo(&crop(&stored.answer(i)?, stored.side));
             let probability = 1.0 / (1.0 + (-stored.q_halt[i]).exp());
             tests.for_each(|test| test.votes.add(&answer, probability.into()));
         }
     }
-    Ok(foreign)
+    Ok(unrelated)
 }
 
-/// One of the files. Its large tensors are read row by row.
-struct Stored {
+/// A file of predictions. Its large tensors are read row by row.
+struct PredictionFile {
     file: Checkpoint,
     inputs: String,
-    /// `preds`, or `logits`.
+    /// Name of the tensor of answers: `preds` or `logits`.
     answers: String,
-    /// V, of logits.
+    /// V, if the answers are logits.
     vocab: Option<usize>,
     q_halt: Vec<f32>,
     ids: Vec<f32>,
-    /// Rows of predictions.
+    /// N.
     len: usize,
     /// Rows and columns of the canvas.
     side: usize,
 }
 
-impl Stored {
-    fn open(path: &Path) -> trm_runtime::Result<Stored> {
+impl PredictionFile {
+    fn open(path: &Path) -> trm_runtime::Result<PredictionFile> {
         let file = Checkpoint::open(path)?;
         let wrong =
             |message: String| Error::new(ErrorKind::Checkpoint, message).context(path.display());
@@ -76,12 +82,12 @@ impl Stored {
         let inputs = needed("inputs")?;
         let &[len, cells] = inputs.as_slice() else {
             return Err(wrong(format!(
-                "\"inputs\" has the shape {inputs:?}, not [N,S]"
+                "\"inputs\" has the shape {inputs:?}, expected [N,S]"
             )));
         };
         let side = cells.isqrt();
         if side == 0 || side * side != cells {
-            return Err(wrong(format!("{cells} cells are no square canvas")));
+            return Err(wrong(format!("{cells} cells are not a square canvas")));
         }
         let (answers, vocab) = match (shape("preds"), shape("logits")) {
             (Some(preds), _) if preds == inputs => ("preds", None),
@@ -89,10 +95,14 @@ impl Stored {
                 ("logits", Some(logits[2]))
             }
             (None, None) => return Err(wrong("has neither \"preds\" nor \"logits\"".into())),
-            (Some(_), _) => return Err(wrong("\"preds\" has not the shape of \"inputs\"".into())),
+            (Some(_), _) => {
+                return Err(wrong(
+                    "the shapes of \"preds\" and \"inputs\" differ".into(),
+                ));
+            }
             (None, Some(_)) => {
                 return Err(wrong(
-                    "\"logits\" is not [N,S,V] with the N and S of \"inputs\"".into(),
+                    "the shape of \"logits\" is not [N,S,V] with N and S from \"inputs\"".into(),
                 ));
             }
         };
@@ -101,12 +111,12 @@ impl Stored {
             match shape.iter().product::<usize>() == len && shape.first() == Some(&len) {
                 true => Ok(file.read(name)?.data),
                 false => Err(wrong(format!(
-                    "{name:?} has the shape {shape:?}, not [{len}]"
+                    "{name:?} has the shape {shape:?}, expected [{len}]"
                 ))),
             }
         };
         let (q_halt, ids) = (column("q_halt_logits")?, column("puzzle_identifiers")?);
-        Ok(Stored {
+        Ok(PredictionFile {
             file,
             inputs: "inputs".into(),
             answers: answers.into(),
@@ -132,8 +142,8 @@ impl Stored {
             return self.tokens(&self.answers, row);
         };
         let logits = self.file.read_row(&self.answers, row)?;
-        // Of equals the first, as PyTorch has it.
-        let likeliest = |logits: &[f32]| {
+        // Of equal logits the first wins, as in PyTorch.
+        let argmax = |logits: &[f32]| {
             (0..logits.len())
                 .rev()
                 .max_by(|&a, &b| logits[a].total_cmp(&logits[b]))
@@ -141,7 +151,7 @@ impl Stored {
         };
         Ok(logits
             .chunks(vocab)
-            .map(|logits| likeliest(logits) as u32)
+            .map(|logits| argmax(logits) as u32)
             .collect())
     }
 }

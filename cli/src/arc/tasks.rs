@@ -1,4 +1,4 @@
-//! The tasks that are evaluated: their test inputs, the votes for each, and what comes of them.
+//! The evaluated tasks: their test inputs, the votes for each, and the results.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -11,61 +11,62 @@ use trm_runtime::task::{Cells, Id, Votes};
 use trm_runtime::{Error, ErrorKind};
 
 use crate::args::ArcArgs;
-use crate::input::{Body, Intake, Item, Next, located};
-use crate::models::shown;
+use crate::input::{Body, Next, NumberedRecord, RecordReader, located};
+use crate::models::display_path;
 use crate::report::rounded;
 
 pub(super) type Grid = Vec<Vec<i64>>;
 
-/// The longest file of solutions, in bytes; the published ones have less than one.
-const MAX_SOLUTIONS: u64 = 64 << 20;
-/// What is handed in where nothing was predicted, as in the contest's own sample.
-const NOTHING: [[i64; 2]; 2] = [[0; 2]; 2];
+/// Maximum size of a file of solutions. The published ones are smaller than 1 MiB.
+const MAX_SOLUTIONS_BYTES: u64 = 64 << 20;
+/// The attempt for a test input without predictions, as in the contest's sample.
+const EMPTY_ATTEMPT: [[i64; 2]; 2] = [[0; 2]; 2];
 
 /// Tasks in the order of the input.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     pub(super) names: Vec<String>,
     pub(super) tests: Vec<Test>,
-    /// Records that are no ARC tasks.
+    /// Errors of the records that are not ARC tasks.
     pub(super) errors: Vec<Error>,
 }
 
 /// A test input.
 #[derive(Debug)]
 pub(super) struct Test {
-    /// Number of its task.
+    /// Index of its task.
     pub(super) task: usize,
-    /// What it is called: the task, with a number where that has several.
+    /// Name of the task, with a number if the task has several test inputs.
     pub(super) id: Id,
     pub(super) grid: Grid,
     solution: Option<Grid>,
     pub(super) votes: Votes,
-    outcome: Option<Outcome>,
+    /// The result, once the votes are counted.
+    result: Option<VoteResult>,
 }
 
-/// What the votes came to.
+/// The result of counting the votes.
 #[derive(Debug)]
-struct Outcome {
-    /// The best two; the best twice if there is no other.
+struct VoteResult {
+    /// The best two answers. If there is only one, it is there twice.
     attempts: [Grid; 2],
-    /// Votes for each.
+    /// Votes for each attempt.
     votes: [usize; 2],
     predictions: usize,
-    /// Place of the solution among the candidates, from 0.
+    /// Rank of the solution among the answers, from 0.
     rank: Option<usize>,
 }
 
 impl Tasks {
-    /// Reads the tasks, and the solutions where there are any.
+    /// Reads the tasks, and the solutions if given.
     pub(super) fn read(args: &ArcArgs) -> trm_runtime::Result<Tasks> {
         let mut tasks = Tasks::default();
         let mut known = HashMap::new();
-        let mut intake = Intake::start(args.tasks.clone(), None);
+        let mut reader = RecordReader::start(args.tasks.clone(), None);
         loop {
-            match intake.next(Duration::from_secs(1)) {
-                Next::Item(item) => {
-                    if let Err(e) = tasks.take(*item, &mut known) {
+            match reader.next(Duration::from_secs(1)) {
+                Next::Record(record) => {
+                    if let Err(e) = tasks.add(*record, &mut known) {
                         tasks.errors.push(e);
                     }
                 }
@@ -75,8 +76,8 @@ impl Tasks {
         }
         if let Some(path) = &args.solutions {
             tasks
-                .take_solutions(path, &known)
-                .map_err(|e| e.context(shown(path)))?;
+                .add_solutions(path, &known)
+                .map_err(|e| e.context(display_path(path)))?;
         }
         if tasks.tests.is_empty() {
             let none = || Error::new(ErrorKind::Puzzle, "there is no ARC task");
@@ -85,20 +86,25 @@ impl Tasks {
         Ok(tasks)
     }
 
-    fn take(&mut self, item: Item, known: &mut HashMap<String, usize>) -> trm_runtime::Result<()> {
-        let id = item.id.unwrap_or(Id::Number(item.number));
+    /// Adds the test input of a record.
+    fn add(
+        &mut self,
+        record: NumberedRecord,
+        known: &mut HashMap<String, usize>,
+    ) -> trm_runtime::Result<()> {
+        let id = record.id.unwrap_or(Id::Number(record.number));
         let wrong = |message: &str| {
             let error = Error::new(ErrorKind::Puzzle, message);
-            Err(located(error, &item.file, item.line, &id))
+            Err(located(error, &record.file, record.line, &id))
         };
-        let Body::Puzzle(puzzle) = item.body? else {
+        let Body::Puzzle(puzzle) = record.body? else {
             return wrong("this is a row of tokens, not an ARC task");
         };
         let Cells::Arc(arc) = puzzle.cells else {
-            return wrong("this is no ARC task");
+            return wrong("this is not an ARC task");
         };
         let Some(name) = arc.task else {
-            return wrong("the document does not say which ARC task this is: give it an id");
+            return wrong("the name of the ARC task is missing: expected an `id` in the document");
         };
         let task = *known.entry(name).or_insert_with_key(|name| {
             self.names.push(name.clone());
@@ -113,27 +119,27 @@ impl Tasks {
                 _ => None,
             },
             votes: Votes::default(),
-            outcome: None,
+            result: None,
         });
         Ok(())
     }
 
-    /// Solutions in the contest's format: for each task the outputs of its test inputs.
-    fn take_solutions(
+    /// Adds solutions in the contest's format: for each task the outputs of its test inputs.
+    fn add_solutions(
         &mut self,
         path: &Path,
         known: &HashMap<String, usize>,
     ) -> trm_runtime::Result<()> {
         let mut text = Vec::new();
         let file = File::open(path).map_err(|e| Error::new(ErrorKind::Io, e.to_string()))?;
-        file.take(MAX_SOLUTIONS + 1)
+        file.take(MAX_SOLUTIONS_BYTES + 1)
             .read_to_end(&mut text)
             .map_err(|e| Error::new(ErrorKind::Io, e.to_string()))?;
         let wrong = |message: String| Error::new(ErrorKind::Puzzle, message);
-        if text.len() as u64 > MAX_SOLUTIONS {
+        if text.len() as u64 > MAX_SOLUTIONS_BYTES {
             return Err(wrong(format!(
-                "solutions have at most {} MB",
-                MAX_SOLUTIONS >> 20
+                "the file is larger than {} MiB",
+                MAX_SOLUTIONS_BYTES >> 20
             )));
         }
         let solutions: BTreeMap<String, Vec<Grid>> =
@@ -153,11 +159,10 @@ impl Tasks {
                 .filter(|test| test.task == task)
                 .collect();
             if tests.len() != outputs.len() {
-                let (there, inputs) = (outputs.len(), tests.len());
-                return Err(wrong(format!(
-                    "has {there} outputs, the task {inputs} test inputs"
-                ))
-                .context(name));
+                let (outputs, inputs) = (outputs.len(), tests.len());
+                let message =
+                    format!("has {outputs} outputs, but the task has {inputs} test inputs");
+                return Err(wrong(message).context(name));
             }
             for (test, output) in tests.iter_mut().zip(outputs) {
                 test.solution = Some(output);
@@ -166,58 +171,60 @@ impl Tasks {
         }
         match found {
             true => Ok(()),
-            false => Err(wrong("has none of the tasks".into())),
+            false => Err(wrong(
+                "the file has a solution for none of the tasks".into(),
+            )),
         }
     }
 
-    /// Counts the votes for a test input, which are not needed afterwards.
+    /// Counts the votes for a test input and frees them.
     pub(super) fn close(&mut self, test: usize) {
         let test = &mut self.tests[test];
         let votes = std::mem::take(&mut test.votes);
         let ranked = votes.ranked();
-        let attempt = |place: usize| ranked.get(place).or(ranked.first());
+        let attempt = |rank: usize| ranked.get(rank).or(ranked.first());
         let grid =
-            |place| attempt(place).map_or_else(|| NOTHING.map(Vec::from).into(), |c| c.grid());
+            |rank| attempt(rank).map_or_else(|| EMPTY_ATTEMPT.map(Vec::from).into(), |c| c.grid());
         let right = |solution: &Grid| {
             ranked
                 .iter()
                 .position(|candidate| candidate.grid() == *solution)
         };
-        test.outcome = Some(Outcome {
+        test.result = Some(VoteResult {
             attempts: [grid(0), grid(1)],
-            votes: [0, 1].map(|place| attempt(place).map_or(0, |c| c.votes)),
+            votes: [0, 1].map(|rank| attempt(rank).map_or(0, |c| c.votes)),
             predictions: ranked.iter().map(|c| c.votes).sum(),
             rank: test.solution.as_ref().and_then(right),
         });
     }
 
-    /// Closes what is open.
+    /// Counts the votes for all test inputs whose votes are not counted yet.
     pub(super) fn close_all(&mut self) {
         for test in 0..self.tests.len() {
-            if self.tests[test].outcome.is_none() {
+            if self.tests[test].result.is_none() {
                 self.close(test);
             }
         }
     }
 
-    /// Predictions that were counted.
+    /// Returns the number of predictions that were counted.
     pub(super) fn predictions(&self) -> usize {
         self.tests
             .iter()
-            .filter_map(|test| test.outcome.as_ref())
-            .map(|o| o.predictions)
+            .filter_map(|test| test.result.as_ref())
+            .map(|result| result.predictions)
             .sum()
     }
 
-    /// The contest's file: two attempts for each test input of each task.
+    /// Returns the contest's file: two attempts for each test input of each task.
     pub(super) fn submission(&self) -> Value {
         let mut tasks: Vec<(&String, Vec<Value>)> =
             self.names.iter().map(|name| (name, Vec::new())).collect();
         for test in &self.tests {
-            if let Some(Outcome {
+            if let Some(VoteResult {
                 attempts: [one, two],
                 ..
-            }) = &test.outcome
+            }) = &test.result
             {
                 tasks[test.task]
                     .1
@@ -231,15 +238,15 @@ impl Tasks {
             .into()
     }
 
-    /// A line of JSON for each test input.
+    /// Returns a JSON record for each test input.
     pub(super) fn records(&self) -> impl Iterator<Item = Value> {
         self.tests.iter().filter_map(|test| {
-            let Outcome {
+            let VoteResult {
                 attempts,
                 votes,
                 predictions,
                 rank,
-            } = test.outcome.as_ref()?;
+            } = test.result.as_ref()?;
             let mut record = json!({
                 "type": "answer",
                 "id": test.id.to_json(),
@@ -256,15 +263,15 @@ impl Tasks {
         })
     }
 
-    /// pass@k: the share of a task's test inputs whose solution is among the best k candidates, mean over the tasks that have
-    /// solutions; none if none has.
+    /// Returns pass@k: the fraction of a task's test inputs whose solution is among the best k
+    /// answers, averaged over the tasks with solutions. `None` if no task has one.
     pub(super) fn pass(&self, k: usize) -> Option<f64> {
         let mut shares = vec![(0, 0); self.names.len()];
         for test in self.tests.iter().filter(|test| test.solution.is_some()) {
             let right = test
-                .outcome
+                .result
                 .as_ref()
-                .and_then(|o| o.rank)
+                .and_then(|result| result.rank)
                 .is_some_and(|rank| rank < k);
             shares[test.task].0 += usize::from(right);
             shares[test.task].1 += 1;

@@ -346,12 +346,12 @@ fn the_bundled_models_solve_most_easy_puzzles() {
         while let Some(answers) = session.next_answers().unwrap() {
             for answer in answers.iter().filter(|answer| answer.valid == Some(true)) {
                 let board = &boards[answer.index];
-                let grid = board.answer(&answer.answer);
+                let grid = board.answer(&answer.cells);
                 assert_eq!(
                     board.conflicts(Some(&grid.cells)),
                     NO_CELLS,
                     "{model}: {}",
-                    answer.answer
+                    answer.cells
                 );
                 solved += 1;
             }

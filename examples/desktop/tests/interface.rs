@@ -82,7 +82,7 @@ fn the_keyboard_types_solves_seeks_and_undoes() {
         "0000020440102103".replace('0', blank(&harness))
     );
 
-    press(&mut harness, egui::Key::TokenSpec);
+    press(&mut harness, egui::Key::Space);
     settle(&mut harness);
     let last = harness.state().last_step();
     assert!(last > 0, "{}", harness.state().status());
@@ -221,7 +221,7 @@ fn two_devices_are_compared_side_by_side() {
     let mut harness = window(ALMOST.replacen("00000004", "00000204", 1).as_str());
     click(&mut harness, "Compare");
     harness.get_by_label_contains("Second board: row");
-    press(&mut harness, egui::Key::TokenSpec);
+    press(&mut harness, egui::Key::Space);
     settle(&mut harness);
     assert_eq!(
         harness.state().status().matches("Halted").count(),
@@ -236,7 +236,7 @@ fn two_devices_are_compared_side_by_side() {
 fn invalid_puzzles_and_missing_models_are_reported() {
     let mut harness = window("1100000000000000");
     harness.get_by_label_contains("two 1s");
-    press(&mut harness, egui::Key::TokenSpec);
+    press(&mut harness, egui::Key::Space);
     settle(&mut harness);
     assert!(
         harness
@@ -246,7 +246,7 @@ fn invalid_puzzles_and_missing_models_are_reported() {
     );
     // There is no bundled model for ARC.
     press_command(&mut harness, egui::Key::Num5);
-    press(&mut harness, egui::Key::TokenSpec);
+    press(&mut harness, egui::Key::Space);
     settle(&mut harness);
     assert!(
         harness
@@ -365,7 +365,7 @@ fn puzzles_and_models_can_be_dropped_on_the_window() {
         std::fs::copy(root.join("models/sudoku-9x9").join(name), model.join(name)).unwrap();
     }
     drop_file(&mut harness, &model);
-    press(&mut harness, egui::Key::TokenSpec);
+    press(&mut harness, egui::Key::Space);
     settle(&mut harness);
     let status = harness.state().status();
     assert!(status.contains("a-model on"), "{status}");

@@ -3,20 +3,20 @@
 use trm_demo::board::Board;
 
 /// An easy Sudoku.
-pub const EASY: &str =
+pub(crate) const EASY: &str =
     "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 /// The solution of [`EASY`].
-pub const EASY_SOLVED: &str =
+pub(crate) const EASY_SOLVED: &str =
     "534678912672195348198342567859761423426853791713924856961537284287419635345286179";
 /// The conflicts of a valid board.
-pub const NO_CELLS: [usize; 0] = [];
+pub(crate) const NO_CELLS: [usize; 0] = [];
 /// A maze of 4 x 4 with one path.
-pub const MAZE: &str = "S #G\n# # \n#   \n####\n";
+pub(crate) const MAZE: &str = "S #G\n# # \n#   \n####\n";
 /// The solution of [`MAZE`].
 const MAZE_SOLVED: &str = "So#G#o#o#ooo####";
 
 /// Returns the digits of a Sudoku, with 0 for any other character.
-pub fn digits(text: &str) -> Vec<u8> {
+pub(crate) fn digits(text: &str) -> Vec<u8> {
     text.bytes()
         .map(|c| c.wrapping_sub(b'0'))
         .map(|d| if d > 9 { 0 } else { d })
@@ -24,11 +24,11 @@ pub fn digits(text: &str) -> Vec<u8> {
 }
 
 /// Reads a board that must be valid.
-pub fn parse(text: &str) -> Board {
+pub(crate) fn parse(text: &str) -> Board {
     Board::parse(text).unwrap_or_else(|reason| panic!("{text:?}: {reason}"))
 }
 
 /// Returns the maze [`MAZE`] and its solution.
-pub fn maze() -> (Board, Vec<u8>) {
+pub(crate) fn maze() -> (Board, Vec<u8>) {
     (parse(MAZE), MAZE_SOLVED.into())
 }

@@ -1,4 +1,4 @@
-//! Accuracy over steps: how many puzzles would be solved if no more steps were allowed.
+//! `eval --curve`: accuracy as a function of the maximum number of steps.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,41 +6,42 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::marks::{Marks, fraction, share};
+use super::metrics::{EvalReport, fraction, ratio};
 use crate::output::write_file;
 
-/// Colours of the lines that can be told apart by who sees few of them (Okabe and Ito).
-const COLOURS: [&str; 6] = [
+/// Colours that colour-blind readers can distinguish (Okabe and Ito).
+const COLORS: [&str; 6] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
 ];
 
-/// For each file what its puzzles' answers were after each step that one of them took.
+/// For each file, the quality of the answers after each step.
 #[derive(Debug, Default)]
 pub(crate) struct Curve {
     files: BTreeMap<usize, Vec<Step>>,
 }
 
-/// Of one step.
+/// Counts for one step of one file.
 #[derive(Debug, Clone, Copy, Default)]
 struct Step {
-    /// Answers of all puzzles that took it.
-    taken: Sums,
-    /// Of those for which it was the last: with more steps they would be no other.
-    last: Sums,
+    /// Puzzles that took the step.
+    taken: Counts,
+    /// Puzzles that ended after the step. Their answers stay the same with a higher limit.
+    last: Counts,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Sums {
+struct Counts {
     puzzles: u64,
     exact: u64,
     valid: u64,
+    /// Answers that the rules can judge.
     judged: u64,
 }
 
-impl Sums {
-    /// Of one answer.
-    fn of(exact: bool, valid: Option<bool>) -> Sums {
-        Sums {
+impl Counts {
+    /// Returns the counts of one answer.
+    fn of(exact: bool, valid: Option<bool>) -> Counts {
+        Counts {
             puzzles: 1,
             exact: u64::from(exact),
             valid: u64::from(valid == Some(true)),
@@ -48,7 +49,7 @@ impl Sums {
         }
     }
 
-    fn add(&mut self, other: Sums) {
+    fn add(&mut self, other: Counts) {
         self.puzzles += other.puzzles;
         self.exact += other.exact;
         self.valid += other.valid;
@@ -57,14 +58,14 @@ impl Sums {
 }
 
 impl Curve {
-    /// Adds the answer that a puzzle of a file has after a step, from 1.
+    /// Adds the answer of a puzzle after a step, from 1.
     pub(crate) fn add(&mut self, file: usize, step: usize, exact: bool, valid: Option<bool>) {
-        self.step(file, step).taken.add(Sums::of(exact, valid));
+        self.step(file, step).taken.add(Counts::of(exact, valid));
     }
 
-    /// Adds the answer with which a puzzle of a file ended.
+    /// Adds the final answer of a puzzle.
     pub(crate) fn end(&mut self, file: usize, step: usize, exact: bool, valid: Option<bool>) {
-        self.step(file, step).last.add(Sums::of(exact, valid));
+        self.step(file, step).last.add(Counts::of(exact, valid));
     }
 
     fn step(&mut self, file: usize, step: usize) -> &mut Step {
@@ -73,35 +74,36 @@ impl Curve {
         &mut steps[step - 1]
     }
 
-    /// For each file its name and the fractions, step by step, of puzzles with the right answer and of those whose answer keeps the rules.
-    fn lines<'a>(&'a self, marks: &'a Marks<'_>) -> impl Iterator<Item = Line<'a>> {
-        marks.names().filter_map(|(number, name)| {
-            let mut ended = Sums::default();
+    /// Returns the lines of the plot: for each file, the fractions of exact and of valid answers.
+    fn lines<'a>(&'a self, report: &'a EvalReport<'_>) -> impl Iterator<Item = Line<'a>> {
+        report.names().filter_map(|(number, name)| {
+            let mut ended = Counts::default();
             let answers = |step: &Step| {
                 let mut all = step.taken;
                 all.add(ended);
                 ended.add(step.last);
                 all
             };
-            let steps: Vec<Sums> = self.files.get(&number)?.iter().map(answers).collect();
-            let valid =
-                |sums: &Sums| share(sums.valid as f64, sums.puzzles).filter(|_| sums.judged > 0);
+            let steps: Vec<Counts> = self.files.get(&number)?.iter().map(answers).collect();
+            let valid = |counts: &Counts| {
+                ratio(counts.valid as f64, counts.puzzles).filter(|_| counts.judged > 0)
+            };
             Some(Line {
                 name,
                 exact: steps
                     .iter()
-                    .map(|s| share(s.exact as f64, s.puzzles))
+                    .map(|s| ratio(s.exact as f64, s.puzzles))
                     .collect(),
                 valid: steps.iter().map(valid).collect(),
             })
         })
     }
 
-    /// A record for each file: `exact` and `valid` after 1, 2, ... steps.
-    pub(crate) fn records(&self, marks: &Marks<'_>) -> Vec<Value> {
+    /// Returns a JSON record for each file: `exact` and `valid` after 1, 2, ... steps.
+    pub(crate) fn records(&self, report: &EvalReport<'_>) -> Vec<Value> {
         let fractions =
             |line: &[Option<f64>]| line.iter().map(|x| fraction(*x)).collect::<Vec<_>>();
-        self.lines(marks)
+        self.lines(report)
             .map(|line| {
                 json!({
                     "type": "curve",
@@ -113,30 +115,32 @@ impl Curve {
             .collect()
     }
 
-    /// Writes the picture.
-    pub(crate) fn draw(&self, marks: &Marks<'_>, file: &Path) -> trm_runtime::Result<()> {
-        write_file(file, &picture(&self.lines(marks).collect::<Vec<_>>()))
+    /// Writes the plot as an SVG file.
+    pub(crate) fn draw(&self, report: &EvalReport<'_>, file: &Path) -> trm_runtime::Result<()> {
+        write_file(file, &svg(&self.lines(report).collect::<Vec<_>>()))
     }
 }
 
-/// What is drawn of a file.
+/// The fractions after each step that are drawn for a file.
 struct Line<'a> {
     name: &'a str,
     exact: Vec<Option<f64>>,
     valid: Vec<Option<f64>>,
 }
 
-/// The picture: steps to the right, percent up; a line for each file, and a dashed one where valid answers are not the exact ones.
-fn picture(lines: &[Line<'_>]) -> String {
+/// Returns the plot as SVG: steps on the x axis, percent on the y axis. Each file has a line for
+/// exact answers, and a dashed one for valid answers if these differ.
+fn svg(lines: &[Line<'_>]) -> String {
     let steps = lines.iter().map(|line| line.exact.len()).max().unwrap_or(0);
     let (left, top, width, height) = (48.0, 16.0, 420.0, 240.0);
     let x = |step: usize| left + width * (step - 1) as f64 / (steps - 1).max(1) as f64;
     let y = |share: f64| top + height * (1.0 - share);
     let mut svg = String::from(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 760 308\" font-family=\"sans-serif\" font-size=\"12\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 760 308\" \
+         font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"760\" height=\"308\" fill=\"#ffffff\"/>\n",
     );
-    let mut put = |element: String| {
+    let mut push = |element: String| {
         svg += &element;
         svg.push('\n');
     };
@@ -147,10 +151,10 @@ fn picture(lines: &[Line<'_>]) -> String {
     };
     for tenth in (0..=10).step_by(2) {
         let y = y(f64::from(tenth) / 10.0);
-        put(format!(
+        push(format!(
             "<path d=\"M{left:.1} {y:.1}h{width:.1}\" stroke=\"#dddddd\"/>"
         ));
-        put(text(
+        push(text(
             left - 8.0,
             y + 4.0,
             "end",
@@ -158,21 +162,21 @@ fn picture(lines: &[Line<'_>]) -> String {
         ));
     }
     for step in (1..=steps).filter(|step| steps <= 20 || step % (steps / 10) == 0) {
-        put(text(
+        push(text(
             x(step),
             top + height + 18.0,
             "middle",
             &step.to_string(),
         ));
     }
-    put(text(
+    push(text(
         left + width / 2.0,
         top + height + 38.0,
         "middle",
         "steps",
     ));
     let mut row = top + 8.0;
-    for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
+    for (line, color) in lines.iter().zip(COLORS.iter().cycle()) {
         let mut curve = |shares: &[Option<f64>], dash: &str, name: &str| {
             let mut path = String::new();
             for (step, share) in (1..)
@@ -187,28 +191,28 @@ fn picture(lines: &[Line<'_>]) -> String {
                     y(share)
                 );
             }
-            let style = format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dash}");
-            put(format!("<path d=\"{path}\" {style}/>"));
-            put(format!(
+            let style = format!("fill=\"none\" stroke=\"{color}\" stroke-width=\"2\"{dash}");
+            push(format!("<path d=\"{path}\" {style}/>"));
+            push(format!(
                 "<path d=\"M{:.1} {:.1}h22\" {style}/>",
                 left + width + 12.0,
                 row - 4.0
             ));
-            put(text(left + width + 40.0, row, "start", name));
+            push(text(left + width + 40.0, row, "start", name));
             row += 18.0;
         };
         let name = escaped(line.name);
-        let apart = line.valid != line.exact && line.valid.iter().any(Option::is_some);
+        let valid_differs = line.valid != line.exact && line.valid.iter().any(Option::is_some);
         curve(
             &line.exact,
             "",
-            &if apart {
+            &if valid_differs {
                 format!("{name}, exact")
             } else {
                 name.clone()
             },
         );
-        if apart {
+        if valid_differs {
             curve(&line.valid, " stroke-dasharray=\"5 3\"", "valid");
         }
     }
@@ -216,7 +220,7 @@ fn picture(lines: &[Line<'_>]) -> String {
     svg
 }
 
-/// A name as XML has it.
+/// Escapes a name for XML.
 fn escaped(name: &str) -> String {
     name.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -1,4 +1,4 @@
-//! How a model does on puzzles with solutions: the sums of `eval`, file by file, and its progress and output.
+//! The metrics of `eval` for each file, its progress line and its output.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -12,21 +12,27 @@ use trm_runtime::task::{EncodedPuzzle, Id, Task};
 use trm_runtime::{Answer, Error, ErrorKind, HaltRule};
 
 use crate::args::Shared;
-use crate::input::{Body, Item, located};
-use crate::models::{Opened, shown};
-use crate::output::{Failure, StatusLine, print, say};
+use crate::input::{Body, NumberedRecord, located};
+use crate::models::{LoadedModel, display_path};
+use crate::output::{CommandError, StatusLine, eprint_error, eprint_line, print};
 use crate::report::{self, rounded};
 
-/// Errors that are said one by one; the rest are counted.
-const SAID: u64 = 10;
+/// Maximum number of errors that are printed. The rest are counted.
+const MAX_PRINTED_ERRORS: u64 = 10;
 
-/// Sums over puzzles.
+/// Time before the progress line appears, and between its updates.
+const STATUS_DELAY: Duration = Duration::from_secs(1);
+const STATUS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Sums over puzzles, from which the metrics follow.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Sums {
-    /// Puzzles that have an answer.
+pub(crate) struct Metrics {
+    /// Puzzles with an answer.
     pub(crate) puzzles: u64,
     exact: u64,
+    /// Sum of the cell accuracies.
     cells: f64,
+    /// Answers that the rules can judge.
     judged: u64,
     valid: u64,
     steps: u64,
@@ -35,8 +41,8 @@ pub(crate) struct Sums {
     halted_right: u64,
 }
 
-impl Sums {
-    /// Adds an answer; labels that are 0 do not count.
+impl Metrics {
+    /// Adds an answer. Cells with label 0 do not count.
     pub(crate) fn add(&mut self, answer: &Answer, solution: &[u32]) {
         let counted: Vec<bool> = solution
             .iter()
@@ -60,8 +66,8 @@ impl Sums {
         self.halted_right += u64::from(answer.halted && exact);
     }
 
-    fn plus(self, other: Sums) -> Sums {
-        Sums {
+    fn plus(self, other: Metrics) -> Metrics {
+        Metrics {
             puzzles: self.puzzles + other.puzzles,
             exact: self.exact + other.exact,
             cells: self.cells + other.cells,
@@ -73,194 +79,208 @@ impl Sums {
         }
     }
 
-    /// Puzzles with the right answer, of all.
+    /// Returns the exact-match accuracy.
     pub(crate) fn exact(&self) -> Option<f64> {
-        share(self.exact as f64, self.puzzles)
+        ratio(self.exact as f64, self.puzzles)
     }
 
+    /// Returns the cell accuracy.
     fn cell(&self) -> Option<f64> {
-        share(self.cells, self.puzzles)
+        ratio(self.cells, self.puzzles)
     }
 
-    /// Puzzles whose answer keeps the rules, of all; unknown where the task cannot tell of a single answer.
+    /// Returns the fraction of valid answers, or `None` if the task can judge no answer.
     pub(crate) fn valid(&self) -> Option<f64> {
-        share(self.valid as f64, self.puzzles).filter(|_| self.judged > 0)
+        ratio(self.valid as f64, self.puzzles).filter(|_| self.judged > 0)
     }
 
-    /// Steps of a puzzle.
+    /// Returns the mean number of steps.
     pub(crate) fn mean_steps(&self) -> Option<f64> {
-        share(self.steps as f64, self.puzzles)
+        ratio(self.steps as f64, self.puzzles)
     }
 
+    /// Returns the fraction of halted puzzles that are exact.
     fn halt_precision(&self) -> Option<f64> {
-        share(self.halted_right as f64, self.halted)
+        ratio(self.halted_right as f64, self.halted)
     }
 
+    /// Returns the fraction of exact puzzles that halted.
     fn halt_recall(&self) -> Option<f64> {
-        share(self.halted_right as f64, self.exact)
+        ratio(self.halted_right as f64, self.exact)
     }
 }
 
-/// A part of a whole; none of nothing.
-pub(crate) fn share(part: f64, whole: u64) -> Option<f64> {
+/// Returns `part / whole`, or `None` if `whole` is 0.
+pub(crate) fn ratio(part: f64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part / whole as f64)
 }
 
-/// A fraction as JSON has it.
+/// Rounds a fraction for JSON.
 pub(crate) fn fraction(x: Option<f64>) -> Option<f64> {
     x.map(|x| rounded(x, 6))
 }
 
-/// A fraction as a table has it.
+/// Formats a fraction as percent for a table.
 pub(crate) fn percent(x: Option<f64>) -> String {
     x.map_or_else(|| "-".to_string(), |x| format!("{:.2}", 100.0 * x))
 }
 
-/// Steps as a table has them.
+/// Formats a number of steps for a table.
 pub(crate) fn steps(x: Option<f64>) -> String {
     x.map_or_else(|| "-".to_string(), |x| format!("{x:.2}"))
 }
 
-/// A record that is ready to run.
+/// An encoded puzzle with its solution.
 #[derive(Debug)]
-pub(crate) struct Ready {
-    /// Number of its file.
+pub(crate) struct LabeledPuzzle {
+    /// Index of its file.
     pub(crate) file: usize,
-    /// The puzzle as the model sees it.
-    pub(crate) problem: EncodedPuzzle,
+    /// The puzzle as tokens.
+    pub(crate) puzzle: EncodedPuzzle,
     /// The task that it belongs to.
     pub(crate) task: Arc<dyn Task>,
-    /// The right answer, `[S]`.
+    /// The solution, `[S]`.
     pub(crate) solution: Vec<u32>,
 }
 
-impl Ready {
-    /// S: puzzles of one size run together.
+impl LabeledPuzzle {
+    /// Returns S. Only puzzles of the same size run together.
     pub(crate) fn size(&self) -> usize {
-        self.problem.tokens.len()
+        self.puzzle.tokens.len()
     }
 }
 
-/// The sums of every file, and what is told of them.
-pub(crate) struct Marks<'a> {
+/// The metrics of every file, with the progress line and the output.
+pub(crate) struct EvalReport<'a> {
     shared: &'a Shared,
-    /// The model that is measured.
-    pub(crate) model: Rc<Opened>,
+    /// The evaluated model.
+    pub(crate) model: Rc<LoadedModel>,
     rule: HaltRule,
-    files: BTreeMap<usize, (Arc<str>, Sums)>,
+    /// Name and metrics of each file, by its index.
+    files: BTreeMap<usize, (Arc<str>, Metrics)>,
     started: Instant,
     status: Option<StatusLine>,
-    told: Instant,
+    last_report: Instant,
     /// Records that could not be read or run.
     pub(crate) errors: u64,
 }
 
-impl<'a> Marks<'a> {
-    /// No marks yet.
-    pub(crate) fn new(shared: &'a Shared, model: Rc<Opened>, rule: HaltRule) -> Marks<'a> {
-        let tells = !shared.quiet && std::io::stderr().is_terminal();
-        Marks {
+impl<'a> EvalReport<'a> {
+    /// Creates an empty report.
+    pub(crate) fn new(
+        shared: &'a Shared,
+        model: Rc<LoadedModel>,
+        rule: HaltRule,
+    ) -> EvalReport<'a> {
+        let has_status = !shared.quiet && std::io::stderr().is_terminal();
+        EvalReport {
             shared,
             model,
             rule,
             files: BTreeMap::new(),
             started: Instant::now(),
-            status: tells.then(StatusLine::default),
-            told: Instant::now(),
+            status: has_status.then(StatusLine::default),
+            last_report: Instant::now(),
             errors: 0,
         }
     }
 
-    /// Makes a record ready; `None` if it cannot be run, which has been noted.
-    pub(crate) fn prepare(&mut self, item: Item) -> Result<Option<Ready>, Failure> {
-        let Item {
+    /// Encodes a record. Returns `None` if it cannot run; the error is then printed.
+    pub(crate) fn prepare(
+        &mut self,
+        record: NumberedRecord,
+    ) -> Result<Option<LabeledPuzzle>, CommandError> {
+        let NumberedRecord {
             file,
             file_number,
             number,
             line,
             id,
             body,
-        } = item;
+        } = record;
         let id = id.unwrap_or(Id::Number(number));
         self.files
             .entry(file_number)
-            .or_insert_with(|| (file.clone(), Sums::default()));
+            .or_insert_with(|| (file.clone(), Metrics::default()));
         let encoded =
             body.and_then(|body| self.encode(body).map_err(|e| located(e, &file, line, &id)));
         match encoded {
-            Ok((problem, task, solution)) => Ok(Some(Ready {
+            Ok((puzzle, task, solution)) => Ok(Some(LabeledPuzzle {
                 file: file_number,
-                problem,
+                puzzle,
                 task,
                 solution,
             })),
             Err(e) => {
-                self.note_error((line, id), &e)?;
+                self.report_error(line, &id, &e)?;
                 Ok(None)
             }
         }
     }
 
     fn encode(&self, body: Body) -> trm_runtime::Result<(EncodedPuzzle, Arc<dyn Task>, Vec<u32>)> {
-        let (problem, task) = self.model.encode(body)?;
-        let solution = problem
+        let (puzzle, task) = self.model.encode(body)?;
+        let solution = puzzle
             .solution
             .clone()
             .ok_or_else(|| Error::new(ErrorKind::Puzzle, "has no solution to compare with"))?;
-        Ok((problem, task, solution))
+        Ok((puzzle, task, solution))
     }
 
-    fn note_error(&mut self, (line, id): (Option<u64>, Id), error: &Error) -> Result<(), Failure> {
+    fn report_error(
+        &mut self,
+        line: Option<u64>,
+        id: &Id,
+        error: &Error,
+    ) -> Result<(), CommandError> {
         self.errors += 1;
         if let Some(status) = &mut self.status {
             status.clear();
         }
         if self.shared.json {
-            print(report::error(&id, line, error))?;
-        } else if self.errors <= SAID {
-            say(format_args!("error: {error}"));
+            print(report::error(id, line, error))?;
+        } else if self.errors <= MAX_PRINTED_ERRORS {
+            eprint_error(error);
         }
         Ok(())
     }
 
-    /// Takes the answer of a puzzle of a file.
+    /// Adds the answer of a puzzle of a file.
     pub(crate) fn add(&mut self, file: usize, answer: &Answer, solution: &[u32]) {
-        if let Some((_, sums)) = self.files.get_mut(&file) {
-            sums.add(answer, solution);
+        if let Some((_, metrics)) = self.files.get_mut(&file) {
+            metrics.add(answer, solution);
         }
     }
 
-    /// The numbers of the files and their names, without folders.
+    /// Returns the index and the name, without folders, of each file.
     pub(crate) fn names(&self) -> impl Iterator<Item = (usize, &str)> {
         self.files
             .iter()
-            .map(|(number, (name, _))| (*number, base(name)))
+            .map(|(number, (name, _))| (*number, file_name(name)))
     }
 
-    fn total(&self) -> Sums {
-        let add = |sum: Sums, (_, file): &(Arc<str>, Sums)| sum.plus(*file);
-        self.files.values().fold(Sums::default(), add)
+    fn total(&self) -> Metrics {
+        let add = |sum: Metrics, (_, file): &(Arc<str>, Metrics)| sum.plus(*file);
+        self.files.values().fold(Metrics::default(), add)
     }
 
     fn seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// A moment between steps: shows how far it has come.
+    /// Updates the progress line.
     pub(crate) fn tick(&mut self) {
         let total = self.total();
         let Some(status) = &mut self.status else {
             return;
         };
-        if self.started.elapsed() > Duration::from_secs(1)
-            && self.told.elapsed() > Duration::from_millis(200)
-        {
-            self.told = Instant::now();
+        if self.started.elapsed() > STATUS_DELAY && self.last_report.elapsed() > STATUS_INTERVAL {
+            self.last_report = Instant::now();
             let speed = total.puzzles as f64 / self.started.elapsed().as_secs_f64();
             let name = self
                 .files
                 .last_key_value()
-                .map_or("", |(_, (name, _))| base(name));
+                .map_or("", |(_, (name, _))| file_name(name));
             let exact = 100.0 * total.exact().unwrap_or(0.0);
             status.show(&format!(
                 "{name}  {} puzzles, {exact:.1} % exact, {speed:.1} puzzles/s",
@@ -269,20 +289,27 @@ impl<'a> Marks<'a> {
         }
     }
 
-    /// Takes the progress away; an error if nothing could be run and nobody stopped it.
-    pub(crate) fn close(&mut self, files: &[PathBuf], interrupted: bool) -> Result<(), Failure> {
+    /// Removes the progress line.
+    ///
+    /// # Errors
+    /// No puzzle could run, and Ctrl-C is not the reason.
+    pub(crate) fn close(
+        &mut self,
+        files: &[PathBuf],
+        interrupted: bool,
+    ) -> Result<(), CommandError> {
         if let Some(status) = &mut self.status {
             status.clear();
         }
         if self.total().puzzles == 0 && !interrupted {
-            let files: Vec<String> = files.iter().map(|p| shown(p)).collect();
+            let files: Vec<String> = files.iter().map(|p| display_path(p)).collect();
             let message = format!("no puzzle of {} could be run", files.join(", "));
             return Err(Error::new(ErrorKind::Puzzle, message).into());
         }
         Ok(())
     }
 
-    /// The last line of `--json`.
+    /// Returns the `summary` record, which is the last line of `--json`.
     pub(crate) fn summary(&self) -> Value {
         let (total, seconds) = (self.total(), self.seconds());
         json!({
@@ -306,13 +333,13 @@ impl<'a> Marks<'a> {
         })
     }
 
-    /// A row for every file, and one for all of several.
-    pub(crate) fn table(&self) -> Result<(), Failure> {
+    /// Prints a table with a row for each file, and one for all files if there are several.
+    pub(crate) fn print_table(&self) -> Result<(), CommandError> {
         let total = self.total();
-        let mut rows: Vec<(&str, &Sums)> = self
+        let mut rows: Vec<(&str, &Metrics)> = self
             .files
             .values()
-            .map(|(name, sums)| (base(name), sums))
+            .map(|(name, metrics)| (file_name(name), metrics))
             .collect();
         if rows.len() > 1 {
             rows.push(("all", &total));
@@ -327,23 +354,23 @@ impl<'a> Marks<'a> {
             "{:<width$}  puzzles  exact %  cell %  valid %  steps  halted  right of halted %",
             "file"
         ))?;
-        for (name, sums) in rows {
+        for (name, metrics) in rows {
             print(format_args!(
                 "{name:<width$}  {:>7}  {:>7}  {:>6}  {:>7}  {:>5}  {:>6}  {:>17}",
-                sums.puzzles,
-                percent(sums.exact()),
-                percent(sums.cell()),
-                percent(sums.valid()),
-                steps(sums.mean_steps()),
-                sums.halted,
-                percent(sums.halt_precision()),
+                metrics.puzzles,
+                percent(metrics.exact()),
+                percent(metrics.cell()),
+                percent(metrics.valid()),
+                steps(metrics.mean_steps()),
+                metrics.halted,
+                percent(metrics.halt_precision()),
             ))?;
         }
         Ok(())
     }
 
-    /// A row of the table of efforts.
-    pub(crate) fn effort_row(&self, starts: usize) -> String {
+    /// Returns a row of the table that compares numbers of starts.
+    pub(crate) fn multi_start_row(&self, starts: usize) -> String {
         let total = self.total();
         format!(
             "{starts:>6}  {:>7}  {:>7}  {:>7}  {:>5}  {:>7.1}",
@@ -355,25 +382,25 @@ impl<'a> Marks<'a> {
         )
     }
 
-    /// On standard error: what ran where, and how fast.
-    pub(crate) fn tell(&self) {
+    /// Prints the model, device and speed to standard error.
+    pub(crate) fn eprint_speed(&self) {
         if self.shared.quiet {
             return;
         }
         let speed = self.total().puzzles as f64 / self.seconds().max(1e-9);
-        say(format_args!(
+        eprint_line(format_args!(
             "{} on {}; halting rule {}, {speed:.1} puzzles/s",
             self.model.name,
-            self.model.on(self.model.device),
+            self.model.device_label(self.model.device),
             self.rule.name()
         ));
-        if self.errors > SAID {
-            say(format_args!("{} records in error", self.errors));
+        if self.errors > MAX_PRINTED_ERRORS {
+            eprint_line(format_args!("{} records in error", self.errors));
         }
     }
 }
 
-/// The last part of a path.
-fn base(name: &str) -> &str {
+/// Returns the last part of a path.
+fn file_name(name: &str) -> &str {
     name.rsplit(['/', '\\']).next().unwrap_or(name)
 }

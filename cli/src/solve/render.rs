@@ -1,12 +1,12 @@
-//! Grids for a terminal, and plain ones for everything else.
+//! Renders grids: framed and coloured for a terminal, plain for everything else.
 
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Color, RgbColor, Style};
 use trm_runtime::task::{Cells, EncodedPuzzle, Maze};
 
-/// The colours of ARC, 0 to 9.
-const ARC: [(u8, u8, u8); 10] = [
+/// RGB of the ARC colours 0 to 9.
+const ARC_COLORS: [(u8, u8, u8); 10] = [
     (0, 0, 0),
     (0, 116, 217),
     (255, 65, 54),
@@ -19,81 +19,82 @@ const ARC: [(u8, u8, u8); 10] = [
     (135, 12, 37),
 ];
 
-/// How a puzzle looks, apart from its answer.
+/// Renders the answers of one puzzle.
 #[derive(Debug, Clone)]
-pub(crate) struct Scene {
-    look: Look,
+pub(crate) struct GridRenderer {
+    kind: GridKind,
+    /// The puzzle, `[S]` tokens.
     givens: Vec<u32>,
     /// Columns of the grid that the model sees.
     cols: usize,
-    /// Columns of it that are drawn, and of what is square the rows.
+    /// Columns that are drawn. For a square grid also the rows.
     side: usize,
-    colour: bool,
+    color: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
+enum GridKind {
     Sudoku { box_rows: usize, box_cols: usize },
     Maze,
     Arc,
     Tokens,
 }
 
-/// An answer as it stands, with the cells that the last step changed.
+/// An answer after a step, with the cells that the step changed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frame<'a> {
     /// S tokens.
     pub(crate) tokens: &'a [u32],
-    /// The same in the form of the puzzle.
+    /// The answer in the form of the puzzle.
     pub(crate) cells: &'a Cells,
-    /// Cells to mark.
+    /// Indices of the cells to mark.
     pub(crate) changed: &'a [usize],
 }
 
-impl Scene {
-    /// The look of a puzzle of a task.
+impl GridRenderer {
+    /// Returns the renderer for a puzzle of a task.
     pub(crate) fn new(
         task: &str,
-        problem: &EncodedPuzzle,
+        puzzle: &EncodedPuzzle,
         box_shape: Option<[usize; 2]>,
-        colour: bool,
-    ) -> Scene {
-        let look = match (task, box_shape) {
-            ("sudoku", Some([box_rows, box_cols])) => Look::Sudoku { box_rows, box_cols },
-            ("sudoku", None) => Look::Sudoku {
-                box_rows: problem.rows.max(1),
-                box_cols: problem.cols.max(1),
+        color: bool,
+    ) -> GridRenderer {
+        let kind = match (task, box_shape) {
+            ("sudoku", Some([box_rows, box_cols])) => GridKind::Sudoku { box_rows, box_cols },
+            ("sudoku", None) => GridKind::Sudoku {
+                box_rows: puzzle.rows.max(1),
+                box_cols: puzzle.cols.max(1),
             },
-            ("maze", _) => Look::Maze,
-            ("arc", _) => Look::Arc,
-            _ => Look::Tokens,
+            ("maze", _) => GridKind::Maze,
+            ("arc", _) => GridKind::Arc,
+            _ => GridKind::Tokens,
         };
-        Scene {
-            look,
-            givens: problem.tokens.clone(),
-            cols: problem.cols,
-            side: columns(task, problem),
-            colour,
+        GridRenderer {
+            kind,
+            givens: puzzle.tokens.clone(),
+            cols: puzzle.cols,
+            side: columns(task, puzzle),
+            color,
         }
     }
 
-    /// The lines of a frame.
-    pub(crate) fn frame(&self, answer: Frame<'_>) -> Vec<String> {
-        match self.look {
-            Look::Sudoku { box_rows, box_cols } => {
-                self.sudoku(answer, box_rows.max(1), box_cols.max(1))
+    /// Returns the lines of a frame.
+    pub(crate) fn lines(&self, frame: Frame<'_>) -> Vec<String> {
+        match self.kind {
+            GridKind::Sudoku { box_rows, box_cols } => {
+                self.sudoku(frame, box_rows.max(1), box_cols.max(1))
             }
-            Look::Maze => self.maze(answer),
-            Look::Arc => self.arc(answer),
-            Look::Tokens => plain(answer.cells, self.cols)
+            GridKind::Maze => self.maze(frame),
+            GridKind::Arc => self.arc(frame),
+            GridKind::Tokens => plain(frame.cells, self.cols)
                 .lines()
                 .map(str::to_string)
                 .collect(),
         }
     }
 
-    /// A box of single digits is `│ 5 3 4 │`; a mark stands before its cell.
-    fn sudoku(&self, answer: Frame<'_>, box_rows: usize, box_cols: usize) -> Vec<String> {
+    /// Renders a Sudoku. A box of single digits is `│ 5 3 4 │`. A mark precedes its cell.
+    fn sudoku(&self, frame: Frame<'_>, box_rows: usize, box_cols: usize) -> Vec<String> {
         let width = self.side.to_string().len();
         let boxes = self.cols / box_cols;
         let edge = |left: &str, cross: &str, right: &str| {
@@ -114,14 +115,14 @@ impl Scene {
                     line += &self.paint(dim(), if col == 0 { "│" } else { " │" });
                 }
                 let cell = row * self.cols + col;
-                let token = answer.tokens.get(cell).copied().unwrap_or(0);
+                let token = frame.tokens.get(cell).copied().unwrap_or(0);
                 let text = match token {
                     0 => "?".to_string(),
                     1 => "·".to_string(),
                     _ => (token - 1).to_string(),
                 };
                 let given = self.givens.get(cell).is_some_and(|t| *t > 1);
-                let changed = answer.changed.contains(&cell);
+                let changed = frame.changed.contains(&cell);
                 let style = match (given, changed) {
                     (_, true) => Style::new()
                         .fg_color(Some(AnsiColor::Green.into()))
@@ -129,7 +130,7 @@ impl Scene {
                     (true, _) => Style::new().bold(),
                     _ => Style::new().fg_color(Some(AnsiColor::Cyan.into())),
                 };
-                line.push(if changed && !self.colour { '*' } else { ' ' });
+                line.push(if changed && !self.color { '*' } else { ' ' });
                 let _ = write!(
                     line,
                     "{}{}",
@@ -143,8 +144,8 @@ impl Scene {
         lines
     }
 
-    /// Two columns a cell, so that cells are square.
-    fn maze(&self, answer: Frame<'_>) -> Vec<String> {
+    /// Renders a maze. A cell has two columns, so that it looks square.
+    fn maze(&self, frame: Frame<'_>) -> Vec<String> {
         let edge = |left: &str, right: &str| {
             self.paint(
                 dim(),
@@ -154,22 +155,22 @@ impl Scene {
         let wall = Style::new().fg_color(Some(AnsiColor::BrightBlack.into()));
         let path = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
         let fresh = Style::new().fg_color(Some(AnsiColor::Green.into())).bold();
-        let end = Style::new().fg_color(Some(AnsiColor::Cyan.into())).bold();
+        let endpoint = Style::new().fg_color(Some(AnsiColor::Cyan.into())).bold();
         let mut lines = vec![edge("┌", "┐")];
         for row in 0..self.side {
             let mut line = self.paint(dim(), "│");
             for cell in row * self.cols..row * self.cols + self.side {
-                let changed = answer.changed.contains(&cell);
-                let token = answer.tokens.get(cell).copied().unwrap_or(0);
+                let changed = frame.changed.contains(&cell);
+                let token = frame.tokens.get(cell).copied().unwrap_or(0);
                 let (text, style) = match token {
                     1 => ("██", wall),
                     2 => ("  ", Style::new()),
-                    3 => ("S ", end),
-                    4 => ("G ", end),
+                    3 => ("S ", endpoint),
+                    4 => ("G ", endpoint),
                     5 => ("● ", if changed { fresh } else { path }),
                     _ => ("? ", fresh),
                 };
-                let mark = changed && !self.colour;
+                let mark = changed && !self.color;
                 let text = match (mark, token) {
                     (true, 1) => "█*",
                     (true, 2) => " *",
@@ -186,12 +187,13 @@ impl Scene {
         lines
     }
 
-    /// Two columns a cell in its colour; the digit and a mark where there are no colours.
-    fn arc(&self, answer: Frame<'_>) -> Vec<String> {
-        let grid = match answer.cells {
+    /// Renders an ARC grid. A cell has two columns in its colour, or without colours a digit and a
+    /// mark.
+    fn arc(&self, frame: Frame<'_>) -> Vec<String> {
+        let grid = match frame.cells {
             Cells::Grid(grid) => grid,
             _ => {
-                return plain(answer.cells, self.cols)
+                return plain(frame.cells, self.cols)
                     .lines()
                     .map(str::to_string)
                     .collect();
@@ -201,9 +203,9 @@ impl Scene {
         for (row, values) in grid.iter().enumerate() {
             let mut line = String::new();
             for (col, value) in values.iter().enumerate() {
-                let changed = answer.changed.contains(&(row * self.cols + col));
-                let colour = usize::try_from(*value).ok().and_then(|v| ARC.get(v));
-                match colour.filter(|_| self.colour) {
+                let changed = frame.changed.contains(&(row * self.cols + col));
+                let color = usize::try_from(*value).ok().and_then(|v| ARC_COLORS.get(v));
+                match color.filter(|_| self.color) {
                     Some(&(r, g, b)) => {
                         let ink = if u32::from(r) + u32::from(g) + u32::from(b) > 380 {
                             0
@@ -226,7 +228,7 @@ impl Scene {
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
-        if self.colour {
+        if self.color {
             format!("{style}{text}{style:#}")
         } else {
             text.to_string()
@@ -242,7 +244,7 @@ fn rgb(r: u8, g: u8, b: u8) -> Option<Color> {
     Some(Color::Rgb(RgbColor(r, g, b)))
 }
 
-/// An answer as a plain grid, a row a line; `cols` cuts what has no rows of its own.
+/// Formats an answer as a plain grid with one row per line. `cols` splits forms without rows.
 pub(crate) fn plain(cells: &Cells, cols: usize) -> String {
     match cells {
         Cells::Text(text) if text.contains('\n') => text.trim_end().to_string(),
@@ -255,33 +257,34 @@ pub(crate) fn plain(cells: &Cells, cols: usize) -> String {
                 .join("\n")
         }
         Cells::Rows(rows) => rows.join("\n"),
-        Cells::Grid(rows) => lines(rows.iter().map(Vec::as_slice)),
-        Cells::List(cells) => lines(cells.chunks(cols.max(1))),
-        Cells::Tokens(cells) => lines([cells.as_slice()]),
-        Cells::Arc(puzzle) => lines(puzzle.test.iter().map(Vec::as_slice)),
+        Cells::Grid(rows) => format_rows(rows.iter().map(Vec::as_slice)),
+        Cells::List(cells) => format_rows(cells.chunks(cols.max(1))),
+        Cells::Tokens(cells) => format_rows([cells.as_slice()]),
+        Cells::Arc(puzzle) => format_rows(puzzle.test.iter().map(Vec::as_slice)),
     }
 }
 
-/// Columns of a puzzle as it was written: of a maze without the walls that a larger model needs around it.
-pub(crate) fn columns(task: &str, problem: &EncodedPuzzle) -> usize {
-    let maze = Some(&problem.cells).filter(|_| task == "maze");
-    maze.and_then(Maze::side).unwrap_or(problem.cols)
+/// Returns the columns of a puzzle as it was written. A maze is padded with walls for a larger
+/// model; these do not count.
+pub(crate) fn columns(task: &str, puzzle: &EncodedPuzzle) -> usize {
+    let maze = Some(&puzzle.cells).filter(|_| task == "maze");
+    maze.and_then(Maze::side).unwrap_or(puzzle.cols)
 }
 
-/// Digits stand without gaps; anything longer has a blank between.
-fn lines<'a>(rows: impl IntoIterator<Item = &'a [i64]>) -> String {
+/// Formats rows of numbers. A grid of digits has no blanks between them.
+fn format_rows<'a>(rows: impl IntoIterator<Item = &'a [i64]>) -> String {
     let rows: Vec<&[i64]> = rows.into_iter().collect();
     let digits = rows.len() > 1
         && rows
             .iter()
             .all(|row| row.iter().all(|cell| (0..10).contains(cell)));
-    let line = |row: &&[i64]| {
+    let format_row = |row: &&[i64]| {
         row.iter()
             .map(i64::to_string)
             .collect::<Vec<_>>()
             .join(if digits { "" } else { " " })
     };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    rows.iter().map(format_row).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -289,7 +292,7 @@ mod tests {
     use super::*;
     use trm_runtime::task::Id;
 
-    fn problem(tokens: &[u32], n: usize) -> EncodedPuzzle {
+    fn puzzle(tokens: &[u32], n: usize) -> EncodedPuzzle {
         EncodedPuzzle {
             id: Id::Number(0),
             tokens: tokens.to_vec(),
@@ -305,11 +308,11 @@ mod tests {
     fn a_sudoku_has_boxes_and_marks() {
         let givens = [2, 1, 1, 1, 1, 1, 1, 1, 1, 5, 1, 1, 1, 1, 1, 1];
         let tokens = [2, 3, 4, 5, 4, 5, 1, 1, 1, 5, 1, 1, 1, 1, 1, 0];
-        let scene = Scene::new("sudoku", &problem(&givens, 4), Some([2, 2]), false);
-        let content = Cells::Tokens(vec![]);
-        let frame = scene.frame(Frame {
+        let renderer = GridRenderer::new("sudoku", &puzzle(&givens, 4), Some([2, 2]), false);
+        let cells = Cells::Tokens(vec![]);
+        let frame = renderer.lines(Frame {
             tokens: &tokens,
-            cells: &content,
+            cells: &cells,
             changed: &[1],
         });
         let expected = [
@@ -326,12 +329,12 @@ mod tests {
 
     #[test]
     fn colours_replace_marks_and_givens_are_bold() {
-        let scene = Scene::new("sudoku", &problem(&[2, 1, 1, 1], 2), Some([1, 2]), true);
-        let content = Cells::Tokens(vec![]);
-        let frame = scene
-            .frame(Frame {
+        let renderer = GridRenderer::new("sudoku", &puzzle(&[2, 1, 1, 1], 2), Some([1, 2]), true);
+        let cells = Cells::Tokens(vec![]);
+        let frame = renderer
+            .lines(Frame {
                 tokens: &[2, 3, 3, 2],
-                cells: &content,
+                cells: &cells,
                 changed: &[1],
             })
             .join("\n");
@@ -346,11 +349,11 @@ mod tests {
     #[test]
     fn wide_sudokus_keep_their_columns() {
         let tokens: Vec<u32> = (0..256).map(|i| 2 + (i % 16)).collect();
-        let scene = Scene::new("sudoku", &problem(&tokens, 16), Some([4, 4]), false);
-        let content = Cells::Tokens(vec![]);
-        let frame = scene.frame(Frame {
+        let renderer = GridRenderer::new("sudoku", &puzzle(&tokens, 16), Some([4, 4]), false);
+        let cells = Cells::Tokens(vec![]);
+        let frame = renderer.lines(Frame {
             tokens: &tokens,
-            cells: &content,
+            cells: &cells,
             changed: &[],
         });
         assert!(
@@ -363,11 +366,11 @@ mod tests {
 
     #[test]
     fn a_maze_is_square_and_framed() {
-        let scene = Scene::new("maze", &problem(&[3, 2, 1, 4], 2), None, false);
-        let content = Cells::Tokens(vec![]);
-        let frame = scene.frame(Frame {
+        let renderer = GridRenderer::new("maze", &puzzle(&[3, 2, 1, 4], 2), None, false);
+        let cells = Cells::Tokens(vec![]);
+        let frame = renderer.lines(Frame {
             tokens: &[3, 5, 1, 4],
-            cells: &content,
+            cells: &cells,
             changed: &[1],
         });
         assert_eq!(frame, ["┌────┐", "│S ●*│", "│██G │", "└────┘"]);
@@ -375,16 +378,16 @@ mod tests {
 
     #[test]
     fn arc_is_digits_without_colours() {
-        let content = Cells::Grid(vec![vec![1, 2], vec![3, 0]]);
+        let cells = Cells::Grid(vec![vec![1, 2], vec![3, 0]]);
         let answer = Frame {
             tokens: &[],
-            cells: &content,
+            cells: &cells,
             changed: &[1],
         };
-        let scene = Scene::new("arc", &problem(&[], 30), None, false);
-        assert_eq!(scene.frame(answer), ["1 2*", "3 0"]);
-        let scene = Scene::new("arc", &problem(&[], 30), None, true);
-        assert!(scene.frame(answer)[0].contains("48;2;0;116;217m  "));
+        let renderer = GridRenderer::new("arc", &puzzle(&[], 30), None, false);
+        assert_eq!(renderer.lines(answer), ["1 2*", "3 0"]);
+        let renderer = GridRenderer::new("arc", &puzzle(&[], 30), None, true);
+        assert!(renderer.lines(answer)[0].contains("48;2;0;116;217m  "));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! `eval --compare`: the same puzzles on a baseline and on other ways of running the model, side by side, step by step.
+//! `eval --compare`: runs the same puzzles in a baseline dtype and in others, step by step.
 //!
-//! A block of puzzles starts on all sides together, and no place is filled again before all have ended: so a side's k-th step is the k-th of
-//! every puzzle at work on it, and only the states of the moment are kept. Each side halts by the same policy, in a session of its own.
+//! Each dtype is a *side* with a session of its own and the same halting policy. A block of puzzles
+//! starts on all sides together, and no slot is refilled before the whole block has finished. So
+//! all puzzles of a side are at the same step, and only the current states are kept.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,35 +15,36 @@ use trm_runtime::{
     Answer, CancelToken, ErrorKind, HaltPolicy, HaltRule, Halting, Session, Solver, WeightDtype,
 };
 
+use super::drift::{CosineStats, Drift, cosine};
+use super::metrics::{EvalReport, LabeledPuzzle, Metrics, fraction, percent, steps};
 use crate::args::Shared;
-use crate::differences::{Cosines, Differences, cosine};
-use crate::input::{Intake, Next};
-use crate::marks::{Marks, Ready, Sums, fraction, percent, steps};
-use crate::models::Opened;
-use crate::output::{Failure, print};
+use crate::input::{Next, RecordReader};
+use crate::models::LoadedModel;
+use crate::output::{CommandError, print};
 use crate::report::{self, rounded};
 
-/// How long it waits for a record before it looks for Ctrl-C again.
-const IDLE: Duration = Duration::from_millis(50);
+/// How long to wait for a record before checking for Ctrl-C again.
+const IDLE_WAIT: Duration = Duration::from_millis(50);
 
-/// A baseline, and what is compared with it.
+/// A baseline, and the sides that are compared with it.
 pub(crate) struct Comparison {
     baseline: Side,
-    others: Vec<(Side, Differences)>,
-    /// The side whose answers are marked: the one that `eval` runs when it compares nothing. 0 is the baseline.
-    marked: usize,
+    others: Vec<(Side, Drift)>,
+    /// Index of the side whose answers the report counts: the dtype that `eval` uses without
+    /// `--compare`. 0 is the baseline, K the K-th of `others`.
+    reported: usize,
     /// The first puzzle of the next block.
-    next: Option<Ready>,
+    next: Option<LabeledPuzzle>,
 }
 
 impl Comparison {
-    /// Compares the model in the format of `--dtype`, or else in all others, with the model in the format `baseline`, on one device.
-    pub(crate) fn of_formats(
-        model: &Opened,
+    /// Compares the dtype of `--dtype`, or all others, with the baseline dtype on one device.
+    pub(crate) fn of_dtypes(
+        model: &LoadedModel,
         baseline: WeightDtype,
         shared: &Shared,
     ) -> trm_runtime::Result<Comparison> {
-        // What `auto` has chosen for one format is for all.
+        // All sides use the device that `auto` chose for the first dtype.
         let solver = match shared.device() {
             "auto" => model
                 .solver
@@ -51,96 +53,94 @@ impl Comparison {
                 .build(model.solver.model().clone())?,
             _ => model.solver.clone(),
         };
-        let side = |format: WeightDtype| {
-            // A builder that sets the dtype loads the weights once more.
-            let solver = match solver.dtype() == format {
+        let side = |dtype: WeightDtype| {
+            // Setting the dtype on a builder loads the weights again.
+            let solver = match solver.dtype() == dtype {
                 true => solver.clone(),
                 false => solver
                     .to_builder()
-                    .dtype(format)
+                    .dtype(dtype)
                     .build(solver.model().clone())?,
             };
-            Side::new(format.name(), solver)
+            Side::new(dtype.name(), solver)
         };
-        let formats: Vec<WeightDtype> = match shared.dtype {
-            Some(format) => vec![format],
+        let dtypes: Vec<WeightDtype> = match shared.dtype {
+            Some(dtype) => vec![dtype],
             None => WeightDtype::ALL
                 .into_iter()
-                .filter(|f| *f != baseline)
+                .filter(|d| *d != baseline)
                 .collect(),
         };
         let usual = model.solver.dtype();
-        let others = formats
+        let others = dtypes
             .iter()
-            .map(|format| Ok((side(*format)?, Differences::default())));
+            .map(|dtype| Ok((side(*dtype)?, Drift::default())));
         Ok(Comparison {
             baseline: side(baseline)?,
             others: others.collect::<trm_runtime::Result<_>>()?,
-            marked: formats
-                .iter()
-                .position(|f| *f == usual)
-                .map_or(0, |i| i + 1),
+            reported: dtypes.iter().position(|d| *d == usual).map_or(0, |i| i + 1),
             next: None,
         })
     }
 
-    /// Runs everything that comes in; whether it was interrupted.
+    /// Runs all puzzles of the input. Returns whether Ctrl-C stopped it.
     pub(crate) fn run(
         &mut self,
-        marks: &mut Marks<'_>,
-        intake: &mut Intake,
+        report: &mut EvalReport<'_>,
+        reader: &mut RecordReader,
         batch: usize,
         cancel: &CancelToken,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, CommandError> {
         loop {
-            let block = self.gather(marks, intake, batch, cancel)?;
+            let block = self.read_block(report, reader, batch, cancel)?;
             if cancel.is_cancelled() {
                 return Ok(true);
             }
             if block.is_empty() {
                 return Ok(false);
             }
-            if self.block(&block, marks, cancel)? {
+            if self.run_block(&block, report, cancel)? {
                 return Ok(true);
             }
         }
     }
 
-    /// The next puzzles of one size, as many as fit.
-    fn gather(
+    /// Reads the next puzzles of one size, at most `batch`.
+    fn read_block(
         &mut self,
-        marks: &mut Marks<'_>,
-        intake: &mut Intake,
+        report: &mut EvalReport<'_>,
+        reader: &mut RecordReader,
         batch: usize,
         cancel: &CancelToken,
-    ) -> Result<Vec<Ready>, Failure> {
-        let mut block: Vec<Ready> = self.next.take().into_iter().collect();
+    ) -> Result<Vec<LabeledPuzzle>, CommandError> {
+        let mut block: Vec<LabeledPuzzle> = self.next.take().into_iter().collect();
         while block.len() < batch && !cancel.is_cancelled() {
-            let ready = match intake.next(IDLE) {
-                Next::Item(item) => marks.prepare(*item)?,
+            let labeled = match reader.next(IDLE_WAIT) {
+                Next::Record(record) => report.prepare(*record)?,
                 Next::NotYet => continue,
                 Next::End => break,
             };
-            let Some(ready) = ready else { continue };
+            let Some(labeled) = labeled else { continue };
             if block
                 .first()
-                .is_some_and(|first| first.size() != ready.size())
+                .is_some_and(|first| first.size() != labeled.size())
             {
-                self.next = Some(ready);
+                self.next = Some(labeled);
                 break;
             }
-            block.push(ready);
+            block.push(labeled);
         }
         Ok(block)
     }
 
-    /// Runs a block to its end; whether it was interrupted, in which case puzzles that have not ended on all sides do not count.
-    fn block(
+    /// Runs a block to its end. Returns whether Ctrl-C stopped it. Puzzles that did not finish on
+    /// all sides do not count.
+    fn run_block(
         &mut self,
-        block: &[Ready],
-        marks: &mut Marks<'_>,
+        block: &[LabeledPuzzle],
+        report: &mut EvalReport<'_>,
         cancel: &CancelToken,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, CommandError> {
         let mut baseline = self.baseline.begin(block, cancel)?;
         let mut others = Vec::with_capacity(self.others.len());
         for (side, _) in &mut self.others {
@@ -149,59 +149,57 @@ impl Comparison {
         // [other][puzzle][step]
         let mut cosines = vec![vec![Vec::new(); block.len()]; others.len()];
         let interrupted = loop {
-            match refine(&mut baseline, &mut others) {
+            match step_all(&mut baseline, &mut others) {
                 Err(e) if e.kind() == ErrorKind::Cancelled => break true,
                 Err(e) => return Err(e.into()),
                 Ok(false) => break false,
                 Ok(true) => {}
             }
-            for &puzzle in &baseline.refined {
+            for &puzzle in &baseline.stepped {
                 let states = baseline.states(puzzle)?;
                 for (other, cosines) in others.iter().zip(&mut cosines) {
-                    if other.refined.contains(&puzzle) {
+                    if other.stepped.contains(&puzzle) {
                         cosines[puzzle].push(cosine(&states, &other.states(puzzle)?));
                     }
                 }
             }
-            marks.tick();
+            report.tick();
         };
-        for (puzzle, ready) in block.iter().enumerate() {
+        for (puzzle, labeled) in block.iter().enumerate() {
             let cosines: Vec<&[f64]> = cosines.iter().map(|c| c[puzzle].as_slice()).collect();
             let answers: Option<Vec<&Answer>> =
                 others.iter().map(|o| o.answers[puzzle].as_ref()).collect();
             if let (Some(first), Some(answers)) = (&baseline.answers[puzzle], answers) {
-                self.count(ready, first, &answers, &cosines, marks);
+                self.count(labeled, first, &answers, &cosines, report);
             }
         }
         Ok(interrupted)
     }
 
-    /// Counts a puzzle that has ended on all sides.
+    /// Counts a puzzle that finished on all sides.
     fn count(
         &mut self,
-        ready: &Ready,
+        labeled: &LabeledPuzzle,
         first: &Answer,
         answers: &[&Answer],
         cosines: &[&[f64]],
-        marks: &mut Marks<'_>,
+        report: &mut EvalReport<'_>,
     ) {
-        let marked = match self.marked.checked_sub(1) {
+        let reported = match self.reported.checked_sub(1) {
             None => first,
             Some(other) => answers[other],
         };
-        marks.add(ready.file, marked, &ready.solution);
-        self.baseline.total.add(first, &ready.solution);
-        for (((side, differences), answer), cosines) in
-            self.others.iter_mut().zip(answers).zip(cosines)
-        {
-            side.total.add(answer, &ready.solution);
-            differences.add(first, answer, cosines);
+        report.add(labeled.file, reported, &labeled.solution);
+        self.baseline.total.add(first, &labeled.solution);
+        for (((side, drift), answer), cosines) in self.others.iter_mut().zip(answers).zip(cosines) {
+            side.total.add(answer, &labeled.solution);
+            drift.add(first.into(), (*answer).into(), cosines);
         }
     }
 
-    /// A line of `--json` for each side that is compared with the baseline.
+    /// Returns a JSON record for each side that is compared with the baseline.
     pub(crate) fn records(&self, rule: HaltRule) -> Vec<Value> {
-        let record = |(side, differences): &(Side, Differences)| {
+        let record = |(side, drift): &(Side, Drift)| {
             json!({
                 "type": "comparison",
                 "dtype": side.solver.dtype().name(),
@@ -212,11 +210,11 @@ impl Comparison {
                 "mean_steps": fraction(side.total.mean_steps()),
                 "halted": side.total.halted,
                 "points": self.points(side).map(|p| rounded(p, 4)),
-                "gained": differences.gained,
-                "lost": differences.lost,
-                "halt_agreement": fraction(differences.halt_agreement()),
-                "answers_differ": differences.differ,
-                "cosine": differences.cosines.iter().enumerate().map(as_json).collect::<Vec<_>>(),
+                "gained": drift.gained,
+                "lost": drift.lost,
+                "halt_agreement": fraction(drift.halt_agreement()),
+                "answers_differ": drift.differ,
+                "cosine": drift.cosines.iter().enumerate().map(as_json).collect::<Vec<_>>(),
                 "baseline": {
                     "dtype": self.baseline.solver.dtype().name(),
                     "device": self.baseline.device,
@@ -232,19 +230,21 @@ impl Comparison {
         self.others.iter().map(record).collect()
     }
 
-    /// What a side solves exactly more than the baseline, in percent of the puzzles.
+    /// Returns the exact-match accuracy of a side minus that of the baseline, in percentage points.
     fn points(&self, side: &Side) -> Option<f64> {
         Some(100.0 * (side.total.exact()? - self.baseline.total.exact()?))
     }
 
-    /// Two tables: the sides, and the cosines of the states.
-    pub(crate) fn table(&self) -> Result<(), Failure> {
+    /// Prints two tables: the sides, and the cosine similarities of the states.
+    pub(crate) fn print_tables(&self) -> Result<(), CommandError> {
         print(format_args!(
-            "\nformat  exact %  points  gained  lost  valid %  steps  halt alike %  answers that differ"
+            "\nformat  exact %  points  gained  lost  valid %  steps  halt alike %  \
+             answers that differ"
         ))?;
         let row = |side: &Side, [points, gained, lost, alike, differ]: [&str; 5]| {
             print(format_args!(
-                "{:<6}  {:>7}  {points:>6}  {gained:>6}  {lost:>4}  {:>7}  {:>5}  {alike:>12}  {differ:>19}",
+                "{:<6}  {:>7}  {points:>6}  {gained:>6}  {lost:>4}  {:>7}  {:>5}  {alike:>12}  \
+                 {differ:>19}",
                 side.name,
                 percent(side.total.exact()),
                 percent(side.total.valid()),
@@ -252,34 +252,33 @@ impl Comparison {
             ))
         };
         row(&self.baseline, ["-"; 5])?;
-        for (side, differences) in &self.others {
+        for (side, drift) in &self.others {
             let points = self
                 .points(side)
                 .map_or_else(|| "-".into(), |p| format!("{p:+.2}"));
-            let alike = percent(differences.halt_agreement());
-            let counts =
-                [differences.gained, differences.lost, differences.differ].map(|n| n.to_string());
+            let alike = percent(drift.halt_agreement());
+            let counts = [drift.gained, drift.lost, drift.differ].map(|n| n.to_string());
             let [gained, lost, differ] = &counts;
             row(side, [&points, gained, lost, &alike, differ])?;
         }
-        self.cosines()
+        self.print_cosines()
     }
 
-    fn cosines(&self) -> Result<(), Failure> {
+    fn print_cosines(&self) -> Result<(), CommandError> {
         let name = self.baseline.name;
         print(format_args!(
-            "\ncosine of the carried states with those of {name}: mean and least of the puzzles at work on both sides"
+            "\ncosine similarity of the carried states with those of {name}: mean and minimum over the \
+             puzzles that took the step on both sides"
         ))?;
-        let head = |(side, _): &(Side, Differences)| format!("  {:>18}", side.name);
+        let head = |(side, _): &(Side, Drift)| format!("  {:>18}", side.name);
         print(format_args!(
             "step{}",
             self.others.iter().map(head).collect::<String>()
         ))?;
         let depth = self.others.iter().map(|(_, d)| d.cosines.len()).max();
         for step in 0..depth.unwrap_or(0) {
-            let cell = |(_, differences): &(Side, Differences)| match differences.cosines.get(step)
-            {
-                Some(cosines) => format!("  {:>8.6} {:>9.6}", cosines.mean(), cosines.least),
+            let cell = |(_, drift): &(Side, Drift)| match drift.cosines.get(step) {
+                Some(cosines) => format!("  {:>8.6} {:>9.6}", cosines.mean(), cosines.min),
                 None => format!("  {:>18}", "-"),
             };
             let cells: String = self.others.iter().map(cell).collect();
@@ -289,23 +288,23 @@ impl Comparison {
     }
 }
 
-fn as_json((index, cosines): (usize, &Cosines)) -> Value {
+fn as_json((index, cosines): (usize, &CosineStats)) -> Value {
     json!({
         "step": index + 1,
         "puzzles": cosines.puzzles,
         "mean": rounded(cosines.mean(), 9),
-        "least": rounded(cosines.least, 9),
+        "least": rounded(cosines.min, 9),
     })
 }
 
-/// A way of running the model, and how it does.
+/// A dtype of the model, with its metrics.
 struct Side {
-    /// What tells it from the others.
+    /// Name of the dtype.
     name: &'static str,
     solver: Solver,
     device: &'static str,
-    stepper: Option<Watched>,
-    total: Sums,
+    stepper: Option<SharedStepper>,
+    total: Metrics,
 }
 
 impl Side {
@@ -315,17 +314,21 @@ impl Side {
             device: solver.device_name()?,
             solver,
             stepper: None,
-            total: Sums::default(),
+            total: Metrics::default(),
         })
     }
 
-    /// Puts a block of puzzles to work.
-    fn begin(&mut self, block: &[Ready], cancel: &CancelToken) -> trm_runtime::Result<Run> {
-        let size = block.first().map_or(0, Ready::size);
-        let fits = |stepper: &Watched| stepper.size == size && stepper.slots() >= block.len();
+    /// Starts a block of puzzles.
+    fn begin(
+        &mut self,
+        block: &[LabeledPuzzle],
+        cancel: &CancelToken,
+    ) -> trm_runtime::Result<BlockRun> {
+        let size = block.first().map_or(0, LabeledPuzzle::size);
+        let fits = |stepper: &SharedStepper| stepper.size == size && stepper.slots() >= block.len();
         let stepper = match self.stepper.take().filter(fits) {
             Some(stepper) => stepper,
-            None => Watched {
+            None => SharedStepper {
                 stepper: Arc::new(Mutex::new(self.solver.stepper(size, block.len())?)),
                 size,
             },
@@ -333,55 +336,57 @@ impl Side {
         self.stepper = Some(stepper.clone());
         let mut session = Session::new(Box::new(stepper.clone()), self.solver.policy())?;
         session.set_cancel_token(cancel.clone());
-        for ready in block {
-            session.push(ready.problem.clone(), ready.task.clone())?;
+        for labeled in block {
+            session.push(labeled.puzzle.clone(), labeled.task.clone())?;
         }
-        Ok(Run {
+        Ok(BlockRun {
             session,
             stepper,
             states: self.solver.model().config.states(),
-            refined: Vec::with_capacity(block.len()),
+            stepped: Vec::with_capacity(block.len()),
             answers: vec![None; block.len()],
         })
     }
 }
 
-/// A block of puzzles at work on a side.
-struct Run {
+/// A block of puzzles that runs on a side.
+struct BlockRun {
     session: Session,
-    stepper: Watched,
+    stepper: SharedStepper,
     states: Vec<State>,
     /// The puzzles that took the last step.
-    refined: Vec<usize>,
-    /// Of the puzzles that have ended.
+    stepped: Vec<usize>,
+    /// The answers of the puzzles that finished.
     answers: Vec<Option<Answer>>,
 }
 
-/// Takes the next step on all sides; `false` if all puzzles have ended.
-fn refine(baseline: &mut Run, others: &mut [Run]) -> trm_runtime::Result<bool> {
-    let mut any = baseline.refine()?;
+/// Runs the next step on all sides. Returns `false` if all puzzles have finished.
+fn step_all(baseline: &mut BlockRun, others: &mut [BlockRun]) -> trm_runtime::Result<bool> {
+    let mut any = baseline.step()?;
     for other in others {
-        any |= other.refine()?;
+        any |= other.step()?;
     }
     Ok(any)
 }
 
-impl Run {
-    /// Refines every puzzle at work by one step; `false` if there is none.
-    fn refine(&mut self) -> trm_runtime::Result<bool> {
-        self.refined.clear();
+impl BlockRun {
+    /// Runs one step of every unfinished puzzle. Returns `false` if there is none.
+    fn step(&mut self) -> trm_runtime::Result<bool> {
+        self.stepped.clear();
         let Some(step) = self.session.next_step()? else {
             return Ok(false);
         };
         for puzzle in step.puzzles {
-            self.refined.push(puzzle.index);
+            self.stepped.push(puzzle.index);
             self.answers[puzzle.index] = puzzle.outcome;
         }
         Ok(true)
     }
 
-    /// All carried states of a puzzle that took the last step, one after the other. They outlive its end: a session with a place for
-    /// every puzzle puts the first into the first place, and so on, and loads none later.
+    /// Returns all carried states of a puzzle that took the last step, one after the other.
+    ///
+    /// They are still there after the puzzle has finished: the session has a slot for every puzzle,
+    /// in the same order, and loads no other puzzle into it.
     fn states(&self, puzzle: usize) -> trm_runtime::Result<Vec<f32>> {
         let stepper = self.stepper.lock();
         let mut all = Vec::new();
@@ -392,21 +397,21 @@ impl Run {
     }
 }
 
-/// A stepper that a session drives, while its states are read beside it.
+/// A stepper that a session drives while its states are read from outside.
 #[derive(Debug, Clone)]
-struct Watched {
+struct SharedStepper {
     stepper: Arc<Mutex<Box<dyn Inspect>>>,
-    /// S of the puzzles that it takes.
+    /// S of its puzzles.
     size: usize,
 }
 
-impl Watched {
+impl SharedStepper {
     fn lock(&self) -> MutexGuard<'_, Box<dyn Inspect>> {
         self.stepper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Stepper for Watched {
+impl Stepper for SharedStepper {
     fn slots(&self) -> usize {
         self.lock().slots()
     }
@@ -431,7 +436,7 @@ impl Stepper for Watched {
         self.lock().answer(slot)
     }
 
-    /// `None`: the states must be read after every step.
+    /// Returns `None`, because the states must be read after every step.
     fn pipelined(&mut self, _: &HaltPolicy) -> Option<(&mut dyn PipelinedProgram, HaltParams)> {
         None
     }
