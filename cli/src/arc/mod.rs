@@ -160,9 +160,9 @@ fn find_augmentations(
     // A puzzle embedding with one row does not distinguish tasks, so any augmentation will do.
     let mut random = Random::new(seed);
     let mut random_augmentations = || {
-        let other = std::iter::repeat_with(|| Augmentation::random(&mut random)).map(|augmentation| (augmentation, 0));
-        let plain = std::iter::once((Augmentation::IDENTITY, 0));
-        plain.chain(other).take(args.augment.unwrap_or(1)).collect()
+        let identity = std::iter::once((Augmentation::IDENTITY, 0));
+        let others = std::iter::repeat_with(|| (Augmentation::random(&mut random), 0));
+        identity.chain(others).take(args.augment.unwrap_or(1)).collect()
     };
     Ok(names.map(|name| (name.to_string(), random_augmentations())).collect())
 }
@@ -285,8 +285,12 @@ impl<'a> Predictor<'a> {
         if let Some(status) = &mut self.status {
             status.clear();
         }
-        let errors = self.errors.iter().flatten();
-        errors.map(eprint_error).count()
+        let mut count = 0;
+        for error in self.errors.iter().flatten() {
+            eprint_error(error);
+            count += 1;
+        }
+        count
     }
 }
 
