@@ -137,7 +137,10 @@ fn svg(lines: &[Line<'_>]) -> String {
         svg.push('\n');
     };
     let text = |x: f64, y: f64, anchor: &str, text: &str| {
-        format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"#333333\">{text}</text>")
+        format!(
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" \
+             fill=\"#333333\">{text}</text>"
+        )
     };
     for tenth in (0..=10).step_by(2) {
         let y = y(f64::from(tenth) / 10.0);
