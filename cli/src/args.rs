@@ -233,7 +233,7 @@ pub(crate) struct Shared {
     /// Halt above this halting probability [default: 0.5]
     #[arg(long, global = true, value_name = "P", value_parser = probability)]
     pub(crate) halt_threshold: Option<f32>,
-    /// When to halt: head, verified or never
+    /// When a puzzle halts before --max-steps
     ///
     /// `head` trusts the halting head, `verified` also requires a valid answer, `never` always runs
     /// --max-steps. Default: `verified` where the rules of the puzzle can be checked, else `head`;
@@ -258,7 +258,7 @@ pub(crate) struct Shared {
     /// Print JSON on standard output: one object, or one per line
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// When to use colours: auto, always or never
+    /// When to use colours
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     pub(crate) color: Color,
     /// More logging to standard error (repeat for more)

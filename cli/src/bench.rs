@@ -67,8 +67,8 @@ pub(crate) fn run(
         timed.iter().try_for_each(|t| t.print(shared))?;
         if let (Some(ratio), Some(difference)) = (ratio, difference) {
             print(format_args!(
-                "ratio       a step of the second model takes {ratio:.2} times as long; largest difference of \
-                 the logits after the first step {difference:.1e}"
+                "ratio       a step of the second model takes {ratio:.2} times as long; \
+                 largest difference of the logits after the first step: {difference:.1e}"
             ))?;
         }
         if let Some(mb) = peak_memory() {

@@ -53,7 +53,8 @@ pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<CommandStatus, Co
         ))?;
     } else {
         print(format_args!(
-            "{model} on {device}, {dtype}: all {calls} calls agree with the reference to {tolerance:e}"
+            "{model} on {device}, {dtype}: all {calls} calls agree with the reference to \
+             {tolerance:e}"
         ))?;
         if let Some(largest) = &largest {
             print(format_args!("largest difference: {largest}"))?;

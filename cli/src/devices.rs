@@ -119,8 +119,8 @@ fn show(d: &DeviceInfo) -> Result<(), CommandError> {
         yes_no(d.cooperative_matrix)
     ))?;
     print(format_args!(
-        "  limits      {} MiB per buffer, {} KiB of workgroup memory, {} invocations per workgroup, \
-         {} buffers per kernel",
+        "  limits      {} MiB per buffer, {} KiB of workgroup memory, \
+         {} invocations per workgroup, {} buffers per kernel",
         d.limits.buffer >> 20,
         d.limits.workgroup_memory >> 10,
         d.limits.workgroup_size,

@@ -55,7 +55,7 @@ pub(crate) enum Next {
     End,
 }
 
-/// Returns the records of all inputs in order.
+/// Reads the records of all inputs in order.
 #[derive(Debug)]
 pub(crate) struct RecordReader {
     receiver: Receiver<NumberedRecord>,

@@ -152,5 +152,8 @@ mod tests {
             record.to_string(),
             r#"{"type":"error","id":6,"line":7,"error":"line 7: two 5s in row 3"}"#
         );
+        let e = e.with_hint(trm_runtime::Hint::ChooseModel);
+        let record = error(&Id::Number(6), None, &e);
+        assert_eq!(record["error"], "line 7: two 5s in row 3; give a model with --model");
     }
 }

@@ -32,8 +32,7 @@ pub(crate) struct PreparedPuzzle {
 
 /// The callbacks of a command that runs a stream of puzzles.
 ///
-/// `prepared` is the index of a puzzle among those that [`RecordHandler::prepare`] returned, from
-/// 0.
+/// The argument `prepared` counts the puzzles that [`RecordHandler::prepare`] returned, from 0.
 pub(crate) trait RecordHandler {
     /// Returns whether the command accepts another record.
     fn has_room(&self) -> bool;

@@ -55,11 +55,7 @@ pub(crate) fn run(
                 .halt_rule(rule)
                 .cancel_token(interrupt.now.clone())
                 .build(open(path, shared)?)?;
-            Some(Rc::new(LoadedModel::new(
-                &display_path(path),
-                solver,
-                shared,
-            )?))
+            Some(Rc::new(LoadedModel::new(&display_path(path), solver, shared)?))
         }
         None if args.predictions.is_empty() => {
             let message = "no model: expected --model, or --predictions with --identifiers";
@@ -74,8 +70,7 @@ pub(crate) fn run(
         Some(model) => {
             let mut predictor = Predictor::new(shared, model.clone(), &mut tasks, &augmentations);
             let mut reader = RecordReader::from_puzzles(predictor.puzzles());
-            let interrupted =
-                stream::run(&mut predictor, &mut reader, shared.batch_size(), interrupt)?;
+            let interrupted = stream::run(&mut predictor, &mut reader, shared.batch_size(), interrupt)?;
             errors += predictor.finish();
             interrupted
         }
@@ -98,10 +93,7 @@ pub(crate) fn run(
     }
     write_file(&args.output, &tasks.submission().to_string())?;
 
-    let passes: Vec<(usize, f64)> = PASS_AT
-        .iter()
-        .filter_map(|&k| Some((k, tasks.pass(k)?)))
-        .collect();
+    let passes: Vec<(usize, f64)> = PASS_AT.iter().filter_map(|&k| Some((k, tasks.pass(k)?))).collect();
     if shared.json {
         tasks.records().try_for_each(print)?;
         let pass: Map<String, Value> = passes
@@ -158,11 +150,7 @@ fn find_augmentations(
             augmentations.truncate(args.augment.unwrap_or(usize::MAX));
             (name.to_string(), augmentations)
         };
-        return Ok(identifiers
-            .augmentations(names)?
-            .into_iter()
-            .map(truncate)
-            .collect());
+        return Ok(identifiers.augmentations(names)?.into_iter().map(truncate).collect());
     }
     if model.is_some_and(|model| model.solver.model().config.num_puzzle_identifiers > 1) {
         let message = "the tasks of the rows of the puzzle embedding are not known; give \
@@ -172,22 +160,16 @@ fn find_augmentations(
     // A puzzle embedding with one row does not distinguish tasks, so any augmentation will do.
     let mut random = Random::new(seed);
     let mut random_augmentations = || {
-        let other = std::iter::repeat_with(|| Augmentation::random(&mut random))
-            .map(|augmentation| (augmentation, 0));
-        let plain = std::iter::once((Augmentation::IDENTITY, 0));
-        plain.chain(other).take(args.augment.unwrap_or(1)).collect()
+        let identity = std::iter::once((Augmentation::IDENTITY, 0));
+        let others = std::iter::repeat_with(|| (Augmentation::random(&mut random), 0));
+        identity.chain(others).take(args.augment.unwrap_or(1)).collect()
     };
-    Ok(names
-        .map(|name| (name.to_string(), random_augmentations()))
-        .collect())
+    Ok(names.map(|name| (name.to_string(), random_augmentations())).collect())
 }
 
 /// Warns about tasks that the checkpoint was not trained on, before anything is computed. Returns
 /// their number.
-fn report_unknown(
-    tasks: &Tasks,
-    augmentations: &AugmentationsByTask,
-) -> trm_runtime::Result<usize> {
+fn report_unknown(tasks: &Tasks, augmentations: &AugmentationsByTask) -> trm_runtime::Result<usize> {
     let unknown: Vec<&str> = tasks
         .names
         .iter()
@@ -197,11 +179,7 @@ fn report_unknown(
     if unknown.is_empty() {
         return Ok(0);
     }
-    let more = if unknown.len() > MAX_NAMED_TASKS {
-        ", ..."
-    } else {
-        ""
-    };
+    let more = if unknown.len() > MAX_NAMED_TASKS { ", ..." } else { "" };
     let named = unknown[..unknown.len().min(MAX_NAMED_TASKS)].join(", ");
     let message = format!(
         "the checkpoint was not trained on {} of {} tasks, so it cannot solve them: {named}{more}",
@@ -255,12 +233,7 @@ struct Predictor<'a> {
 }
 
 impl<'a> Predictor<'a> {
-    fn new(
-        shared: &Shared,
-        model: Rc<LoadedModel>,
-        tasks: &'a mut Tasks,
-        augmentations: &AugmentationsByTask,
-    ) -> Predictor<'a> {
+    fn new(shared: &Shared, model: Rc<LoadedModel>, tasks: &'a mut Tasks, augmentations: &AugmentationsByTask) -> Predictor<'a> {
         let records_of = |(test, name): (usize, &String)| {
             let augmentations = augmentations.get(name).into_iter().flatten();
             augmentations
@@ -288,12 +261,7 @@ impl<'a> Predictor<'a> {
 
     /// Returns the puzzles of all records, which are created on demand.
     fn puzzles(&self) -> impl Iterator<Item = Puzzle> + Send + 'static {
-        let grids: Vec<_> = self
-            .tasks
-            .tests
-            .iter()
-            .map(|test| test.grid.clone())
-            .collect();
+        let grids: Vec<_> = self.tasks.tests.iter().map(|test| test.grid.clone()).collect();
         self.records
             .clone()
             .into_iter()
@@ -317,8 +285,12 @@ impl<'a> Predictor<'a> {
         if let Some(status) = &mut self.status {
             status.clear();
         }
-        let errors = self.errors.iter().flatten();
-        errors.map(eprint_error).count()
+        let mut count = 0;
+        for error in self.errors.iter().flatten() {
+            eprint_error(error);
+            count += 1;
+        }
+        count
     }
 }
 
@@ -337,11 +309,7 @@ impl RecordHandler for Predictor<'_> {
                 self.in_progress.insert(self.prepared_count, number);
                 self.prepared_count += 1;
                 let model = self.model.clone();
-                Ok(Some(PreparedPuzzle {
-                    model,
-                    puzzle,
-                    task,
-                }))
+                Ok(Some(PreparedPuzzle { model, puzzle, task }))
             }
             Err(e) => {
                 let id = &self.tasks.tests[test].id;
@@ -367,9 +335,7 @@ impl RecordHandler for Predictor<'_> {
     }
 
     fn tick(&mut self) {
-        let Some(status) = &mut self.status else {
-            return;
-        };
+        let Some(status) = &mut self.status else { return };
         if self.last_report.elapsed() > STATUS_INTERVAL {
             self.last_report = Instant::now();
             let speed = self.finished as f64 / self.started.elapsed().as_secs_f64();

@@ -267,8 +267,8 @@ impl Comparison {
     fn print_cosines(&self) -> Result<(), CommandError> {
         let name = self.baseline.name;
         print(format_args!(
-            "\ncosine similarity of the carried states with those of {name}: mean and minimum over the \
-             puzzles that took the step on both sides"
+            "\ncosine similarity of the carried states with those of {name}: \
+             mean and minimum over the puzzles that took the step on both sides"
         ))?;
         let head = |(side, _): &(Side, Drift)| format!("  {:>18}", side.name);
         print(format_args!(
