@@ -14,7 +14,7 @@ pub(crate) fn gpu() -> Option<Gpu> {
     match opened {
         Ok(gpu) => Some(gpu.clone()),
         Err(e) => {
-            skip("GPU", &format!("no GPU: {e}"));
+            skip("GPU", e);
             None
         }
     }

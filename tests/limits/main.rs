@@ -35,6 +35,7 @@ fn in_own_process(test: &str) -> bool {
     let status = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(CHILD, "1")
+        .stdout(std::process::Stdio::null())
         .status();
     assert!(
         status.unwrap().success(),
