@@ -154,6 +154,9 @@ mod tests {
         );
         let e = e.with_hint(trm_runtime::Hint::ChooseModel);
         let record = error(&Id::Number(6), None, &e);
-        assert_eq!(record["error"], "line 7: two 5s in row 3; give a model with --model");
+        assert_eq!(
+            record["error"],
+            "line 7: two 5s in row 3; give a model with --model"
+        );
     }
 }

@@ -55,7 +55,11 @@ pub(crate) fn run(
                 .halt_rule(rule)
                 .cancel_token(interrupt.now.clone())
                 .build(open(path, shared)?)?;
-            Some(Rc::new(LoadedModel::new(&display_path(path), solver, shared)?))
+            Some(Rc::new(LoadedModel::new(
+                &display_path(path),
+                solver,
+                shared,
+            )?))
         }
         None if args.predictions.is_empty() => {
             let message = "no model: expected --model, or --predictions with --identifiers";
@@ -70,7 +74,8 @@ pub(crate) fn run(
         Some(model) => {
             let mut predictor = Predictor::new(shared, model.clone(), &mut tasks, &augmentations);
             let mut reader = RecordReader::from_puzzles(predictor.puzzles());
-            let interrupted = stream::run(&mut predictor, &mut reader, shared.batch_size(), interrupt)?;
+            let interrupted =
+                stream::run(&mut predictor, &mut reader, shared.batch_size(), interrupt)?;
             errors += predictor.finish();
             interrupted
         }
@@ -93,7 +98,10 @@ pub(crate) fn run(
     }
     write_file(&args.output, &tasks.submission().to_string())?;
 
-    let passes: Vec<(usize, f64)> = PASS_AT.iter().filter_map(|&k| Some((k, tasks.pass(k)?))).collect();
+    let passes: Vec<(usize, f64)> = PASS_AT
+        .iter()
+        .filter_map(|&k| Some((k, tasks.pass(k)?)))
+        .collect();
     if shared.json {
         tasks.records().try_for_each(print)?;
         let pass: Map<String, Value> = passes
@@ -150,7 +158,11 @@ fn find_augmentations(
             augmentations.truncate(args.augment.unwrap_or(usize::MAX));
             (name.to_string(), augmentations)
         };
-        return Ok(identifiers.augmentations(names)?.into_iter().map(truncate).collect());
+        return Ok(identifiers
+            .augmentations(names)?
+            .into_iter()
+            .map(truncate)
+            .collect());
     }
     if model.is_some_and(|model| model.solver.model().config.num_puzzle_identifiers > 1) {
         let message = "the tasks of the rows of the puzzle embedding are not known; give \
@@ -162,14 +174,22 @@ fn find_augmentations(
     let mut random_augmentations = || {
         let identity = std::iter::once((Augmentation::IDENTITY, 0));
         let others = std::iter::repeat_with(|| (Augmentation::random(&mut random), 0));
-        identity.chain(others).take(args.augment.unwrap_or(1)).collect()
+        identity
+            .chain(others)
+            .take(args.augment.unwrap_or(1))
+            .collect()
     };
-    Ok(names.map(|name| (name.to_string(), random_augmentations())).collect())
+    Ok(names
+        .map(|name| (name.to_string(), random_augmentations()))
+        .collect())
 }
 
 /// Warns about tasks that the checkpoint was not trained on, before anything is computed. Returns
 /// their number.
-fn report_unknown(tasks: &Tasks, augmentations: &AugmentationsByTask) -> trm_runtime::Result<usize> {
+fn report_unknown(
+    tasks: &Tasks,
+    augmentations: &AugmentationsByTask,
+) -> trm_runtime::Result<usize> {
     let unknown: Vec<&str> = tasks
         .names
         .iter()
@@ -179,7 +199,11 @@ fn report_unknown(tasks: &Tasks, augmentations: &AugmentationsByTask) -> trm_run
     if unknown.is_empty() {
         return Ok(0);
     }
-    let more = if unknown.len() > MAX_NAMED_TASKS { ", ..." } else { "" };
+    let more = if unknown.len() > MAX_NAMED_TASKS {
+        ", ..."
+    } else {
+        ""
+    };
     let named = unknown[..unknown.len().min(MAX_NAMED_TASKS)].join(", ");
     let message = format!(
         "the checkpoint was not trained on {} of {} tasks, so it cannot solve them: {named}{more}",
@@ -233,7 +257,12 @@ struct Predictor<'a> {
 }
 
 impl<'a> Predictor<'a> {
-    fn new(shared: &Shared, model: Rc<LoadedModel>, tasks: &'a mut Tasks, augmentations: &AugmentationsByTask) -> Predictor<'a> {
+    fn new(
+        shared: &Shared,
+        model: Rc<LoadedModel>,
+        tasks: &'a mut Tasks,
+        augmentations: &AugmentationsByTask,
+    ) -> Predictor<'a> {
         let records_of = |(test, name): (usize, &String)| {
             let augmentations = augmentations.get(name).into_iter().flatten();
             augmentations
@@ -261,7 +290,12 @@ impl<'a> Predictor<'a> {
 
     /// Returns the puzzles of all records, which are created on demand.
     fn puzzles(&self) -> impl Iterator<Item = Puzzle> + Send + 'static {
-        let grids: Vec<_> = self.tasks.tests.iter().map(|test| test.grid.clone()).collect();
+        let grids: Vec<_> = self
+            .tasks
+            .tests
+            .iter()
+            .map(|test| test.grid.clone())
+            .collect();
         self.records
             .clone()
             .into_iter()
@@ -309,7 +343,11 @@ impl RecordHandler for Predictor<'_> {
                 self.in_progress.insert(self.prepared_count, number);
                 self.prepared_count += 1;
                 let model = self.model.clone();
-                Ok(Some(PreparedPuzzle { model, puzzle, task }))
+                Ok(Some(PreparedPuzzle {
+                    model,
+                    puzzle,
+                    task,
+                }))
             }
             Err(e) => {
                 let id = &self.tasks.tests[test].id;
@@ -335,7 +373,9 @@ impl RecordHandler for Predictor<'_> {
     }
 
     fn tick(&mut self) {
-        let Some(status) = &mut self.status else { return };
+        let Some(status) = &mut self.status else {
+            return;
+        };
         if self.last_report.elapsed() > STATUS_INTERVAL {
             self.last_report = Instant::now();
             let speed = self.finished as f64 / self.started.elapsed().as_secs_f64();

@@ -10,7 +10,9 @@ use super::metrics::{EvalReport, fraction, ratio};
 use crate::output::write_file;
 
 /// Colours that colour-blind readers can distinguish (Okabe and Ito).
-const COLORS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+const COLORS: [&str; 6] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+];
 
 /// For each file, the quality of the answers after each step.
 #[derive(Debug, Default)]
@@ -83,10 +85,15 @@ impl Curve {
                 all
             };
             let steps: Vec<Counts> = self.files.get(&number)?.iter().map(answers).collect();
-            let valid = |counts: &Counts| ratio(counts.valid as f64, counts.puzzles).filter(|_| counts.judged > 0);
+            let valid = |counts: &Counts| {
+                ratio(counts.valid as f64, counts.puzzles).filter(|_| counts.judged > 0)
+            };
             Some(Line {
                 name,
-                exact: steps.iter().map(|s| ratio(s.exact as f64, s.puzzles)).collect(),
+                exact: steps
+                    .iter()
+                    .map(|s| ratio(s.exact as f64, s.puzzles))
+                    .collect(),
                 valid: steps.iter().map(valid).collect(),
             })
         })
@@ -94,7 +101,8 @@ impl Curve {
 
     /// Returns a JSON record for each file: `exact` and `valid` after 1, 2, ... steps.
     pub(crate) fn records(&self, report: &EvalReport<'_>) -> Vec<Value> {
-        let fractions = |line: &[Option<f64>]| line.iter().map(|x| fraction(*x)).collect::<Vec<_>>();
+        let fractions =
+            |line: &[Option<f64>]| line.iter().map(|x| fraction(*x)).collect::<Vec<_>>();
         self.lines(report)
             .map(|line| {
                 json!({
@@ -147,12 +155,27 @@ fn svg(lines: &[Line<'_>]) -> String {
         push(format!(
             "<path d=\"M{left:.1} {y:.1}h{width:.1}\" stroke=\"#dddddd\"/>"
         ));
-        push(text(left - 8.0, y + 4.0, "end", &format!("{} %", 10 * tenth)));
+        push(text(
+            left - 8.0,
+            y + 4.0,
+            "end",
+            &format!("{} %", 10 * tenth),
+        ));
     }
     for step in (1..=steps).filter(|step| steps <= 20 || step % (steps / 10) == 0) {
-        push(text(x(step), top + height + 18.0, "middle", &step.to_string()));
+        push(text(
+            x(step),
+            top + height + 18.0,
+            "middle",
+            &step.to_string(),
+        ));
     }
-    push(text(left + width / 2.0, top + height + 38.0, "middle", "steps"));
+    push(text(
+        left + width / 2.0,
+        top + height + 38.0,
+        "middle",
+        "steps",
+    ));
     let mut row = top + 8.0;
     for (line, color) in lines.iter().zip(COLORS.iter().cycle()) {
         let mut curve = |shares: &[Option<f64>], dash: &str, name: &str| {
