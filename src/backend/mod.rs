@@ -26,10 +26,6 @@ use crate::error::Result;
 use crate::model::plan::{Buffer, Plan};
 use crate::model::weights::Weights;
 
-/// Largest difference from the reference that the order of floating-point sums explains, relative
-/// to the largest value of a buffer. No bug stays below it.
-const F32_TOLERANCE: f32 = 1e-4;
-
 /// Runs plans on one kind of device.
 pub trait Backend: Debug + Send + Sync {
     /// Name of the device: `cpu`, `reference` or `gpu`.
@@ -42,11 +38,9 @@ pub trait Backend: Debug + Send + Sync {
     fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>>;
 
     /// Returns the tolerance for [`lockstep::compare`] with the reference, which computes in f32
-    /// with the same rounded weights. Only a backend that also rounds activations needs more than
-    /// the default.
-    fn tolerance(&self) -> f32 {
-        F32_TOLERANCE
-    }
+    /// with the same rounded weights. [`lockstep::F32_TOLERANCE`] is right for every backend that
+    /// does not round activations.
+    fn tolerance(&self) -> f32;
 }
 
 /// The weights of a model on a device.

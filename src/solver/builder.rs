@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Solver;
 use crate::backend::Backend;
+use crate::backend::cpu::check_threads;
 use crate::backend::measurements::MeasurementCache;
 use crate::device::{Device, DeviceCache, DeviceRequest};
 use crate::error::{Error, Result};
@@ -235,6 +236,9 @@ impl SolverBuilder {
         let model = model.into();
         if self.batch == 0 {
             return Err(Error::argument("batch 0: a batch has at least one slot"));
+        }
+        if let Some(threads) = self.request.threads {
+            check_threads(threads)?;
         }
         self.request.dtype = self.dtype.unwrap_or(model.dtype());
         let policy = HaltPolicy {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::rebuild::Rebuild;
 use trm_runtime::low_level::backend::cpu::Cpu;
 use trm_runtime::low_level::backend::gpu::{Gpu, KernelSelection};
+use trm_runtime::low_level::backend::lockstep::F32_TOLERANCE;
 use trm_runtime::low_level::backend::{Backend, DeviceWeights, Program};
 use trm_runtime::low_level::config::State;
 use trm_runtime::low_level::plan::{Buffer, Call, Plan};
@@ -193,6 +194,9 @@ struct FailingWeights;
 impl Backend for Failing {
     fn name(&self) -> &'static str {
         "failing"
+    }
+    fn tolerance(&self) -> f32 {
+        F32_TOLERANCE
     }
     fn load(&self, _: Weights) -> Result<Arc<dyn DeviceWeights>> {
         if self.fails_at_load {

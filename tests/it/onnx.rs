@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use trm_runtime::low_level::config::State;
 use trm_runtime::task::Puzzle;
 use trm_runtime::{
-    Answer, Device, Error, ErrorKind, HaltRule, LoadOptions, Model, Solver, WeightDtype,
+    Answer, Device, Error, ErrorKind, HaltRule, Hint, LoadOptions, Model, Solver, WeightDtype,
 };
 
 use crate::data::data;
@@ -80,9 +80,7 @@ impl Exported {
                 .collect(),
             ..LoadOptions::default()
         };
-        Ok(Solver::builder()
-            .build(Model::open(&self.graph, &options)?)
-            .unwrap())
+        Solver::builder().load_options(options).open(&self.graph)
     }
 }
 
@@ -271,6 +269,14 @@ fn refused(result: trm_runtime::Result<Solver>, kind: ErrorKind, parts: &[&str])
     said(&error, kind, parts);
 }
 
+/// Returns the names of the hyper-parameters that the hint asks for.
+fn hinted(error: &Error) -> Vec<&str> {
+    match error.hint() {
+        Some(Hint::SetHyperparameters(all)) => all.iter().map(|(name, _)| name.as_str()).collect(),
+        hint => panic!("{error}: {hint:?}"),
+    }
+}
+
 fn said(error: &Error, kind: ErrorKind, parts: &[&str]) {
     let text = error.to_string();
     assert_eq!(error.kind(), kind, "{text}");
@@ -297,7 +303,7 @@ fn missing_inputs_and_outputs_are_named() {
     refused(
         changed("inputs", "inpats"),
         kind,
-        &["input \"inpats\"", "not one that a refinement step has"],
+        &["input \"inpats\"", "is not an input of a refinement step"],
     );
     refused(changed("z_H", "z_G"), kind, &["\"z_G\""]);
     refused(
@@ -424,18 +430,18 @@ fn unpublished_architectures_run() {
     let folder = tempfile::tempdir().unwrap();
     let graph = folder.path().join("step.onnx");
     std::fs::copy(data("onnx/unknown.onnx"), &graph).unwrap();
-    refused(
-        Solver::open(&graph),
+    let error = Solver::open(&graph).unwrap_err();
+    said(
+        &error,
         ErrorKind::Checkpoint,
-        &["input \"inputs\"", "leaves its S open", "seq_len=N"],
+        &["input \"inputs\"", "does not fix the size S"],
     );
+    assert_eq!(hinted(&error), ["seq_len"]);
     let exported = Exported { folder, graph };
     let set = [("seq_len", "3")];
-    refused(
-        exported.with(&set),
-        ErrorKind::Checkpoint,
-        &["leaves its L open", "puzzle_emb_len=N"],
-    );
+    let error = exported.with(&set).unwrap_err();
+    said(&error, ErrorKind::Checkpoint, &["does not fix the size L"]);
+    assert_eq!(hinted(&error), ["puzzle_emb_len"]);
     let set = [("seq_len", "3"), ("puzzle_emb_len", "0")];
     let bare = exported.with(&set).unwrap();
     assert!(

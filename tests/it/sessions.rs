@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::rebuild::Rebuild;
 use trm_runtime::task::{Cells, EncodedPuzzle, Puzzle, Sudoku, Task, TokenSpec, Verdict};
-use trm_runtime::{Answer, Device, ErrorKind, HaltRule, Solver};
+use trm_runtime::{Answer, Device, ErrorKind, HaltRule, MultiStart, Solver};
 
 use crate::solving::{finish, puzzles};
 
@@ -91,13 +91,18 @@ fn limits_hold_and_more_steps_than_trained_are_allowed() {
     );
     assert!(lax.iter().all(|a| a.halted && a.steps == 1));
     for (wrong, what) in [
-        (solver.rebuild(|b| b.max_steps(0)), "max steps"),
-        (solver.rebuild(|b| b.min_steps(17)), "min steps"),
-        (solver.rebuild(|b| b.halt_threshold(1.5)), "threshold"),
-        (solver.rebuild(|b| b.halt_threshold(f32::NAN)), "threshold"),
-        (solver.rebuild(|b| b.threads(0)), "threads"),
+        (solver.to_builder().max_steps(0), "max steps"),
+        (solver.to_builder().min_steps(17), "min steps"),
+        (solver.to_builder().halt_threshold(1.5), "threshold"),
+        (solver.to_builder().halt_threshold(f32::NAN), "threshold"),
+        (solver.to_builder().threads(0), "threads"),
+        (solver.to_builder().batch(0), "batch"),
+        (
+            solver.to_builder().multi_start(MultiStart::new(0)),
+            "starts",
+        ),
     ] {
-        let error = wrong.session(&puzzles).unwrap_err();
+        let error = wrong.build(solver.model().clone()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Argument);
         assert!(error.to_string().contains(what), "{error}");
     }
@@ -369,4 +374,111 @@ fn an_app_brings_its_own_task() {
         ),
         ("hmdccdhmmhcddcmh", Some(true), "animals")
     );
+}
+
+/// Answers come in the order of the puzzles, whatever their size, and one for each.
+#[test]
+fn solve_many_yields_one_result_for_each_puzzle_in_order() {
+    let solver = Solver::builder()
+        .batch(3)
+        .threads(2)
+        .bundled("sudoku-6x6")
+        .unwrap();
+    let mut all = puzzles("sudoku_6x6_minimal_test.csv", 25);
+    let expected: Vec<_> = all.iter().map(|p| solver.solve(p).unwrap()).collect();
+    // Two puzzles that this model does not take.
+    all.insert(7, "1".repeat(16).parse().unwrap());
+    all.push("hello".parse().unwrap());
+    let results: Vec<_> = solver.solve_many(all).collect();
+    assert_eq!(results.len(), 27);
+    assert_eq!(results[7].as_ref().unwrap_err().kind(), ErrorKind::Puzzle);
+    assert!(
+        results[7]
+            .as_ref()
+            .unwrap_err()
+            .to_string()
+            .starts_with("puzzle 7: ")
+    );
+    assert!(results[26].is_err());
+    let answers: Vec<_> = results.into_iter().flatten().collect();
+    let indices: Vec<_> = (0..26).filter(|&index| index != 7).collect();
+    assert_eq!(answers.iter().map(|a| a.index).collect::<Vec<_>>(), indices);
+    assert_eq!(bits(&answers), bits(&expected));
+}
+
+/// A model that takes mazes of any size up to its own gets them in sessions of one size each.
+#[test]
+fn solve_many_takes_puzzles_of_several_sizes() {
+    let solver = Solver::builder().batch(4).bundled("sudoku-4x4").unwrap();
+    let tokens = |text: &str| -> Puzzle {
+        let tokens = text.bytes().map(|b| i64::from(b - b'0' + 1)).collect();
+        Cells::Tokens(tokens).into()
+    };
+    let mixed = ["1000000400310002", "0000020440102103"];
+    let many: Vec<Puzzle> = mixed
+        .iter()
+        .flat_map(|text| [text.parse().unwrap(), tokens(text)])
+        .collect();
+    let answers: Vec<_> = solver.solve_many(many).map(Result::unwrap).collect();
+    let tasks: Vec<_> = answers.iter().map(|a| a.task.as_str()).collect();
+    assert_eq!(tasks, ["sudoku", "tokens", "sudoku", "tokens"]);
+    assert_eq!(answers[0].tokens, answers[1].tokens);
+    assert_eq!(answers[2].tokens, answers[3].tokens);
+}
+
+#[test]
+fn the_iterator_over_steps_yields_what_next_step_does_and_ends() {
+    let solver = Solver::bundled("sudoku-6x6").unwrap();
+    let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 5);
+    let expected = finish(solver.session(&puzzles).unwrap());
+    let mut session = solver.session(&puzzles).unwrap();
+    let mut answers: Vec<Answer> = Vec::new();
+    for step in session.steps() {
+        answers.extend(step.unwrap().puzzles.into_iter().filter_map(|p| p.outcome));
+    }
+    answers.sort_by_key(|a| a.index);
+    assert_eq!(bits(&answers), bits(&expected));
+    assert!(session.steps().next().is_none());
+    // An error is yielded once.
+    let mut session = solver.session(&puzzles).unwrap();
+    session.cancel_token().cancel();
+    let mut steps = session.steps();
+    assert_eq!(
+        steps.next().unwrap().unwrap_err().kind(),
+        ErrorKind::Cancelled
+    );
+    assert!(steps.next().is_none());
+}
+
+/// A session over puzzles gives each of them the starts of the solver, as `solve` does.
+#[test]
+fn a_session_follows_the_multi_start_settings() {
+    let solver = Solver::builder()
+        .multi_start(MultiStart::new(3).with_seed(5))
+        .max_steps(4)
+        .bundled("sudoku-6x6")
+        .unwrap();
+    let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 4);
+    let alone: Vec<_> = puzzles.iter().map(|p| solver.solve(p).unwrap()).collect();
+    let together = finish(solver.session(&puzzles).unwrap());
+    assert_eq!(bits(&together), bits(&alone));
+}
+
+#[test]
+fn names_of_settings_are_parsed_and_displayed() {
+    for name in ["auto", "cpu", "reference", "gpu", "gpu:3"] {
+        assert_eq!(name.parse::<Device>().unwrap().to_string(), name);
+    }
+    for rule in HaltRule::ALL {
+        assert_eq!(rule.to_string().parse::<HaltRule>().unwrap(), rule);
+    }
+    for dtype in trm_runtime::WeightDtype::ALL {
+        assert_eq!(
+            dtype
+                .to_string()
+                .parse::<trm_runtime::WeightDtype>()
+                .unwrap(),
+            dtype
+        );
+    }
 }

@@ -82,7 +82,7 @@ fn an_invalid_grid_is_an_error() {
         ),
         (
             "[[1, 10]]",
-            "10 in row 1, column 2 of the grid is no colour",
+            "10 in row 1, column 2 of the grid is not a colour",
         ),
         ("[[1,1,1,1,1,1,1,1,1,1,1,1,1]]", "takes 1 x 1 to 12 x 12"),
     ] {
@@ -141,7 +141,7 @@ fn another_kind_of_file_is_an_error() {
         &output,
     ])
     .expect(2);
-    assert!(run.err.contains("no ARC task"), "{}", run.err);
+    assert!(run.err.contains("not an ARC task"), "{}", run.err);
     let solutions = scratch.file("solutions.json", "{\"007bbfb7\": []}");
     let run = trm(&[
         "arc",
@@ -155,7 +155,8 @@ fn another_kind_of_file_is_an_error() {
     ])
     .expect(2);
     assert!(
-        run.err.contains("0 outputs, the task 1 test inputs"),
+        run.err
+            .contains("0 outputs, but the task has 1 test inputs"),
         "{}",
         run.err
     );

@@ -387,7 +387,7 @@ fn inconsistent_inputs_of_trace_are_errors() {
         (
             "empty",
             vec![("inputs", Dtype::I32, vec![0, 16], vec![])],
-            "nothing to run",
+            "which is empty",
         ),
         (
             "dtype",

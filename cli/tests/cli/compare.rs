@@ -142,7 +142,7 @@ fn every_dtype_is_compared_in_the_promised_fields() {
         "\nf32",
         "\nint8",
         "halt alike",
-        "cosine of",
+        "cosine similarity of",
         "   1  0.99",
     ] {
         assert!(run.out.contains(word), "{word} in {}", run.out);

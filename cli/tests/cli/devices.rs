@@ -42,7 +42,15 @@ fn a_missing_limit_is_named() {
         for name in ["gpu", "gpu:0"] {
             let run = without(extension, &["--device", name, puzzle]).expect(2);
             assert!(
-                run.err.contains(missing) && run.err.lines().count() == 1,
+                run.err
+                    .lines()
+                    .next()
+                    .is_some_and(|line| line.contains(missing))
+                    && run
+                        .err
+                        .lines()
+                        .skip(1)
+                        .all(|line| line.starts_with("hint: ")),
                 "{run:#?}"
             );
         }

@@ -99,7 +99,7 @@ fn inspect_tells_what_is_known() {
     assert!(object["config"].get("H_cycles").is_none());
     let text = trm(&["inspect", &graph, "--plan"]).expect(0).out;
     assert!(
-        text.contains("halt_max_steps") && text.contains("none of an ONNX graph"),
+        text.contains("halt_max_steps") && text.contains("not available for an ONNX graph"),
         "{text}"
     );
 }
@@ -138,7 +138,7 @@ fn bench_times_a_graph_beside_its_checkpoint() {
         "models/sudoku-6x6",
     ])
     .expect(2);
-    assert!(run.err.contains("not of one size"), "{}", run.err);
+    assert!(run.err.contains("differ in size"), "{}", run.err);
 }
 
 #[test]

@@ -33,7 +33,8 @@ mod token_mix;
 
 use std::sync::Arc;
 
-use super::{Backend, DeviceWeights, F32_TOLERANCE, Program};
+use super::lockstep::F32_TOLERANCE;
+use super::{Backend, DeviceWeights, Program};
 use crate::error::{Error, Result};
 use crate::model::dtype::WeightDtype;
 use crate::model::plan::Plan;
@@ -56,6 +57,15 @@ const BF16_TOLERANCE: f32 = 0.01;
 
 /// The largest number of threads of a pool.
 const MAX_THREADS: usize = 1024;
+
+/// Checks that a pool can have this many threads.
+pub(crate) fn check_threads(threads: usize) -> Result<()> {
+    if (1..=MAX_THREADS).contains(&threads) {
+        return Ok(());
+    }
+    let message = format!("{threads} threads: give a number from 1 to {MAX_THREADS}");
+    Err(Error::argument(message))
+}
 
 /// The fast CPU backend, with its own thread pool. Clones share the pool.
 #[derive(Debug, Clone)]
@@ -86,11 +96,7 @@ impl Cpu {
     /// lacks the instruction set.
     pub fn with(threads: Option<usize>, instructions: InstructionSet) -> Result<Cpu> {
         let threads = threads.unwrap_or_else(Cpu::default_threads);
-        if !(1..=MAX_THREADS).contains(&threads) {
-            return Err(Error::argument(format!(
-                "{threads} threads: give a number from 1 to {MAX_THREADS}"
-            )));
-        }
+        check_threads(threads)?;
         Ok(Cpu {
             simd: instructions.simd()?,
             pool: Arc::new(ThreadPool::new(threads)?),

@@ -22,6 +22,7 @@ mod weights;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::lockstep::F32_TOLERANCE;
 use super::{Backend, DeviceWeights};
 use crate::backend::measurements::MeasurementCache;
 use crate::error::Result;
@@ -145,6 +146,10 @@ impl Gpu {
 impl Backend for Gpu {
     fn name(&self) -> &'static str {
         "gpu"
+    }
+
+    fn tolerance(&self) -> f32 {
+        F32_TOLERANCE
     }
 
     fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>> {

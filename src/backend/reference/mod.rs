@@ -14,6 +14,7 @@ mod token_mix;
 use std::sync::Arc;
 
 use super::host::{HostBuffers, HostKernels, HostProgram};
+use super::lockstep::F32_TOLERANCE;
 use super::{Backend, DeviceWeights, Program};
 use crate::error::Result;
 use crate::model::plan::{Buffer, Call, Plan};
@@ -26,6 +27,10 @@ pub struct Reference;
 impl Backend for Reference {
     fn name(&self) -> &'static str {
         "reference"
+    }
+
+    fn tolerance(&self) -> f32 {
+        F32_TOLERANCE
     }
 
     fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>> {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use trm_runtime::low_level::config::{Architecture, PosEncodings};
-use trm_runtime::{LoadOptions, Model};
+use trm_runtime::{Hint, LoadOptions, Model};
 
 use super::build::*;
 
@@ -35,11 +35,15 @@ fn all_that_is_missing_is_listed_at_once() {
         "pos_encodings",
         "no_ACT_continue",
     ];
-    let error = load(safetensors(&attention()), &[]);
-    fails(
-        error,
-        &[&all[..], &["--set H_cycles=", "--config FILE"]].concat(),
-    );
+    let error = Model::from_bytes(safetensors(&attention()), &options(&[])).unwrap_err();
+    // The hint has an example value for each of them.
+    let Some(Hint::SetHyperparameters(examples)) = error.hint() else {
+        panic!("{error}: {:?}", error.hint())
+    };
+    let hinted: Vec<&str> = examples.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(hinted, all);
+    assert!(examples.iter().all(|(_, example)| !example.is_empty()));
+    fails(Err::<(), _>(error.to_string()), &all);
     // Each alone.
     for lacking in all {
         let given: Vec<_> = GIVEN
@@ -51,7 +55,7 @@ fn all_that_is_missing_is_listed_at_once() {
             .map(|_| ())
             .unwrap_err();
         assert!(
-            message.contains(&format!("do not tell {lacking};")),
+            message.contains(&format!("cannot determine {lacking}:")),
             "{message}"
         );
     }
@@ -324,9 +328,9 @@ fn the_sequence_length_follows_from_what_is_known() {
     assert_eq!((derived.seq_len, derived.prefix_len()), (Some(7), 2));
     fails(
         model(&[("puzzle_emb_len", "1"), ("seq_len", "9")]),
-        &["seq_len is 9", "option --set", "8 by the shape"],
+        &["seq_len is 9", "(option)", "8 by the shape"],
     );
-    fails(model(&[("puzzle_emb_len", "9")]), &["leaves none"]);
+    fails(model(&[("puzzle_emb_len", "9")]), &["no position is left"]);
     let mut learned = attention();
     learned.push(("embed_pos.embedding_weight".into(), vec![16, 4]));
     let given: Vec<_> = GIVEN
@@ -401,11 +405,11 @@ fn sources_are_used_in_their_order() {
             .from
             .clone()
     };
-    assert_eq!(from("H_cycles"), "option --set");
+    assert_eq!(from("H_cycles"), "option");
     assert!(from("L_cycles").ends_with("other.yaml"));
     fails(
         open(folder.path(), &[("H_cycle", "3")]),
-        &["--set H_cycle", "H_cycles"],
+        &["hyper-parameter H_cycle", "H_cycles"],
     );
     options.config = Some(folder.path().join("absent.yaml"));
     fails(
@@ -611,7 +615,11 @@ fn hostile_yaml_and_json_end_soon() {
             "JSON",
         ),
         ("config.json", b"{\"a\": 1,}".to_vec(), "JSON"),
-        ("config.json", b"{\"puzzle_ids\": [1, 1]}".to_vec(), "twice"),
+        (
+            "config.json",
+            b"{\"puzzle_ids\": [1, 1]}".to_vec(),
+            "more than once",
+        ),
         (
             "config.json",
             b"{\"puzzle_ids\": [-1]}".to_vec(),

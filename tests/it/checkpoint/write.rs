@@ -174,8 +174,8 @@ fn selected_rows_are_written() {
             .map_err(|e| e.to_string())
     };
     fails(error(&[3]), &["identifier 3"]);
-    fails(error(&[1, 1]), &["once"]);
-    fails(error(&[]), &["must be named"]);
+    fails(error(&[1, 1]), &["contains one twice"]);
+    fails(error(&[]), &["is empty"]);
     // A configuration with another number of rows than there are.
     let mut config = json(&folder);
     config["puzzle_ids"] = serde_json::json!([0, 1, 2]);

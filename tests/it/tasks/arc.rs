@@ -60,7 +60,7 @@ fn impossible_arc_grids_are_told_in_words() {
         ),
         (
             vec![vec![0, 10]],
-            "10 in row 1, column 2 of the grid is no colour: colours are 0 to 9",
+            "10 in row 1, column 2 of the grid is not a colour: colours are 0 to 9",
         ),
         (vec![vec![0, -1]], "-1 in row 1, column 2"),
     ];
@@ -104,7 +104,7 @@ fn impossible_arc_grids_are_told_in_words() {
         .to_string();
     assert_says(
         &message,
-        "solution: 12 in row 1, column 1 of the grid is no colour",
+        "solution: 12 in row 1, column 1 of the grid is not a colour",
     );
 }
 
@@ -139,7 +139,7 @@ fn arc_answers_are_judged_where_the_output_is_known() {
     );
     assert_says(
         &why(&ArcGrid::default(), &problem, &[6, 6, 0, 7, 7, 0, 1, 1, 0]),
-        "the grid is 2 x 2, the solution 2 x 1",
+        "the grid is 2 x 2, but the solution is 2 x 1",
     );
     assert_says(
         &why(&ArcGrid::default(), &problem, &[]),
@@ -214,12 +214,12 @@ fn damaged_and_hostile_identifiers_are_errors() {
     );
     let cases = [
         ("", "expected a list of names"),
-        ("[\"a\"", "the file ends in the middle"),
-        ("[\"a", "the file ends in the middle"),
-        ("[\"a\\", "the file ends in the middle"),
+        ("[\"a\"", "the file is truncated"),
+        ("[\"a", "the file is truncated"),
+        ("[\"a\\", "the file is truncated"),
         ("[", "expected a name"),
         ("[\"a\" \"b\"]", "expected a comma"),
-        ("[\"a\\q\"]", "a name is no JSON string"),
+        ("[\"a\\q\"]", "a name is not a JSON string"),
         ("{\"a\" 1}", "expected : after a name"),
         ("[\"a\"] x", "something follows"),
         ("[1]", "expected a name"),
@@ -241,7 +241,7 @@ fn damaged_and_hostile_identifiers_are_errors() {
         assert_says(&message, part);
         assert_says(
             &message,
-            "identifiers.json: is no list of puzzle identifiers",
+            "identifiers.json: is not a list of puzzle identifiers",
         );
     }
     assert_says(

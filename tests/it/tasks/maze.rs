@@ -60,7 +60,7 @@ fn impossible_mazes_are_told_in_words() {
         ),
         (
             rows(&["S# ", "# G", "   "]),
-            "no way leads from the start to the goal",
+            "no path leads from the start to the goal",
         ),
         (
             rows(&["S  ", " x ", "  G"]),
@@ -72,15 +72,15 @@ fn impossible_mazes_are_told_in_words() {
         ),
         (
             rows(&["S  ", "  G"]),
-            "a maze is square: this one has 2 rows of 3 cells",
+            "a maze is square, but this one has 2 rows of 3 cells",
         ),
         (
             rows(&["", "", ""]),
-            "a maze is square: this one has 3 rows of 0 cells",
+            "a maze is square, but this one has 3 rows of 0 cells",
         ),
         (
             text("S  G "),
-            "a maze has n x n cells (100, 900, ...): this one has 5",
+            "a maze has n x n cells (100, 900, ...), but this one has 5",
         ),
         (
             Cells::Tokens(vec![3, 4, 2, 0]),
@@ -94,7 +94,10 @@ fn impossible_mazes_are_told_in_words() {
             Cells::List(vec![3, 4, 2, 2]),
             "a maze is written in characters",
         ),
-        (text(&" ".repeat(257 * 257)), "too large: at most 256"),
+        (
+            text(&" ".repeat(257 * 257)),
+            "too large: the limit is 256 rows",
+        ),
     ];
     for (content, part) in cases {
         assert_says(&error(&Maze, content, &token_spec(6, None)), part);
@@ -153,7 +156,7 @@ fn a_path_may_be_longer_or_stray_but_must_arrive() {
     );
     assert_says(
         &why(&Maze, &problem, &wall[1..]),
-        "the answer has 15 cells, the puzzle 16",
+        "the answer has 15 cells, but the puzzle has 16",
     );
     let beside = Maze
         .encode(&puzzle(rows(&["SG", "  "])), &token_spec(6, 4))

@@ -63,7 +63,7 @@ fn arrays_are_read_and_damaged_ones_are_errors() {
     );
     for (file, expected) in [
         (b"".to_vec(), "ends in its header"),
-        (b"PK\x03\x04abcdefgh".to_vec(), "no `.npy` file"),
+        (b"PK\x03\x04abcdefgh".to_vec(), "not a `.npy` file"),
         (npy(4, "", &[]), "version 4"),
         (npy(2, &" ".repeat(10_001), &[]), "header of 10001 bytes"),
         (
@@ -87,13 +87,10 @@ fn arrays_are_read_and_damaged_ones_are_errors() {
         ),
         (
             npy(1, &header("|u1", "(99999999999999999999, 1)"), &[]),
-            "a length is expected",
+            "expected a length",
         ),
-        (
-            npy(1, &header("|u1", "(-1, 1)"), &[]),
-            "a length is expected",
-        ),
-        (npy(1, &header("|u1", "[1, 1]"), &[]), "`(` is expected"),
+        (npy(1, &header("|u1", "(-1, 1)"), &[]), "expected a length"),
+        (npy(1, &header("|u1", "[1, 1]"), &[]), "expected `(`"),
         (
             npy(
                 1,
@@ -108,13 +105,13 @@ fn arrays_are_read_and_damaged_ones_are_errors() {
         ),
         (
             npy(1, "{'descr': __import__('os'), }", &[]),
-            "a string in quotes is expected",
+            "expected a string in quotes",
         ),
         (
             npy(1, "{'descr': '|u1', 'more': 1}", &[]),
             "unknown entry \"more\"",
         ),
-        (npy(1, "{'descr': '|u1'} x", &[]), "its end is expected"),
+        (npy(1, "{'descr': '|u1'} x", &[]), "expected its end"),
         (npy(1, "{'descr", &[]), "a closing quote"),
     ] {
         let error = NpyRows::open(Cursor::new(file))

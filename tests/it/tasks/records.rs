@@ -162,7 +162,7 @@ fn streams_of_json_are_read_document_by_document() {
             r#"1@3 "4..1""#,
             "2@4 [1,2]",
             "3@5 9 ! -: line 5: `puzzle`: value 1 is true or false, not a whole number",
-            "4@6 ! -: line 6: no JSON: EOF while parsing a string (column 8)",
+            "4@6 ! -: line 6: invalid JSON: EOF while parsing a string (column 8)",
             r#"5@7 "..41""#,
         ],
     );
@@ -186,7 +186,7 @@ fn streams_of_json_are_read_document_by_document() {
         );
         assert_eq!(found.len(), 3, "{broken}: {found:?}");
         assert!(
-            found[0].starts_with("0@1 ! -: line 1: no JSON"),
+            found[0].starts_with("0@1 ! -: line 1: invalid JSON"),
             "{broken}: {found:?}"
         );
         assert_eq!(found[1..], [r#"1@2 "..41""#, r#"2@3 "1...""#], "{broken}");
@@ -221,7 +221,7 @@ fn one_unreadable_document_is_one_error() {
     }
     assert_eq!(
         shown(b"\xff\xfe\n\xff\n".to_vec(), "-"),
-        ["0@1 ! -: line 1: this is no text (not UTF-8)"]
+        ["0@1 ! -: line 1: this is not text (not UTF-8)"]
     );
 }
 
@@ -352,9 +352,9 @@ fn tables_are_read_line_by_line() {
     check(
         "puzzle,solution\n1..4\n\"1..4,x\n1,2,3\n,1234\n1..4,1234\n",
         &[
-            "0@2 ! -: line 2: the line has 1 fields, the header 2; a field with a comma in it needs quotes around it",
+            "0@2 ! -: line 2: the line has 1 fields, but the header has 2: a field with a comma needs quotes",
             "1@3 ! -: line 3: a quote is not closed on its line",
-            "2@4 ! -: line 4: the line has 3 fields, the header 2; a field with a comma in it needs quotes around it",
+            "2@4 ! -: line 4: the line has 3 fields, but the header has 2: a field with a comma needs quotes",
             "3@5 ! -: line 5: the puzzle: is empty",
             r#"4@6 "1..4" / "1234""#,
         ],
@@ -362,7 +362,7 @@ fn tables_are_read_line_by_line() {
     let found = shown("a,b\n1,2\n3,4\n", "t.csv");
     assert_eq!(found.len(), 1);
     assert!(
-        found[0].contains("t.csv: line 1: a table begins with a line that names its columns"),
+        found[0].contains("t.csv: line 1: the first line of a table must name its columns"),
         "{found:?}"
     );
 }

@@ -134,7 +134,7 @@ fn large_sudokus_use_letters_or_numbers() {
             Cells::List(vec![0; 65 * 65]),
             &token_spec(99, None),
         ),
-        "too large: at most 64",
+        "too large: the limit is 64 rows",
     );
     assert_says(
         &error(
@@ -160,7 +160,7 @@ fn impossible_sudokus_are_told_in_words() {
     let cases = [
         (
             text(&EASY[..80]),
-            "a Sudoku has n x n cells (16, 36, 81, ...): this one has 80",
+            "a Sudoku has n x n cells (16, 36, 81, ...), but this one has 80",
         ),
         (text(""), "this one has 0"),
         (text("1"), "this one has 1"),
@@ -169,7 +169,7 @@ fn impossible_sudokus_are_told_in_words() {
         (Cells::Grid(ragged), "row 3 has 8 cells, but row 1 has 9"),
         (
             Cells::Grid(wide),
-            "a Sudoku is square: this one has 8 rows of 9 cells",
+            "a Sudoku is square, but this one has 8 rows of 9 cells",
         ),
         (with(&[(2, '5')]), "two 5s in row 1 (columns 1 and 3)"),
         (with(&[(45, '8')]), "two 8s in column 1 (rows 4 and 6)"),
@@ -382,6 +382,6 @@ fn a_right_grid_that_is_not_the_answer_to_this_puzzle_is_wrong() {
     );
     assert_says(
         &why(&Sudoku::default(), &problem, &right[1..]),
-        "the answer has 80 cells, the puzzle 81",
+        "the answer has 80 cells, but the puzzle has 81",
     );
 }

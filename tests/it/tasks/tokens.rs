@@ -65,9 +65,12 @@ fn impossible_tokens_are_told_in_words() {
         (Cells::Tokens(vec![1, 2, -1]), "token 2 is -1"),
         (
             Cells::Tokens(vec![]),
-            "a puzzle has 1 to 65536 tokens: this one has 0",
+            "this puzzle has 0 tokens, but a puzzle has 1 to 65536",
         ),
-        (Cells::Tokens(vec![0; 65_537]), "this one has 65537"),
+        (
+            Cells::Tokens(vec![0; 65_537]),
+            "this puzzle has 65537 tokens",
+        ),
         (text("123"), "this is a string, not a list of tokens"),
     ];
     for (content, part) in cases {
@@ -80,7 +83,7 @@ fn impossible_tokens_are_told_in_words() {
             .encode(&given, &model)
             .expect_err("short")
             .to_string(),
-        "solution: has 2 tokens, but the puzzle 3",
+        "solution: has 2 tokens, but the puzzle has 3",
     );
     given.solution = None;
     given.puzzle_id = Some(4);
