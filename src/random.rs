@@ -3,7 +3,7 @@
 /// The SplitMix64 generator (Steele, Lea, Flood 2014).
 ///
 /// ```
-/// use trm_runtime::random::Random;
+/// use trm_runtime::low_level::random::Random;
 ///
 /// assert_eq!(Random::new(7).bits(), Random::new(7).bits());
 /// assert!(Random::new(7).below(10) < 10);

@@ -7,11 +7,11 @@ use super::{DeviceWeights, Program, SlotInput};
 use crate::error::Result;
 use crate::model::plan::{Buffer, Plan};
 
-/// How much two backends differ after a call.
 /// Largest difference from the reference that the order of floating-point sums explains, relative
 /// to the largest value of a buffer. No bug stays below it.
 pub const F32_TOLERANCE: f32 = 1e-4;
 
+/// How much two backends differ after a call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     /// Index of the call in the plan.

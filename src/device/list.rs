@@ -1,4 +1,4 @@
-//! What [`cpu`] and [`devices`] tell of the processor and the GPUs of a machine.
+//! Describes the processor and the GPUs of this machine.
 
 use std::fmt;
 use std::num::NonZero;
@@ -7,10 +7,12 @@ use crate::backend::cpu::{Cpu, InstructionSet, features, physical_cores};
 use crate::backend::info::DeviceInfo;
 use crate::error::Result;
 
-/// The processor of this machine, and how the [CPU backend](crate::backend::cpu) uses it.
+/// Describes the processor of this machine, and how the CPU backend uses it.
 ///
 /// # Errors
-/// Those of [`InstructionSet::chosen`].
+/// [`ErrorKind::Device`](crate::ErrorKind::Device) if the environment variable `TRM_CPU` names an
+/// instruction set that the processor lacks, [`ErrorKind::Argument`](crate::ErrorKind::Argument) if
+/// it names none that exists.
 pub fn cpu() -> Result<CpuInfo> {
     let instructions = InstructionSet::chosen()?;
     Ok(CpuInfo {
@@ -27,29 +29,29 @@ pub fn cpu() -> Result<CpuInfo> {
     })
 }
 
-/// A processor.
+/// The processor of a machine. [`cpu`] describes it.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuInfo {
-    /// Its kind: `x86_64`, `aarch64`.
+    /// Architecture, such as `x86_64` or `aarch64`.
     pub architecture: &'static str,
-    /// The instruction set that the loops use.
+    /// The instruction set that the kernels use.
     pub instructions: InstructionSet,
-    /// The best that the machine has.
+    /// The best instruction set that the processor supports.
     pub best: InstructionSet,
-    /// Whether the environment variable `TRM_CPU` chose.
+    /// Whether the environment variable `TRM_CPU` chose the instruction set.
     pub forced: bool,
-    /// What the machine has of the instruction sets that concern the loops; see [`features`].
+    /// The processor features that matter to the kernels, and whether the processor has them.
     pub features: Vec<(&'static str, bool)>,
-    /// The extension that multiplies bytes in int8, if there is one; see [`InstructionSet::int8`].
+    /// The instruction set extension that multiplies int8, if the processor has one.
     pub int8: Option<&'static str>,
-    /// The extension that multiplies bf16, if there is one; see [`InstructionSet::bf16`].
+    /// The instruction set extension that multiplies bf16, if the processor has one.
     pub bf16: Option<&'static str>,
-    /// Cores that this process may use, each counted once.
+    /// Physical cores that this process may use.
     pub physical_cores: usize,
-    /// Threads that these cores can run at once.
+    /// Hardware threads that this process may use.
     pub logical_cores: usize,
-    /// Threads of a team that was not told how many.
+    /// Default number of CPU threads.
     pub threads: usize,
 }
 
@@ -72,8 +74,8 @@ impl fmt::Display for CpuInfo {
     }
 }
 
-/// The GPUs of this machine as their drivers offer them, the best first.
-/// Without the feature `gpu` there are none.
+/// Lists the GPUs that the drivers of this machine offer, the best first. Empty without the feature
+/// `gpu`.
 pub fn devices() -> Vec<DeviceInfo> {
     #[cfg(feature = "gpu")]
     return pollster::block_on(crate::backend::gpu::adapters())

@@ -1,4 +1,4 @@
-//! A refinement step of a graph: each slot_state of a batch keeps its tokens and states on the host.
+//! Refinement steps of an ONNX graph. Each slot keeps its tokens and states on the host.
 
 use std::sync::Arc;
 
@@ -12,8 +12,10 @@ use crate::error::{Error, Result};
 use crate::import::Model;
 use crate::onnx::{self, Graph, Role, guarded};
 
-/// A batch of puzzles, refined by a graph. One run of it takes as many puzzles as its batch axis says, one if that is open: so a puzzle's answer
-/// does not depend on its neighbours. The runs of a step are shared out among threads.
+/// Steps a batch of puzzles by running a graph.
+///
+/// One run takes as many puzzles as the batch axis of the graph has, or one if that size is open. So
+/// the answer to a puzzle does not depend on the others. The threads share the runs of a step.
 #[derive(Debug)]
 pub(super) struct OnnxStepper {
     graph: Arc<Graph>,
@@ -22,21 +24,21 @@ pub(super) struct OnnxStepper {
     slots: Vec<Slot>,
 }
 
-/// A puzzle, and what its last step has made.
+/// A puzzle, and the outputs of its last step.
 #[derive(Debug, Clone, Default)]
 struct Slot {
     /// `[S]`.
     tokens: Vec<u32>,
     puzzle_id: u32,
-    /// `[L, D]` each, in the graph's order; empty where no start is known.
+    /// `[L, D]` each, in the order of the graph. Empty if the initial state is not known.
     states: Vec<Vec<f32>>,
     /// `[S, V]`.
     logits: Vec<f32>,
-    /// To halt, to go on.
+    /// `q_halt` and `q_continue`.
     q: [f32; 2],
 }
 
-/// Room for `slots` puzzles, on so many threads.
+/// Creates a stepper with `slots` slots. `threads`: `None` is one per core.
 pub(crate) fn graph_stepper(
     graph: &Arc<Graph>,
     model: Arc<Model>,
@@ -44,7 +46,7 @@ pub(crate) fn graph_stepper(
     threads: Option<usize>,
 ) -> Result<Box<dyn Inspect>> {
     if slots == 0 {
-        return Err(Error::argument("a batch has at least one slot_state"));
+        return Err(Error::argument("a batch has at least one slot"));
     }
     Ok(Box::new(OnnxStepper {
         threads: threads.unwrap_or_else(physical_cores).max(1),
@@ -102,14 +104,13 @@ impl Stepper for OnnxStepper {
         for &slot in live {
             let slot_state = self.slot_state(slot)?;
             if slot_state.tokens.is_empty() {
-                return Err(Error::argument(format!(
-                    "no puzzle was put in slot_state {slot}"
-                )));
+                return Err(Error::argument(format!("slot {slot} has no puzzle")));
             }
             if let Some(state) = slot_state.states.iter().position(Vec::is_empty) {
                 let name = crate::model::weights::Weight::Init(self.graph.states[state]).name();
                 return Err(Error::checkpoint(format!(
-                    "the ONNX file does not tell what its states start from: metadata \"{name}\", or a tensor of that name in a file beside it"
+                    "the initial states are not known: the ONNX file has no metadata \"{name}\", and no file \
+                     beside it has a tensor of that name"
                 )));
             }
         }
@@ -152,7 +153,7 @@ impl Stepper for OnnxStepper {
         ))
     }
 
-    /// The first of the largest logits of each cell.
+    /// Returns for each cell the token with the largest logit, the first of several.
     fn answer(&self, slot: usize) -> Result<Vec<u32>> {
         let vocab = self.model.config.vocab_size;
         let best = |logits: &[f32]| {
@@ -223,7 +224,8 @@ impl Inspect for OnnxStepper {
 }
 
 impl Graph {
-    /// Refines these puzzles, as many as a run takes or fewer; the slots that are left over repeat the first.
+    /// Refines these puzzles, at most as many as one run takes. A smaller batch is filled up with
+    /// copies of the first puzzle.
     fn step(&self, puzzles: &mut [&mut Slot]) -> Result<()> {
         let outputs = guarded("run the graph", || {
             let inputs = self.inputs.iter();
@@ -254,7 +256,7 @@ impl Graph {
         let lens = outputs.iter().map(|values| values.len() / self.batch);
         if !lens.eq(self.lens.iter().copied()) {
             return Err(Error::checkpoint(
-                "the graph's outputs have other sizes than it says",
+                "the outputs of the graph do not have the sizes that it declares",
             ));
         }
         let states = self.states.len();
@@ -294,5 +296,5 @@ impl Graph {
 }
 
 fn no_slot(slot: usize) -> Error {
-    Error::argument(format!("the batch has no slot_state {slot}"))
+    Error::argument(format!("the batch has no slot {slot}"))
 }

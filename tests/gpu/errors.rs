@@ -52,6 +52,10 @@ impl<C: Change> Backend for Asked<C> {
     fn name(&self) -> &'static str {
         "gpu"
     }
+
+    fn tolerance(&self) -> f32 {
+        self.gpu.tolerance()
+    }
     fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>> {
         let loaded = self.gpu.load(weights)?;
         let change = self.change;

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::io::Cursor;
-use trm::task::{ArcGrid, Id, Maze, NpyRows, Puzzle, Records, Space, Sudoku, Task, Tokens, detect};
+use trm_runtime::task::{ArcGrid, Id, Maze, NpyRows, Puzzle, Records, TokenSpec, Sudoku, Task, Tokens, detect};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data) {
@@ -24,8 +24,8 @@ fuzz_target!(|data: &[u8]| {
 /// Shows a puzzle to every task and to models of several sizes.
 fn play(puzzle: &Puzzle, random: &mut u64) {
     let _ = (
-        puzzle.content.to_string(),
-        puzzle.content.to_json(),
+        puzzle.cells.to_string(),
+        puzzle.cells.to_json(),
         puzzle.id.as_ref().map(Id::to_json),
     );
     let sudoku = |box_shape| Sudoku { box_shape };
@@ -45,7 +45,7 @@ fn play(puzzle: &Puzzle, random: &mut u64) {
         (66, None, 0),
         (0, Some(0), 0),
     ] {
-        let space = Space {
+        let space = TokenSpec {
             vocab_size,
             seq_len,
             num_puzzle_identifiers,
@@ -58,7 +58,7 @@ fn play(puzzle: &Puzzle, random: &mut u64) {
 }
 
 /// Decodes and verifies answers that are nearly right, random, too short and too long.
-fn answer(task: &dyn Task, puzzle: &Puzzle, space: &Space, random: &mut u64) {
+fn answer(task: &dyn Task, puzzle: &Puzzle, space: &TokenSpec, random: &mut u64) {
     let Ok(problem) = task.encode(puzzle, space) else {
         return;
     };

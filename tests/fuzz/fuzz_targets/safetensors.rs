@@ -1,7 +1,7 @@
 //! Any bytes as a file of tensors: what can be indexed is read too.
 #![no_main]
 
-use trm::checkpoint::Checkpoint;
+use trm_runtime::low_level::checkpoint::Checkpoint;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(file) = Checkpoint::from_bytes(data.to_vec()) {
@@ -10,5 +10,5 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             let _ = file.read_row(name, 0);
         }
     }
-    let _ = trm::Model::from_bytes(data.to_vec(), &trm::LoadOptions::default());
+    let _ = trm_runtime::Model::from_bytes(data.to_vec(), &trm_runtime::LoadOptions::default());
 });

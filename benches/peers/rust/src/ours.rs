@@ -2,25 +2,27 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use trm::backend::cpu::Cpu;
-use trm::config::State;
-use trm::{Format, LoadOptions, Model, NativeStepper, Solver, Stepper};
+use trm_runtime::low_level::backend::cpu::Cpu;
+use trm_runtime::low_level::config::State;
+use trm_runtime::low_level::Inspect;
+use trm_runtime::{LoadOptions, Model, Solver, WeightDtype};
 
 use crate::case::{Case, Outputs};
 use crate::{Fallible, Peer};
 
 pub(crate) struct Ours {
-    stepper: NativeStepper,
+    stepper: Box<dyn Inspect>,
     live: Vec<usize>,
 }
 
 impl Ours {
-    pub(crate) fn new(model: &Path, case: &Case, threads: usize, format: Format) -> Fallible<Ours> {
+    pub(crate) fn new(model: &Path, case: &Case, threads: usize, format: WeightDtype) -> Fallible<Ours> {
         let cpu = Cpu::new(Some(threads))?.with_dtype(format);
         let model = Model::open(model, &LoadOptions::default())?;
         let tokens = case.tokens.len() / case.batch;
-        let mut stepper = Solver::new(model)
+        let mut stepper = Solver::builder()
             .backend(Arc::new(cpu))
+            .build(model)?
             .stepper(tokens, case.batch)?;
         for (slot, puzzle) in case.tokens.chunks(tokens).enumerate() {
             let puzzle: Vec<u32> = puzzle.iter().map(|&t| t as u32).collect();
