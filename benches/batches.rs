@@ -1,9 +1,11 @@
-//! Continuous batching against batches that wait for their slowest puzzle, on the same puzzles, in turns; the answers must be the same. Batches wait in two
-//! ways: `whole`, all places are computed until the last puzzle halts, as where a batch is one tensor; `waiting`, places whose puzzle has halted are
-//! left out.
+//! Continuous batching beside batches that wait for their slowest puzzle: the same puzzles,
+//! measured in turns. The answers must be the same. Two kinds of batches wait:
 //!
-//! `cargo bench --bench batches -- [MODEL] [FILE] [DEVICE] [BATCH] [LIMIT]`, by default the bundled `sudoku-9x9` on the hardest of its test
-//! files, `auto`, 16 places, the first 500 puzzles.
+//! - `whole`: all slots are computed until the last puzzle halts, as if the batch were one tensor.
+//! - `waiting`: slots whose puzzle has halted are left out.
+//!
+//! `cargo bench --bench batches -- [MODEL] [FILE] [DEVICE] [BATCH] [LIMIT]`. Default: the bundled
+//! `sudoku-9x9`, the hardest of its test files, `auto`, 16 slots, the first 500 puzzles.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +13,7 @@ use std::time::Instant;
 use trm_runtime::task::{EncodedPuzzle, Records, Task};
 use trm_runtime::{HaltRule, Solver};
 
-/// What a puzzle came to: answer and steps.
+/// The answer to each puzzle, and its steps.
 type Ends = Vec<(Vec<u32>, usize)>;
 
 fn main() -> trm_runtime::Result<()> {
@@ -78,7 +80,8 @@ fn main() -> trm_runtime::Result<()> {
     Ok(())
 }
 
-/// Solves all puzzles; every place of a batch is computed until its last puzzle has halted, and the answer at each puzzle's halt is kept.
+/// Solves all puzzles. Computes every slot of a batch until its last puzzle has halted, and keeps
+/// the answer at each puzzle's halt.
 fn whole(
     solver: &Solver,
     puzzles: &[(EncodedPuzzle, Arc<dyn Task>)],

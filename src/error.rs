@@ -94,8 +94,8 @@ impl Error {
         }
     }
 
-    /// Adds what the error is about (a path, a tensor, a line, a field), outside the context that is
-    /// known so far.
+    /// Adds what the error is about (a path, a tensor, a line, a field), outside the context that
+    /// is known so far.
     #[must_use]
     pub fn context(mut self, about: impl fmt::Display) -> Error {
         self.context.push(about.to_string());

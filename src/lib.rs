@@ -1,10 +1,10 @@
 //! Runs Tiny Recursive Models (TRM) on the CPU or a GPU, without PyTorch.
 //!
 //! A TRM is a network of 0.1 to 7 million parameters that solves Sudokus, mazes and ARC grids. It
-//! carries an answer state and a reasoning state. Each **refinement step** updates both with the same
-//! two-layer network. After each step, the **halting head** predicts whether the answer is right: its
-//! output is the **halting probability**. This library loads the checkpoints that training writes and
-//! computes the same numbers as the training code.
+//! carries an answer state and a reasoning state. Each **refinement step** updates both with the
+//! same two-layer network. After each step, the **halting head** predicts whether the answer is
+//! right: its output is the **halting probability**. This library loads the checkpoints that
+//! training writes and computes the same numbers as the training code.
 //!
 //! # First steps
 //! ```
@@ -30,8 +30,8 @@
 //! | bring your own kind of puzzle | [`task::Task`] |
 //! | read states and logits, run single kernels | [`low_level`] |
 //!
-//! A [`Solver`] is `Send + Sync` and cheap to clone. Every [`Error`] has a kind, and its message names
-//! what was found and where: the file, tensor, line or field.
+//! A [`Solver`] is `Send + Sync` and cheap to clone. Every [`Error`] has a kind, and its message
+//! names what was found and where: the file, tensor, line or field.
 //!
 //! # Features
 //! - `gpu` (default): the GPU backend, through wgpu. Without it, wgpu is not built.

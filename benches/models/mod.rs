@@ -1,4 +1,5 @@
-//! The models whose steps are timed: published sizes, random weights; and the different calls that their plans have.
+//! The models whose steps are timed (published sizes, random weights), and the distinct calls of
+//! their plans.
 #![allow(dead_code, reason = "each bench uses a part")]
 
 use std::collections::HashMap;
@@ -81,7 +82,8 @@ pub(crate) fn weights(config: &Config) -> Weights {
     Weights::from_tensors(made.collect::<HashMap<_, _>>())
 }
 
-/// A call that a plan has once or several times; those that differ in the names of buffers and weights alone count as one.
+/// A call that a plan has once or several times. Calls that differ only in the names of buffers and
+/// weights count as one.
 #[derive(Debug, Clone)]
 pub(crate) struct Different {
     /// The kernel, and what its time depends on.

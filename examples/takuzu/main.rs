@@ -1,4 +1,4 @@
-//! A kind of puzzle of one's own: Takuzu. `cargo run --example takuzu`, or with a puzzle and a model of your own as arguments.
+//! Your own kind of puzzle: Takuzu. `cargo run --example takuzu [-- PUZZLE [MODEL]]`.
 
 use std::sync::Arc;
 use trm_runtime::low_level::random::Random;

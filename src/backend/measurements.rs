@@ -33,8 +33,8 @@ impl MeasurementCache {
         read(&self.file()?)?.remove(name)
     }
 
-    /// Stores a measurement. If another process writes at the same time, one of the two measurements
-    /// may be lost, but never the file.
+    /// Stores a measurement. If another process writes at the same time, one of the two
+    /// measurements may be lost, but never the file.
     pub(crate) fn put(&self, name: &str, value: Value) {
         let (Some(folder), Some(file)) = (&self.folder, self.file()) else {
             return;

@@ -117,8 +117,8 @@ pub trait PipelinedProgram {
     fn submit_step(&mut self, params: &HaltParams) -> Result<()>;
 
     /// Waits for the oldest submitted step that was not collected, and returns the status of the
-    /// slots that took part in it. Until the next call that changes something, [`Program::read`] and
-    /// [`Program::read_integers`] return the halting logits and answers after that step.
+    /// slots that took part in it. Until the next call that changes something, [`Program::read`]
+    /// and [`Program::read_integers`] return the halting logits and answers after that step.
     ///
     /// # Errors
     /// The device failed.

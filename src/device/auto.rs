@@ -14,8 +14,8 @@ use crate::import::Model;
 use crate::model::dtype::WeightDtype;
 use crate::model::plan::{Buffer, Plan};
 
-/// Work of a step in GFLOP below which no GPU is searched for. A CPU needs some ten milliseconds for
-/// it. Loading the GPU drivers alone costs more, in time and in memory.
+/// Work of a step in GFLOP below which no GPU is searched for. A CPU needs some ten milliseconds
+/// for it. Loading the GPU drivers alone costs more, in time and in memory.
 const MIN_GFLOP_PER_STEP: f64 = 4.0;
 
 /// S of the measured plan if the model takes puzzles of any size.
@@ -39,8 +39,8 @@ impl AutoDecision {
     }
 }
 
-/// Returns a GPU that runs steps of `slots` puzzles faster than the CPU, if there is one. A GPU that
-/// fails counts as absent.
+/// Returns a GPU that runs steps of `slots` puzzles faster than the CPU, if there is one. A GPU
+/// that fails counts as absent.
 pub(crate) fn decide(
     model: &Model,
     cpu: &LoadedModel,

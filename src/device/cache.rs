@@ -58,8 +58,8 @@ struct OpenError {
 }
 
 impl DeviceCache {
-    /// Returns the model on the requested device, for batches of `slots`. Opens a device that failed
-    /// before once more.
+    /// Returns the model on the requested device, for batches of `slots`. Opens a device that
+    /// failed before once more.
     pub(crate) fn get(
         &self,
         model: &Model,
@@ -72,8 +72,8 @@ impl DeviceCache {
             return Ok(chosen.clone());
         }
         let chosen = match state.choose(model, request, slots) {
-            // A device that does not exist is an error. A device that existed before, or that exists
-            // and cannot hold the model, is replaced.
+            // A device that does not exist is an error. A device that existed before, or that
+            // exists and cannot hold the model, is replaced.
             Err(OpenError { error, was_opened })
                 if error.kind() == ErrorKind::Device && (was_opened || state.failures > 0) =>
             {
@@ -118,7 +118,8 @@ impl DeviceCache {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, DeviceState> {
-        // A poisoned lock means that loading panicked on another thread. Nothing half-made is stored.
+        // A poisoned lock means that loading panicked on another thread. Nothing half-made is
+        // stored.
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

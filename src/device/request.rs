@@ -23,8 +23,8 @@ pub enum Device {
     Cpu,
     /// The scalar reference: slow, plain loops.
     Reference,
-    /// A GPU: the one with this number in [`devices`](crate::devices), or the best one. The best one
-    /// may be a software GPU if there is no other.
+    /// A GPU: the one with this number in [`devices`](crate::devices), or the best one. The best
+    /// one may be a software GPU if there is no other.
     Gpu(Option<usize>),
 }
 

@@ -1,8 +1,8 @@
 //! The halting loop: refines puzzles step by step, and decides when each of them has its answer.
 //!
 //! A [`Session`] holds any number of puzzles. Each [`Step`] refines all active puzzles by one step.
-//! A puzzle that halts frees its slot for the next puzzle in the queue (continuous batching). When a
-//! puzzle halts is data: a [`HaltPolicy`].
+//! A puzzle that halts frees its slot for the next puzzle in the queue (continuous batching). When
+//! a puzzle halts is data: a [`HaltPolicy`].
 
 mod cancel;
 mod halting;
@@ -131,8 +131,8 @@ impl Session {
         }
     }
 
-    /// Like [`Session::next_step`], for callers that only need final answers. Returns the answers of
-    /// the puzzles that ended, often none.
+    /// Like [`Session::next_step`], for callers that only need final answers. Returns the answers
+    /// of the puzzles that ended, often none.
     ///
     /// This is faster on a GPU, which then applies the halting policy itself and runs ahead of the
     /// host. With several starts, the GPU waits for the host after every step all the same, because

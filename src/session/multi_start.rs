@@ -12,9 +12,9 @@ use crate::task::{EncodedPuzzle, Symmetry, Task};
 
 /// How many starts each puzzle of a session gets.
 ///
-/// The first start is the puzzle as it is. The others are the same puzzle under a random symmetry of
-/// its task ([`Task::random_symmetry`]), or, if the task has no symmetry, the puzzle with noise on
-/// its initial states. All starts share the slots of one batch.
+/// The first start is the puzzle as it is. The others are the same puzzle under a random symmetry
+/// of its task ([`Task::random_symmetry`]), or, if the task has no symmetry, the puzzle with noise
+/// on its initial states. All starts share the slots of one batch.
 ///
 /// If the rules of the task can tell, the session takes the valid answer with the fewest steps.
 /// Otherwise it takes the answer of the start that halts first. If no start qualifies, it takes the
@@ -276,8 +276,8 @@ impl Starts {
         Ok(leader)
     }
 
-    /// Abandons the starts of a puzzle that can no longer change its answer, and adds new ones where
-    /// the settings ask for them. Returns whether the puzzle has its answer.
+    /// Abandons the starts of a puzzle that can no longer change its answer, and adds new ones
+    /// where the settings ask for them. Returns whether the puzzle has its answer.
     fn update_starts(
         &mut self,
         halting_loop: &mut HaltingLoop,
@@ -315,8 +315,8 @@ impl Starts {
 }
 
 impl PuzzleStarts {
-    /// Takes the answer of a start that has ended and keeps it if it is the best so far. `tokens` is
-    /// the answer in the puzzle's own arrangement.
+    /// Takes the answer of a start that has ended and keeps it if it is the best so far. `tokens`
+    /// is the answer in the puzzle's own arrangement.
     fn judge(&mut self, owner: usize, index: usize, answer: Answer, tokens: &[u32]) {
         let Some(ended) = self.open.iter().position(|start| start.index == index) else {
             return;

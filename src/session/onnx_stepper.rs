@@ -14,8 +14,8 @@ use crate::onnx::{self, Graph, Role, guarded};
 
 /// Steps a batch of puzzles by running a graph.
 ///
-/// One run takes as many puzzles as the batch axis of the graph has, or one if that size is open. So
-/// the answer to a puzzle does not depend on the others. The threads share the runs of a step.
+/// One run takes as many puzzles as the batch axis of the graph has, or one if that size is open.
+/// So the answer to a puzzle does not depend on the others. The threads share the runs of a step.
 #[derive(Debug)]
 pub(super) struct OnnxStepper {
     graph: Arc<Graph>,

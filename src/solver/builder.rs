@@ -104,8 +104,8 @@ impl SolverBuilder {
         self
     }
 
-    /// Sets how the weights of the blocks are stored. Default: [`Model::dtype`]. Without effect on a
-    /// backend that was given with [`SolverBuilder::backend`], which has its own dtype.
+    /// Sets how the weights of the blocks are stored. Default: [`Model::dtype`]. Without effect on
+    /// a backend that was given with [`SolverBuilder::backend`], which has its own dtype.
     pub fn dtype(mut self, dtype: WeightDtype) -> SolverBuilder {
         self.dtype = Some(dtype);
         self.loaded = None;
@@ -193,8 +193,8 @@ impl SolverBuilder {
         self
     }
 
-    /// Opens a model: a file that training wrote, a safetensors file, an ONNX file, or a folder that
-    /// holds one of them.
+    /// Opens a model: a file that training wrote, a safetensors file, an ONNX file, or a folder
+    /// that holds one of them.
     ///
     /// # Errors
     /// As [`Model::open`] and [`SolverBuilder::build`].

@@ -215,8 +215,8 @@ impl Solver {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if a puzzle is impossible, or if the sizes of
-    /// the puzzles differ.
+    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if a puzzle is impossible, or if the sizes
+    /// of the puzzles differ.
     pub fn session(&self, puzzles: &[Puzzle]) -> Result<Session> {
         let mut encoded = Vec::with_capacity(puzzles.len());
         for (index, puzzle) in puzzles.iter().enumerate() {
@@ -279,7 +279,8 @@ impl Solver {
         )?))
     }
 
-    /// Returns the model's graph if it is an ONNX graph, which runs on the CPU and in its own dtype.
+    /// Returns the model's graph if it is an ONNX graph, which runs on the CPU and in its own
+    /// dtype.
     fn graph(&self) -> Result<Option<&Arc<Graph>>> {
         let Some(graph) = self.model.graph() else {
             return Ok(None);
@@ -315,8 +316,8 @@ impl Solver {
         self.model.plan(tokens)
     }
 
-    /// Returns the largest difference from the reference that [`Solver::check`] should allow on this
-    /// device.
+    /// Returns the largest difference from the reference that [`Solver::check`] should allow on
+    /// this device.
     ///
     /// # Errors
     /// [`ErrorKind::Device`](crate::ErrorKind::Device) if the device is not available.
@@ -329,8 +330,8 @@ impl Solver {
     }
 
     /// Runs one step of these puzzles, `[S]` tokens each, on this device and on the scalar
-    /// reference, and compares them after every call. Returns the first call whose results differ by
-    /// more than `tolerance`. `on_call` receives the difference after every call.
+    /// reference, and compares them after every call. Returns the first call whose results differ
+    /// by more than `tolerance`. `on_call` receives the difference after every call.
     ///
     /// # Errors
     /// As [`Solver::empty_session`]; a token is outside the vocabulary.

@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::session::{Answer, Session};
 use crate::task::Puzzle;
 
-/// Answers that wait for an older puzzle, in batches. A puzzle that takes all steps ends long before
-/// that many others do.
+/// Answers that wait for an older puzzle, in batches. A puzzle that takes all steps ends long
+/// before that many others do.
 const MAX_WAITING_BATCHES: usize = 64;
 
 /// Iterator over the answers to many puzzles. [`Solver::solve_many`] makes it.
@@ -51,8 +51,8 @@ impl<I: Iterator<Item = Puzzle>> SolveMany<I> {
         }
     }
 
-    /// Pushes puzzles into the session while slots are free. Ends at a puzzle of another size, which
-    /// waits until the session is empty.
+    /// Pushes puzzles into the session while slots are free. Ends at a puzzle of another size,
+    /// which waits until the session is empty.
     fn fill(&mut self) -> Result<()> {
         let batch = self.solver.settings.batch;
         while self.results.len() < MAX_WAITING_BATCHES * batch {

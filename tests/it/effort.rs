@@ -190,9 +190,9 @@ fn until_valid_goes_on_and_ends() {
 
 #[test]
 fn zero_starts_are_an_error() {
-    let puzzle = &puzzles("sudoku_4x4_test.csv", 1)[0];
     for starts in [0, MultiStart::MAX_STARTS + 1] {
-        let error = solver("sudoku-4x4", starts).solve(puzzle).unwrap_err();
+        let builder = Solver::builder().multi_start(MultiStart::new(starts));
+        let error = builder.bundled("sudoku-4x4").unwrap_err();
         assert!(error.to_string().contains("starts"), "{error}");
     }
 }

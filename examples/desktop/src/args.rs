@@ -22,7 +22,7 @@ Environment:
 
 Examples:
   trm-demo
-      Open a window with a new Sudoku. TokenSpec starts the model, F1 lists all keys.
+      Open a window with a new Sudoku. Space starts the model, F1 lists all keys.
   trm-demo puzzle.json --model runs/my-sudoku --device gpu:0
       Open this puzzle with this model and this device.
   trm-demo --board maze --screenshot maze.png --steps 3

@@ -10,7 +10,7 @@ use crate::worker::RunMode;
 
 /// The keys and their actions, for the help window.
 pub(crate) const KEYS: &[(&str, &str)] = &[
-    ("TokenSpec", "start, pause"),
+    ("Space", "start, pause"),
     ("Enter", "take one step"),
     ("K", "continue past the halt"),
     ("Delete, Backspace, 0, .", "clear the cell"),
@@ -111,7 +111,7 @@ fn press(app: &mut App, ctx: &Context, key: Key, modifiers: Modifiers, focus: Fo
     match key {
         Key::F1 => app.help_open = !app.help_open,
         Key::Escape => app.help_open = false,
-        // TokenSpec and Enter press the widget with the focus, and the arrows move it.
+        // Space and Enter press the widget with the focus, and the arrows move it.
         Key::Space
         | Key::Enter
         | Key::ArrowUp

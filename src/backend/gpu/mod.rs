@@ -52,8 +52,8 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens an adapter by its number in [`devices`](crate::device::devices()), or with `None` the best one
-    /// that can run the kernels. Software adapters are the last choice.
+    /// Opens an adapter by its number in [`devices`](crate::device::devices()), or with `None` the
+    /// best one that can run the kernels. Software adapters are the last choice.
     ///
     /// # Errors
     /// [`ErrorKind::Device`](crate::ErrorKind::Device) if there is no such adapter, or if it cannot
@@ -71,7 +71,7 @@ impl Gpu {
     }
 
     /// Uses a device that the app has opened itself, as a game does that shares its own. Pass the
-    /// result to [`Solver::backend`](crate::Solver::backend).
+    /// result to [`SolverBuilder::backend`](crate::SolverBuilder::backend).
     ///
     /// The device needs no feature and no more than WebGPU's default limits
     /// ([`wgpu::Limits::default`]). The app keeps the device's callbacks. It should set one for
@@ -82,8 +82,9 @@ impl Gpu {
     /// two to three times as costly to start: some 30 µs more on a software adapter, and a step of
     /// the published Sudoku model has 126.
     ///
-    /// # Errors [`ErrorKind::Device`](crate::ErrorKind::Device) if a limit of the device is too
-    /// small for the kernels.
+    /// # Errors
+    /// [`ErrorKind::Device`](crate::ErrorKind::Device) if a limit of the device is too small for
+    /// the kernels.
     pub fn from_device(
         adapter: &wgpu::Adapter,
         device: wgpu::Device,

@@ -223,7 +223,8 @@ mod tests {
             colors in Just([0, 1, 2, 3, 4, 5, 6, 7, 8, 9u8]).prop_shuffle(),
         ) {
             let augmentation = Augmentation::new(transform, colors).unwrap();
-            prop_assert_eq!(augmentation.to_string().parse::<Augmentation>().unwrap(), augmentation);
+            let parsed: Augmentation = augmentation.to_string().parse().unwrap();
+            prop_assert_eq!(parsed, augmentation);
             prop_assert_eq!(augmentation.undo(&augmentation.apply(&grid)), grid);
         }
     }

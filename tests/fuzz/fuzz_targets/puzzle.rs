@@ -3,7 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::io::Cursor;
-use trm_runtime::task::{ArcGrid, Id, Maze, NpyRows, Puzzle, Records, TokenSpec, Sudoku, Task, Tokens, detect};
+use trm_runtime::task::{
+    ArcGrid, Id, Maze, NpyRows, Puzzle, Records, Sudoku, Task, TokenSpec, Tokens, detect,
+};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data) {
@@ -12,7 +14,9 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(rows) = NpyRows::open(data) {
         rows.take(1000).for_each(drop);
     }
-    let mut random = data.iter().fold(1, |seed, &byte| step(seed ^ u64::from(byte)));
+    let mut random = data
+        .iter()
+        .fold(1, |seed, &byte| step(seed ^ u64::from(byte)));
     for record in Records::new(Cursor::new(data.to_vec()), "fuzz.json")
         .take(100)
         .flatten()

@@ -1,4 +1,5 @@
-//! candle: the step in its tensor operations, nothing fused, from the checkpoint. Its threads are set by RAYON_NUM_THREADS.
+//! candle: the step in its tensor operations, nothing fused, from the checkpoint.
+//! RAYON_NUM_THREADS sets its threads.
 use std::collections::HashMap;
 use std::path::Path;
 

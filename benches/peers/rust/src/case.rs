@@ -68,8 +68,9 @@ impl Case {
         })
     }
 
-    /// How far `got` is from PyTorch, as JSON: the root mean square of the difference of the states over that of the states, the largest
-    /// difference of a halting logit, and the share of tokens that differ.
+    /// Returns the distance of `got` from PyTorch as JSON: the root mean square of the difference
+    /// of the states over that of the states, the largest difference of a halting logit, and the
+    /// share of tokens that differ.
     pub(crate) fn compared(&self, got: &Outputs) -> Fallible<String> {
         let want = &self.expected;
         let (mut wrong, mut size) = (0f64, 0f64);

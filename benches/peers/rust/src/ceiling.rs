@@ -1,4 +1,5 @@
-//! What the CPU can do at most: multiply-adds of f32 and dot products of bytes, in registers, on several threads at once.
+//! The peak rate of the CPU: multiply-adds of f32 and dot products of int8, in registers, on
+//! several threads at once.
 use std::sync::Barrier;
 use std::time::Instant;
 
@@ -8,7 +9,8 @@ type Loop = (unsafe fn(u64), f64);
 /// Sums that a loop works on at once: more than the latency times the number of units of any CPU.
 const SUMS: usize = 16;
 
-/// GFLOP/s of f32 and GOP/s of int8 as JSON, the most that was seen within `seconds`; null where this program has no loop for the CPU.
+/// Returns the peak GFLOP/s of f32 and GOP/s of int8 within `seconds`, as JSON. `null` if this
+/// program has no loop for the CPU.
 pub(crate) fn measured(threads: usize, seconds: f64) -> String {
     let rate = |l: Option<Loop>| match l {
         Some(l) => most(l, threads, seconds / 2.0).to_string(),

@@ -1,8 +1,9 @@
 //! peer-timers PEER MODEL BATCH THREADS [cold]
 //! peer-timers ceiling - - THREADS
 //!
-//! Loads one refinement step and does it. `cold`: says so and ends. Else it compares the answer with PyTorch's, prints a line of JSON, and for
-//! every line with a number of seconds that it reads, does steps for so long and prints their times, in ms. `ceiling` prints rates instead.
+//! Loads one refinement step and does it. `cold`: says so and ends. Else it compares the answer
+//! with PyTorch's, prints a line of JSON, and for every line with a number of seconds that it
+//! reads, does steps for so long and prints their times, in ms. `ceiling` prints rates instead.
 #[cfg(feature = "peers")]
 mod candle;
 mod case;
@@ -101,7 +102,7 @@ fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
 
-/// The most memory that this process has had, in MB of 2^20 bytes; 0 where the system does not tell.
+/// Returns the peak memory of this process in MB of 2^20 bytes. 0 if the system does not tell.
 fn peak_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

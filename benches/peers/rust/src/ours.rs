@@ -2,9 +2,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use trm_runtime::low_level::Inspect;
 use trm_runtime::low_level::backend::cpu::Cpu;
 use trm_runtime::low_level::config::State;
-use trm_runtime::low_level::Inspect;
 use trm_runtime::{LoadOptions, Model, Solver, WeightDtype};
 
 use crate::case::{Case, Outputs};
@@ -16,7 +16,12 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
-    pub(crate) fn new(model: &Path, case: &Case, threads: usize, format: WeightDtype) -> Fallible<Ours> {
+    pub(crate) fn new(
+        model: &Path,
+        case: &Case,
+        threads: usize,
+        format: WeightDtype,
+    ) -> Fallible<Ours> {
         let cpu = Cpu::new(Some(threads))?.with_dtype(format);
         let model = Model::open(model, &LoadOptions::default())?;
         let tokens = case.tokens.len() / case.batch;

@@ -24,7 +24,9 @@ impl Tract {
             .into_optimized()?
             .into_runnable()?;
         let state =
-            |values: &[f32]| -> Fallible<TValue> { Ok(Tensor::from_shape(&case.shape, values)?.into()) };
+            |values: &[f32]| -> Fallible<TValue> {
+                Ok(Tensor::from_shape(&case.shape, values)?.into())
+            };
         let inputs = tvec!(state(&case.z_h)?, state(&case.z_l)?, state(&case.x)?);
         Ok(Tract {
             plan,

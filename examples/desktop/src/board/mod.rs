@@ -1,8 +1,8 @@
 //! Boards: puzzles that the user types, draws, pastes or opens, with undo.
 //!
 //! A [`Board`] holds the puzzle, not its answer: a grid of small values and its edit history. The
-//! library's `trm_runtime::task` reads all puzzle formats. This module adds cells that can be edited, the
-//! cells that break a rule, and undo.
+//! library's `trm_runtime::task` reads all puzzle formats. This module adds cells that can be
+//! edited, the cells that break a rule, and undo.
 
 mod convert;
 mod maze;

@@ -59,7 +59,7 @@ fn show_run(app: &mut App, ui: &mut Ui) {
             .min_size(vec2(98.0, 34.0));
         if ui
             .add(button)
-            .on_hover_text("start or pause (TokenSpec)")
+            .on_hover_text("start or pause (Space)")
             .clicked()
         {
             app.toggle_run(&ctx);

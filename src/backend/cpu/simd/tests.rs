@@ -270,12 +270,12 @@ fn a_product_beyond_its_memory_is_refused() {
 fn a_thread_pool_runs_every_task_once() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     for threads in [1, 2, 5] {
-        let team = ThreadPool::new(threads).unwrap();
+        let pool = ThreadPool::new(threads).unwrap();
         for tasks in [0, 1, 2, 100, 3] {
             let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
-            team.scope(|shift| {
+            pool.scope(|scope| {
                 for _ in 0..50 {
-                    shift.run(tasks, &|task: usize, _: &mut Scratch| {
+                    scope.run(tasks, &|task: usize, _: &mut Scratch| {
                         counts[task].fetch_add(1, Ordering::Relaxed);
                     });
                 }
@@ -284,10 +284,10 @@ fn a_thread_pool_runs_every_task_once() {
         }
         let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let fail = |task: usize, _: &mut Scratch| assert!(task != 7, "planted");
-            team.scope(|shift| shift.run(20, &fail));
+            pool.scope(|scope| scope.run(20, &fail));
         }));
         assert!(failed.is_err());
-        team.scope(|shift| shift.run(4, &|_: usize, _: &mut Scratch| {}));
+        pool.scope(|scope| scope.run(4, &|_: usize, _: &mut Scratch| {}));
     }
 }
 
