@@ -72,7 +72,7 @@ pub enum Hint {
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
-    message: String,
+    message: Box<str>,
     /// Innermost first.
     context: Vec<String>,
     hint: Option<Box<Hint>>,
@@ -87,7 +87,7 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
         Error {
             kind,
-            message: message.into(),
+            message: message.into().into(),
             context: Vec::new(),
             hint: None,
             source: None,

@@ -220,7 +220,7 @@ fn damaged_and_hostile_identifiers_are_errors() {
         ("[", "expected a name"),
         ("[\"a\" \"b\"]", "expected a comma"),
         ("[\"a\\q\"]", "a name is not a JSON string"),
-        ("{\"a\" 1}", "expected : after a name"),
+        ("{\"a\" 1}", "expected `:` after a name"),
         ("[\"a\"] x", "something follows"),
         ("[1]", "expected a name"),
         ("3", "expected a list of names"),

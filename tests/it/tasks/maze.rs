@@ -116,7 +116,7 @@ fn impossible_mazes_are_told_in_words() {
         .encode(&solved, &token_spec(6, 16))
         .expect_err("2 x 2")
         .to_string();
-    assert_says(&message, "solution: is 2 x 2, but the maze 4 x 4");
+    assert_says(&message, "solution: is 2 x 2, but the maze is 4 x 4");
 }
 
 #[test]

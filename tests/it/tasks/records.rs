@@ -233,7 +233,7 @@ fn errors_name_the_field() {
             "an object needs `puzzle`, or `tokens`, or `train` and `test`",
         ),
         (r#"{"Puzzle": 1}"#, "this one has `Puzzle`"),
-        (r#"{"puzzle": "1", "tokens": [1]}"#, "has one of"),
+        (r#"{"puzzle": "1", "tokens": [1]}"#, "can have only one of"),
         (r#"{"puzzle": ""}"#, "`puzzle`: is empty"),
         (r#"{"puzzle": []}"#, "`puzzle`: is empty"),
         (r#"{"puzzle": {}}"#, "`puzzle`: must be a string"),
@@ -298,7 +298,7 @@ fn errors_name_the_field() {
         many.parse::<Puzzle>()
             .unwrap_err()
             .to_string()
-            .contains("has 65537 cells; at most 65536")
+            .contains("has 65537 cells; the limit is 65536")
     );
     assert!(
         Puzzle::from_json(serde_json::json!([[1, 2, 3], [3, 4, 5]]))

@@ -165,7 +165,7 @@ fn impossible_sudokus_are_told_in_words() {
         (text(""), "this one has 0"),
         (text("1"), "this one has 1"),
         (Cells::List(vec![0; 80]), "this one has 80"),
-        (Cells::Rows(vec![]), "a Sudoku without rows"),
+        (Cells::Rows(vec![]), "a Sudoku needs at least one row"),
         (Cells::Grid(ragged), "row 3 has 8 cells, but row 1 has 9"),
         (
             Cells::Grid(wide),
@@ -255,7 +255,7 @@ fn impossible_sudokus_are_told_in_words() {
         .encode(&solved, &token_spec(8, 36))
         .expect_err("81 cells")
         .to_string();
-    assert_says(&message, "solution: is 9 x 9, but the puzzle 6 x 6");
+    assert_says(&message, "solution: is 9 x 9, but the puzzle is 6 x 6");
 }
 
 #[test]

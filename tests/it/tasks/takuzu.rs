@@ -8,8 +8,8 @@ use trm_runtime::{MultiStart, Puzzle, Solver};
 
 #[path = "../../../examples/takuzu/main.rs"]
 #[allow(dead_code, reason = "its main is for people")]
-mod takuzu;
-use takuzu::Takuzu;
+mod example;
+use example::Takuzu;
 
 const SPACE: TokenSpec = TokenSpec {
     vocab_size: 4,

@@ -135,7 +135,7 @@ fn show_heading(app: &App, ui: &Ui, index: usize, rect: Rect, palette: &Palette)
         _ => format!(
             "{} on {}",
             runner.model.label(kind),
-            runner.device.to_string()
+            runner.device
         ),
     };
     let color = match (app.runners.len(), index) {
