@@ -39,7 +39,8 @@ const HASH_CHUNK_BYTES: usize = 1 << 20;
 ///
 /// ```
 /// # #[cfg(feature = "bundled")] {
-/// use trm_runtime::{bundled, checkpoint::Checkpoint};
+/// use trm_runtime::bundled;
+/// use trm_runtime::low_level::checkpoint::Checkpoint;
 ///
 /// let file = Checkpoint::from_bytes(bundled::bytes("sudoku-4x4").unwrap())?;
 /// let head = file.read("lm_head.weight")?;

@@ -124,7 +124,7 @@ impl Model {
     /// file, the configuration and `dataset.json` are read from its directory.
     ///
     /// With the feature `onnx`, the path may also be that of an ONNX graph: see
-    /// [`onnx`](crate::onnx).
+    /// [the ONNX guide](crate::guide::onnx).
     ///
     /// # Errors
     /// - A file cannot be read, or is damaged.

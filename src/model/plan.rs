@@ -1,8 +1,8 @@
 //! A refinement step as data: a flat list of kernel calls over named buffers.
 //!
 //! [`build_plan`](crate::model::build::build_plan) makes a [`Plan`], and a
-//! [backend](crate::backend) runs it. There are eight kernels. Each has one name, which is also the
-//! name of its function, its file and its test.
+//! [backend](crate::low_level::backend) runs it. There are eight kernels. Each has one name, which
+//! is also the name of its function, its file and its test.
 //!
 //! Shapes use these letters: B slots of a batch, S grid tokens, P prefix positions, L = P + S
 //! positions, D hidden size, V vocabulary size, I inner width of the SwiGLU over channels, T inner
