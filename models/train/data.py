@@ -6,9 +6,11 @@ n puzzles of S cells: puzzles and answers are [n, S] uint8. Tokens are those of 
 import ctypes
 import hashlib
 import math
+import multiprocessing
 import pathlib
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -52,6 +54,9 @@ def read(path: str | pathlib.Path) -> Pairs:
     return tuple(codes[np.array([list(row[i].encode()) for row in rows])] for i in (0, 1))
 
 
+cached = cache(read)
+
+
 def write(path: str | pathlib.Path, header: str, codes: str, pairs: Pairs) -> None:
     """What `read` reads; `codes` are the letters of the tokens from 1 on."""
     letters = np.frombuffer(("?" + codes).encode(), np.uint8)
@@ -64,6 +69,14 @@ def mix(x: np.ndarray) -> np.ndarray:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+@dataclass(frozen=True)
+class Hard:
+    """Sudokus that need at least `least` guesses, made by changing the clues of the puzzles in a file or of new ones."""
+
+    least: int
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,13 +93,33 @@ class Sudoku:
     def cells(self) -> int:
         return self.side**2
 
-    def generate(self, count: int, seed: int, clues: tuple[int, int]) -> Pairs:
-        """Puzzles with one solution; low..high clues, or as few as each allows with (0, 0)."""
+    def generate(self, count: int, seed: int, clues: tuple[int, int] | Hard) -> Pairs:
+        """Puzzles with one solution; low..high clues, or as few as each allows with (0, 0), or hard ones."""
+        if isinstance(clues, Hard):
+            return self.generate_hard(count, seed, clues.least, cached(clues.file)[0] if clues.file else None)
         puzzles, answers = (np.empty((count, self.side**2), np.uint8) for _ in range(2))
         library().sudokus(
             *self.box, ctypes.c_long(count), ctypes.c_uint64(seed), *clues, bytes_of(puzzles), bytes_of(answers)
         )
         return puzzles, answers
+
+    def generate_hard(self, count: int, seed: int, least: int, starts: np.ndarray | None = None) -> Pairs:
+        """Puzzles that need at least `least` guesses, by changing clues of `starts` [n, S] or of generated puzzles."""
+        starts = np.ascontiguousarray(np.empty((0, self.cells), np.uint8) if starts is None else starts)
+        puzzles, answers = (np.empty((count, self.side**2), np.uint8) for _ in range(2))
+        library().hard_sudokus(
+            *self.box, ctypes.c_long(count), ctypes.c_uint64(seed), least, ctypes.c_long(len(starts)),
+            bytes_of(starts), bytes_of(puzzles), bytes_of(answers),
+        )  # fmt: skip
+        return puzzles, answers
+
+    def guesses(self, puzzles: np.ndarray) -> np.ndarray:
+        """[n, S] -> [n]: guesses of a backtracking solver; -1 where there is not exactly one solution."""
+        puzzles = np.ascontiguousarray(puzzles)
+        found = np.empty(len(puzzles), np.int32)
+        pointer = found.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        library().sudoku_guesses(*self.box, ctypes.c_long(len(puzzles)), bytes_of(puzzles), pointer)
+        return found
 
     def augment(self, puzzles: np.ndarray, answers: np.ndarray, rng: np.random.Generator) -> Pairs:
         """Each under a random symmetry: digits, bands, rows, stacks, columns; for square boxes the transposition."""
@@ -259,6 +292,31 @@ class Stream:
         """The next `count` puzzles, answers, and puzzle identifiers [count]: all 0, the rules are the same for all."""
         while len(self.ready[0]) < count:
             self.ready = tuple(np.concatenate(both) for both in zip(self.ready, self.chunk()))
+        taken, self.ready = tuple(a[:count] for a in self.ready), tuple(a[count:] for a in self.ready)
+        return *taken, np.zeros(count, np.int64)
+
+
+class Workers:
+    """A stream that is filled by other processes, each with puzzles of its own."""
+
+    def __init__(self, count: int, stream: Callable[[int], Stream], seed: int):
+        """`stream` opens the stream of a seed."""
+        context = multiprocessing.get_context("fork")
+        self.queue = context.Queue(2 * count)
+        self.ready: Pairs | None = None
+        for worker in range(count):
+            context.Process(target=self.fill, args=(stream, seed + 1_000_003 * (worker + 1)), daemon=True).start()
+
+    def fill(self, stream: Callable[[int], Stream], seed: int) -> None:
+        source = stream(seed)
+        while True:
+            self.queue.put(source.chunk())
+
+    def take(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The next `count` puzzles, answers, and puzzle identifiers, as `Stream.take`."""
+        while self.ready is None or len(self.ready[0]) < count:
+            chunk = self.queue.get()
+            self.ready = chunk if self.ready is None else tuple(map(np.concatenate, zip(self.ready, chunk)))
         taken, self.ready = tuple(a[:count] for a in self.ready), tuple(a[count:] for a in self.ready)
         return *taken, np.zeros(count, np.int64)
 

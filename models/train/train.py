@@ -56,6 +56,14 @@ def shape(side: int, vocab: int, width: int, prefix: int = 0, attention: bool = 
     )  # fmt: skip
 
 
+def symbol_shape(side: int, box: tuple[int, int], mixer: str, width: int, mixer_inner: int, mlp_inner: int) -> trm.Config:
+    """A TRM with an axis of symbols, two blocks and 2 x (3 + 1) passes."""
+    return trm.Config(
+        variant="symbols", vocab_size=side + 2, H_cycles=2, L_cycles=3, hidden_size=width, pos_encodings="none", box=box,
+        mixer=mixer, mixer_inner=mixer_inner, mlp_inner=mlp_inner, seq_len=side**2,
+    )  # fmt: skip
+
+
 RECIPES = {
     # There are too few classes of 4 x 4 Sudokus to keep those of the tests out.
     "sudoku-4x4": Recipe(
@@ -68,6 +76,12 @@ RECIPES = {
     ),
     "sudoku-9x9": Recipe(
         shape(9, 11, 128, prefix=2), data.Sudoku((3, 3)), [((32, 50), 1), ((24, 40), 2), ((0, 0), 3)],
+        [*(f"sudoku_9x9_{kind}_test.csv" for kind in ("newspaper", "mixed", "minimal")), "sudoku_extreme_test_500.csv"],
+        6000, stages=True,
+    ),
+    "sudoku-9x9-symbols": Recipe(
+        symbol_shape(9, (3, 3), "units", width=48, mixer_inner=128, mlp_inner=128),
+        data.Sudoku((3, 3)), [((32, 50), 1), ((24, 40), 2), ((0, 0), 3)],
         [*(f"sudoku_9x9_{kind}_test.csv" for kind in ("newspaper", "mixed", "minimal")), "sudoku_extreme_test_500.csv"],
         6000, stages=True,
     ),
@@ -106,6 +120,11 @@ def options() -> argparse.Namespace:
     p.add_argument("--halting-only", action="store_true", help="only fit the halting head anew, all other weights stay")
     p.add_argument("--updates", type=int, help="in all; the rate falls to its twentieth until the last")
     p.add_argument("--minutes", type=float, help="instead: the rate falls, and it ends, by the clock")
+    p.add_argument(
+        "--cpu-minutes", type=float, help="the same by the CPU time of all threads, to compare runs on a busy machine"
+    )
+    p.add_argument("--ema", type=float, help="decay of the averaged weights")
+    p.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="hyper-parameters of the recipe's model")
     p.add_argument("--batch", type=int)
     p.add_argument("--slots", type=int, default=8, help="puzzles at work, in batches")
     p.add_argument("--lr", type=float)
@@ -219,7 +238,7 @@ def head_samples(model: trm.Model, stream, count: int, batch: int = 32) -> tuple
         for _ in range(model.config.halt_max_steps):
             states, logits, *_ = model.step(states, inputs, ids)
             now = right(logits, labels)
-            seen.append(states[model.states[0]][:, 0].double())
+            seen.append(model.halting_features(states[model.states[0]]).double())
             exact.append(now)
             rights += now
             stay = rights < 4
@@ -278,10 +297,13 @@ class Training:
         self.a, self.recipe = a, copy.deepcopy(RECIPES[a.name])
         r = self.recipe
         r.batch, r.lr, r.updates = a.batch or r.batch, a.lr or r.lr, a.updates or r.updates
+        r.ema = a.ema or r.ema
         r.stages = r.stages if a.stages is None else a.stages
         if a.side:
             r.task, r.kinds = r.task.resized(a.side, r.kinds)
             r.config.seq_len = r.task.cells
+        for key, _, value in (pair.partition("=") for pair in a.set):
+            setattr(r.config, key, type(getattr(r.config, key))(json.loads(value)) if value[0] in "0123456789ft" else value)
         self.device, dtype = torch.device(a.device), getattr(torch, a.dtype)
         torch.manual_seed(a.seed)
         self.generator = torch.Generator().manual_seed(a.seed)
@@ -289,7 +311,7 @@ class Training:
         self.step = resumed["step"] if resumed else (trm.latest(a.start) or 0 if a.start else 0)
         self.saved = self.step if a.resume == "" else None  # the N of this run's step_N
         self.open_data()
-        self.model = trm.load(a.start, dtype) if a.start else trm.Model(r.config, dtype)
+        self.model = trm.load(a.start, dtype) if a.start else trm.build(r.config, dtype)
         if r.neighbours and not a.start and not resumed:
             neighbours.look_around(self.model, r.task.side)
         self.model.to(self.device)
@@ -393,10 +415,14 @@ class Training:
         step_of = torch.compile(self.model.step, dynamic=False) if a.compile else self.model.step
         self.slots = Slots(self.model, self.stream, a.slots * r.batch, self.generator)
         begun = saved = evaluated = told = time.monotonic()
+        cpu_begun = time.process_time()
         first, since, sums = self.step, self.step, torch.zeros(3)
         while True:
             now = time.monotonic()
-            share = (now - begun) / (60 * a.minutes) if a.minutes else self.step / r.updates
+            if a.cpu_minutes:
+                share = (time.process_time() - cpu_begun) / (60 * a.cpu_minutes)
+            else:
+                share = (now - begun) / (60 * a.minutes) if a.minutes else self.step / r.updates
             if share >= 1:
                 break
             self.step += 1
@@ -412,7 +438,8 @@ class Training:
                 speed = (now - told) / (self.step - since)
                 print(
                     f"update {self.step} loss {answer:.4f} halting {halting:.4f} solved {solved:.4f} "
-                    f"rate {r.lr * rate:.2e} {speed:.2f} s/update {(now - begun) / 60:.1f} min",
+                    f"rate {r.lr * rate:.2e} {speed:.2f} s/update {(now - begun) / 60:.1f} min "
+                    f"cpu {(time.process_time() - cpu_begun) / 60:.1f} min",
                     flush=True,
                 )
                 told, since, sums = now, self.step, torch.zeros(3)

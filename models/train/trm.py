@@ -25,6 +25,7 @@ NAMES = {
     "hier6": "recursive_reasoning.trm_hier6@TinyRecursiveReasoningModel_ACTV1",
     "hrm": "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1",
     "baseline": "recursive_reasoning.transformers_baseline@Model_ACTV2",
+    "symbols": "symbols@SymbolModel",  # of this repository
 }
 
 
@@ -52,6 +53,11 @@ class Config:
     halt_max_steps: int = 16
     no_ACT_continue: bool = True
     forward_dtype: str = "bfloat16"
+    # Of the variant symbols alone; see symbols.py.
+    mixer: str = "units"
+    mixer_inner: int = 0
+    mlp_inner: int = 0
+    box: tuple[int, int] | None = None
 
     @property
     def prefix_len(self) -> int:
@@ -61,7 +67,7 @@ class Config:
     @property
     def states(self) -> list[str]:
         """What is carried from step to step; the first is the one that the heads read."""
-        lower = {"trm": ["L"], "hrm": ["L"], "hier6": LOWER}.get(self.variant, [])
+        lower = {"trm": ["L"], "symbols": ["L"], "hrm": ["L"], "hier6": LOWER}.get(self.variant, [])
         return [f"z_{s}" for s in (["L"] if self.variant == "singlez" else ["H", *lower])]
 
 
@@ -252,13 +258,20 @@ class Model(nn.Module):
     def rope(self, positions: int, device: torch.device) -> tuple[Tensor, Tensor] | None:
         """Cosine and sine [L, head size] of rotary positions."""
         c = self.config
-        if c.mlp_t or c.pos_encodings != "rope":
+        if c.mlp_t or c.pos_encodings not in ("rope", "rope2d"):
             return None
         key = (positions, device)
         if key not in self.angles:
             size = c.hidden_size // c.num_heads
-            frequencies = c.rope_theta ** (-torch.arange(0, size, 2).float() / size)
-            angles = torch.outer(torch.arange(positions).float(), frequencies).repeat(1, 2)
+            if c.pos_encodings == "rope":
+                frequencies = c.rope_theta ** (-torch.arange(0, size, 2).float() / size)
+                angles = torch.outer(torch.arange(positions).float(), frequencies)
+            else:  # half of the pairs turn with the row, half with the column
+                frequencies = c.rope_theta ** (-torch.arange(0, size, 4).float() / size)
+                side = math.isqrt(positions)
+                cells = torch.arange(positions)
+                angles = torch.cat([torch.outer(at.float(), frequencies) for at in (cells // side, cells % side)], 1)
+            angles = angles.repeat(1, 2)
             self.angles[key] = angles.cos().to(device), angles.sin().to(device)
         return self.angles[key]
 
@@ -281,9 +294,16 @@ class Model(nn.Module):
                 run()
         for run in passes[first:]:
             run()
-        answer = states[self.states[0]]
-        q = self.q_head(answer[:, 0]).float()
-        return states, self.lm_head(answer)[:, c.prefix_len :], q[:, 0], q[:, 1]
+        return states, *self.heads(states[self.states[0]])
+
+    def heads(self, answer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The answer state [B, L, D] -> logits [B, S, V], q_halt and q_continue [B]."""
+        q = self.q_head(self.halting_features(answer)).float()
+        return self.lm_head(answer)[:, self.config.prefix_len :], q[:, 0], q[:, 1]
+
+    def halting_features(self, answer: Tensor) -> Tensor:
+        """What the halting head reads, [B, D]."""
+        return answer[:, 0]
 
     def passes(self, states: dict[str, Tensor], x: Tensor, rope: tuple[Tensor, Tensor] | None) -> list:
         """The passes through a level that a step is made of, in order; each rewrites one of `states`."""
@@ -316,8 +336,19 @@ class Model(nn.Module):
         return q_halt > (q_continue if continues else 0)
 
 
+def build(config: Config, dtype: torch.dtype = torch.float32) -> Model:
+    """A fresh model of any variant."""
+    if config.variant != "symbols":
+        return Model(config, dtype)
+    import symbols
+
+    return symbols.SymbolModel(config, dtype)
+
+
 def variant_of(names: set[str]) -> str:
     """Which variant has tensors of these names."""
+    if any(".mixer." in name for name in names):
+        return "symbols"
     if "L1_init" in names:
         return "hier6"
     if any(name.startswith("H_level.") for name in names):
@@ -338,10 +369,12 @@ def read_config(folder: pathlib.Path, tensors: dict[str, Tensor]) -> Config:
             f"{folder}: only some rows of the puzzle embedding are in the file (puzzle_ids); all are needed here"
         )
     known = {f.name for f in fields(Config)}
+    variant = variant_of(set(tensors))
+    symbols = variant == "symbols"
     config = Config(
-        variant=variant_of(set(tensors)),
+        variant=variant,
         **{k: v for k, v in given.items() if k in known - {"vocab_size", "variant"} and v is not None},
-        vocab_size=tensors["lm_head.weight"].shape[0],
+        vocab_size=given["vocab_size"] if symbols else tensors["lm_head.weight"].shape[0],
     )
     if "puzzle_emb.weights" in tensors:
         config.num_puzzle_identifiers = tensors["puzzle_emb.weights"].shape[0]
@@ -375,7 +408,7 @@ def load(folder: str | pathlib.Path, dtype: torch.dtype = torch.float32) -> Mode
     integers = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
     if integers:
         raise ValueError(f"{file}: {integers[0]} is int8; load the f32 or f16 form of the model")
-    model = Model(read_config(folder, tensors), dtype)
+    model = build(read_config(folder, tensors), dtype)
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return model
 
@@ -397,6 +430,8 @@ def save(model: Model, folder: str | pathlib.Path, step: int, training: dict | N
     arch = {k: v for k, v in vars(c).items() if k not in dataset and k not in ("variant", "rope_theta", "rms_norm_eps")}
     if c.variant in ("hrm", "baseline"):  # which know neither
         arch = {k: v for k, v in arch.items() if k not in ("mlp_t", "no_ACT_continue")}
+    if c.variant != "symbols":
+        arch = {k: v for k, v in arch.items() if k not in ("mixer", "mixer_inner", "mlp_inner", "box")}
     arch = {
         "name": NAMES[c.variant],
         "loss": {"name": "losses@ACTLossHead", "loss_type": "softmax_cross_entropy"},
