@@ -253,7 +253,7 @@ class Maze:
 class Stream:
     """Training puzzles without end: shares of generated kinds and of files, without equals of test puzzles."""
 
-    CHUNK = 1024
+    CHUNK = 256
 
     def __init__(
         self, task, kinds: list[tuple], files: list[tuple[str, float]], tests: list[np.ndarray], seed: int

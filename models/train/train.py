@@ -12,9 +12,11 @@ learnt by heart while it is at work, and the head then learns to halt on what on
 
 import argparse
 import copy
+import io
 import json
 import math
 import pathlib
+import signal
 import time
 from dataclasses import dataclass, replace
 
@@ -80,10 +82,10 @@ RECIPES = {
         6000, stages=True,
     ),
     "sudoku-9x9-symbols": Recipe(
-        symbol_shape(9, (3, 3), "units", width=48, mixer_inner=128, mlp_inner=128),
-        data.Sudoku((3, 3)), [((32, 50), 1), ((24, 40), 2), ((0, 0), 3)],
+        symbol_shape(9, (3, 3), "units", width=64, mixer_inner=128, mlp_inner=128), data.Sudoku((3, 3)),
+        [((24, 40), 1), ((0, 0), 2), *((data.Hard(least), 1) for least in (5, 20, 50))],
         [*(f"sudoku_9x9_{kind}_test.csv" for kind in ("newspaper", "mixed", "minimal")), "sudoku_extreme_test_500.csv"],
-        6000, stages=True,
+        6000, batch=16, stages=True,
     ),
     # Mazes have a grid of one column more: walls stand between the end of a row and the beginning of the next.
     "maze-10x10": Recipe(
@@ -109,6 +111,9 @@ RECIPES = {
 }  # fmt: skip
 
 
+MUTATED_GUESSES = 30  # that a puzzle of --mutate needs at least
+
+
 def options() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("name", choices=RECIPES)
@@ -118,6 +123,9 @@ def options() -> argparse.Namespace:
     p.add_argument("--resume", nargs="?", const="", metavar="FILE", help="go on from resume.pt of --out, or from FILE")
     p.add_argument("--from", dest="start", metavar="FOLDER", help="start from the weights of a model")
     p.add_argument("--halting-only", action="store_true", help="only fit the halting head anew, all other weights stay")
+    p.add_argument(
+        "--endless", action="store_true", help="train until it is stopped (SIGTERM saves); the rate stays at its peak"
+    )
     p.add_argument("--updates", type=int, help="in all; the rate falls to its twentieth until the last")
     p.add_argument("--minutes", type=float, help="instead: the rate falls, and it ends, by the clock")
     p.add_argument(
@@ -139,6 +147,10 @@ def options() -> argparse.Namespace:
     p.add_argument(
         "--data", nargs="+", default=[], metavar="FILE=SHARE", help="puzzles beside the generated ones; ARC: the tasks"
     )
+    p.add_argument(
+        "--mutate", nargs="+", default=[], metavar="FILE=SHARE", help="Sudokus made from the hard ones of a file"
+    )
+    p.add_argument("--workers", type=int, default=0, help="processes that generate puzzles; 0: the training itself")
     p.add_argument("--exclude", nargs="+", default=[], metavar="FILE", help="more test puzzles to keep out")
     p.add_argument("--forms", type=int, default=3, help="ARC: forms of each task beside its own")
     p.add_argument(
@@ -150,6 +162,9 @@ def options() -> argparse.Namespace:
         help="a third of the passes until 30 percent of the run, two thirds until 60, then all (Sudokus: yes)",
     )
     p.add_argument("--fit", type=int, default=2048, help="puzzles for --halting-only")
+    p.add_argument(
+        "--largest-file", type=float, metavar="MIB", help="resume.pt in parts of so many MiB, and no step_N that is larger"
+    )
     p.add_argument("--save-every", type=float, default=3, metavar="MINUTES")
     p.add_argument("--evaluate-every", type=float, default=15, metavar="MINUTES")
     p.add_argument("--evaluate", type=int, default=64, metavar="N", help="the first N puzzles of each test file")
@@ -292,6 +307,37 @@ def schedule(step: int, share: float, warm: int) -> float:
     return min(1, step / warm) * (1 - 0.95 * min(1, share))
 
 
+def write_state(state: dict, path: pathlib.Path, largest: float | None = None) -> None:
+    """Writes `path`, or parts `path.STEP.PART.PARTS` of at most `largest` MiB; a file is never half written."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    whole, size = buffer.getvalue(), int((largest or math.inf) * 2**20) if largest else len(buffer.getvalue())
+    parts = [whole[at : at + size] for at in range(0, len(whole), size)]
+    old = set(path.parent.glob(f"{path.name}.*")) if largest else set()
+    for number, part in enumerate(parts):
+        name = f"{path.name}.{state['step']}.{number}.{len(parts)}" if largest else path.name
+        beside = path.with_name("resume.part")
+        beside.write_bytes(part)
+        beside.rename(path.with_name(name))
+        old.discard(path.with_name(name))
+    for file in old:
+        file.unlink()
+
+
+def read_state(path: pathlib.Path, device: torch.device) -> dict:
+    """Reads what `write_state` wrote: `path`, or the latest complete set of its parts."""
+    if path.exists():
+        return torch.load(path, map_location=device)
+    sets: dict[int, list[pathlib.Path]] = {}
+    for file in path.parent.glob(f"{path.name}.*.*.*"):
+        sets.setdefault(int(file.name.split(".")[-3]), []).append(file)
+    for _, files in sorted(sets.items(), reverse=True):
+        files.sort(key=lambda file: int(file.name.split(".")[-2]))
+        if len(files) == int(files[0].name.split(".")[-1]):
+            return torch.load(io.BytesIO(b"".join(file.read_bytes() for file in files)), map_location=device)
+    raise FileNotFoundError(f"neither {path} nor all of its parts are there")
+
+
 class Training:
     def __init__(self, a: argparse.Namespace):
         self.a, self.recipe = a, copy.deepcopy(RECIPES[a.name])
@@ -307,8 +353,8 @@ class Training:
         self.device, dtype = torch.device(a.device), getattr(torch, a.dtype)
         torch.manual_seed(a.seed)
         self.generator = torch.Generator().manual_seed(a.seed)
-        resumed = None if a.resume is None else torch.load(a.resume or a.out / "resume.pt", map_location=self.device)
-        self.step = resumed["step"] if resumed else (trm.latest(a.start) or 0 if a.start else 0)
+        resumed = None if a.resume is None else read_state(pathlib.Path(a.resume or a.out / "resume.pt"), self.device)
+        self.step = resumed["step"] if resumed else (trm.updates_of(a.start) if a.start else 0)
         self.saved = self.step if a.resume == "" else None  # the N of this run's step_N
         self.open_data()
         self.model = trm.load(a.start, dtype) if a.start else trm.build(r.config, dtype)
@@ -340,7 +386,11 @@ class Training:
     def open_data(self) -> None:
         """Opens `stream`, what is trained on (other puzzles after a resumption), and `tests`."""
         a, r = self.a, self.recipe
-        files = [(f.rpartition("=")[0], float(f.rpartition("=")[2])) if "=" in f else (f, 1.0) for f in a.data]
+        files, starts = (
+            [(f.rpartition("=")[0], float(f.rpartition("=")[2])) if "=" in f else (f, 1.0) for f in given]
+            for given in (a.data, a.mutate)
+        )
+        r.kinds += [(data.Hard(MUTATED_GUESSES, file), share) for file, share in starts]
         if isinstance(r.task, arc.Arc):
             self.stream, self.tests = r.task.stream([f for f, _ in files], a.forms, a.seed, self.step), {}
             r.config.num_puzzle_identifiers = len(self.stream.identifiers)
@@ -356,7 +406,9 @@ class Training:
                 for of in (tests, excluded)
             )
         kept_out = [puzzles for puzzles, _ in (*(tests.values() if r.exclude else ()), *excluded.values())]
-        self.stream = data.Stream(r.task, r.kinds, files, kept_out, a.seed + self.step)
+        stream = lambda seed: data.Stream(r.task, r.kinds, files, kept_out, seed)
+        seed = a.seed + self.step
+        self.stream = data.Workers(a.workers, stream, seed) if a.workers else stream(seed)
         self.tests = tests
 
     def save(self) -> None:
@@ -366,9 +418,12 @@ class Training:
             "ema": True, "ema_rate": r.ema, "seed": a.seed, "run_name": a.name,
         }  # fmt: skip
         trm.save(self.ema, a.out, self.step, training)
-        if self.saved not in (None, self.step):
-            (a.out / f"step_{self.saved}").unlink(missing_ok=True)
+        for step in (self.saved, self.step):
+            file = a.out / f"step_{step}"
+            if file.exists() and (step != self.step or file.stat().st_size > (a.largest_file or math.inf) * 2**20):
+                file.unlink()
         self.saved = self.step
+        trm.save_weights(self.ema, a.out / "averaged", self.step)
         if isinstance(self.recipe.task, arc.Arc):
             (a.out / "identifiers.json").write_text(json.dumps(self.stream.identifiers) + "\n")
         state = {
@@ -378,8 +433,7 @@ class Training:
             "step": self.step,
             "seq_len": self.model.config.seq_len,
         }
-        torch.save(state, a.out / "resume.part")
-        (a.out / "resume.part").rename(a.out / "resume.pt")
+        write_state(state, a.out / "resume.pt", a.largest_file)
 
     def report(self, model: trm.Model) -> None:
         """The averaged weights on the first puzzles of the test files."""
@@ -388,11 +442,11 @@ class Training:
             found = evaluate(model, inputs, labels, torch.zeros(len(inputs), dtype=torch.long, device=self.device))
             print(f"  {name}: {found}", flush=True)
 
-    def update(self, step_of, chosen: Tensor, rate: float) -> tuple[float, float, float]:
+    def update(self, chosen: Tensor, rate: float) -> tuple[float, float, float]:
         """One refinement step of the chosen slots, and learning from it: losses of answer and halting, share solved."""
         s, r = self.slots, self.recipe
         inputs, labels, ids = s.inputs[chosen], s.labels[chosen], s.ids[chosen]
-        states, logits, q_halt, q_continue = step_of({n: z[chosen] for n, z in s.states.items()}, inputs, ids)
+        states, logits, q_halt, q_continue = self.model.step({n: z[chosen] for n, z in s.states.items()}, inputs, ids)
         answer, halting = losses(logits, labels, q_halt)
         self.model.zero_grad(set_to_none=True)
         (answer + 0.5 * halting).backward()
@@ -412,9 +466,12 @@ class Training:
 
     def run(self) -> None:
         a, r = self.a, self.recipe
-        step_of = torch.compile(self.model.step, dynamic=False) if a.compile else self.model.step
+        if a.compile:
+            self.model.compile_blocks()
         self.slots = Slots(self.model, self.stream, a.slots * r.batch, self.generator)
         begun = saved = evaluated = told = time.monotonic()
+        stopped: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
         cpu_begun = time.process_time()
         first, since, sums = self.step, self.step, torch.zeros(3)
         while True:
@@ -423,15 +480,16 @@ class Training:
                 share = (time.process_time() - cpu_begun) / (60 * a.cpu_minutes)
             else:
                 share = (now - begun) / (60 * a.minutes) if a.minutes else self.step / r.updates
-            if share >= 1:
+            stage = self.step / r.updates if a.endless else share
+            if stopped or (share >= 1 and (not a.endless or a.minutes or a.cpu_minutes)):
                 break
             self.step += 1
             if r.stages:
                 # The averaged weights keep all passes: they are what is evaluated and saved.
-                self.model.config.H_cycles, self.model.config.L_cycles = passes(share, self.ema.config)
+                self.model.config.H_cycles, self.model.config.L_cycles = passes(stage, self.ema.config)
             chosen = (torch.arange(r.batch) + self.step * r.batch) % (a.slots * r.batch)
-            rate = schedule(self.step - first, share, a.warm)
-            sums += torch.tensor(self.update(step_of, chosen.to(self.device), rate))
+            rate = schedule(self.step - first, 0 if a.endless else share, a.warm)
+            sums += torch.tensor(self.update(chosen.to(self.device), rate))
             now = time.monotonic()
             if self.step % 20 == 0:
                 answer, halting, solved = sums / (self.step - since)
@@ -450,7 +508,8 @@ class Training:
                 self.report(self.ema)
                 told = evaluated = time.monotonic()
         self.save()
-        self.report(self.ema)
+        if not stopped:
+            self.report(self.ema)
 
     def refit(self) -> None:
         """Fits the halting head of the averaged weights anew."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import torch
 import torch.nn.functional as F
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 PREFIX = "_orig_mod.model.inner."
@@ -230,6 +230,12 @@ class Model(nn.Module):
     def states(self) -> list[str]:
         return self.config.states
 
+    def compile_blocks(self) -> None:
+        """Compiles each block by itself: a compiled step would unroll the passes, which takes minutes."""
+        for level in ("H_level", "L_level"):
+            for block in getattr(getattr(self, level, None), "layers", ()):
+                block.forward = torch.compile(block.forward, dynamic=False)
+
     def plain_attention(self) -> "Model":
         """Writes attention out as matmul, softmax, matmul, for exporters."""
         for module in self.modules():
@@ -386,6 +392,13 @@ def read_config(folder: pathlib.Path, tensors: dict[str, Tensor]) -> Config:
     return config
 
 
+def updates_of(folder: str | pathlib.Path) -> int:
+    """How many updates the model of a folder was trained for, 0 if nothing tells."""
+    file = pathlib.Path(folder) / "config.json"
+    step = json.loads(file.read_text()).get("step") if file.exists() else None
+    return step or latest(folder) or 0
+
+
 def latest(folder: str | pathlib.Path) -> int | None:
     """The largest N of the files step_N in a folder."""
     names = (path.name.removeprefix("step_") for path in pathlib.Path(folder).glob("step_*"))
@@ -439,3 +452,13 @@ def save(model: Model, folder: str | pathlib.Path, step: int, training: dict | N
     (folder / "all_config.yaml").write_text(yaml.safe_dump({"arch": arch, **(training or {})}, sort_keys=False))
     more = {"pad_id": 0, "ignore_label_id": 0, "blank_identifier_id": 0, "sets": ["all"]}
     (folder / "dataset.json").write_text(json.dumps(more | dataset) + "\n")
+
+
+def save_weights(model: Model, folder: str | pathlib.Path, step: int) -> None:
+    """Writes model.safetensors in f16 and config.json: the smallest files that `load` reads."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().to("cpu", torch.float16) for name, tensor in model.state_dict().items()}
+    save_file(tensors, folder / "model.part")
+    (folder / "config.json").write_text(json.dumps({**vars(model.config), "step": step}, indent=2) + "\n")
+    (folder / "model.part").rename(folder / "model.safetensors")
