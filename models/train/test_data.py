@@ -11,6 +11,7 @@ import numpy as np
 
 import arc
 import data
+import difficulty
 import train
 
 RNG = np.random.default_rng(0)
@@ -58,6 +59,92 @@ def test_sudokus():
     clues = (data.Sudoku((3, 3)).generate(200, 1, (32, 50))[0] > 1).sum(1)
     assert clues.min() >= 32 and clues.max() <= 50 and len(set(clues)) > 10
     print("Sudokus: one solution each, also under symmetries")
+
+
+def guesses_of(puzzle: np.ndarray, box: tuple[int, int]) -> int:
+    """The guesses of the backtracking solver, in the slow way, without generate.c."""
+    side = box[0] * box[1]
+    row, col = np.divmod(np.arange(side**2), side)
+    place = row // box[0] * box[0] + col // box[1]
+    units = [np.flatnonzero(of == i) for of in (row, col, place) for i in range(side)]
+    peers = [set(np.concatenate([u for u in units if cell in u]).tolist()) - {cell} for cell in range(side**2)]
+
+    def singles(left: list[set]) -> bool:
+        """Sets naked and hidden singles until none is left; False on a contradiction."""
+        changed = True
+        while changed:
+            changed = False
+            for cell in range(side**2):
+                if not left[cell]:
+                    return False
+                if len(left[cell]) == 1:
+                    for peer in peers[cell]:
+                        if left[cell] <= left[peer]:
+                            left[peer] = left[peer] - left[cell]
+                            changed = True
+            for unit in units:
+                for digit in range(2, side + 2):
+                    holders = [cell for cell in unit if digit in left[cell]]
+                    if not holders:
+                        return False
+                    if len(holders) == 1 and len(left[holders[0]]) > 1:
+                        left[holders[0]] = {digit}
+                        changed = True
+        return True
+
+    def search(left: list[set]) -> int:
+        if not singles(left) or all(len(digits) == 1 for digits in left):
+            return 0
+        cell = min((c for c in range(side**2) if len(left[c]) > 1), key=lambda c: len(left[c]))
+        return 1 + sum(search([*left[:cell], {digit}, *left[cell + 1 :]]) for digit in sorted(left[cell]))
+
+    return search([{int(t)} if t > 1 else set(range(2, side + 2)) for t in puzzle])
+
+
+def test_difficulty():
+    """Guesses are those of a slow solver, and hard puzzles are as hard as asked for and have one solution."""
+    for box in ((2, 3), (3, 3)):
+        task = data.Sudoku(box)
+        puzzles = task.generate(8, 11, (0, 0))[0]
+        assert task.guesses(puzzles).tolist() == [guesses_of(puzzle, box) for puzzle in puzzles]
+    more = puzzles[:2].copy()
+    more[1, np.flatnonzero(more[1] > 1)[0]] = 1  # two solutions
+    assert task.guesses(more)[1] == -1 and task.guesses(more)[0] >= 0
+    hard, answers = task.generate(60, 5, data.Hard(8))
+    found = task.guesses(hard)
+    assert found.min() >= 8, found
+    assert found[:4].tolist() == [guesses_of(puzzle, (3, 3)) for puzzle in hard[:4]]
+    for puzzle, answer in zip(hard[:10], answers):
+        assert count_solutions(puzzle, (3, 3)) == 1 and ((puzzle == 1) | (puzzle == answer)).all()
+        assert count_solutions(answer, (3, 3)) == 1
+    assert len(np.unique(task.classes(hard))) > 40 and len(np.unique(answers, axis=0)) > 10
+    again = task.generate(60, 5, data.Hard(8))[0]
+    other = task.generate(60, 6, data.Hard(8))[0]
+    assert (again == hard).all() and (other != hard).any()
+    # From the puzzles of a file: mutants of them, and not themselves.
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        data.write(file.name, "puzzle,solution", "0123456789", (hard, answers))
+        mutants, _ = task.generate(40, 5, data.Hard(8, file.name))
+        rows = [difficulty.row(file.name, hard)]
+    assert task.guesses(mutants).min() >= 8
+    assert len({puzzle.tobytes() for puzzle in mutants} - {puzzle.tobytes() for puzzle in hard}) > 20
+    kept = (mutants[:, None, :] == hard[None, :, :]).sum(2).max(1)
+    assert kept.min() > 50, kept  # of 81 cells
+    assert len(rows[0]) == len(difficulty.header()) and rows[0][1] == "60" and rows[0][5] == "0.0"
+    print("difficulty: guesses as of a slow solver, hard puzzles as asked for")
+
+
+def test_workers():
+    """Other processes give puzzles that no test puzzle is equivalent to, each its own."""
+    recipe = train.RECIPES["sudoku-6x6"]
+    tests = [data.read(data.TESTS / test)[0] for test in recipe.tests]
+    workers = data.Workers(2, lambda seed: data.Stream(recipe.task, recipe.kinds, [], tests, seed), 0)
+    puzzles, answers, ids = workers.take(1200)
+    assert puzzles.shape == answers.shape == (1200, 36) and not ids.any()
+    assert ((puzzles == 1) | (puzzles == answers)).all()
+    assert len(np.unique(puzzles, axis=0)) > 1190
+    assert not np.isin(recipe.task.classes(puzzles), recipe.task.classes(np.concatenate(tests))).any()
+    print("workers: puzzles from other processes")
 
 
 def canonical(puzzle: np.ndarray, box: tuple[int, int]) -> bytes:
@@ -216,6 +303,8 @@ def test_arc():
 
 if __name__ == "__main__":
     test_sudokus()
+    test_difficulty()
+    test_workers()
     test_classes()
     test_mazes()
     test_no_test_puzzle_gets_in()

@@ -5,11 +5,13 @@ python models/train/test_trm.py
 
 import pathlib
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from safetensors.torch import load_file, save_file
 
+import symbols
+import train
 import trm
 
 GOLDEN = pathlib.Path(__file__).parents[2] / "tests/data/golden"
@@ -142,9 +144,89 @@ def test_gradient():
     print("gradient: through the last cycle")
 
 
+def permuted(inputs: torch.Tensor, digits: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    """The grids with digit d + 1 renamed to digits[d] + 1 and the cells in another order."""
+    return torch.cat((torch.tensor([0, 1]), digits + 2))[inputs[:, cells]]
+
+
+@torch.no_grad()
+def run_steps(model: trm.Model, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    states, ids = model.initial(*inputs.shape), torch.zeros(len(inputs), dtype=torch.long)
+    for _ in range(2):
+        states, logits, q_halt, _ = model.step(states, inputs, ids)
+    return logits, q_halt
+
+
+def test_symbols():
+    """The model has the symmetries that it promises, its messages are sums over units, and its files are read back."""
+    torch.manual_seed(3)
+    side, box = 6, (2, 3)
+    config = replace(train.symbol_shape(side, box, "units", 8, 16, 16), halt_max_steps=5)
+    inputs = torch.randint(1, side + 2, (3, side**2))
+    digits = torch.randperm(side)
+    grid = torch.arange(side**2).reshape(side, side)
+    moved = grid[[1, 0, 4, 5, 2, 3]][:, [3, 5, 4, 0, 1, 2]].flatten()  # rows, bands, columns, stacks
+    for mixer in ("units", "cells"):
+        model = trm.build(replace(config, mixer=mixer))
+        torch.nn.init.normal_(model.q_head.weight)
+        logits, q_halt = run_steps(model, inputs)
+        assert logits.shape == (3, side**2, side + 2) and (logits[..., :2] == -100).all()
+        back = torch.cat((torch.tensor([0, 1]), digits + 2))
+        renamed, q = run_steps(model, permuted(inputs, digits, grid.flatten()))
+        assert torch.allclose(renamed[..., back], logits, atol=5e-3) and torch.allclose(q, q_halt, atol=5e-3), mixer
+        other, q = run_steps(model, permuted(inputs, torch.arange(side), moved))
+        same = torch.allclose(other, logits[:, moved], atol=5e-3) and torch.allclose(q, q_halt, atol=5e-3)
+        assert same == (mixer == "units"), mixer
+        mixed = torch.randn(2, side, side**2, 16, requires_grad=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            trm.save(model, scratch, 4)
+            trm.save_weights(model, pathlib.Path(scratch, "averaged"), 4)
+            for folder, tolerance in ((scratch, 0), (f"{scratch}/averaged", 1e-2)):
+                again = trm.load(folder)
+                assert trm.updates_of(folder) == 4
+                assert asdict(again.config) | {"box": box} == asdict(model.config), folder
+                assert all((a - b).abs().max() <= tolerance for a, b in zip(again.parameters(), model.parameters()))
+    # Each message goes to the other cells of the row, column and box and to the other symbols of the cell.
+    found = symbols.sums_of_others(mixed.detach(), box)
+    row, col = grid.flatten() // side, grid.flatten() % side
+    unit = row // box[0] * (side // box[1]) + col // box[1]
+    for symbol, cell in ((0, 0), (4, 17), (5, 35)):
+        for part, of in enumerate((row, col, unit)):
+            others = (of == of[cell]) & (torch.arange(side**2) != cell)
+            expected = mixed[:, symbol, others, 4 * part : 4 * part + 4].sum(1)
+            assert torch.allclose(found[:, symbol, cell, 4 * part : 4 * part + 4], expected, atol=1e-5)
+        expected = mixed[:, :, cell, 12:].sum(1) - mixed[:, symbol, cell, 12:]
+        assert torch.allclose(found[:, symbol, cell, 12:], expected, atol=1e-5)
+    # The same weights fit another size.
+    larger = trm.build(replace(config, vocab_size=11, seq_len=81, box=(3, 3)))
+    small = trm.build(config)
+    larger.load_state_dict(small.state_dict())
+    assert run_steps(larger, torch.randint(1, 11, (2, 81)))[0].shape == (2, 81, 11)
+    print("symbols: the symmetries of a Sudoku, messages within units, any size")
+
+
+def test_rotary_positions_of_a_grid():
+    """With `rope2d` a score depends on how many rows and columns two cells are apart, and on nothing else."""
+    torch.manual_seed(4)
+    shape = train.shape(6, 8, 32, attention=True, heads=2)
+    model = trm.build(replace(shape, pos_encodings="rope2d", rope_theta=10.0))
+    cos, sin = model.rope(36, torch.device("cpu"))
+    q, k = torch.randn(16).expand(36, 16), torch.randn(16).expand(36, 16)
+    scores = trm.rotate(q, cos, sin) @ trm.rotate(k, cos, sin).T
+    by_distance: dict[tuple, list] = {}
+    for m in range(36):
+        for n in range(36):
+            by_distance.setdefault((m // 6 - n // 6, m % 6 - n % 6), []).append(scores[m, n].item())
+    assert all(max(values) - min(values) < 1e-4 for values in by_distance.values())
+    assert len({round(values[0], 3) for values in by_distance.values()}) > 100  # of 121
+    print("rope2d: scores depend on rows and columns between cells")
+
+
 if __name__ == "__main__":
     torch.manual_seed(0)
     torch.set_num_threads(1)  # the models are tiny
     test_golden()
     test_files()
     test_gradient()
+    test_symbols()
+    test_rotary_positions_of_a_grid()
