@@ -33,7 +33,9 @@ def row(name: str, puzzles: np.ndarray) -> list[str]:
     """A row of the table."""
     guesses = data.Sudoku(BOXES[puzzles.shape[1]]).guesses(puzzles)
     if (guesses < 0).any():
-        raise SystemExit(f"{name}: puzzle {int((guesses < 0).argmax()) + 1} does not have exactly one solution")
+        raise SystemExit(
+            f"{name}: puzzle {int((guesses < 0).argmax()) + 1} does not have exactly one solution"
+        )
     share = np.bincount(np.searchsorted(UPPER, guesses), minlength=len(UPPER) + 1) / len(guesses)
     quantiles = np.percentile(guesses, (25, 50, 75, 90))
     clues = (puzzles > 1).sum(1).mean()
@@ -46,14 +48,31 @@ def row(name: str, puzzles: np.ndarray) -> list[str]:
 def header() -> list[str]:
     ranges = [f"{low + 1}-{high}" for low, high in zip(UPPER, UPPER[1:])]
     quantiles = "25 / 50 / 75 / 90 % of puzzles"
-    return ["puzzles of", "count", "clues", "mean guesses", quantiles, "0", *ranges, f"over {UPPER[-1]}"]
+    return [
+        "puzzles of",
+        "count",
+        "clues",
+        "mean guesses",
+        quantiles,
+        "0",
+        *ranges,
+        f"over {UPPER[-1]}",
+    ]
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("names", nargs="+", metavar="FILE|RECIPE")
     p.add_argument("--count", type=int, default=2000, help="puzzles to generate of a recipe")
-    p.add_argument("--data", nargs="+", default=[], metavar="FILE=SHARE", help="files that the recipe trains on too")
+    p.add_argument(
+        "--data",
+        nargs="+",
+        default=[],
+        metavar="FILE=SHARE",
+        help="files that the recipe trains on too",
+    )
     a = p.parse_args()
     cells = header()
     print("|", " | ".join(cells), "|\n|---" + "|---:" * (len(cells) - 1) + "|")

@@ -56,7 +56,7 @@ def described(folder: pathlib.Path, config: trm.Config, tokens: int) -> dict:
     if file.exists():
         given = json.loads(file.read_text())
         return {k: v for k, v in given.items() if k not in ("dtype", "source")} | {"seq_len": tokens}
-    given = {k: v for k, v in vars(config).items() if k != "variant"}
+    given = config.known()
     if config.variant in ("hrm", "baseline"):  # which know no such choice
         given["no_ACT_continue"] = False
     return {"format_version": 1} | given | {"seq_len": tokens}

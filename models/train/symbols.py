@@ -1,18 +1,22 @@
-"""A TRM whose states have an axis of symbols: one field of the grid per digit, all fields with the same weights.
+"""A TRM whose states have a symbol axis: one field of cells per digit, all with the same weights.
 
-Shapes: B batch, K symbols (the digits), S cells, D width, V = K + 2 tokens. A state is [B, K, S, D]. The recursion, the
-heads and the training are TRM's; only the block differs. Renaming the digits permutes the fields, and so the answer.
+Shapes: B batch, K symbols (the digits), S cells, D width, V = K + 2 tokens. A state is
+[B, K, S, D]. The recursion and the training are those of TRM. The block, the input embedding and
+the heads differ. Renaming the digits permutes the fields, and thereby the answer.
 
-Two mixers:
+A block is `x = rms(x + mixer(x))`, then `x = rms(x + swiglu(x))` over the channels. `rms` is RMSNorm
+over the channels without weights. There are two mixers:
 
-- `cells`: a SwiGLU over the cells of each field, as in TRM's `mlp_t`, then a coupling of each field to the mean of the
-  others.
-- `units`: each field and cell sends messages to its row, column, box and cell, and gets the sum of the others' back. The
-  same weights for all rows, columns and boxes: every symmetry of a Sudoku is one of the model, and it fits any size.
+- `cells`: a SwiGLU over the cells of each field, as in TRM's `mlp_t`, with the norm over the cells.
+  Then each field reads the mean of the other fields through a matrix.
+- `units`: messages `m = silu(x G) * (x U)`, [B, K, S, M]. A quarter of the channels each is summed
+  over the other cells of the row, of the column and of the box, and over the other symbols of the
+  cell. A matrix maps the sums back to D. Only box sizes tell this mixer where a cell is. Therefore
+  exchanging rows, columns, bands or stacks permutes the answer in the same way, and the same weights
+  fit Sudokus of any size.
 """
 
 import math
-from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -20,14 +24,17 @@ from torch import Tensor, nn
 
 import trm
 
+NOT_A_DIGIT = -100.0
+
 
 def swiglu(gate_up: Tensor) -> Tensor:
+    """Returns silu(gate) * up of the two halves of the last axis."""
     gate, up = gate_up.chunk(2, -1)
     return F.silu(gate) * up
 
 
 class SwiGLU(nn.Module):
-    """[.., D] -> [.., D] through `inner` channels."""
+    """Maps [.., D] to [.., D] through `inner` channels."""
 
     def __init__(self, width: int, inner: int):
         super().__init__()
@@ -39,7 +46,7 @@ class SwiGLU(nn.Module):
 
 
 class CellMixer(nn.Module):
-    """x [B, K, S, D] -> the same: over the cells of a field, then between fields."""
+    """Mixes the cells of each field, then the fields: [B, K, S, D] to the same."""
 
     def __init__(self, c: trm.Config):
         super().__init__()
@@ -55,21 +62,39 @@ class CellMixer(nn.Module):
 
 
 def sums_of_others(messages: Tensor, box: tuple[int, int]) -> Tensor:
-    """[B, K, S, 4 M] -> the same: for each quarter the sum over the row, column, box or symbols of a cell, itself excepted."""
+    """Sums messages [B, K, S, M] over the other members of four units, a quarter of M each.
+
+    The units are the row, the column and the box of a cell, and the symbols of a cell. `box` has
+    the rows and columns of a box.
+    """
     batch, symbols, cells, width = messages.shape
     side, (rows, cols) = math.isqrt(cells), box
     parts = messages.chunk(4, -1)
     grid = (batch, symbols, side, side, -1)
     boxes = (batch, symbols, side // rows, rows, side // cols, cols, -1)
-    row = parts[0].reshape(grid).sum(3, keepdim=True).expand(-1, -1, -1, side, -1).reshape(parts[0].shape)
-    col = parts[1].reshape(grid).sum(2, keepdim=True).expand(-1, -1, side, -1, -1).reshape(parts[0].shape)
-    inside = parts[2].reshape(boxes).sum((3, 5), keepdim=True).expand(-1, -1, -1, rows, -1, cols, -1)
+    row = (
+        parts[0]
+        .reshape(grid)
+        .sum(3, keepdim=True)
+        .expand(-1, -1, -1, side, -1)
+        .reshape(parts[0].shape)
+    )
+    col = (
+        parts[1]
+        .reshape(grid)
+        .sum(2, keepdim=True)
+        .expand(-1, -1, side, -1, -1)
+        .reshape(parts[0].shape)
+    )
+    inside = (
+        parts[2].reshape(boxes).sum((3, 5), keepdim=True).expand(-1, -1, -1, rows, -1, cols, -1)
+    )
     cell = parts[3].sum(1, keepdim=True).expand(-1, symbols, -1, -1)
     return torch.cat((row, col, inside.reshape(parts[0].shape), cell), -1) - messages
 
 
 class UnitMixer(nn.Module):
-    """x [B, K, S, D] -> the same: messages within rows, columns, boxes and cells."""
+    """Exchanges messages within rows, columns, boxes and cells: [B, K, S, D] to the same."""
 
     def __init__(self, c: trm.Config):
         super().__init__()
@@ -83,7 +108,7 @@ class UnitMixer(nn.Module):
 
 
 class Block(nn.Module):
-    """The mixer, then a SwiGLU over the channels; each is added to its input, and the sum normed."""
+    """Applies the mixer, then a SwiGLU over the channels."""
 
     def __init__(self, c: trm.Config):
         super().__init__()
@@ -97,23 +122,21 @@ class Block(nn.Module):
 
 
 class Level(nn.Module):
-    """A stack of blocks on the sum of its sources."""
+    """A stack of blocks, applied to the sum of its inputs."""
 
     def __init__(self, c: trm.Config, layers: int):
         super().__init__()
         self.layers = nn.ModuleList(Block(c) for _ in range(layers))
 
-    def forward(self, rope: None, *sources: Tensor) -> Tensor:
-        x = sum(sources[1:], sources[0])
+    def forward(self, rope: None, *inputs: Tensor) -> Tensor:
+        x = sum(inputs[1:], inputs[0])
         for block in self.layers:
             x = block(x)
         return x
 
 
 class SymbolModel(trm.Model):
-    """What `trm.Model` is, with states [B, K, S, D]."""
-
-    level = Level
+    """A TRM with states [B, K, S, D]. The methods are those of `trm.Model`."""
 
     def __init__(self, config: trm.Config, dtype: torch.dtype = torch.float32):
         nn.Module.__init__(self)
@@ -121,34 +144,45 @@ class SymbolModel(trm.Model):
         self.dtype = dtype
         width = c.hidden_size
         for state in self.states:
-            row = trm.normal(width, std=1.0).to(getattr(torch, c.forward_dtype)).float()
+            row = trm.truncated_normal(width, std=1.0).to(getattr(torch, c.forward_dtype)).float()
             self.register_buffer(state.removeprefix("z_") + "_init", row)
-        # A field's cell is blank, given as this symbol, or given as another.
+        # A cell of a field is blank, given as the field's symbol, or given as another symbol.
         self.embed_tokens = trm.Embedding(3, width, width**-0.5)
         self.lm_head = trm.Linear(width, 1)
         self.q_head = trm.HaltingHead(width)
         self.L_level = Level(c, c.L_layers)
 
     def embed(self, inputs: Tensor, ids: Tensor) -> Tensor:
-        """inputs [B, S] -> x [B, K, S, D]."""
+        """Returns the input embedding [B, K, S, D] of inputs [B, S]. `ids` are not used."""
         symbols = torch.arange(2, self.config.vocab_size, device=inputs.device)[None, :, None]
         tokens = inputs[:, None, :]
         role = torch.where(tokens == symbols, 1, torch.where(tokens > 1, 2, 0))
-        return math.sqrt(self.config.hidden_size) * F.embedding(role, self.embed_tokens.table(self.dtype))
+        return math.sqrt(self.config.hidden_size) * F.embedding(
+            role, self.embed_tokens.table(self.dtype)
+        )
 
     def initial(self, batch: int, tokens: int | None = None) -> dict[str, Tensor]:
+        """Returns the states [B, K, S, D] before the first step. Default of `tokens`: seq_len."""
         c = self.config
         shape = (batch, c.vocab_size - 2, tokens or c.seq_len, c.hidden_size)
-        return {s: getattr(self, s.removeprefix("z_") + "_init").to(self.dtype).expand(shape) for s in self.states}
+        return {
+            s: getattr(self, s.removeprefix("z_") + "_init").to(self.dtype).expand(shape)
+            for s in self.states
+        }
 
     def rope(self, positions: int, device: torch.device) -> None:
+        """Returns None: there are no rotary positions."""
         return None
 
     def heads(self, answer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The answer state [B, K, S, D] -> logits [B, S, V], q_halt and q_continue [B]."""
+        """Returns the logits [B, S, V], q_halt and q_continue [B] of an answer state [B, K, S, D].
+
+        The tokens 0 and 1, which are no digits, have the logit NOT_A_DIGIT.
+        """
         symbols = self.lm_head(answer).squeeze(-1).transpose(1, 2).float()
         q = self.q_head(self.halting_features(answer).to(self.dtype)).float()
-        return F.pad(symbols, (2, 0), value=-100.0), q[:, 0], q[:, 1]
+        return F.pad(symbols, (2, 0), value=NOT_A_DIGIT), q[:, 0], q[:, 1]
 
     def halting_features(self, answer: Tensor) -> Tensor:
+        """Returns what the halting head reads: the mean over symbols and cells, [B, D]."""
         return answer.float().mean((1, 2))

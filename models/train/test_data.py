@@ -200,7 +200,7 @@ def test_no_test_puzzle_gets_in():
             continue
         task, tests = recipe.task, [data.read(data.TESTS / test) for test in recipe.tests]
         if isinstance(task, data.Maze):
-            tests = [tuple(map(task.set, pairs)) for pairs in tests]
+            tests = [tuple(map(task.pad, pairs)) for pairs in tests]
         known = np.concatenate([task.classes(puzzles) for puzzles, _ in tests])
         # Test puzzles in disguise, among as many others, as a file to train on.
         others = task.generate(len(tests[0][0]), 7, *recipe.kinds[0][:-1])
@@ -258,8 +258,8 @@ def test_mazes():
     assert {0, 3, 5} <= {first for first, _ in places} and {5, 10} <= {size for _, size in places}
     # In the corner of a larger grid they are the same mazes.
     small, large = data.Maze(10), data.Maze(14)
-    assert (large.classes(large.set(puzzles)) == small.classes(puzzles)).all()
-    for maze, answer in zip(large.set(puzzles), large.set(answers)):
+    assert (large.classes(large.pad(puzzles)) == small.classes(puzzles)).all()
+    for maze, answer in zip(large.pad(puzzles), large.pad(answers)):
         check_maze(maze, answer, 14)
     task, kinds = data.Maze(16).resized(9, [(18, 15, 15, 1), (18, 5, 15, 2)])
     assert (task, kinds) == (data.Maze(9), [(10, 8, 8, 1), (10, 5, 8, 2)])

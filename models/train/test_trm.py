@@ -170,7 +170,7 @@ def test_symbols():
         model = trm.build(replace(config, mixer=mixer))
         torch.nn.init.normal_(model.q_head.weight)
         logits, q_halt = run_steps(model, inputs)
-        assert logits.shape == (3, side**2, side + 2) and (logits[..., :2] == -100).all()
+        assert logits.shape == (3, side**2, side + 2) and (logits[..., :2] == symbols.NOT_A_DIGIT).all()
         back = torch.cat((torch.tensor([0, 1]), digits + 2))
         renamed, q = run_steps(model, permuted(inputs, digits, grid.flatten()))
         assert torch.allclose(renamed[..., back], logits, atol=5e-3) and torch.allclose(q, q_halt, atol=5e-3), mixer

@@ -402,7 +402,7 @@ class Training:
         excluded = {path: data.read(path) for path in a.exclude}
         if isinstance(r.task, data.Maze):
             tests, excluded = (
-                {n: tuple(map(r.task.set, pairs)) for n, pairs in of.items() if pairs[0].shape[1] <= r.task.cells}
+                {n: tuple(map(r.task.pad, pairs)) for n, pairs in of.items() if pairs[0].shape[1] <= r.task.cells}
                 for of in (tests, excluded)
             )
         kept_out = [puzzles for puzzles, _ in (*(tests.values() if r.exclude else ()), *excluded.values())]
