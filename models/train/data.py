@@ -1,4 +1,4 @@
-"""Training puzzles as tokens: Sudokus and mazes, generated or read from files, without test puzzles.
+"""Training puzzles as tokens: Sudokus and mazes, generated or from files, without test puzzles.
 
 Puzzles and answers are uint8 arrays [n, S] of n puzzles with S cells. generate.c lists the tokens.
 """
@@ -38,7 +38,9 @@ def library() -> ctypes.CDLL:
     file = pathlib.Path(tempfile.gettempdir()) / name
     if not file.exists():
         with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".so", delete=False) as part:
-            subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", part.name, str(source)], check=True)
+            subprocess.run(
+                ["cc", "-O2", "-shared", "-fPIC", "-o", part.name, str(source)], check=True
+            )
         pathlib.Path(part.name).rename(file)
     return ctypes.CDLL(str(file))
 
@@ -103,23 +105,34 @@ class Sudoku:
         or `Hard`.
         """
         if isinstance(clues, Hard):
-            return self.generate_hard(count, seed, clues.least, cached(clues.file)[0] if clues.file else None)
+            return self.generate_hard(
+                count, seed, clues.least, cached(clues.file)[0] if clues.file else None
+            )
         puzzles, answers = (np.empty((count, self.side**2), np.uint8) for _ in range(2))
         library().sudokus(
-            *self.box, ctypes.c_long(count), ctypes.c_uint64(seed), *clues, byte_pointer(puzzles), byte_pointer(answers)
+            *self.box,
+            ctypes.c_long(count),
+            ctypes.c_uint64(seed),
+            *clues,
+            byte_pointer(puzzles),
+            byte_pointer(answers),
         )
         return puzzles, answers
 
-    def generate_hard(self, count: int, seed: int, least: int, starts: np.ndarray | None = None) -> Pairs:
+    def generate_hard(
+        self, count: int, seed: int, least: int, starts: np.ndarray | None = None
+    ) -> Pairs:
         """Generates puzzles that need at least `least` guesses.
 
         They are made by changing clues of `starts` [n, S], or of generated puzzles without it.
         """
-        starts = np.ascontiguousarray(np.empty((0, self.cells), np.uint8) if starts is None else starts)
+        starts = np.ascontiguousarray(
+            np.empty((0, self.cells), np.uint8) if starts is None else starts
+        )
         puzzles, answers = (np.empty((count, self.side**2), np.uint8) for _ in range(2))
         library().hard_sudokus(
-            *self.box, ctypes.c_long(count), ctypes.c_uint64(seed), least, ctypes.c_long(len(starts)),
-            byte_pointer(starts), byte_pointer(puzzles), byte_pointer(answers),
+            *self.box, ctypes.c_long(count), ctypes.c_uint64(seed), least,
+            ctypes.c_long(len(starts)), byte_pointer(starts), byte_pointer(puzzles), byte_pointer(answers),
         )  # fmt: skip
         return puzzles, answers
 
@@ -131,7 +144,9 @@ class Sudoku:
         puzzles = np.ascontiguousarray(puzzles)
         found = np.empty(len(puzzles), np.int32)
         pointer = found.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        library().sudoku_guesses(*self.box, ctypes.c_long(len(puzzles)), byte_pointer(puzzles), pointer)
+        library().sudoku_guesses(
+            *self.box, ctypes.c_long(len(puzzles)), byte_pointer(puzzles), pointer
+        )
         return found
 
     def augment(self, puzzles: np.ndarray, answers: np.ndarray, rng: np.random.Generator) -> Pairs:
@@ -148,15 +163,21 @@ class Sudoku:
                 rng.random((count, side // size)).argsort(1),
                 rng.random((count, side // size, size)).argsort(2),
             )
-            return (band[:, :, None] * size + np.take_along_axis(inner, band[:, :, None], 1)).reshape(count, side)
+            return (
+                band[:, :, None] * size + np.take_along_axis(inner, band[:, :, None], 1)
+            ).reshape(count, side)
 
         cells = lines(height)[:, :, None] * side + lines(width)[:, None, :]
         if height == width:
-            cells = np.where((rng.random(count) < 0.5)[:, None, None], cells.transpose(0, 2, 1), cells)
+            cells = np.where(
+                (rng.random(count) < 0.5)[:, None, None], cells.transpose(0, 2, 1), cells
+            )
         cells = cells.reshape(count, side**2)
         digits = np.ones((count, side + 2), np.uint8)  # the new token of each token
         digits[:, 2:] = 2 + rng.random((count, side)).argsort(1)
-        move = lambda grid: np.take_along_axis(digits, np.take_along_axis(grid, cells, 1).astype(np.int64), 1)
+        move = lambda grid: np.take_along_axis(
+            digits, np.take_along_axis(grid, cells, 1).astype(np.int64), 1
+        )
         return move(puzzles), move(answers)
 
     def classes(self, puzzles: np.ndarray) -> np.ndarray:
@@ -182,12 +203,15 @@ class Sudoku:
                     + hash64(of_digit ^ u(119)) * u(5)
                 )
                 gather = lambda unit, of: hash64(
-                    unit * u(3) + np.stack([hash64(cells[:, of == i]).sum(1, dtype=u) for i in range(side)], 1)
+                    unit * u(3)
+                    + np.stack([hash64(cells[:, of == i]).sum(1, dtype=u) for i in range(side)], 1)
                 )
                 rows, cols, boxes = gather(rows, row), gather(cols, col), gather(boxes, box)
                 rows, cols = refine_by_band(rows, height), refine_by_band(cols, width)
                 seen = hash64(cells ^ u(51))
-                digits = hash64(digits * u(11) + np.stack([(seen * h).sum(1, dtype=u) for h in held], 1))
+                digits = hash64(
+                    digits * u(11) + np.stack([(seen * h).sum(1, dtype=u) for h in held], 1)
+                )
             return hash64(cells).sum(1, dtype=u)
 
 
@@ -208,7 +232,12 @@ class Maze:
         return self.side**2
 
     def generate(
-        self, count: int, seed: int, least: int, smallest: int | None = None, largest: int | None = None
+        self,
+        count: int,
+        seed: int,
+        least: int,
+        smallest: int | None = None,
+        largest: int | None = None,
     ) -> Pairs:
         """Generates mazes of `smallest` to `largest` rows. Default of both: `side`.
 
@@ -217,8 +246,8 @@ class Maze:
         """
         puzzles, answers = (np.empty((count, self.cells), np.uint8) for _ in range(2))
         library().mazes(
-            self.side, ctypes.c_long(count), ctypes.c_uint64(seed), least, smallest or largest or self.side,
-            largest or self.side, byte_pointer(puzzles), byte_pointer(answers),
+            self.side, ctypes.c_long(count), ctypes.c_uint64(seed), least,
+            smallest or largest or self.side, largest or self.side, byte_pointer(puzzles), byte_pointer(answers),
         )  # fmt: skip
         return puzzles, answers
 
@@ -245,7 +274,9 @@ class Maze:
     def transformed(self, puzzles: np.ndarray, turn: int) -> np.ndarray:
         """Applies one of the eight symmetries of a square."""
         grids = np.rot90(puzzles.reshape(-1, self.side, self.side), turn % 4, (1, 2))
-        return np.ascontiguousarray(grids.transpose(0, 2, 1) if turn > 3 else grids).reshape(len(puzzles), -1)
+        return np.ascontiguousarray(grids.transpose(0, 2, 1) if turn > 3 else grids).reshape(
+            len(puzzles), -1
+        )
 
     def augment(self, puzzles: np.ndarray, answers: np.ndarray, rng: np.random.Generator) -> Pairs:
         """Rotates or mirrors each maze and solves it again.
@@ -253,7 +284,9 @@ class Maze:
         The answer changes too: which of several shortest paths it is depends on directions.
         """
         turns = rng.integers(8, size=len(puzzles))
-        puzzles = np.concatenate([self.transformed(maze[None], turn) for maze, turn in zip(puzzles, turns)])
+        puzzles = np.concatenate(
+            [self.transformed(maze[None], turn) for maze, turn in zip(puzzles, turns)]
+        )
         answers = np.empty_like(puzzles)
         for maze, answer in zip(puzzles, answers):
             if not library().solve_maze(self.side, byte_pointer(maze), byte_pointer(answer)):
@@ -287,7 +320,12 @@ class Stream:
     CHUNK = 256
 
     def __init__(
-        self, task, kinds: list[tuple], files: list[tuple[str, float]], tests: list[np.ndarray], seed: int
+        self,
+        task,
+        kinds: list[tuple],
+        files: list[tuple[str, float]],
+        tests: list[np.ndarray],
+        seed: int,
     ):
         """Opens the stream.
 
@@ -299,7 +337,11 @@ class Stream:
         shares = np.array([kind[-1] for kind in kinds] + [share for _, share in files], float)
         self.shares = shares / shares.sum()
         self.rng = np.random.default_rng(seed)
-        self.tests = np.unique(np.concatenate([task.classes(puzzles) for puzzles in tests])) if tests else None
+        self.tests = (
+            np.unique(np.concatenate([task.classes(puzzles) for puzzles in tests]))
+            if tests
+            else None
+        )
         self.files = [self.without_tests(*pairs) for pairs in self.files]
         self.dropped = 0
         self.ready: Pairs = tuple(np.empty((0, task.cells), np.uint8) for _ in range(2))
@@ -316,7 +358,11 @@ class Stream:
         parts = []
         counts = self.rng.multinomial(self.CHUNK, self.shares)
         for kind, count in zip(self.kinds, counts):
-            parts.append(self.without_tests(*self.task.generate(int(count), int(self.rng.integers(1 << 62)), *kind[:-1])))
+            parts.append(
+                self.without_tests(
+                    *self.task.generate(int(count), int(self.rng.integers(1 << 62)), *kind[:-1])
+                )
+            )
         for (puzzles, answers), count in zip(self.files, counts[len(self.kinds) :]):
             drawn = self.rng.integers(len(puzzles), size=count)
             parts.append(self.task.augment(puzzles[drawn], answers[drawn], self.rng))
@@ -328,7 +374,10 @@ class Stream:
         """Returns the next `count` puzzles, answers, and puzzle identifiers [count], all 0."""
         while len(self.ready[0]) < count:
             self.ready = tuple(np.concatenate(both) for both in zip(self.ready, self.chunk()))
-        taken, self.ready = tuple(a[:count] for a in self.ready), tuple(a[count:] for a in self.ready)
+        taken, self.ready = (
+            tuple(a[:count] for a in self.ready),
+            tuple(a[count:] for a in self.ready),
+        )
         return *taken, np.zeros(count, np.int64)
 
 
@@ -341,7 +390,9 @@ class Workers:
         self.queue = context.Queue(2 * count)
         self.ready: Pairs | None = None
         for worker in range(count):
-            context.Process(target=self.fill, args=(stream, seed + 1_000_003 * (worker + 1)), daemon=True).start()
+            context.Process(
+                target=self.fill, args=(stream, seed + 1_000_003 * (worker + 1)), daemon=True
+            ).start()
 
     def fill(self, stream: Callable[[int], Stream], seed: int) -> None:
         """Puts chunks into the queue, without end."""
@@ -350,15 +401,30 @@ class Workers:
             self.queue.put(source.chunk())
 
     def take(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns the next `count` puzzles, answers and puzzle identifiers, as `Stream.take` does."""
+        """Returns the next `count` puzzles, answers and puzzle identifiers, as `Stream.take`."""
         while self.ready is None or len(self.ready[0]) < count:
             chunk = self.queue.get()
-            self.ready = chunk if self.ready is None else tuple(map(np.concatenate, zip(self.ready, chunk)))
-        taken, self.ready = tuple(a[:count] for a in self.ready), tuple(a[count:] for a in self.ready)
+            self.ready = (
+                chunk if self.ready is None else tuple(map(np.concatenate, zip(self.ready, chunk)))
+            )
+        taken, self.ready = (
+            tuple(a[:count] for a in self.ready),
+            tuple(a[count:] for a in self.ready),
+        )
         return *taken, np.zeros(count, np.int64)
 
 
 if __name__ == "__main__":
     # Writes the test mazes of tests/data/puzzles that come from this generator.
-    write(TESTS / "maze_15x15_test_300.csv", "maze,solution", "# SGo", Maze(15).generate(300, 20261128, 18))
-    write(TESTS / "maze_20x20_test_200.csv", "maze,solution", "# SGo", Maze(20).generate(200, 20261129, 24))
+    write(
+        TESTS / "maze_15x15_test_300.csv",
+        "maze,solution",
+        "# SGo",
+        Maze(15).generate(300, 20261128, 18),
+    )
+    write(
+        TESTS / "maze_20x20_test_200.csv",
+        "maze,solution",
+        "# SGo",
+        Maze(20).generate(200, 20261129, 24),
+    )

@@ -1,11 +1,12 @@
 """Prints how hard Sudokus are: the guesses that a backtracking solver needs, as a Markdown table.
 
     python models/train/difficulty.py tests/data/puzzles/sudoku_9x9_*.csv
-    python models/train/difficulty.py sudoku-9x9-symbols tests/data/puzzles/sudoku_extreme_test_500.csv
+    python models/train/difficulty.py sudoku-9x9-symbols
 
-Each argument is a CSV file or a recipe of train.py, whose training puzzles are then generated. The solver sets naked and
-hidden singles and guesses in the first cell with the fewest candidates, until it has proved that there is one solution.
-Sudoku-Extreme is rated in the same way, by the backtracks of a solver with more rules (tdoku): its numbers are lower.
+Each argument is a CSV file or a recipe of train.py. The training puzzles of a recipe are generated.
+The solver sets naked and hidden singles and guesses in the first cell with the fewest candidates,
+until it has proved that there is exactly one solution. The ratings of Sudoku-Extreme are backtracks
+of another solver, tdoku. It knows more rules, so that its numbers are lower.
 """
 
 import argparse

@@ -4,16 +4,16 @@ Shapes: B batch, K symbols (the digits), S cells, D width, V = K + 2 tokens. A s
 [B, K, S, D]. The recursion and the training are those of TRM. The block, the input embedding and
 the heads differ. Renaming the digits permutes the fields, and thereby the answer.
 
-A block is `x = rms(x + mixer(x))`, then `x = rms(x + swiglu(x))` over the channels. `rms` is RMSNorm
-over the channels without weights. There are two mixers:
+A block is `x = rms(x + mixer(x))`, then `x = rms(x + swiglu(x))` over the channels. `rms` is
+RMSNorm over the channels without weights. There are two mixers:
 
 - `cells`: a SwiGLU over the cells of each field, as in TRM's `mlp_t`, with the norm over the cells.
   Then each field reads the mean of the other fields through a matrix.
 - `units`: messages `m = silu(x G) * (x U)`, [B, K, S, M]. A quarter of the channels each is summed
   over the other cells of the row, of the column and of the box, and over the other symbols of the
-  cell. A matrix maps the sums back to D. Only box sizes tell this mixer where a cell is. Therefore
-  exchanging rows, columns, bands or stacks permutes the answer in the same way, and the same weights
-  fit Sudokus of any size.
+  cell. A matrix maps the sums back to D. This mixer knows nothing else of where a cell is.
+  Therefore exchanging rows, columns, bands or stacks permutes the answer in the same way, and the
+  same weights fit Sudokus of any size.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""The model against the outputs that the published code gave, and against itself when saved and loaded.
+"""Tests the models against outputs of the published code, and the files against the published ones.
 
-python models/train/test_trm.py
+Run it with `python models/train/test_trm.py`.
 """
 
 import pathlib
@@ -20,7 +20,10 @@ TOLERANCE = 2e-4  # absolute, on states and logits
 
 @torch.no_grad()
 def failures(model: trm.Model, expected: dict[str, torch.Tensor]) -> list[str]:
-    """What differs: the first step end to end, then every further one from the stored states before it."""
+    """Returns the outputs that differ.
+
+    The first step runs from the initial states, the others from the stored states before them.
+    """
     inputs, ids = expected["inputs"], expected["puzzle_identifiers"]
     found = {"input_embedding": model.embed(inputs, ids)}
     states = model.initial(len(inputs), inputs.shape[1])
@@ -29,14 +32,16 @@ def failures(model: trm.Model, expected: dict[str, torch.Tensor]) -> list[str]:
         outputs = {**after, "logits": logits, "q_halt": q_halt, "q_continue": q_continue}
         found |= {f"step{step}.{name}": value for name, value in outputs.items()}
         states = {name: expected[f"step{step}.{name}"] for name in model.states}
-    assert set(found) | {"inputs", "puzzle_identifiers"} == set(expected), set(found) ^ set(expected)
+    assert set(found) | {"inputs", "puzzle_identifiers"} == set(expected), set(found) ^ set(
+        expected
+    )
     assert all(found[name].shape == expected[name].shape for name in found)
     # `not <=`, so that NaN fails.
     return [n for n in found if not (found[n] - expected[n]).abs().max() <= TOLERANCE]
 
 
 def bugs(model: trm.Model) -> dict:
-    """Planted: what each does to the model, by name."""
+    """Returns deliberate bugs by name: functions that change a model."""
     c = model.config
 
     def scale(name: str, by: float):
@@ -89,12 +94,12 @@ def test_golden():
         for name, plant in planted.items():
             model = trm.load(folder)
             plant(model)
-            assert failures(model, expected), f"{folder.name}: nobody notices: {name}"
+            assert failures(model, expected), f"{folder.name}: not noticed: {name}"
         print(f"{folder.name}: as published, {len(planted)} planted bugs found")
 
 
 def test_files():
-    """What is saved is what is loaded, and the names and types are the published ones."""
+    """A saved model is the loaded model, with the published names and dtypes."""
     for folder in sorted(GOLDEN.iterdir()):
         published = torch.load(folder / "step_100", weights_only=True)
         with tempfile.TemporaryDirectory() as scratch:
@@ -108,22 +113,30 @@ def test_files():
             assert all(torch.equal(written[n], published[n]) for n in published), folder.name
             again = trm.load(scratch)
             assert asdict(again.config) == asdict(model.config), folder.name
-            # The same as model.safetensors in f16, which is not the published precision.
-            save_file({n: t.half() for n, t in model.state_dict().items()}, scratch / "model.safetensors")
+            # model.safetensors in f16, which is not the published precision.
+            save_file(
+                {n: t.half() for n, t in model.state_dict().items()}, scratch / "model.safetensors"
+            )
             half = trm.load(scratch)
-            assert all(torch.equal(t, model.state_dict()[n].half().float()) for n, t in half.state_dict().items())
-            save_file({n: t.to(torch.int8) for n, t in model.state_dict().items()}, scratch / "model.safetensors")
+            assert all(
+                torch.equal(t, model.state_dict()[n].half().float())
+                for n, t in half.state_dict().items()
+            )
+            save_file(
+                {n: t.to(torch.int8) for n, t in model.state_dict().items()},
+                scratch / "model.safetensors",
+            )
             try:
                 trm.load(scratch)
             except ValueError as e:
                 assert "int8" in str(e)
             else:
-                raise AssertionError("int8 was loaded as if it were weights")
+                raise AssertionError("int8 was loaded as weights")
     print("files: as published")
 
 
 def test_gradient():
-    """Only the last cycle is differentiated, as published: earlier ones are constants to the gradient."""
+    """The gradient flows through the last cycle only, as published."""
     for name in ("trm_mlp", "trm_attention", "trm_singlez", "trm_hier6"):
         model, expected = trm.load(GOLDEN / name), load_file(GOLDEN / name / "expected.safetensors")
         inputs, ids = expected["inputs"], expected["puzzle_identifiers"]
@@ -137,7 +150,7 @@ def test_gradient():
         c.H_cycles = 1
         want = torch.autograd.grad(model.step(before, inputs, ids)[1].square().sum(), weights)
         assert all(torch.allclose(g, w, rtol=1e-4, atol=1e-5) for g, w in zip(got, want)), name
-        # Planted: a gradient through two cycles is another.
+        # The gradient through two cycles differs.
         states = model.step(states, inputs, ids)[0]
         other = torch.autograd.grad(model.step(states, inputs, ids)[1].square().sum(), weights)
         assert not all(torch.allclose(g, w, rtol=1e-4, atol=1e-5) for g, w in zip(got, other)), name
@@ -145,7 +158,7 @@ def test_gradient():
 
 
 def permuted(inputs: torch.Tensor, digits: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-    """The grids with digit d + 1 renamed to digits[d] + 1 and the cells in another order."""
+    """Renames digit d + 1 to digits[d] + 1 and reorders the cells."""
     return torch.cat((torch.tensor([0, 1]), digits + 2))[inputs[:, cells]]
 
 
@@ -158,24 +171,33 @@ def run_steps(model: trm.Model, inputs: torch.Tensor) -> tuple[torch.Tensor, tor
 
 
 def test_symbols():
-    """The model has the symmetries that it promises, its messages are sums over units, and its files are read back."""
+    """Symmetries permute the answer, messages are sums over units, and files are read back."""
     torch.manual_seed(3)
     side, box = 6, (2, 3)
     config = replace(train.symbol_shape(side, box, "units", 8, 16, 16), halt_max_steps=5)
     inputs = torch.randint(1, side + 2, (3, side**2))
     digits = torch.randperm(side)
     grid = torch.arange(side**2).reshape(side, side)
-    moved = grid[[1, 0, 4, 5, 2, 3]][:, [3, 5, 4, 0, 1, 2]].flatten()  # rows, bands, columns, stacks
+    moved = grid[[1, 0, 4, 5, 2, 3]][
+        :, [3, 5, 4, 0, 1, 2]
+    ].flatten()  # rows, bands, columns, stacks
     for mixer in ("units", "cells"):
         model = trm.build(replace(config, mixer=mixer))
         torch.nn.init.normal_(model.q_head.weight)
         logits, q_halt = run_steps(model, inputs)
-        assert logits.shape == (3, side**2, side + 2) and (logits[..., :2] == symbols.NOT_A_DIGIT).all()
+        assert (
+            logits.shape == (3, side**2, side + 2)
+            and (logits[..., :2] == symbols.NOT_A_DIGIT).all()
+        )
         back = torch.cat((torch.tensor([0, 1]), digits + 2))
         renamed, q = run_steps(model, permuted(inputs, digits, grid.flatten()))
-        assert torch.allclose(renamed[..., back], logits, atol=5e-3) and torch.allclose(q, q_halt, atol=5e-3), mixer
+        assert torch.allclose(renamed[..., back], logits, atol=5e-3) and torch.allclose(
+            q, q_halt, atol=5e-3
+        ), mixer
         other, q = run_steps(model, permuted(inputs, torch.arange(side), moved))
-        same = torch.allclose(other, logits[:, moved], atol=5e-3) and torch.allclose(q, q_halt, atol=5e-3)
+        same = torch.allclose(other, logits[:, moved], atol=5e-3) and torch.allclose(
+            q, q_halt, atol=5e-3
+        )
         assert same == (mixer == "units"), mixer
         mixed = torch.randn(2, side, side**2, 16, requires_grad=True)
         with tempfile.TemporaryDirectory() as scratch:
@@ -185,8 +207,12 @@ def test_symbols():
                 again = trm.load(folder)
                 assert trm.updates_of(folder) == 4
                 assert asdict(again.config) | {"box": box} == asdict(model.config), folder
-                assert all((a - b).abs().max() <= tolerance for a, b in zip(again.parameters(), model.parameters()))
-    # Each message goes to the other cells of the row, column and box and to the other symbols of the cell.
+                assert all(
+                    (a - b).abs().max() <= tolerance
+                    for a, b in zip(again.parameters(), model.parameters())
+                )
+    # Each message goes to the other cells of the row, the column and the box, and to the other
+    # symbols of the cell.
     found = symbols.sums_of_others(mixed.detach(), box)
     row, col = grid.flatten() // side, grid.flatten() % side
     unit = row // box[0] * (side // box[1]) + col // box[1]
@@ -194,7 +220,9 @@ def test_symbols():
         for part, of in enumerate((row, col, unit)):
             others = (of == of[cell]) & (torch.arange(side**2) != cell)
             expected = mixed[:, symbol, others, 4 * part : 4 * part + 4].sum(1)
-            assert torch.allclose(found[:, symbol, cell, 4 * part : 4 * part + 4], expected, atol=1e-5)
+            assert torch.allclose(
+                found[:, symbol, cell, 4 * part : 4 * part + 4], expected, atol=1e-5
+            )
         expected = mixed[:, :, cell, 12:].sum(1) - mixed[:, symbol, cell, 12:]
         assert torch.allclose(found[:, symbol, cell, 12:], expected, atol=1e-5)
     # The same weights fit another size.
@@ -206,7 +234,7 @@ def test_symbols():
 
 
 def test_rotary_positions_of_a_grid():
-    """With `rope2d` a score depends on how many rows and columns two cells are apart, and on nothing else."""
+    """With `rope2d`, scores depend on the distances in rows and columns and nothing else."""
     torch.manual_seed(4)
     shape = train.shape(6, 8, 32, attention=True, heads=2)
     model = trm.build(replace(shape, pos_encodings="rope2d", rope_theta=10.0))

@@ -1,4 +1,4 @@
-"""Tiny Recursive Models in PyTorch: the refinement step of every published variant, and model files.
+"""Tiny Recursive Models in PyTorch: the refinement steps of published variants, and model files.
 
 Shapes: B batch, S grid tokens, P prefix positions of the puzzle embedding, L = P + S, D hidden
 size, V vocabulary. Parameters have the names of the published state dict. A file `step_N` adds the
@@ -69,7 +69,9 @@ class Config:
     @property
     def states(self) -> list[str]:
         """Returns the names of the carried states. The heads read the first one."""
-        lower = {"trm": ["L"], "symbols": ["L"], "hrm": ["L"], "hier6": LOWER_STATES}.get(self.variant, [])
+        lower = {"trm": ["L"], "symbols": ["L"], "hrm": ["L"], "hier6": LOWER_STATES}.get(
+            self.variant, []
+        )
         return [f"z_{s}" for s in (["L"] if self.variant == "singlez" else ["H", *lower])]
 
     def known(self) -> dict:
@@ -162,7 +164,8 @@ class Attention(nn.Module):
         # Sizes are integers and not shapes, so that an exported graph does not compute them.
         length, width, size = int(x.shape[1]), self.width, self.width // self.heads
         q, k, v = (
-            part.reshape(-1, length, self.heads, size).transpose(1, 2) for part in self.qkv_proj(x).split(width, -1)
+            part.reshape(-1, length, self.heads, size).transpose(1, 2)
+            for part in self.qkv_proj(x).split(width, -1)
         )  # [B, heads, L, head size] each
         if rope is not None:
             q, k = (rotate(t, *rope).to(x.dtype) for t in (q, k))
@@ -238,7 +241,7 @@ class Model(nn.Module):
         return self.config.states
 
     def compile_blocks(self) -> None:
-        """Compiles each block by itself. To compile a whole step, with all passes, takes minutes."""
+        """Compiles each block by itself. Compiling a whole step, with all passes, takes minutes."""
         for level in ("H_level", "L_level"):
             for block in getattr(getattr(self, level, None), "layers", ()):
                 block.forward = torch.compile(block.forward, dynamic=False)
@@ -266,7 +269,10 @@ class Model(nn.Module):
         """Returns the states [B, L, D] before the first step. Default of `tokens` (S): seq_len."""
         c = self.config
         shape = (batch, c.prefix_len + (tokens or c.seq_len), c.hidden_size)
-        return {s: getattr(self, s.removeprefix("z_") + "_init").to(self.dtype).expand(shape) for s in self.states}
+        return {
+            s: getattr(self, s.removeprefix("z_") + "_init").to(self.dtype).expand(shape)
+            for s in self.states
+        }
 
     def rope(self, positions: int, device: torch.device) -> tuple[Tensor, Tensor] | None:
         """Returns the cosines and sines [L, head size] of rotary positions."""
@@ -283,7 +289,10 @@ class Model(nn.Module):
                 frequencies = c.rope_theta ** (-torch.arange(0, size, 4).float() / size)
                 side = math.isqrt(positions)
                 cells = torch.arange(positions)
-                angles = torch.cat([torch.outer(at.float(), frequencies) for at in (cells // side, cells % side)], 1)
+                angles = torch.cat(
+                    [torch.outer(at.float(), frequencies) for at in (cells // side, cells % side)],
+                    1,
+                )
             angles = angles.repeat(1, 2)
             self.angles[key] = angles.cos().to(device), angles.sin().to(device)
         return self.angles[key]
@@ -302,7 +311,9 @@ class Model(nn.Module):
         x = self.embed(inputs, ids)
         states = dict(states)
         passes = self.passes(states, x, rope)
-        first = {"hrm": len(passes) - 2, "baseline": 0}.get(c.variant, len(passes) * (c.H_cycles - 1) // c.H_cycles)
+        first = {"hrm": len(passes) - 2, "baseline": 0}.get(
+            c.variant, len(passes) * (c.H_cycles - 1) // c.H_cycles
+        )
         with torch.no_grad():
             for run in passes[:first]:
                 run()
@@ -319,7 +330,9 @@ class Model(nn.Module):
         """Returns what the halting head reads, [B, D]."""
         return answer[:, 0]
 
-    def passes(self, states: dict[str, Tensor], x: Tensor, rope: tuple[Tensor, Tensor] | None) -> list:
+    def passes(
+        self, states: dict[str, Tensor], x: Tensor, rope: tuple[Tensor, Tensor] | None
+    ) -> list:
         """Returns the passes of a step, in order. Each is a function that rewrites one state."""
         c = self.config
 
@@ -341,7 +354,9 @@ class Model(nn.Module):
             ]
         else:
             high = self.H_level if c.variant == "hrm" else low
-            cycle = [to("z_L", low, ["z_L", "z_H"], x)] * c.L_cycles + [to("z_H", high, ["z_H", "z_L"])]
+            cycle = [to("z_L", low, ["z_L", "z_H"], x)] * c.L_cycles + [
+                to("z_H", high, ["z_H", "z_L"])
+            ]
         return cycle * c.H_cycles
 
     def halts(self, q_halt: Tensor, q_continue: Tensor) -> Tensor:
@@ -387,13 +402,22 @@ def read_config(folder: pathlib.Path, tensors: dict[str, Tensor]) -> Config:
     symbols = variant == "symbols"
     config = Config(
         variant=variant,
-        **{k: v for k, v in given.items() if k in known - {"vocab_size", "variant"} and v is not None},
+        **{
+            k: v
+            for k, v in given.items()
+            if k in known - {"vocab_size", "variant"} and v is not None
+        },
         vocab_size=given["vocab_size"] if symbols else tensors["lm_head.weight"].shape[0],
     )
     if "puzzle_emb.weights" in tensors:
         config.num_puzzle_identifiers = tensors["puzzle_emb.weights"].shape[0]
     positions = next(
-        (t for n, t in tensors.items() if n.endswith(("mlp_t.down_proj.weight", "embed_pos.embedding_weight"))), None
+        (
+            t
+            for n, t in tensors.items()
+            if n.endswith(("mlp_t.down_proj.weight", "embed_pos.embedding_weight"))
+        ),
+        None,
     )
     if positions is not None:
         config.seq_len = positions.shape[0] - config.prefix_len
@@ -435,13 +459,15 @@ def load(folder: str | pathlib.Path, dtype: torch.dtype = torch.float32) -> Mode
 
 
 def save(model: Model, folder: str | pathlib.Path, step: int, training: dict | None = None) -> None:
-    """Writes step_N, all_config.yaml (with `training`) and dataset.json as the published training does."""
+    """Writes step_N, all_config.yaml (with `training`) and dataset.json, as published."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     c = model.config
     narrow = getattr(torch, c.forward_dtype)
     tensors = {
-        PREFIX + name: tensor.detach().to("cpu", narrow if name.endswith("_init") else torch.float32)
+        PREFIX + name: tensor.detach().to(
+            "cpu", narrow if name.endswith("_init") else torch.float32
+        )
         for name, tensor in model.state_dict().items()
     }
     part = folder / "step.part"
@@ -456,7 +482,9 @@ def save(model: Model, folder: str | pathlib.Path, step: int, training: dict | N
         "name": NAMES[c.variant],
         "loss": {"name": "losses@ACTLossHead", "loss_type": "softmax_cross_entropy"},
     } | arch
-    (folder / "all_config.yaml").write_text(yaml.safe_dump({"arch": arch, **(training or {})}, sort_keys=False))
+    (folder / "all_config.yaml").write_text(
+        yaml.safe_dump({"arch": arch, **(training or {})}, sort_keys=False)
+    )
     more = {"pad_id": 0, "ignore_label_id": 0, "blank_identifier_id": 0, "sets": ["all"]}
     (folder / "dataset.json").write_text(json.dumps(more | dataset) + "\n")
 
@@ -465,7 +493,12 @@ def save_weights(model: Model, folder: str | pathlib.Path, step: int) -> None:
     """Writes model.safetensors in f16, and config.json."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().to("cpu", torch.float16) for name, tensor in model.state_dict().items()}
+    tensors = {
+        name: tensor.detach().to("cpu", torch.float16)
+        for name, tensor in model.state_dict().items()
+    }
     save_file(tensors, folder / "model.part")
-    (folder / "config.json").write_text(json.dumps({**model.config.known(), "step": step}, indent=2) + "\n")
+    (folder / "config.json").write_text(
+        json.dumps({**model.config.known(), "step": step}, indent=2) + "\n"
+    )
     (folder / "model.part").rename(folder / "model.safetensors")
