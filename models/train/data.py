@@ -132,7 +132,8 @@ class Sudoku:
         puzzles, answers = (np.empty((count, self.side**2), np.uint8) for _ in range(2))
         library().hard_sudokus(
             *self.box, ctypes.c_long(count), ctypes.c_uint64(seed), least,
-            ctypes.c_long(len(starts)), byte_pointer(starts), byte_pointer(puzzles), byte_pointer(answers),
+            ctypes.c_long(len(starts)), byte_pointer(starts),
+            byte_pointer(puzzles), byte_pointer(answers),
         )  # fmt: skip
         return puzzles, answers
 
@@ -247,7 +248,8 @@ class Maze:
         puzzles, answers = (np.empty((count, self.cells), np.uint8) for _ in range(2))
         library().mazes(
             self.side, ctypes.c_long(count), ctypes.c_uint64(seed), least,
-            smallest or largest or self.side, largest or self.side, byte_pointer(puzzles), byte_pointer(answers),
+            smallest or largest or self.side, largest or self.side,
+            byte_pointer(puzzles), byte_pointer(answers),
         )  # fmt: skip
         return puzzles, answers
 

@@ -166,7 +166,8 @@ def export(
         warnings.simplefilter("ignore")  # about sizes that become constants on purpose
         torch.onnx.export(
             Step(model, tokens, weights is None), tuple(arguments), str(file), dynamo=False,
-            opset_version=OPSET, input_names=names, output_names=outputs, do_constant_folding=weights is None,
+            opset_version=OPSET, input_names=names, output_names=outputs,
+            do_constant_folding=weights is None,
             dynamic_axes=None if batch else {name: {0: "batch"} for name in names + outputs},
         )  # fmt: skip
     proto = onnx.load(str(file))

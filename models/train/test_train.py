@@ -3,7 +3,9 @@
 Run it with `python models/train/test_train.py`.
 """
 
+import os
 import pathlib
+import signal
 import sys
 import tempfile
 from dataclasses import replace
@@ -77,6 +79,64 @@ def test_run():
         assert changed == ["q_head.weight", "q_head.bias"], changed
         assert torch.equal(before["q_head.weight"][1], after["q_head.weight"][1])
     print("training: learns, resumes, repeats")
+
+
+def test_parts():
+    """A state in parts is the state, and an incomplete set of parts is not used."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = pathlib.Path(scratch, "resume.pt")
+        states = [{"step": step, "numbers": torch.randn(3000)} for step in (7, 9)]
+        kib = 2**-10
+        cpu = torch.device("cpu")
+        train.write_state(states[0], path, 5 * kib)
+        parts = sorted(pathlib.Path(scratch).iterdir())
+        assert len(parts) > 2 and all(part.stat().st_size <= 5 * 1024 for part in parts)
+        kept = {part: part.read_bytes() for part in parts}
+        train.write_state(states[1], path, 5 * kib)
+        assert not any(part.exists() for part in parts), "older parts stay"
+        assert torch.equal(train.read_state(path, cpu)["numbers"], states[1]["numbers"])
+        for part, content in kept.items():
+            part.write_bytes(content)
+        next(iter(pathlib.Path(scratch).glob("resume.pt.9.1.*"))).unlink()
+        assert torch.equal(train.read_state(path, cpu)["numbers"], states[0]["numbers"])
+        parts[0].unlink()
+        try:
+            train.read_state(path, cpu)
+        except FileNotFoundError:
+            pass
+        else:
+            raise AssertionError("an incomplete set was read")
+        train.write_state(states[0], path)
+        assert torch.equal(train.read_state(path, cpu)["numbers"], states[0]["numbers"])
+    print("parts: complete sets only")
+
+
+def test_endless():
+    """An endless run saves at SIGTERM, and continues from its state or from its averaged weights."""
+    settings = ("--set", "hidden_size=8", "mixer_inner=16", "mlp_inner=8", "--slots", "1")
+    with tempfile.TemporaryDirectory() as scratch:
+        out = pathlib.Path(scratch)
+        run = training(out, "--endless", "--batch", "2", *settings, name="sudoku-9x9-symbols")
+        update, rates = run.update, []
+
+        def stop_after_eight(chosen: torch.Tensor, rate: float) -> tuple[float, float, float]:
+            rates.append(rate)
+            if len(rates) == 8:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return update(chosen, rate)
+
+        run.update = stop_after_eight
+        run.run()
+        assert run.step == 8 and rates[4:] == [1.0] * 4, rates  # 5 updates of warm-up
+        assert (run.model.config.H_cycles, run.model.config.L_cycles) == (1, 1)
+        assert trm.load(out).config.L_cycles == 3
+        again = training(out, "--endless", *settings, "--resume", name="sudoku-9x9-symbols")
+        assert again.step == 8 and torch.equal(weights(again.ema), weights(run.ema))
+        start = ("--from", str(out / "averaged"))
+        further = training(out, "--updates", "9", *start, name="sudoku-9x9-symbols")
+        assert further.step == 8
+        assert torch.equal(weights(further.model), weights(run.ema).half().float())
+    print("endless runs: SIGTERM saves, and training continues")
 
 
 def test_stages():
@@ -239,5 +299,7 @@ if __name__ == "__main__":
     test_losses()
     test_slots()
     test_run()
+    test_parts()
+    test_endless()
     test_stages()
     test_neighbours()
