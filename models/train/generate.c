@@ -316,8 +316,8 @@ static int mutate(Rating *r, uint8_t *clues, uint64_t *random) {
  * a chain. */
 enum { GENERATED_CHAIN = 128, GIVEN_CHAIN = 16, MAX_MUTATIONS = 3000, MAX_GUESSES = 5000 };
 
-/* Writes `count` Sudokus that need at least `least` guesses: puzzles and answers, [count, side *
- * side] each.
+/* Writes `count` hard Sudokus: puzzles and answers, [count, side * side] each. They need at least
+ * `least` guesses, and at least half of the guesses of the given puzzle that they are made from.
  *
  * Puzzles come in chains. A chain starts from one of `starts`, or from a minimal puzzle if
  * `start_count` is 0. Until the puzzle is hard enough, a mutation is kept if it needs no fewer
@@ -340,10 +340,12 @@ void hard_sudokus(int box_rows, int box_cols, long count, uint64_t seed, int lea
         Rating r = {.layout = &l, .max_guesses = MAX_GUESSES};
         rate(&r, clues, 2);
         int guesses = r.guesses, written = 0, chain = start_count ? GIVEN_CHAIN : GENERATED_CHAIN;
+        int enough = least;
+        if (start_count && guesses / 2 > least) enough = guesses / 2;
         for (int tries = 0; tries < MAX_MUTATIONS && written < chain && count > 0; tries++) {
             uint8_t next[MAX_SUDOKU_CELLS];
             memcpy(next, clues, sizeof next);
-            int wanted = guesses < least ? guesses : least;
+            int wanted = guesses < enough ? guesses : enough;
             if (!mutate(&r, next, &random)) continue;
             if (!memcmp(clues, next, sizeof next)) continue;
             rate(&r, next, 2);
@@ -355,7 +357,7 @@ void hard_sudokus(int box_rows, int box_cols, long count, uint64_t seed, int lea
             if (now < wanted || now > r.max_guesses) continue;
             memcpy(clues, next, sizeof next);
             guesses = now;
-            if (guesses < least) continue;
+            if (guesses < enough) continue;
             rate(&r, clues, 1);
             for (int i = 0; i < l.cells; i++) {
                 puzzles[i] = (uint8_t)(clues[i] + 1);
