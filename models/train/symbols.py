@@ -9,11 +9,11 @@ RMSNorm over the channels without weights. There are two mixers:
 
 - `cells`: a SwiGLU over the cells of each field, as in TRM's `mlp_t`, with the norm over the cells.
   Then each field reads the mean of the other fields through a matrix.
-- `units`: messages `m = silu(x G) * (x U)`, [B, K, S, M]. A quarter of the channels each is summed
-  over the other cells of the row, of the column and of the box, and over the other symbols of the
-  cell. A matrix maps the sums back to D. This mixer knows nothing else of where a cell is.
-  Therefore exchanging rows, columns, bands or stacks permutes the answer in the same way, and the
-  same weights fit Sudokus of any size.
+- `units`: messages `m = silu(x G) * (x U)`, [B, K, S, M]. A sixth of the channels each is summed
+  over the other members of a unit: the row, the column, the box, the row within the box, the
+  column within the box, and the symbols of the cell. A matrix maps the sums back to D. This mixer
+  knows nothing else of where a cell is. Therefore exchanging rows, columns, bands or stacks
+  permutes the answer in the same way, and the same weights fit Sudokus of any size.
 """
 
 import math
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 import trm
 
 NOT_A_DIGIT = -100.0
+UNITS = 6  # of a cell and symbol
 
 
 def swiglu(gate_up: Tensor) -> Tensor:
@@ -62,35 +63,19 @@ class CellMixer(nn.Module):
 
 
 def sums_of_others(messages: Tensor, box: tuple[int, int]) -> Tensor:
-    """Sums messages [B, K, S, M] over the other members of four units, a quarter of M each.
+    """Sums messages [B, K, S, M] over the other members of UNITS units, M / UNITS channels each.
 
-    The units are the row, the column and the box of a cell, and the symbols of a cell. `box` has
-    the rows and columns of a box.
+    The units of a cell and symbol are the row, the column, the box, the row within the box, the
+    column within the box, and the symbols of the cell. `box` has the rows and columns of a box.
     """
-    batch, symbols, cells, width = messages.shape
+    batch, symbols, cells, _ = messages.shape
     side, (rows, cols) = math.isqrt(cells), box
-    parts = messages.chunk(4, -1)
-    grid = (batch, symbols, side, side, -1)
-    boxes = (batch, symbols, side // rows, rows, side // cols, cols, -1)
-    row = (
-        parts[0]
-        .reshape(grid)
-        .sum(3, keepdim=True)
-        .expand(-1, -1, -1, side, -1)
-        .reshape(parts[0].shape)
-    )
-    col = (
-        parts[1]
-        .reshape(grid)
-        .sum(2, keepdim=True)
-        .expand(-1, -1, side, -1, -1)
-        .reshape(parts[0].shape)
-    )
-    inside = (
-        parts[2].reshape(boxes).sum((3, 5), keepdim=True).expand(-1, -1, -1, rows, -1, cols, -1)
-    )
-    cell = parts[3].sum(1, keepdim=True).expand(-1, symbols, -1, -1)
-    return torch.cat((row, col, inside.reshape(parts[0].shape), cell), -1) - messages
+    # [B, K, box row, row within the box, box column, column within the box, M / UNITS]
+    shape = (batch, symbols, side // rows, rows, side // cols, cols, -1)
+    parts = [part.reshape(shape) for part in messages.chunk(UNITS, -1)]
+    unit_axes = ((4, 5), (2, 3), (3, 5), (5,), (3,), (1,))
+    sums = [part.sum(axes, keepdim=True).expand_as(part) for part, axes in zip(parts, unit_axes)]
+    return torch.cat(sums, -1).reshape(messages.shape) - messages
 
 
 class UnitMixer(nn.Module):

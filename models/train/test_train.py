@@ -113,7 +113,7 @@ def test_parts():
 
 def test_endless():
     """An endless run saves at SIGTERM, and continues from its state or from its averaged weights."""
-    settings = ("--set", "hidden_size=8", "mixer_inner=16", "mlp_inner=8", "--slots", "1")
+    settings = ("--set", "hidden_size=8", "mixer_inner=18", "mlp_inner=8", "--slots", "1")
     with tempfile.TemporaryDirectory() as scratch:
         out = pathlib.Path(scratch)
         run = training(out, "--endless", "--batch", "2", *settings, name="sudoku-9x9-symbols")

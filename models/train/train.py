@@ -94,7 +94,7 @@ RECIPES = {
         [((32, 50), 1), ((24, 40), 2), ((0, 0), 3)], sudoku_9x9_tests(), 6000, stages=True,
     ),
     "sudoku-9x9-symbols": Recipe(
-        symbol_shape(9, (3, 3), "units", width=64, mixer_inner=128, mlp_inner=128),
+        symbol_shape(9, (3, 3), "units", width=64, mixer_inner=144, mlp_inner=128),
         data.Sudoku((3, 3)),
         [((24, 40), 1), ((0, 0), 2), *((data.Hard(least), 1) for least in (5, 20, 50))],
         sudoku_9x9_tests(), 6000, batch=16, stages=True,
