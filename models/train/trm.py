@@ -501,4 +501,5 @@ def save_weights(model: Model, folder: str | pathlib.Path, step: int) -> None:
     (folder / "config.json").write_text(
         json.dumps({**model.config.known(), "step": step}, indent=2) + "\n"
     )
+    (folder / "model.part").chmod(0o644)
     (folder / "model.part").rename(folder / "model.safetensors")
