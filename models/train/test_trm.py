@@ -1,15 +1,17 @@
-"""The model against the outputs that the published code gave, and against itself when saved and loaded.
+"""Tests the models against outputs of the published code, and the files against the published ones.
 
-python models/train/test_trm.py
+Run it with `python models/train/test_trm.py`.
 """
 
 import pathlib
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from safetensors.torch import load_file, save_file
 
+import symbols
+import train
 import trm
 
 GOLDEN = pathlib.Path(__file__).parents[2] / "tests/data/golden"
@@ -18,7 +20,10 @@ TOLERANCE = 2e-4  # absolute, on states and logits
 
 @torch.no_grad()
 def failures(model: trm.Model, expected: dict[str, torch.Tensor]) -> list[str]:
-    """What differs: the first step end to end, then every further one from the stored states before it."""
+    """Returns the outputs that differ.
+
+    The first step runs from the initial states, the others from the stored states before them.
+    """
     inputs, ids = expected["inputs"], expected["puzzle_identifiers"]
     found = {"input_embedding": model.embed(inputs, ids)}
     states = model.initial(len(inputs), inputs.shape[1])
@@ -27,14 +32,16 @@ def failures(model: trm.Model, expected: dict[str, torch.Tensor]) -> list[str]:
         outputs = {**after, "logits": logits, "q_halt": q_halt, "q_continue": q_continue}
         found |= {f"step{step}.{name}": value for name, value in outputs.items()}
         states = {name: expected[f"step{step}.{name}"] for name in model.states}
-    assert set(found) | {"inputs", "puzzle_identifiers"} == set(expected), set(found) ^ set(expected)
+    assert set(found) | {"inputs", "puzzle_identifiers"} == set(expected), set(found) ^ set(
+        expected
+    )
     assert all(found[name].shape == expected[name].shape for name in found)
     # `not <=`, so that NaN fails.
     return [n for n in found if not (found[n] - expected[n]).abs().max() <= TOLERANCE]
 
 
 def bugs(model: trm.Model) -> dict:
-    """Planted: what each does to the model, by name."""
+    """Returns deliberate bugs by name: functions that change a model."""
     c = model.config
 
     def scale(name: str, by: float):
@@ -87,12 +94,12 @@ def test_golden():
         for name, plant in planted.items():
             model = trm.load(folder)
             plant(model)
-            assert failures(model, expected), f"{folder.name}: nobody notices: {name}"
+            assert failures(model, expected), f"{folder.name}: not noticed: {name}"
         print(f"{folder.name}: as published, {len(planted)} planted bugs found")
 
 
 def test_files():
-    """What is saved is what is loaded, and the names and types are the published ones."""
+    """A saved model is the loaded model, with the published names and dtypes."""
     for folder in sorted(GOLDEN.iterdir()):
         published = torch.load(folder / "step_100", weights_only=True)
         with tempfile.TemporaryDirectory() as scratch:
@@ -106,22 +113,30 @@ def test_files():
             assert all(torch.equal(written[n], published[n]) for n in published), folder.name
             again = trm.load(scratch)
             assert asdict(again.config) == asdict(model.config), folder.name
-            # The same as model.safetensors in f16, which is not the published precision.
-            save_file({n: t.half() for n, t in model.state_dict().items()}, scratch / "model.safetensors")
+            # model.safetensors in f16, which is not the published precision.
+            save_file(
+                {n: t.half() for n, t in model.state_dict().items()}, scratch / "model.safetensors"
+            )
             half = trm.load(scratch)
-            assert all(torch.equal(t, model.state_dict()[n].half().float()) for n, t in half.state_dict().items())
-            save_file({n: t.to(torch.int8) for n, t in model.state_dict().items()}, scratch / "model.safetensors")
+            assert all(
+                torch.equal(t, model.state_dict()[n].half().float())
+                for n, t in half.state_dict().items()
+            )
+            save_file(
+                {n: t.to(torch.int8) for n, t in model.state_dict().items()},
+                scratch / "model.safetensors",
+            )
             try:
                 trm.load(scratch)
             except ValueError as e:
                 assert "int8" in str(e)
             else:
-                raise AssertionError("int8 was loaded as if it were weights")
+                raise AssertionError("int8 was loaded as weights")
     print("files: as published")
 
 
 def test_gradient():
-    """Only the last cycle is differentiated, as published: earlier ones are constants to the gradient."""
+    """The gradient flows through the last cycle only, as published."""
     for name in ("trm_mlp", "trm_attention", "trm_singlez", "trm_hier6"):
         model, expected = trm.load(GOLDEN / name), load_file(GOLDEN / name / "expected.safetensors")
         inputs, ids = expected["inputs"], expected["puzzle_identifiers"]
@@ -135,11 +150,104 @@ def test_gradient():
         c.H_cycles = 1
         want = torch.autograd.grad(model.step(before, inputs, ids)[1].square().sum(), weights)
         assert all(torch.allclose(g, w, rtol=1e-4, atol=1e-5) for g, w in zip(got, want)), name
-        # Planted: a gradient through two cycles is another.
+        # The gradient through two cycles differs.
         states = model.step(states, inputs, ids)[0]
         other = torch.autograd.grad(model.step(states, inputs, ids)[1].square().sum(), weights)
         assert not all(torch.allclose(g, w, rtol=1e-4, atol=1e-5) for g, w in zip(got, other)), name
     print("gradient: through the last cycle")
+
+
+def permuted(inputs: torch.Tensor, digits: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    """Renames digit d + 1 to digits[d] + 1 and reorders the cells."""
+    return torch.cat((torch.tensor([0, 1]), digits + 2))[inputs[:, cells]]
+
+
+@torch.no_grad()
+def run_steps(model: trm.Model, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    states, ids = model.initial(*inputs.shape), torch.zeros(len(inputs), dtype=torch.long)
+    for _ in range(2):
+        states, logits, q_halt, _ = model.step(states, inputs, ids)
+    return logits, q_halt
+
+
+def test_symbols():
+    """Symmetries permute the answer, messages are sums over units, and files are read back."""
+    torch.manual_seed(3)
+    side, box = 6, (2, 3)
+    config = replace(train.symbol_shape(side, box, "units", 8, 12, 16), halt_max_steps=5)
+    inputs = torch.randint(1, side + 2, (3, side**2))
+    digits = torch.randperm(side)
+    grid = torch.arange(side**2).reshape(side, side)
+    moved = grid[[1, 0, 4, 5, 2, 3]][
+        :, [3, 5, 4, 0, 1, 2]
+    ].flatten()  # rows, bands, columns, stacks
+    for mixer in ("units", "cells"):
+        model = trm.build(replace(config, mixer=mixer))
+        torch.nn.init.normal_(model.q_head.weight)
+        logits, q_halt = run_steps(model, inputs)
+        assert (
+            logits.shape == (3, side**2, side + 2)
+            and (logits[..., :2] == symbols.NOT_A_DIGIT).all()
+        )
+        back = torch.cat((torch.tensor([0, 1]), digits + 2))
+        renamed, q = run_steps(model, permuted(inputs, digits, grid.flatten()))
+        assert torch.allclose(renamed[..., back], logits, atol=5e-3) and torch.allclose(
+            q, q_halt, atol=5e-3
+        ), mixer
+        other, q = run_steps(model, permuted(inputs, torch.arange(side), moved))
+        same = torch.allclose(other, logits[:, moved], atol=5e-3) and torch.allclose(
+            q, q_halt, atol=5e-3
+        )
+        assert same == (mixer == "units"), mixer
+        with tempfile.TemporaryDirectory() as scratch:
+            trm.save(model, scratch, 4)
+            trm.save_weights(model, pathlib.Path(scratch, "averaged"), 4)
+            for folder, tolerance in ((scratch, 0), (f"{scratch}/averaged", 1e-2)):
+                again = trm.load(folder)
+                assert trm.updates_of(folder) == 4
+                assert asdict(again.config) | {"box": box} == asdict(model.config), folder
+                assert all(
+                    (a - b).abs().max() <= tolerance
+                    for a, b in zip(again.parameters(), model.parameters())
+                )
+    # Each message goes to the other cells of the row, the column and the box, and to the other
+    # symbols of the cell.
+    messages = torch.randn(2, side, side**2, 12)
+    found = symbols.sums_of_others(messages, box)
+    row, col = grid.flatten() // side, grid.flatten() % side
+    unit = row // box[0] * (side // box[1]) + col // box[1]
+    for symbol, cell in ((0, 0), (4, 17), (5, 35)):
+        for part, of in enumerate((row, col, unit, row + side * unit, col + side * unit)):
+            others = (of == of[cell]) & (torch.arange(side**2) != cell)
+            expected = messages[:, symbol, others, 2 * part : 2 * part + 2].sum(1)
+            assert torch.allclose(
+                found[:, symbol, cell, 2 * part : 2 * part + 2], expected, atol=1e-5
+            )
+        expected = messages[:, :, cell, 10:].sum(1) - messages[:, symbol, cell, 10:]
+        assert torch.allclose(found[:, symbol, cell, 10:], expected, atol=1e-5)
+    # The same weights fit another size.
+    larger = trm.build(replace(config, vocab_size=11, seq_len=81, box=(3, 3)))
+    small = trm.build(config)
+    larger.load_state_dict(small.state_dict())
+    assert run_steps(larger, torch.randint(1, 11, (2, 81)))[0].shape == (2, 81, 11)
+    print("symbols: the symmetries of a Sudoku, messages within units, any size")
+
+
+def test_rotary_positions_of_a_grid():
+    """With `rope2d`, scores depend on the distances in rows and columns and nothing else."""
+    torch.manual_seed(4)
+    shape = train.shape(6, 8, 32, attention=True, heads=2)
+    model = trm.build(replace(shape, pos_encodings="rope2d", rope_theta=10.0))
+    cos, sin = model.rope(36, torch.device("cpu"))
+    q, k = torch.randn(16).expand(36, 16), torch.randn(16).expand(36, 16)
+    scores = trm.rotate(q, cos, sin) @ trm.rotate(k, cos, sin).T
+    by_distance: dict[tuple, list] = {}
+    for m in range(36):
+        for n in range(36):
+            by_distance.setdefault((m // 6 - n // 6, m % 6 - n % 6), []).append(scores[m, n].item())
+    assert all(max(values) - min(values) < 1e-4 for values in by_distance.values())
+    assert len({round(values[0], 3) for values in by_distance.values()}) > 100  # of 121
+    print("rope2d: scores depend on rows and columns between cells")
 
 
 if __name__ == "__main__":
@@ -148,3 +256,5 @@ if __name__ == "__main__":
     test_golden()
     test_files()
     test_gradient()
+    test_symbols()
+    test_rotary_positions_of_a_grid()
