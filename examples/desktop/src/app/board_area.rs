@@ -132,11 +132,7 @@ fn show_heading(app: &App, ui: &Ui, index: usize, rect: Rect, palette: &Palette)
                 name.unwrap_or_default()
             )
         }
-        _ => format!(
-            "{} on {}",
-            runner.model.label(kind),
-            runner.device
-        ),
+        _ => format!("{} on {}", runner.model.label(kind), runner.device),
     };
     let color = match (app.runners.len(), index) {
         (1, _) => palette.text,
