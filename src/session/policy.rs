@@ -105,8 +105,8 @@ impl HaltPolicy {
         Ok(self)
     }
 
-    /// Returns whether the head halts a puzzle after `step` steps. Under [`HaltRule::Verified`] the answer
-    /// must also be valid.
+    /// Returns whether the head halts a puzzle after `step` steps. Under [`HaltRule::Verified`] the
+    /// answer must also be valid.
     pub fn should_halt(&self, halting: &Halting, step: usize) -> bool {
         self.rule != HaltRule::Never
             && step >= self.min_steps

@@ -288,7 +288,7 @@ impl Solver {
         };
         let request = &self.settings.request;
         if request.backend.is_some() || !matches!(request.device, Device::Auto | Device::Cpu) {
-            let message = "an ONNX graph runs only on the CPU; the checkpoint runs on any device";
+            let message = "an ONNX graph runs on the CPU alone; the checkpoint runs on any device";
             return Err(Error::new(ErrorKind::Device, message));
         }
         if request.dtype != WeightDtype::F32 {
