@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Prints the figures of our bench, and of PyTorch where there are any, as Markdown.
 
-    table.py OURS.json [TORCH.json]
+table.py OURS.json [TORCH.json]
 """
+
 import datetime
 import json
 import sys
@@ -33,9 +34,13 @@ def head(ours, torch):
         lines.append("- PyTorch: skipped")
     else:
         tops = ", ".join(f"{numbers} {number(top)}" for numbers, top in torch["ceilings"].items())
-        lines.append(f"- PyTorch {torch['torch']}, CUDA {torch['cuda']}, on {torch['device']}; a large product there, GFLOP/s: {tops}")
+        lines.append(
+            f"- PyTorch {torch['torch']}, CUDA {torch['cuda']}, on {torch['device']}; a large product there, GFLOP/s: {tops}"
+        )
         if torch["device"] != ours["adapter"]:
-            lines.append(f"- **not the same device by name**: {ours['adapter']} and {torch['device']}; if they are two, no ratio means anything")
+            lines.append(
+                f"- **not the same device by name**: {ours['adapter']} and {torch['device']}; if they are two, no ratio means anything"
+            )
     if ours["quick"]:
         lines.append("- `--quick`: tiny sizes; the figures only show that the script works")
     return lines
@@ -57,11 +62,19 @@ def steps(ours, torch):
             row += [both(usual.get(f)) for f in formats]
             row += [f"{best['ms']:.3f}, {best['kernels']} {best['format']}"]
             if torch:
-                beside = {s["mode"]: s for s in torch["steps"] if (s["model"], s["batch"]) == (model["model"], batch)}
+                beside = {
+                    s["mode"]: s
+                    for s in torch["steps"]
+                    if (s["model"], s["batch"]) == (model["model"], batch)
+                }
                 row += [both(beside.get(m)) for m in modes]
                 fastest = compiled(torch, model, batch)
                 least = min((s["ms"] for s in usual.values()), default=None)
-                row += [f"{least / fastest['ms']:.2f}" if fastest and least and not torch["on_cpu"] else "-"]
+                row += [
+                    f"{least / fastest['ms']:.2f}"
+                    if fastest and least and not torch["on_cpu"]
+                    else "-"
+                ]
             rows.append(row)
     note = [
         "",
@@ -69,13 +82,19 @@ def steps(ours, torch):
         " the fastest of all ways and formats stands beside it.",
     ]
     if torch:
-        note[1] += " The ratio is that of the fastest format to the fastest compiled mode; below 1 ours is faster."
+        note[1] += (
+            " The ratio is that of the fastest format to the fastest compiled mode; below 1 ours is faster."
+        )
     return ["## Steps", ""] + table(titles, rows) + note
 
 
 def gap(ours, torch, model, batch):
     """What a step consists of."""
-    here = [s for s in ours["steps"] if (s["model"], s["batch"], s["kernels"]) == (model["model"], batch, default_way(ours))]
+    here = [
+        s
+        for s in ours["steps"]
+        if (s["model"], s["batch"], s["kernels"]) == (model["model"], batch, default_way(ours))
+    ]
     if not here:
         return []
     step = min(here, key=lambda s: s["ms"])
@@ -86,19 +105,37 @@ def gap(ours, torch, model, batch):
         if not call["count"] or not found or not found["ms"]:
             continue
         each, work = found["ms"], call["gflop"] * batch
-        fastest = min((k for k in kernels(ours, model, batch, call) if k["ms"]), key=lambda k: k["ms"])
-        rows.append([
-            f"`{call['call']}`", str(call["count"]), f"{each:.4f}", f"{each * call['count']:.3f}",
-            f"{100 * each * call['count'] / step['ms']:.1f} %", number(work / each * 1e3),
-            f"{100 * work / each * 1e3 / top:.1f} %", f"{work * call['count'] / top * 1e3:.3f}",
-            f"{fastest['kernels']} {fastest['format']} {fastest['ms']:.4f}",
-        ])
+        fastest = min(
+            (k for k in kernels(ours, model, batch, call) if k["ms"]), key=lambda k: k["ms"]
+        )
+        rows.append(
+            [
+                f"`{call['call']}`",
+                str(call["count"]),
+                f"{each:.4f}",
+                f"{each * call['count']:.3f}",
+                f"{100 * each * call['count'] / step['ms']:.1f} %",
+                number(work / each * 1e3),
+                f"{100 * work / each * 1e3 / top:.1f} %",
+                f"{work * call['count'] / top * 1e3:.3f}",
+                f"{fastest['kernels']} {fastest['format']} {fastest['ms']:.4f}",
+            ]
+        )
     total = model["gflop"] * batch
 
     def line(title, ms, at_top=""):
         share = f"{100 * ms / step['ms']:.1f} %"
-        return [title, "", "", f"{ms:.3f}", share, number(total / ms * 1e3) if at_top else "", at_top and f"{100 * total / ms * 1e3 / top:.1f} %",
-                at_top, ""]
+        return [
+            title,
+            "",
+            "",
+            f"{ms:.3f}",
+            share,
+            number(total / ms * 1e3) if at_top else "",
+            at_top and f"{100 * total / ms * 1e3 / top:.1f} %",
+            at_top,
+            "",
+        ]
 
     if step["kernels_ms"] is not None:
         rows.append(line("sum of the kernels", step["kernels_ms"]))
@@ -110,8 +147,20 @@ def gap(ours, torch, model, batch):
     if fastest:
         rows.append(line(f"PyTorch {fastest['mode']}", fastest["ms"]))
         rows.append(line("gap to it", step["ms"] - fastest["ms"]))
-    titles = ["call", "in a step", "ms each", "ms", "of the step", "GFLOP/s", "of the ceiling", "ms at the ceiling", "fastest way"]
-    return [f"## {model['model']}, batch {batch}, {step['kernels']} {step['format']}", ""] + table(titles, rows)
+    titles = [
+        "call",
+        "in a step",
+        "ms each",
+        "ms",
+        "of the step",
+        "GFLOP/s",
+        "of the ceiling",
+        "ms at the ceiling",
+        "fastest way",
+    ]
+    return [f"## {model['model']}, batch {batch}, {step['kernels']} {step['format']}", ""] + table(
+        titles, rows
+    )
 
 
 def default_way(ours):
@@ -121,11 +170,16 @@ def default_way(ours):
 
 
 def kernels(ours, model, batch, call):
-    return [k for k in ours["kernels"] if (k["model"], k["batch"], k["call"]) == (model["model"], batch, call["call"])]
+    return [
+        k
+        for k in ours["kernels"]
+        if (k["model"], k["batch"], k["call"]) == (model["model"], batch, call["call"])
+    ]
 
 
 def kernel(ours, model, batch, call, way, form):
     """The measurement of a call; a kernel that has only one way, or no formats, was measured once."""
+
     def fits(k):
         return k["kernels"] in (way, "only", "tiled") and k["format"] in (form, "f32")
 
@@ -137,8 +191,16 @@ def kernel(ours, model, batch, call, way, form):
 
 def compiled(torch, model, batch):
     """The fastest compiled mode."""
-    return min((s for s in torch["steps"] if (s["model"], s["batch"]) == (model["model"], batch) and not s["mode"].startswith("eager")),
-               key=lambda s: s["ms"], default=None)
+    return min(
+        (
+            s
+            for s in torch["steps"]
+            if (s["model"], s["batch"]) == (model["model"], batch)
+            and not s["mode"].startswith("eager")
+        ),
+        key=lambda s: s["ms"],
+        default=None,
+    )
 
 
 def batches(ours, model):

@@ -8,6 +8,7 @@ work is checked by counting the operations that PyTorch does. Weights are random
 step through torch.compile), graph (a compiled level; all passes captured in one CUDA graph); bf16, tf32 or f32.
 Exit code 3: there is no PyTorch, or no CUDA device.
 """
+
 import argparse
 import json
 import math
@@ -92,7 +93,9 @@ class Step(torch.nn.Module):
         self.m = m
         self.blocks = torch.nn.ModuleList(Block(m, random) for _ in range(m["layers"]))
         self.lm_head, self.q_head = random(m["vocab"], m["hidden"]), random(2, m["hidden"])
-        self.q_bias = torch.nn.Parameter(torch.zeros(2, device=device, dtype=dtype), requires_grad=False)
+        self.q_bias = torch.nn.Parameter(
+            torch.zeros(2, device=device, dtype=dtype), requires_grad=False
+        )
         self.turn = None
         if m["rope_theta"] and not m["token_inner"]:
             half = m["hidden"] // m["heads"] // 2
@@ -112,7 +115,7 @@ class Step(torch.nn.Module):
                 z_l = self.level(z_l, z_h + x)
             z_h = self.level(z_h, z_l)
         halting = F.linear(z_h[:, 0], self.q_head, self.q_bias)
-        answer = F.linear(z_h[:, self.m["prefix"]:], self.lm_head).argmax(-1)
+        answer = F.linear(z_h[:, self.m["prefix"] :], self.lm_head).argmax(-1)
         return z_h, z_l, halting, answer
 
 
@@ -134,7 +137,9 @@ def check_work(m):
     """An error unless PyTorch counts as many operations in a step as our plan has."""
     found = counted(m)
     if not math.isclose(found, m["gflop"], rel_tol=1e-9):
-        sys.exit(f"{m['model']}: not the same work: PyTorch does {found} GFLOP a step, our plan has {m['gflop']}")
+        sys.exit(
+            f"{m['model']}: not the same work: PyTorch does {found} GFLOP a step, our plan has {m['gflop']}"
+        )
     return found
 
 
@@ -181,7 +186,9 @@ def prepared(how, net, state, device):
     call = net
     if how == "compile":
         # On a CPU the choice by measuring has nothing to choose from.
-        call = torch.compile(net, dynamic=False, mode="max-autotune-no-cudagraphs" if cuda else None)
+        call = torch.compile(
+            net, dynamic=False, mode="max-autotune-no-cudagraphs" if cuda else None
+        )
 
     def step():
         state[0], state[1], *_ = call(state[0], state[1], x)
@@ -199,13 +206,22 @@ def ceiling(dtype, device):
 def modes(text):
     """Pairs of how and numbers."""
     pairs = [tuple(mode.split("-")) for mode in text.split(",")]
-    if not all(len(pair) == 2 and pair[0] in ("eager", "compile", "graph") and pair[1] in ("bf16", "tf32", "f32") for pair in pairs):
-        raise argparse.ArgumentTypeError(f"{text!r}: a mode is one of eager, compile, graph, then -, then one of bf16, tf32, f32")
+    if not all(
+        len(pair) == 2
+        and pair[0] in ("eager", "compile", "graph")
+        and pair[1] in ("bf16", "tf32", "f32")
+        for pair in pairs
+    ):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: a mode is one of eager, compile, graph, then -, then one of bf16, tf32, f32"
+        )
     return pairs
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("ours", type=Path, help="what our bench wrote")
     p.add_argument("--out", type=Path, help="the figures as JSON")
     p.add_argument("--modes", type=modes, default=MODES, help=f"[default: {MODES}]")
@@ -219,8 +235,15 @@ def main():
     device = torch.device("cpu") if args.cpu else torch.device("cuda", args.cuda)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    name = platform.processor() or platform.machine() if args.cpu else torch.cuda.get_device_name(device)
-    print(f"PyTorch {torch.__version__}, CUDA {torch.version.cuda}, on {name}" + (" (a CPU, to try the script)" if args.cpu else ""))
+    name = (
+        platform.processor() or platform.machine()
+        if args.cpu
+        else torch.cuda.get_device_name(device)
+    )
+    print(
+        f"PyTorch {torch.__version__}, CUDA {torch.version.cuda}, on {name}"
+        + (" (a CPU, to try the script)" if args.cpu else "")
+    )
     for m in ours["models"]:
         print(f"{m['model']}: {check_work(m):.4f} GFLOP a puzzle and step, as ours")
     rows, tops, failures = [], {}, []
@@ -241,18 +264,43 @@ def main():
                 try:
                     torch.compiler.reset()
                     with torch.inference_mode():
-                        step = prepared(how, Step(m, dtype, device), inputs(m, batch, dtype, device), device)
+                        step = prepared(
+                            how, Step(m, dtype, device), inputs(m, batch, dtype, device), device
+                        )
                         least, median = measured(step, device, ours["quick"])
-                except Exception as e:  # what this card or version lacks is told, and the others are timed
-                    failures.append(f"{label}: {type(e).__name__}: {str(e).splitlines()[0][:200] if str(e) else ''}")
+                except (
+                    Exception
+                ) as e:  # what this card or version lacks is told, and the others are timed
+                    failures.append(
+                        f"{label}: {type(e).__name__}: {str(e).splitlines()[0][:200] if str(e) else ''}"
+                    )
                     print("failed:", failures[-1], flush=True)
                     continue
                 gflops = m["gflop"] * batch / least * 1e3
-                rows.append(dict(model=m["model"], batch=batch, mode=mode, ms=least, ms_median=median, gflops=gflops))
-                print(f"{label}: {least:.3f} ms, median {median:.3f}, {gflops:.0f} GFLOP/s", flush=True)
+                rows.append(
+                    dict(
+                        model=m["model"],
+                        batch=batch,
+                        mode=mode,
+                        ms=least,
+                        ms_median=median,
+                        gflops=gflops,
+                    )
+                )
+                print(
+                    f"{label}: {least:.3f} ms, median {median:.3f}, {gflops:.0f} GFLOP/s",
+                    flush=True,
+                )
     if args.out:
-        found = dict(torch=torch.__version__, cuda=torch.version.cuda, device=name, on_cpu=args.cpu, ceilings=tops,
-                     steps=rows, failures=failures)
+        found = dict(
+            torch=torch.__version__,
+            cuda=torch.version.cuda,
+            device=name,
+            on_cpu=args.cpu,
+            ceilings=tops,
+            steps=rows,
+            failures=failures,
+        )
         args.out.write_text(json.dumps(found, indent=1))
 
 

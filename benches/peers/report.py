@@ -1,4 +1,5 @@
 """The figures of compare.py as Markdown. By itself: report.py FIGURES.json"""
+
 import json
 import sys
 from pathlib import Path
@@ -9,9 +10,18 @@ def markdown(f):
     rows = {}
     for r in f["results"]:
         rows.setdefault(r["peer"], {})[f"{r['model']}{r['batch']}"] = r
-    least = {(peer, c): min(map(min, r["ms"])) for peer, of in rows.items() for c, r in of.items() if r.get("ms")}
-    lines = ["| runtime | " + " | ".join(f"{c[0]} x {c[1:]}" for c in cells) + " | states from PyTorch's | cold start, ms | peak memory, MB |",
-             "|---" + "|---:" * (len(cells) + 3) + "|"]
+    least = {
+        (peer, c): min(map(min, r["ms"]))
+        for peer, of in rows.items()
+        for c, r in of.items()
+        if r.get("ms")
+    }
+    lines = [
+        "| runtime | "
+        + " | ".join(f"{c[0]} x {c[1:]}" for c in cells)
+        + " | states from PyTorch's | cold start, ms | peak memory, MB |",
+        "|---" + "|---:" * (len(cells) + 3) + "|",
+    ]
     for numbers in dict.fromkeys(peer.split("-")[1] for peer in rows):
         top = f["ceiling"].get(numbers)
         named = [peer for peer in rows if peer.split("-")[1] == numbers]
@@ -22,26 +32,70 @@ def markdown(f):
         if f"ours-{numbers}" in named and theirs:
             text = []
             for c in cells:
-                mine, best = least.get((f"ours-{numbers}", c)), min((least[p, c] for p in theirs if (p, c) in least), default=None)
+                mine, best = (
+                    least.get((f"ours-{numbers}", c)),
+                    min((least[p, c] for p in theirs if (p, c) in least), default=None),
+                )
                 text.append(f"{mine / best:.2f}" if mine and best else "-")
             lines.append(row(f"*ours / best peer, {numbers}*", text, "", "", ""))
         if top:
-            lines.append(row(f"*at the ceiling, {numbers}*", [f"{f['work'][c] / top * 1e3:.4g}" for c in cells], "", "", ""))
+            lines.append(
+                row(
+                    f"*at the ceiling, {numbers}*",
+                    [f"{f['work'][c] / top * 1e3:.4g}" for c in cells],
+                    "",
+                    "",
+                    "",
+                )
+            )
     if "trm-run" in f["cold"]:
-        memory = next((f"{b['rss_mb']:.0f}" for b in f["bench"] if (b["model"], b["batch"]) == ("A", 1) and b.get("rss_mb")), "-")
-        lines.append(row("program `trm-run`", [f"{b['step_ms_min']:.4g}" if "step_ms_min" in b else "-" for b in f["bench"]], "",
-                         f"{f['cold']['trm-run']['cold_ms']:.0f}", memory))
-    rounds = {c: max((len(r["ms"]) for of in rows.values() for x, r in of.items() if x == c and "ms" in r), default=0) for c in cells}
-    others = "" if f["others"] is None else f" Other processes kept {f['others']:.1f} CPUs busy on average."
-    ceilings = ", ".join(f"{name} {rate:.0f}" for name, rate in f["ceiling"].items() if rate) or "none measured"
+        memory = next(
+            (
+                f"{b['rss_mb']:.0f}"
+                for b in f["bench"]
+                if (b["model"], b["batch"]) == ("A", 1) and b.get("rss_mb")
+            ),
+            "-",
+        )
+        lines.append(
+            row(
+                "program `trm-run`",
+                [f"{b['step_ms_min']:.4g}" if "step_ms_min" in b else "-" for b in f["bench"]],
+                "",
+                f"{f['cold']['trm-run']['cold_ms']:.0f}",
+                memory,
+            )
+        )
+    rounds = {
+        c: max(
+            (len(r["ms"]) for of in rows.values() for x, r in of.items() if x == c and "ms" in r),
+            default=0,
+        )
+        for c in cells
+    }
+    others = (
+        ""
+        if f["others"] is None
+        else f" Other processes kept {f['others']:.1f} CPUs busy on average."
+    )
+    ceilings = (
+        ", ".join(f"{name} {rate:.0f}" for name, rate in f["ceiling"].items() if rate)
+        or "none measured"
+    )
     lines += [
         "",
         f"- {f['date']}, {f['cpu']}; {f['threads']} threads.{others}",
         "- " + ", ".join(f"{name} {number}" for name, number in f["versions"].items()),
         f"- Ceilings on {f['threads']} threads, GOP/s: {ceilings}.",
-        "- Least ms of a step (GFLOP/s, share of the ceiling), rounds: " + ", ".join(f"{c[0]} x {c[1:]} {n}" for c, n in rounds.items()) + ".",
+        "- Least ms of a step (GFLOP/s, share of the ceiling), rounds: "
+        + ", ".join(f"{c[0]} x {c[1:]} {n}" for c, n in rounds.items())
+        + ".",
     ]
-    failed = [f"- failed: {r['model']} x {r['batch']}, {r['peer']}: {r['failed']}" for r in f["results"] if "failed" in r]
+    failed = [
+        f"- failed: {r['model']} x {r['batch']}, {r['peer']}: {r['failed']}"
+        for r in f["results"]
+        if "failed" in r
+    ]
     return "\n".join(lines + failed)
 
 

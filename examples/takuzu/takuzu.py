@@ -19,7 +19,9 @@ BLANK, ZERO = 1, 2
 
 
 def fair(line) -> bool:
-    return sum(line) == SIDE // 2 and not any(a == b == c for a, b, c in zip(line, line[1:], line[2:]))
+    return sum(line) == SIDE // 2 and not any(
+        a == b == c for a, b, c in zip(line, line[1:], line[2:])
+    )
 
 
 @cache
@@ -30,7 +32,9 @@ def grids() -> np.ndarray:
     for row in range(1, SIDE + 1):
         stacks = [(*rows, line) for rows in stacks for line in lines if line not in rows]
         columns = lambda rows: [column[-3:] for column in zip(*rows)]
-        stacks = [rows for rows in stacks if row < 3 or not any(len(set(c)) == 1 for c in columns(rows))]
+        stacks = [
+            rows for rows in stacks if row < 3 or not any(len(set(c)) == 1 for c in columns(rows))
+        ]
     whole = [rows for rows in stacks if len(set(zip(*rows))) == SIDE and all(map(fair, zip(*rows)))]
     return np.array(whole, np.uint8).reshape(-1, SIDE**2)
 
@@ -44,7 +48,11 @@ def packed(bits: np.ndarray) -> np.ndarray:
 def held_out() -> np.ndarray:
     """[n]: whether a grid is for tests; a grid turned, mirrored or with exchanged digits goes where it goes."""
     squares = grids().reshape(-1, SIDE, SIDE)
-    turned = [np.rot90(s, turn, (1, 2)) for s in (squares, squares.transpose(0, 2, 1)) for turn in range(4)]
+    turned = [
+        np.rot90(s, turn, (1, 2))
+        for s in (squares, squares.transpose(0, 2, 1))
+        for turn in range(4)
+    ]
     codes = [packed(t.reshape(-1, SIDE**2) ^ flip) for t in turned for flip in (0, 1)]
     _, kind = np.unique(np.min(codes, 0), return_inverse=True)
     return kind % 10 == 0
@@ -74,8 +82,14 @@ class Takuzu:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("count", type=int)
     count = parser.parse_args().count
     for tokens, solution in zip(*Takuzu().generate(count, 1, (8, 20), test=True)):
-        print(json.dumps({"tokens": tokens.tolist(), "solution": solution.tolist()}, separators=(",", ":")))
+        print(
+            json.dumps(
+                {"tokens": tokens.tolist(), "solution": solution.tolist()}, separators=(",", ":")
+            )
+        )
