@@ -85,7 +85,7 @@ pub(crate) fn weights(config: &Config) -> Weights {
 /// A call that a plan has once or several times. Calls that differ only in the names of buffers and
 /// weights count as one.
 #[derive(Debug, Clone)]
-pub(crate) struct Different {
+pub(crate) struct DistinctCall {
     /// The kernel, and what its time depends on.
     pub(crate) name: String,
     /// The first of them.
@@ -95,14 +95,14 @@ pub(crate) struct Different {
 }
 
 /// The different calls of a plan, in order.
-pub(crate) fn different(plan: &Plan) -> Vec<Different> {
-    let mut all: Vec<Different> = Vec::new();
+pub(crate) fn distinct_calls(plan: &Plan) -> Vec<DistinctCall> {
+    let mut all: Vec<DistinctCall> = Vec::new();
     for (number, call) in plan.calls.iter().enumerate() {
         let name = name(call, &plan.dims);
         let count = usize::from(plan.step().contains(&number));
         match all.iter_mut().find(|known| known.name == name) {
             Some(known) => known.count += count,
-            None => all.push(Different {
+            None => all.push(DistinctCall {
                 name,
                 call: call.clone(),
                 count,
