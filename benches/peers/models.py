@@ -1,11 +1,15 @@
-"""The models that all runtimes are measured with, as files: a checkpoint in the layout that training writes, one refinement step as ONNX,
-and its inputs with what PyTorch makes of them in f32.
+"""Writes the measured models as files.
 
-    DIR/A/step_0, all_config.yaml, dataset.json   the weights: random, the same every time
-    DIR/A/case_b1.safetensors                     tokens, x (the embedded input), z_h, z_l -> out.z_h, out.z_l, out.halting, out.answer
-    DIR/A/step_b1.onnx, step_b1_int8.onnx         all passes unrolled, weights once, batch fixed; the second by ONNX Runtime's quantize_dynamic
+For each model: a checkpoint as training writes it, one refinement step as ONNX, and the inputs of
+the step with PyTorch's f32 outputs.
 
-The step is `Step` of ../gpu-table/torch_step.py, which is checked there against the plan of this repository.
+    DIR/A/step_0, all_config.yaml, dataset.json   random weights, the same in every run
+    DIR/A/case_b1.safetensors                     inputs: tokens, x (the embedded input), z_h, z_l;
+                                                  outputs: out.z_h, out.z_l, out.halting, out.answer
+    DIR/A/step_b1.onnx                            all passes unrolled, weights once, fixed batch
+    DIR/A/step_b1_int8.onnx                       the same after ONNX Runtime's quantize_dynamic
+
+The step is `Step` of ../gpu-table/torch_step.py, which checks it against this repository's plan.
 """
 
 import logging
@@ -41,8 +45,9 @@ MODELS = {
     ),
 }
 CELLS = [("A", 1), ("A", 16), ("B", 1), ("C", 1), ("C", 16)]
-# What a sub-block adds is made small beside the state, as in a trained model. Full random products would make a step so unsteady that
-# rounding to int8 changes everything, and no comparison could tell a runtime that computes it from one that computes something else.
+# Scales the update that each sub-block adds to the state, so that it is small, as after training.
+# Otherwise rounding to int8 would change a step so much that no comparison could detect a runtime
+# that computes something else.
 UPDATE = 0.25
 STATES = ("z_h", "z_l", "x")
 OUTPUTS = ("out.z_h", "out.z_l", "out.halting", "out.answer")
@@ -57,7 +62,7 @@ def step(model, dtype=torch.float32):
 
 
 def write(directory, model, batches):
-    """All files of a model that are not there yet. What has no ONNX file is said."""
+    """Writes the files of a model that do not exist yet. Prints which ONNX files are skipped."""
     directory.mkdir(parents=True, exist_ok=True)
     m, net = MODELS[model], step(model)
     random = torch.Generator().manual_seed(5)
@@ -81,8 +86,8 @@ def write(directory, model, batches):
 
 
 def gflop(model, batch):
-    """2 x the multiply-adds of all products of a step, as PyTorch counts them."""
-    return torch_step.counted(MODELS[model]) * batch
+    """Returns the GFLOP of a step: 2 x the multiply-adds of all matrix products."""
+    return torch_step.count_gflop(MODELS[model]) * batch
 
 
 def write_checkpoint(directory, m, net, tokens_to_rows, puzzle, initial):
@@ -149,11 +154,14 @@ def case(m, net, batch, tokens_to_rows, puzzle, initial):
 
 
 def exportable(net):
-    """Stores the weights transposed (a Transpose for each use would be folded into a copy for each use), and the cosines once, not once a use."""
+    """Prepares a model for export: weights are transposed, and RoPE tables are buffers.
+
+    Otherwise the exporter would store a copy of them for each use.
+    """
     for p in net.parameters():
         if p.dim() == 2:
             p.data = p.data.t().contiguous()
-    for name, table in zip(("cosines", "sines"), net.turn or ()):
+    for name, table in zip(("cosines", "sines"), net.rope or ()):
         net.register_buffer(name, table)
     return net
 
@@ -170,7 +178,7 @@ def write_onnx(net, args, path):
             torch.softmax(torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)), -1), v
         )
 
-    kept = F.linear, F.scaled_dot_product_attention
+    originals = F.linear, F.scaled_dot_product_attention
     F.linear, F.scaled_dot_product_attention = linear, attention
     try:
         with torch.inference_mode(), warnings.catch_warnings():
@@ -185,7 +193,7 @@ def write_onnx(net, args, path):
                 dynamo=False,
             )
     finally:
-        F.linear, F.scaled_dot_product_attention = kept
+        F.linear, F.scaled_dot_product_attention = originals
 
 
 def write_int8(path, out):

@@ -1,4 +1,4 @@
-"""A runtime that has a Python interface, as a process: the same protocol as rust/src/main.rs.
+"""Runs a runtime that has a Python interface, with the protocol of rust/src/main.rs.
 
 worker.py PEER MODEL_DIR BATCH THREADS [cold]
 """
@@ -42,7 +42,11 @@ def ort_peer(peer, directory, batch, threads, case):
 
 
 def openvino_peer(peer, directory, batch, threads, case):
-    """bf16: what OpenVINO chooses by itself where the CPU has bf16. int8: quantised by nncf, calibrated on the one case."""
+    """Returns a step of OpenVINO.
+
+    bf16 is the dtype that OpenVINO chooses on a CPU with bf16. int8 is quantised by nncf,
+    calibrated on the one case.
+    """
     import openvino
 
     core = openvino.Core()
@@ -71,8 +75,8 @@ def openvino_peer(peer, directory, batch, threads, case):
     return lambda: request.infer(feed), lambda out: [out[compiled.output(n)] for n in OUTPUTS]
 
 
-def compared(case, got):
-    """As in rust/src/case.rs."""
+def compare(case, got):
+    """Returns the difference from PyTorch, computed as in rust/src/case.rs."""
     import numpy
 
     for name, values in zip(OUTPUTS, got):
@@ -110,7 +114,7 @@ def main():
     if cold:
         print(json.dumps(dict(load_ms=load, peak_mb=peak_mb())), flush=True)
         return
-    print(json.dumps(compared(case, arrays(first))), flush=True)
+    print(json.dumps(compare(case, arrays(first))), flush=True)
     for line in sys.stdin:
         times, start = [], time.perf_counter()
         while not times or time.perf_counter() - start < float(line):
