@@ -68,7 +68,7 @@ class Process:
         )
 
     def answer(self):
-        """Returns the next line of JSON. Raises with the last line of stderr if the process ends."""
+        """Returns the next line of JSON. Raises the last line of stderr if the process ends."""
         for line in self.process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
