@@ -115,7 +115,7 @@ fn solve_whole(
 }
 
 /// When new puzzles take slots.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Refill {
     /// As soon as a slot is free.
     EachSlot,
