@@ -1,8 +1,9 @@
-//! Continuous batching beside batches that wait for their slowest puzzle: the same puzzles,
-//! measured in turns. The answers must be the same. Two kinds of batches wait:
+//! Compares continuous batching with batches that wait for their slowest puzzle. All solve the same
+//! puzzles, in turns, and must give the same answers:
 //!
-//! - `whole`: all slots are computed until the last puzzle halts, as if the batch were one tensor.
-//! - `waiting`: slots whose puzzle has halted are left out.
+//! - whole batches: all slots are computed until the last puzzle halts, as with one tensor.
+//! - skipping: the batch waits for its slowest puzzle, and slots that have halted are not computed.
+//! - refilled: continuous batching.
 //!
 //! `cargo bench --bench batches -- [MODEL] [FILE] [DEVICE] [BATCH] [LIMIT]`. Default: the bundled
 //! `sudoku-9x9`, the hardest of its test files, `auto`, 16 slots, the first 500 puzzles.
@@ -13,8 +14,8 @@ use std::time::Instant;
 use trm_runtime::task::{EncodedPuzzle, Records, Task};
 use trm_runtime::{HaltRule, Solver};
 
-/// The answer to each puzzle, and its steps.
-type Ends = Vec<(Vec<u32>, usize)>;
+/// The answer to each puzzle in tokens, and its steps.
+type Outcomes = Vec<(Vec<u32>, usize)>;
 
 fn main() -> trm_runtime::Result<()> {
     // cargo itself adds `--bench`.
@@ -27,9 +28,13 @@ fn main() -> trm_runtime::Result<()> {
         arg(0, "sudoku-9x9"),
         arg(1, "tests/data/puzzles/sudoku_extreme_test_500.csv"),
     );
-    let number = |i, default| arg(i, default).parse().expect("a number");
+    let number = |i, default| {
+        arg(i, default)
+            .parse()
+            .expect("BATCH and LIMIT are numbers")
+    };
     let (batch, limit): (usize, usize) = (number(3, "16"), number(4, "500"));
-    let input = std::io::BufReader::new(std::fs::File::open(&file).expect("a file of puzzles"));
+    let input = std::io::BufReader::new(std::fs::File::open(&file).expect("FILE can be opened"));
     let builder = Solver::builder()
         .device(arg(2, "auto").parse()?)
         .halt_rule(HaltRule::Head)
@@ -44,19 +49,20 @@ fn main() -> trm_runtime::Result<()> {
         .map(|record| solver.encode(&record?.puzzle))
         .collect::<trm_runtime::Result<Vec<_>>>()?;
 
-    // The device, its kernels, caches; and how many steps each puzzle takes.
-    let ends = run(&solver, &puzzles, batch, false)?;
-    let steps: Vec<usize> = ends.iter().map(|(_, steps)| *steps).collect();
+    // Warms up the device, its kernels and caches. Also gives the number of steps of each puzzle.
+    let outcomes = solve(&solver, &puzzles, batch, Refill::EachSlot)?;
+    let steps: Vec<usize> = outcomes.iter().map(|(_, steps)| *steps).collect();
     let mut best = [f64::INFINITY; 3];
     for _ in 0..3 {
-        for (way, best) in best.iter_mut().enumerate() {
+        for (method, best) in best.iter_mut().enumerate() {
             let start = Instant::now();
-            let same = match way {
-                0 => whole(&solver, &puzzles, &steps, batch)?,
-                way => run(&solver, &puzzles, batch, way == 1)?,
+            let found = match method {
+                0 => solve_whole(&solver, &puzzles, &steps, batch)?,
+                1 => solve(&solver, &puzzles, batch, Refill::WholeBatch)?,
+                _ => solve(&solver, &puzzles, batch, Refill::EachSlot)?,
             };
             *best = best.min(start.elapsed().as_secs_f64());
-            assert_eq!(same, ends, "the answers differ");
+            assert_eq!(found, outcomes, "the answers differ");
         }
     }
     let slowest: usize = steps
@@ -64,35 +70,37 @@ fn main() -> trm_runtime::Result<()> {
         .filter_map(|batch| batch.iter().max())
         .sum();
     let sum = steps.iter().sum::<usize>() as f64;
-    let [whole, waiting, continuous] = best.map(|seconds| puzzles.len() as f64 / seconds);
+    let [whole, skipping, refilled] = best.map(|seconds| puzzles.len() as f64 / seconds);
     println!(
-        "{model} on {}, {} puzzles by batches of {batch}, {:.2} steps on average; whole batches take {:.2} times the steps",
+        "{model} on {}, {} puzzles in batches of {batch}, {:.2} steps on average; \
+         whole batches take {:.2} times the steps",
         solver.device_name()?,
         steps.len(),
         sum / steps.len() as f64,
         (slowest * batch) as f64 / sum,
     );
     println!(
-        "puzzles a second: {whole:.1} whole, {waiting:.1} waiting, {continuous:.1} continuous: {:.2} and {:.2} times as many",
-        continuous / whole,
-        continuous / waiting,
+        "puzzles per second: {whole:.1} whole batches, {skipping:.1} skipping, \
+         {refilled:.1} refilled: {:.2} and {:.2} times as many",
+        refilled / whole,
+        refilled / skipping,
     );
     Ok(())
 }
 
 /// Solves all puzzles. Computes every slot of a batch until its last puzzle has halted, and keeps
 /// the answer at each puzzle's halt.
-fn whole(
+fn solve_whole(
     solver: &Solver,
     puzzles: &[(EncodedPuzzle, Arc<dyn Task>)],
     steps: &[usize],
     batch: usize,
-) -> trm_runtime::Result<Ends> {
+) -> trm_runtime::Result<Outcomes> {
     let mut stepper = solver.stepper(puzzles[0].0.tokens.len(), batch)?;
-    let mut ends = Vec::new();
+    let mut outcomes = Vec::new();
     for (puzzles, steps) in puzzles.chunks(batch).zip(steps.chunks(batch)) {
-        for (slot, (problem, _)) in puzzles.iter().enumerate() {
-            stepper.load(slot, &problem.tokens, problem.puzzle_id)?;
+        for (slot, (puzzle, _)) in puzzles.iter().enumerate() {
+            stepper.load(slot, &puzzle.tokens, puzzle.puzzle_id)?;
         }
         let all: Vec<usize> = (0..puzzles.len()).collect();
         let mut answers = vec![Vec::new(); puzzles.len()];
@@ -105,32 +113,41 @@ fn whole(
                 }
             }
         }
-        ends.extend(answers.into_iter().zip(steps.iter().copied()));
+        outcomes.extend(answers.into_iter().zip(steps.iter().copied()));
     }
-    Ok(ends)
+    Ok(outcomes)
 }
 
-/// Solves all puzzles; if `waits`, a batch begins when the one before it has ended.
-fn run(
+/// When new puzzles take slots.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Refill {
+    /// As soon as a slot is free.
+    EachSlot,
+    /// When the whole batch has ended.
+    WholeBatch,
+}
+
+/// Solves all puzzles in one session. Slots whose puzzle has halted are not computed.
+fn solve(
     solver: &Solver,
     puzzles: &[(EncodedPuzzle, Arc<dyn Task>)],
     batch: usize,
-    waits: bool,
-) -> trm_runtime::Result<Ends> {
+    refill: Refill,
+) -> trm_runtime::Result<Outcomes> {
     let mut session = solver.empty_session(puzzles[0].0.tokens.len(), batch)?;
     let mut next = puzzles.iter();
-    let mut ends = vec![Default::default(); puzzles.len()];
+    let mut outcomes = vec![Default::default(); puzzles.len()];
     loop {
-        if !waits || session.unfinished() == 0 {
-            for (problem, task) in next.by_ref().take(session.free_slots()) {
-                session.push(problem.clone(), task.clone())?;
+        if refill == Refill::EachSlot || session.unfinished() == 0 {
+            for (puzzle, task) in next.by_ref().take(session.free_slots()) {
+                session.push(puzzle.clone(), task.clone())?;
             }
         }
         let Some(answers) = session.next_answers()? else {
-            return Ok(ends);
+            return Ok(outcomes);
         };
         for answer in answers {
-            ends[answer.index] = (answer.tokens, answer.steps);
+            outcomes[answer.index] = (answer.tokens, answer.steps);
         }
     }
 }

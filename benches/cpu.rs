@@ -69,13 +69,13 @@ impl Bench<'_> {
     /// Times each distinct call, then a whole step: all passes and both heads. A call that is
     /// repeated finds its weights in the caches, unlike in a step.
     fn run(&self, criterion: &mut Criterion, plan: &Arc<Plan>) {
-        for different in models::different(plan) {
+        for distinct in models::distinct_calls(plan) {
             let only = Plan {
                 dims: plan.dims,
                 embed_calls: 0,
-                calls: vec![different.call],
+                calls: vec![distinct.call],
             };
-            let name = format!("{}/{}", self.name, different.name);
+            let name = format!("{}/{}", self.name, distinct.name);
             self.time(criterion, "kernel", &name, &Arc::new(only));
         }
         self.time(criterion, "step", &self.name, plan);

@@ -1,4 +1,4 @@
-//! Opens a folder that training wrote and describes the model:
+//! Opens a folder that training wrote, and describes the model:
 //! `cargo run --example import -- FOLDER [PUZZLE]`.
 
 use trm_runtime::{LoadOptions, Model, Solver};

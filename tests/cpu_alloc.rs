@@ -1,5 +1,5 @@
-//! After the first step of a batch the CPU backend allocates nothing. A program without the test
-//! harness, since it counts what every thread allocates.
+//! Checks that the CPU backend allocates no memory after the first step of a batch. The test has no
+//! test harness, because it counts the allocations of all threads.
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
 #[path = "common/data.rs"]
@@ -19,7 +19,7 @@ struct Counting;
 
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: the system's allocator does it all.
+// SAFETY: every call is forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATED.fetch_add(1, Ordering::Relaxed);
@@ -41,16 +41,16 @@ fn allocations(work: impl FnOnce()) -> usize {
 }
 
 fn main() {
-    // In another thread, as a planted one would be.
-    let planted = allocations(|| drop(std::thread::spawn(|| vec![0u8; 100]).join().unwrap()));
-    assert!(planted > 0, "allocations go unseen");
+    // The counter must see allocations on other threads.
+    let known = allocations(|| drop(std::thread::spawn(|| vec![0u8; 100]).join().unwrap()));
+    assert!(known > 0, "allocations are not counted");
     for case in ["trm_mlp", "trm_attention"] {
         let model = Model::open(data("golden").join(case), &LoadOptions::default()).unwrap();
         let (model, tokens) = (Arc::new(model), 9);
-        for format in [WeightDtype::F32, WeightDtype::Int8, WeightDtype::Bf16] {
-            // Of many threads some get their first task late.
+        for dtype in [WeightDtype::F32, WeightDtype::Int8, WeightDtype::Bf16] {
+            // With many threads, some get their first task late.
             for (threads, batch) in [(1, 1), (1, 16), (2, 1), (2, 16), (3, 16), (12, 2)] {
-                let cpu = Cpu::new(Some(threads)).unwrap().with_dtype(format);
+                let cpu = Cpu::new(Some(threads)).unwrap().with_dtype(dtype);
                 let loaded = cpu.load(model.take_weights().unwrap()).unwrap();
                 let tokens = model.config.seq_len.unwrap_or(tokens);
                 let mut stepper = PlanStepper::new(model.clone(), &*loaded, tokens, batch).unwrap();
@@ -60,8 +60,8 @@ fn main() {
                 let live: Vec<usize> = (0..batch).collect();
                 stepper.step(&live).unwrap();
                 let found = allocations(|| {
-                    // Puzzles halt one after the other. Every thread has what it needs, whichever
-                    // comes first.
+                    // Puzzles halt one after the other. Every thread must have its buffers, in
+                    // whatever order the threads start.
                     for end in [16, 15, 14, 7, 2, 1]
                         .into_iter()
                         .filter(|end| *end <= batch)
@@ -71,10 +71,10 @@ fn main() {
                 });
                 assert_eq!(
                     found, 0,
-                    "{case}, {format:?}, {threads} threads, batch {batch}"
+                    "{case}, {dtype:?}, {threads} threads, batch {batch}"
                 );
             }
         }
     }
-    println!("nothing is allocated after the first step: ok");
+    println!("no allocation after the first step: ok");
 }

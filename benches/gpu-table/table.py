@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Prints the figures of our bench, and of PyTorch where there are any, as Markdown.
+"""Prints the figures of our bench, and of PyTorch if given, as Markdown.
 
-    table.py OURS.json [TORCH.json]
+table.py OURS.json [TORCH.json]
 """
+
 import datetime
 import json
 import sys
@@ -15,7 +16,7 @@ def main():
     lines = head(ours, torch) + [""] + steps(ours, torch)
     for model in ours["models"]:
         for batch in batches(ours, model):
-            lines += [""] + gap(ours, torch, model, batch)
+            lines += [""] + breakdown(ours, torch, model, batch)
     for failure in ours["failures"] + (torch["failures"] if torch else []):
         lines += ["", f"failed: {failure}"]
     print("\n".join(lines))
@@ -26,59 +27,85 @@ def head(ours, torch):
         f"# Refinement steps on {ours['adapter']}",
         "",
         f"- {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
-        f"- trm {ours['trm']}: gpu:{ours['number']} {ours['adapter']} ({ours['backend']}, {ours['kind']}), driver {ours['driver']}",
-        f"- ceiling of our side, f32: {number(ours['ceiling_gflops'])} GFLOP/s, {ours['ceiling_is']}",
+        f"- trm {ours['trm']}: gpu:{ours['number']} {ours['adapter']} "
+        f"({ours['backend']}, {ours['kind']}), driver {ours['driver']}",
+        f"- our ceiling, f32: {number(ours['ceiling_gflops'])} GFLOP/s, {ours['ceiling_is']}",
     ]
     if torch is None:
         lines.append("- PyTorch: skipped")
     else:
         tops = ", ".join(f"{numbers} {number(top)}" for numbers, top in torch["ceilings"].items())
-        lines.append(f"- PyTorch {torch['torch']}, CUDA {torch['cuda']}, on {torch['device']}; a large product there, GFLOP/s: {tops}")
+        lines.append(
+            f"- PyTorch {torch['torch']}, CUDA {torch['cuda']}, on {torch['device']}; "
+            f"a large matrix product there, GFLOP/s: {tops}"
+        )
         if torch["device"] != ours["adapter"]:
-            lines.append(f"- **not the same device by name**: {ours['adapter']} and {torch['device']}; if they are two, no ratio means anything")
+            lines.append(
+                f"- **the device names differ**: {ours['adapter']} and {torch['device']}; "
+                "the ratios are only valid if both name the same device"
+            )
     if ours["quick"]:
         lines.append("- `--quick`: tiny sizes; the figures only show that the script works")
     return lines
 
 
 def steps(ours, torch):
-    """A row for each model and batch; times in ms, the least and in brackets the median."""
-    formats = ordered(s["format"] for s in ours["steps"])
+    """Returns a table with a row for each model and batch: least (median) times in ms."""
+    dtypes = ordered(s["format"] for s in ours["steps"])
     modes = ordered(s["mode"] for s in torch["steps"]) if torch else []
-    titles = ["model", "GFLOP", "batch"] + [f"ours {f}" for f in formats] + ["fastest of ours"]
+    titles = ["model", "GFLOP", "batch"] + [f"ours {f}" for f in dtypes] + ["fastest of ours"]
     titles += [f"PyTorch {m}" for m in modes] + (["ours / PyTorch compiled"] if torch else [])
     rows = []
     for model in ours["models"]:
         for batch in batches(ours, model):
-            here = [s for s in ours["steps"] if (s["model"], s["batch"]) == (model["model"], batch)]
-            usual = {s["format"]: s for s in here if s["kernels"] == default_way(ours)}
-            best = min(here, key=lambda s: s["ms"])
+            measured = [
+                s for s in ours["steps"] if (s["model"], s["batch"]) == (model["model"], batch)
+            ]
+            by_dtype = {s["format"]: s for s in measured if s["kernels"] == default_selection(ours)}
+            best = min(measured, key=lambda s: s["ms"])
             row = [model["model"], f"{model['gflop'] * batch:.4g}", str(batch)]
-            row += [both(usual.get(f)) for f in formats]
+            row += [least_and_median(by_dtype.get(f)) for f in dtypes]
             row += [f"{best['ms']:.3f}, {best['kernels']} {best['format']}"]
             if torch:
-                beside = {s["mode"]: s for s in torch["steps"] if (s["model"], s["batch"]) == (model["model"], batch)}
-                row += [both(beside.get(m)) for m in modes]
+                by_mode = {
+                    s["mode"]: s
+                    for s in torch["steps"]
+                    if (s["model"], s["batch"]) == (model["model"], batch)
+                }
+                row += [least_and_median(by_mode.get(m)) for m in modes]
                 fastest = compiled(torch, model, batch)
-                least = min((s["ms"] for s in usual.values()), default=None)
-                row += [f"{least / fastest['ms']:.2f}" if fastest and least and not torch["on_cpu"] else "-"]
+                least = min((s["ms"] for s in by_dtype.values()), default=None)
+                row += [
+                    f"{least / fastest['ms']:.2f}"
+                    if fastest and least and not torch["on_cpu"]
+                    else "-"
+                ]
             rows.append(row)
     note = [
         "",
-        f"Milliseconds of a step of the whole batch, the least and (the median). `ours FORMAT` runs the kernels in the way `{default_way(ours)}`;"
-        " the fastest of all ways and formats stands beside it.",
+        "Time of a step for the whole batch in ms: least (median). `ours DTYPE` uses the kernel "
+        f"selection `{default_selection(ours)}`. The next column is the fastest of all selections "
+        "and dtypes.",
     ]
     if torch:
-        note[1] += " The ratio is that of the fastest format to the fastest compiled mode; below 1 ours is faster."
+        note[1] += (
+            " The ratio compares our fastest dtype with the fastest compiled mode; below 1, "
+            "ours is faster."
+        )
     return ["## Steps", ""] + table(titles, rows) + note
 
 
-def gap(ours, torch, model, batch):
-    """What a step consists of."""
-    here = [s for s in ours["steps"] if (s["model"], s["batch"], s["kernels"]) == (model["model"], batch, default_way(ours))]
-    if not here:
+def breakdown(ours, torch, model, batch):
+    """Returns a table of the calls of a step, with their share of its time."""
+    measured = [
+        s
+        for s in ours["steps"]
+        if (s["model"], s["batch"], s["kernels"])
+        == (model["model"], batch, default_selection(ours))
+    ]
+    if not measured:
         return []
-    step = min(here, key=lambda s: s["ms"])
+    step = min(measured, key=lambda s: s["ms"])
     top = ours["ceiling_gflops"] or float("nan")
     rows = []
     for call in model["calls"]:
@@ -86,59 +113,105 @@ def gap(ours, torch, model, batch):
         if not call["count"] or not found or not found["ms"]:
             continue
         each, work = found["ms"], call["gflop"] * batch
-        fastest = min((k for k in kernels(ours, model, batch, call) if k["ms"]), key=lambda k: k["ms"])
-        rows.append([
-            f"`{call['call']}`", str(call["count"]), f"{each:.4f}", f"{each * call['count']:.3f}",
-            f"{100 * each * call['count'] / step['ms']:.1f} %", number(work / each * 1e3),
-            f"{100 * work / each * 1e3 / top:.1f} %", f"{work * call['count'] / top * 1e3:.3f}",
-            f"{fastest['kernels']} {fastest['format']} {fastest['ms']:.4f}",
-        ])
+        fastest = min(
+            (k for k in kernels(ours, model, batch, call) if k["ms"]), key=lambda k: k["ms"]
+        )
+        rows.append(
+            [
+                f"`{call['call']}`",
+                str(call["count"]),
+                f"{each:.4f}",
+                f"{each * call['count']:.3f}",
+                f"{100 * each * call['count'] / step['ms']:.1f} %",
+                number(work / each * 1e3),
+                f"{100 * work / each * 1e3 / top:.1f} %",
+                f"{work * call['count'] / top * 1e3:.3f}",
+                f"{fastest['kernels']} {fastest['format']} {fastest['ms']:.4f}",
+            ]
+        )
     total = model["gflop"] * batch
 
     def line(title, ms, at_top=""):
         share = f"{100 * ms / step['ms']:.1f} %"
-        return [title, "", "", f"{ms:.3f}", share, number(total / ms * 1e3) if at_top else "", at_top and f"{100 * total / ms * 1e3 / top:.1f} %",
-                at_top, ""]
+        return [
+            title,
+            "",
+            "",
+            f"{ms:.3f}",
+            share,
+            number(total / ms * 1e3) if at_top else "",
+            at_top and f"{100 * total / ms * 1e3 / top:.1f} %",
+            at_top,
+            "",
+        ]
 
     if step["kernels_ms"] is not None:
         rows.append(line("sum of the kernels", step["kernels_ms"]))
         rows.append(line("the rest of the step", step["ms"] - step["kernels_ms"]))
     rows.append(line("**the step**", step["ms"], f"{total / top * 1e3:.3f}"))
     rows.append(line("an empty step", step["empty_ms"]))
-    rows.append(line("the host, starting one", step["host_ms"]))
+    rows.append(line("the host, submitting a step", step["host_ms"]))
     fastest = compiled(torch, model, batch) if torch else None
     if fastest:
         rows.append(line(f"PyTorch {fastest['mode']}", fastest["ms"]))
-        rows.append(line("gap to it", step["ms"] - fastest["ms"]))
-    titles = ["call", "in a step", "ms each", "ms", "of the step", "GFLOP/s", "of the ceiling", "ms at the ceiling", "fastest way"]
-    return [f"## {model['model']}, batch {batch}, {step['kernels']} {step['format']}", ""] + table(titles, rows)
+        rows.append(line("difference from PyTorch", step["ms"] - fastest["ms"]))
+    titles = [
+        "call",
+        "in a step",
+        "ms each",
+        "ms",
+        "of the step",
+        "GFLOP/s",
+        "of the ceiling",
+        "ms at the ceiling",
+        "fastest implementation",
+    ]
+    return [f"## {model['model']}, batch {batch}, {step['kernels']} {step['format']}", ""] + table(
+        titles, rows
+    )
 
 
-def default_way(ours):
-    """What a user gets: `auto`, where it was measured."""
-    ways = ordered(s["kernels"] for s in ours["steps"])
-    return "auto" if "auto" in ways or not ways else ways[0]
+def default_selection(ours):
+    """Returns the kernel selection that users get: `auto`, if it was measured."""
+    selections = ordered(s["kernels"] for s in ours["steps"])
+    return "auto" if "auto" in selections or not selections else selections[0]
 
 
 def kernels(ours, model, batch, call):
-    return [k for k in ours["kernels"] if (k["model"], k["batch"], k["call"]) == (model["model"], batch, call["call"])]
+    return [
+        k
+        for k in ours["kernels"]
+        if (k["model"], k["batch"], k["call"]) == (model["model"], batch, call["call"])
+    ]
 
 
-def kernel(ours, model, batch, call, way, form):
-    """The measurement of a call; a kernel that has only one way, or no formats, was measured once."""
+def kernel(ours, model, batch, call, selection, dtype):
+    """Returns the measurement of a call, or None.
+
+    A kernel with a single implementation, or without weights, was measured once.
+    """
+
     def fits(k):
-        return k["kernels"] in (way, "only", "tiled") and k["format"] in (form, "f32")
+        return k["kernels"] in (selection, "only", "tiled") and k["format"] in (dtype, "f32")
 
     def distance(k):
-        return (k["kernels"] not in (way, "only"), k["format"] != form)
+        return (k["kernels"] not in (selection, "only"), k["format"] != dtype)
 
     return min(filter(fits, kernels(ours, model, batch, call)), key=distance, default=None)
 
 
 def compiled(torch, model, batch):
-    """The fastest compiled mode."""
-    return min((s for s in torch["steps"] if (s["model"], s["batch"]) == (model["model"], batch) and not s["mode"].startswith("eager")),
-               key=lambda s: s["ms"], default=None)
+    """Returns the fastest compiled mode, or None."""
+    return min(
+        (
+            s
+            for s in torch["steps"]
+            if (s["model"], s["batch"]) == (model["model"], batch)
+            and not s["mode"].startswith("eager")
+        ),
+        key=lambda s: s["ms"],
+        default=None,
+    )
 
 
 def batches(ours, model):
@@ -149,7 +222,7 @@ def ordered(names):
     return list(dict.fromkeys(names))
 
 
-def both(s):
+def least_and_median(s):
     return f"{s['ms']:.3f} ({s['ms_median']:.3f})" if s else "-"
 
 

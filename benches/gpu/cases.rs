@@ -5,7 +5,7 @@ use trm_runtime::low_level::dtype::WeightDtype;
 use trm_runtime::low_level::plan::Call;
 
 use crate::args::NamedSelection;
-use crate::models::{Different, MODELS, Scale};
+use crate::models::{DistinctCall, MODELS, Scale};
 
 impl Scale {
     pub(crate) fn models(self) -> Vec<String> {
@@ -33,7 +33,7 @@ impl Scale {
     }
 }
 
-impl Different {
+impl DistinctCall {
     /// Returns whether its time depends on the weight dtype.
     pub(crate) fn depends_on_dtype(&self) -> bool {
         self.has_implementations() && !matches!(self.call, Call::Attention { .. })

@@ -25,7 +25,7 @@ use trm_runtime::low_level::weights::Weights;
 use trm_runtime::{DeviceInfo, Error, Result};
 
 use args::{Args, NamedSelection, USAGE};
-use models::Different;
+use models::DistinctCall;
 use report::{KernelRow, ModelRow, Report, StepRow};
 use timing::{Sample, TimeBudget};
 
@@ -64,10 +64,10 @@ fn bench(args: &Args) -> Result<()> {
         let model = Model {
             name,
             weights: models::weights(&config),
-            different: models::different(&plan),
+            distinct: models::distinct_calls(&plan),
             plan,
         };
-        report.add_model(ModelRow::new(name, &config, &model.plan, &model.different));
+        report.add_model(ModelRow::new(name, &config, &model.plan, &model.distinct));
         Bench {
             args,
             gpu: &gpu,
@@ -105,7 +105,7 @@ fn opened_adapter(number: Option<usize>) -> Result<DeviceInfo> {
 struct Model<'a> {
     name: &'a str,
     weights: Weights,
-    different: Vec<Different>,
+    distinct: Vec<DistinctCall>,
     plan: Arc<Plan>,
 }
 
@@ -147,7 +147,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Times every different call. Returns the sum over the calls of a step in ms, or `None` if one
+    /// Times every distinct call. Returns the sum over the calls of a step in ms, or `None` if one
     /// of them failed.
     fn kernels(
         &mut self,
@@ -157,9 +157,9 @@ impl Bench<'_> {
         slots: usize,
     ) -> Option<f64> {
         let model = self.model;
-        let times = model.different.iter().map(|different| {
-            let sample = self.kernel(loaded, different, named, dtype, slots)?;
-            Some(sample.best * different.count as f64)
+        let times = model.distinct.iter().map(|distinct| {
+            let sample = self.kernel(loaded, distinct, named, dtype, slots)?;
+            Some(sample.best * distinct.count as f64)
         });
         // Times all of them, even if one fails.
         let times: Vec<Option<f64>> = times.collect();
@@ -169,37 +169,37 @@ impl Bench<'_> {
     fn kernel(
         &mut self,
         loaded: &dyn DeviceWeights,
-        different: &Different,
+        distinct: &DistinctCall,
         named: NamedSelection,
         dtype: WeightDtype,
         slots: usize,
     ) -> Option<Sample> {
-        let kernels = different.kernels(named);
-        let dtype = if different.depends_on_dtype() {
+        let kernels = distinct.kernels(named);
+        let dtype = if distinct.depends_on_dtype() {
             dtype.name()
         } else {
             "f32"
         };
-        let key = (different.name.clone(), slots, kernels, dtype);
+        let key = (distinct.name.clone(), slots, kernels, dtype);
         if let Some(known) = self.measured.get(&key) {
             return *known;
         }
         let dims = self.model.plan.dims;
-        let timed = kernels::time(loaded, dims, &different.call, slots, self.budget);
+        let timed = kernels::time(loaded, dims, &distinct.call, slots, self.budget);
         let row = KernelRow {
             model: self.model.name.to_string(),
             batch: slots,
-            call: different.name.clone(),
+            call: distinct.name.clone(),
             kernels,
             dtype,
-            gflop: different.call.flops(&dims) as f64 * slots as f64 / 1e9,
+            gflop: distinct.call.flops(&dims) as f64 * slots as f64 / 1e9,
             sample: timed.as_ref().ok().copied(),
         };
         self.report.add_kernel(row);
         if let Err(e) = &timed {
             self.report.fail(format!(
                 "{} {} x {slots}: {e}",
-                self.model.name, different.name
+                self.model.name, distinct.name
             ));
         }
         let sample = timed.ok();

@@ -7,7 +7,7 @@ use trm_runtime::low_level::plan::Plan;
 use trm_runtime::{Config, DeviceInfo, Error, Result};
 
 use crate::ceiling::{CeilingResult, best};
-use crate::models::{Different, Scale};
+use crate::models::{DistinctCall, Scale};
 use crate::steps::Step;
 use crate::timing::Sample;
 
@@ -32,15 +32,15 @@ impl ModelRow {
         name: &str,
         config: &Config,
         plan: &Plan,
-        different: &[Different],
+        distinct: &[DistinctCall],
     ) -> ModelRow {
         let d = &plan.dims;
-        let calls = different.iter().map(|different| {
-            let gflop = different.call.flops(d) as f64 / 1e9;
+        let calls = distinct.iter().map(|distinct| {
+            let gflop = distinct.call.flops(d) as f64 / 1e9;
             json!({
-                "call": different.name,
-                "kernel": different.call.kernel(),
-                "count": different.count,
+                "call": distinct.name,
+                "kernel": distinct.call.kernel(),
+                "count": distinct.count,
                 "gflop": gflop,
             })
         });

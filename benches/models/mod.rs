@@ -1,6 +1,6 @@
 //! The models whose steps are timed (published sizes, random weights), and the distinct calls of
 //! their plans.
-#![allow(dead_code, reason = "each bench uses a part")]
+#![allow(dead_code, reason = "no bench uses all of it")]
 
 use std::collections::HashMap;
 
@@ -8,19 +8,19 @@ use trm_runtime::low_level::config::{Architecture, Config, PosEncodings};
 use trm_runtime::low_level::plan::{Call, Dims, Plan};
 use trm_runtime::low_level::weights::{Tensor, Weights};
 
-/// Sudoku with `mlp_t`, maze with attention, and a small one, as the bundled models are.
+/// Sudoku with `mlp_t`, maze with attention, and a small model of the size of the bundled ones.
 pub(crate) const MODELS: [&str; 3] = ["sudoku", "maze", "small"];
 
-/// How much is computed.
+/// The sizes of the models.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Scale {
     /// The published sizes.
     Full,
-    /// What an adapter in software does in seconds.
+    /// Tiny sizes, which a software GPU computes in seconds.
     Quick,
 }
 
-/// A model by its name in [`MODELS`], and its cells.
+/// Returns the configuration of a model in [`MODELS`], and its number of cells.
 pub(crate) fn config(name: &str, scale: Scale) -> (Config, usize) {
     let attention = name == "maze";
     // Cells, prefix, hidden size, heads, vocabulary, outer and inner cycles.
@@ -69,7 +69,7 @@ pub(crate) fn config(name: &str, scale: Scale) -> (Config, usize) {
     (config, cells)
 }
 
-/// Random weights of the model, the same in every run.
+/// Returns random weights for a model, the same in every run.
 pub(crate) fn weights(config: &Config) -> Weights {
     let mut noise = Noise(12);
     let made = config.weights().into_iter().map(|weight| {
@@ -82,27 +82,27 @@ pub(crate) fn weights(config: &Config) -> Weights {
     Weights::from_tensors(made.collect::<HashMap<_, _>>())
 }
 
-/// A call that a plan has once or several times. Calls that differ only in the names of buffers and
-/// weights count as one.
+/// A distinct call of a plan. Calls that differ only in the names of buffers and weights count as
+/// one.
 #[derive(Debug, Clone)]
-pub(crate) struct Different {
-    /// The kernel, and what its time depends on.
+pub(crate) struct DistinctCall {
+    /// The name of the kernel, with the sizes that its time depends on.
     pub(crate) name: String,
-    /// The first of them.
+    /// The first such call.
     pub(crate) call: Call,
-    /// How many of them a step has.
+    /// Number of such calls in a step.
     pub(crate) count: usize,
 }
 
-/// The different calls of a plan, in order.
-pub(crate) fn different(plan: &Plan) -> Vec<Different> {
-    let mut all: Vec<Different> = Vec::new();
+/// Returns the distinct calls of a plan, in order.
+pub(crate) fn distinct_calls(plan: &Plan) -> Vec<DistinctCall> {
+    let mut all: Vec<DistinctCall> = Vec::new();
     for (number, call) in plan.calls.iter().enumerate() {
         let name = name(call, &plan.dims);
         let count = usize::from(plan.step().contains(&number));
         match all.iter_mut().find(|known| known.name == name) {
             Some(known) => known.count += count,
-            None => all.push(Different {
+            None => all.push(DistinctCall {
                 name,
                 call: call.clone(),
                 count,
@@ -112,7 +112,8 @@ pub(crate) fn different(plan: &Plan) -> Vec<Different> {
     all
 }
 
-/// `project_add_norm 1536 +1`: K of a projection, and the buffers that are added up.
+/// Returns a name such as `project_add_norm 1536 +1`: the kernel, K of the projection, and the
+/// number of buffers that are added.
 fn name(call: &Call, d: &Dims) -> String {
     let kernel = call.kernel();
     match call {

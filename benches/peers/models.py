@@ -1,12 +1,17 @@
-"""The models that all runtimes are measured with, as files: a checkpoint in the layout that training writes, one refinement step as ONNX,
-and its inputs with what PyTorch makes of them in f32.
+"""Writes the measured models as files.
 
-    DIR/A/step_0, all_config.yaml, dataset.json   the weights: random, the same every time
-    DIR/A/case_b1.safetensors                     tokens, x (the embedded input), z_h, z_l -> out.z_h, out.z_l, out.halting, out.answer
-    DIR/A/step_b1.onnx, step_b1_int8.onnx         all passes unrolled, weights once, batch fixed; the second by ONNX Runtime's quantize_dynamic
+For each model: a checkpoint as training writes it, one refinement step as ONNX, and the inputs of
+the step with PyTorch's f32 outputs.
 
-The step is `Step` of ../gpu-table/torch_step.py, which is checked there against the plan of this repository.
+    DIR/A/step_0, all_config.yaml, dataset.json   random weights, the same in every run
+    DIR/A/case_b1.safetensors                     inputs: tokens, x (the embedded input), z_h, z_l;
+                                                  outputs: out.z_h, out.z_l, out.halting, out.answer
+    DIR/A/step_b1.onnx                            all passes unrolled, weights once, fixed batch
+    DIR/A/step_b1_int8.onnx                       the same after ONNX Runtime's quantize_dynamic
+
+The step is `Step` of ../gpu-table/torch_step.py, which checks it against this repository's plan.
 """
+
 import logging
 import math
 import sys
@@ -25,12 +30,24 @@ PAPER = dict(hidden=512, heads=8, inner=1536, layers=2, prefix=16, outer_cycles=
 MODELS = {
     "A": dict(PAPER, positions=97, vocab=11, token_inner=512, inner_cycles=6, rope_theta=0),
     "B": dict(PAPER, positions=916, vocab=6, token_inner=0, inner_cycles=4, rope_theta=10000.0),
-    "C": dict(PAPER, positions=83, vocab=11, token_inner=256, inner_cycles=3, rope_theta=0,
-              hidden=128, heads=2, inner=512, prefix=2, outer_cycles=2),
+    "C": dict(
+        PAPER,
+        positions=83,
+        vocab=11,
+        token_inner=256,
+        inner_cycles=3,
+        rope_theta=0,
+        hidden=128,
+        heads=2,
+        inner=512,
+        prefix=2,
+        outer_cycles=2,
+    ),
 }
 CELLS = [("A", 1), ("A", 16), ("B", 1), ("C", 1), ("C", 16)]
-# What a sub-block adds is made small beside the state, as in a trained model. Full random products would make a step so unsteady that
-# rounding to int8 changes everything, and no comparison could tell a runtime that computes it from one that computes something else.
+# Scales the update that each sub-block adds to the state, so that it is small, as after training.
+# Otherwise rounding to int8 would change a step so much that no comparison could detect a runtime
+# that computes something else.
 UPDATE = 0.25
 STATES = ("z_h", "z_l", "x")
 OUTPUTS = ("out.z_h", "out.z_l", "out.halting", "out.answer")
@@ -45,7 +62,7 @@ def step(model, dtype=torch.float32):
 
 
 def write(directory, model, batches):
-    """All files of a model that are not there yet. What has no ONNX file is said."""
+    """Writes the files of a model that do not exist yet. Prints which ONNX files are skipped."""
     directory.mkdir(parents=True, exist_ok=True)
     m, net = MODELS[model], step(model)
     random = torch.Generator().manual_seed(5)
@@ -69,59 +86,82 @@ def write(directory, model, batches):
 
 
 def gflop(model, batch):
-    """2 x the multiply-adds of all products of a step, as PyTorch counts them."""
-    return torch_step.counted(MODELS[model]) * batch
+    """Returns the GFLOP of a step: 2 x the multiply-adds of all matrix products."""
+    return torch_step.count_gflop(MODELS[model]) * batch
 
 
 def write_checkpoint(directory, m, net, tokens_to_rows, puzzle, initial):
-    tensors = {"H_init": initial[0], "L_init": initial[1], "embed_tokens.embedding_weight": tokens_to_rows, "puzzle_emb.weights": puzzle,
-               "lm_head.weight": net.lm_head, "q_head.weight": net.q_head, "q_head.bias": net.q_bias}
+    tensors = {
+        "H_init": initial[0],
+        "L_init": initial[1],
+        "embed_tokens.embedding_weight": tokens_to_rows,
+        "puzzle_emb.weights": puzzle,
+        "lm_head.weight": net.lm_head,
+        "q_head.weight": net.q_head,
+        "q_head.bias": net.q_bias,
+    }
     for n, block in enumerate(net.blocks):
         named = {"mlp.gate_up_proj": block.gate_up, "mlp.down_proj": block.down}
         if block.mixes:
-            named |= {"mlp_t.gate_up_proj": block.token_gate_up, "mlp_t.down_proj": block.token_down}
+            named |= {
+                "mlp_t.gate_up_proj": block.token_gate_up,
+                "mlp_t.down_proj": block.token_down,
+            }
         else:
             named |= {"self_attn.qkv_proj": block.qkv, "self_attn.o_proj": block.o}
         tensors |= {f"L_level.layers.{n}.{name}.weight": t for name, t in named.items()}
-    torch.save({PREFIX + name: t.detach().clone() for name, t in tensors.items()}, directory / "step_0")
+    torch.save(
+        {PREFIX + name: t.detach().clone() for name, t in tensors.items()}, directory / "step_0"
+    )
     (directory / "all_config.yaml").write_text(f"""arch:
   name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1
-  H_cycles: {m['outer_cycles']}
-  L_cycles: {m['inner_cycles']}
+  H_cycles: {m["outer_cycles"]}
+  L_cycles: {m["inner_cycles"]}
   H_layers: 0
-  L_layers: {m['layers']}
-  hidden_size: {m['hidden']}
-  num_heads: {m['heads']}
+  L_layers: {m["layers"]}
+  hidden_size: {m["hidden"]}
+  num_heads: {m["heads"]}
   expansion: 4
   halt_max_steps: 16
   forward_dtype: float32
-  puzzle_emb_ndim: {m['hidden']}
-  puzzle_emb_len: {m['prefix']}
-  pos_encodings: {'rope' if m['rope_theta'] else 'none'}
-  mlp_t: {str(m['token_inner'] > 0).lower()}
+  puzzle_emb_ndim: {m["hidden"]}
+  puzzle_emb_len: {m["prefix"]}
+  pos_encodings: {"rope" if m["rope_theta"] else "none"}
+  mlp_t: {str(m["token_inner"] > 0).lower()}
   no_ACT_continue: true
 """)
     seq_len = m["positions"] - m["prefix"]
-    (directory / "dataset.json").write_text(f'{{"vocab_size": {m["vocab"]}, "seq_len": {seq_len}, "num_puzzle_identifiers": 1}}\n')
+    (directory / "dataset.json").write_text(
+        f'{{"vocab_size": {m["vocab"]}, "seq_len": {seq_len}, "num_puzzle_identifiers": 1}}\n'
+    )
 
 
 def case(m, net, batch, tokens_to_rows, puzzle, initial):
     random = torch.Generator().manual_seed(1)
     tokens = torch.randint(1, m["vocab"], (batch, m["positions"] - m["prefix"]), generator=random)
-    prefix = F.pad(puzzle, (0, (m["prefix"] - 1) * m["hidden"])).view(1, m["prefix"], m["hidden"]).expand(batch, -1, -1)
+    prefix = (
+        F.pad(puzzle, (0, (m["prefix"] - 1) * m["hidden"]))
+        .view(1, m["prefix"], m["hidden"])
+        .expand(batch, -1, -1)
+    )
     x = math.sqrt(m["hidden"]) * torch.cat((prefix, F.embedding(tokens, tokens_to_rows)), 1)
     z_h, z_l = (z.expand(x.shape).contiguous() for z in initial)
     with torch.inference_mode():
         out = net(z_h, z_l, x)
-    return dict(tokens=tokens, x=x, z_h=z_h, z_l=z_l) | {name: t.clone() for name, t in zip(OUTPUTS, out)}
+    return dict(tokens=tokens, x=x, z_h=z_h, z_l=z_l) | {
+        name: t.clone() for name, t in zip(OUTPUTS, out)
+    }
 
 
 def exportable(net):
-    """Stores the weights transposed (a Transpose for each use would be folded into a copy for each use), and the cosines once, not once a use."""
+    """Prepares a model for export: weights are transposed, and RoPE tables are buffers.
+
+    Otherwise the exporter would store a copy of them for each use.
+    """
     for p in net.parameters():
         if p.dim() == 2:
             p.data = p.data.t().contiguous()
-    for name, table in zip(("cosines", "sines"), net.turn or ()):
+    for name, table in zip(("cosines", "sines"), net.rope or ()):
         net.register_buffer(name, table)
     return net
 
@@ -134,23 +174,39 @@ def write_onnx(net, args, path):
         return y if bias is None else y + bias
 
     def attention(q, k, v):
-        return torch.matmul(torch.softmax(torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)), -1), v)
+        return torch.matmul(
+            torch.softmax(torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)), -1), v
+        )
 
-    kept = F.linear, F.scaled_dot_product_attention
+    originals = F.linear, F.scaled_dot_product_attention
     F.linear, F.scaled_dot_product_attention = linear, attention
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(net, tuple(args), str(path), input_names=list(STATES), output_names=list(OUTPUTS),
-                              opset_version=17, dynamo=False)
+            torch.onnx.export(
+                net,
+                tuple(args),
+                str(path),
+                input_names=list(STATES),
+                output_names=list(OUTPUTS),
+                opset_version=17,
+                dynamo=False,
+            )
     finally:
-        F.linear, F.scaled_dot_product_attention = kept
+        F.linear, F.scaled_dot_product_attention = originals
 
 
 def write_int8(path, out):
     from onnxruntime.quantization import QuantType, quantize_dynamic
+
     logging.disable(logging.WARNING)
-    quantize_dynamic(str(path), str(out), op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+    quantize_dynamic(
+        str(path),
+        str(out),
+        op_types_to_quantize=["MatMul"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+    )
     logging.disable(logging.NOTSET)
 
 

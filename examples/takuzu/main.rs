@@ -1,4 +1,4 @@
-//! Your own kind of puzzle: Takuzu. `cargo run --example takuzu [-- PUZZLE [MODEL]]`.
+//! Your own kind of puzzle, Takuzu: `cargo run --example takuzu [-- PUZZLE [MODEL]]`.
 
 use std::sync::Arc;
 use trm_runtime::low_level::random::Random;
@@ -7,7 +7,7 @@ use trm_runtime::{MultiStart, Puzzle, Result, Solver};
 
 const PUZZLE: &str = ".1...0 ..0... 11.... ...... ...... ..1.1.";
 const SIDE: usize = 6;
-/// The character of each token; no puzzle has the first, which is padding.
+/// The character of each token. The first token is padding, which no puzzle contains.
 const CELLS: &str = "?.01";
 const BLANK: u32 = 1;
 const ZERO: u32 = 2;
@@ -49,7 +49,7 @@ impl Task for Takuzu {
         Verdict::right()
     }
 
-    /// Turned, mirrored, or with the digits exchanged: what `MultiStart` tries.
+    /// Rotates or mirrors the grid, or exchanges the digits. `MultiStart` uses these copies.
     fn random_symmetry(&self, _: &EncodedPuzzle, random: &mut Random) -> Option<Symmetry> {
         let kind = 1 + random.below(15);
         let exchanged = (kind / 8) as u32;

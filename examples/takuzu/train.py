@@ -1,4 +1,7 @@
-"""Trains a model for Takuzu: `python examples/takuzu/train.py takuzu --out runs/takuzu`. All options: --help."""
+"""Trains a model for Takuzu: `python examples/takuzu/train.py takuzu --out runs/takuzu`.
+
+--help lists all options.
+"""
 
 import pathlib
 import sys
@@ -16,6 +19,6 @@ train.RECIPES["takuzu"] = train.Recipe(
     updates=3000,
     lr=4e-3,
     ema=0.995,
-    exclude=False,  # the generator itself keeps the test grids back
+    exclude=False,  # the generator itself holds out the test grids
 )
 train.main()

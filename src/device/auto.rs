@@ -14,8 +14,8 @@ use crate::import::Model;
 use crate::model::dtype::WeightDtype;
 use crate::model::plan::{Buffer, Plan};
 
-/// Work of a step in GFLOP below which no GPU is searched for. A CPU needs some ten milliseconds
-/// for it. Loading the GPU drivers alone costs more, in time and in memory.
+/// Smallest work of a step, in GFLOP, for which a GPU is considered. A CPU takes about 10 ms for
+/// it. Loading the GPU drivers alone takes longer, and takes memory.
 const MIN_GFLOP_PER_STEP: f64 = 4.0;
 
 /// S of the measured plan if the model takes puzzles of any size.
@@ -26,7 +26,7 @@ const DEFAULT_TOKENS: usize = 81;
 pub(crate) struct AutoDecision {
     /// The model on the GPU, if that is faster.
     pub(crate) gpu: Option<LoadedModel>,
-    /// The reason, for people.
+    /// The reason, in plain words.
     pub(crate) reason: String,
 }
 
@@ -62,12 +62,12 @@ fn choose_gpu(
         return Ok(AutoDecision::cpu("a step of this model and batch is small"));
     }
     if !gpu_node_exists() {
-        return Ok(AutoDecision::cpu("there is no GPU"));
+        return Ok(AutoDecision::cpu("no GPU was found"));
     }
     let usable = |d: &DeviceInfo| d.unsupported_reason.is_none() && d.kind != DeviceKind::Software;
     let Some(info) = super::devices().into_iter().find(usable) else {
         return Ok(AutoDecision::cpu(
-            "there is no GPU that can run the kernels",
+            "no GPU was found that can run the kernels",
         ));
     };
     let threads = request.threads;
@@ -154,7 +154,7 @@ impl fmt::Display for StepTimes {
 
 /// Returns the time of the first part of a step for `slots` puzzles, after one warm-up run.
 fn time(on: &LoadedModel, plan: &Arc<Plan>, slots: usize) -> Result<Duration> {
-    /// Work to measure. A slow CPU needs a tenth of a second for it.
+    /// Work to measure. A slow CPU takes 100 ms for it.
     const MEASURED_GFLOP: f64 = 1.0;
     let mut program = on.weights.program(plan.clone(), slots)?;
     let mut part = plan.step();
@@ -179,8 +179,8 @@ fn time(on: &LoadedModel, plan: &Arc<Plan>, slots: usize) -> Result<Duration> {
     run().and_then(|_| run())
 }
 
-/// Whether the machine may have a hardware GPU. If not, its drivers, which take tens of megabytes,
-/// are not loaded. On Linux a hardware GPU has a node below `/dev`.
+/// Returns whether the machine may have a hardware GPU. If not, the GPU drivers are not loaded,
+/// which saves tens of megabytes. On Linux a hardware GPU has a node below `/dev`.
 fn gpu_node_exists() -> bool {
     if !cfg!(target_os = "linux") {
         return true;

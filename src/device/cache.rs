@@ -10,7 +10,7 @@ use crate::backend::reference::Reference;
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::Model;
 
-/// Failures of a device in a solver's life after which only the CPU is used.
+/// Number of device failures after which a solver uses only the CPU.
 const MAX_FAILURES: usize = 2;
 
 /// The largest batch that [`Device::Auto`] measures.
@@ -118,8 +118,8 @@ impl DeviceCache {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, DeviceState> {
-        // A poisoned lock means that loading panicked on another thread. Nothing half-made is
-        // stored.
+        // A poisoned lock means that loading panicked on another thread. The state only ever holds
+        // complete entries.
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
@@ -236,7 +236,7 @@ mod tests {
         let second = cache.get(model, &request, 1).unwrap();
         assert_eq!(second.device, "gpu");
         assert!(!Arc::ptr_eq(&first.weights, &second.weights));
-        // Another session reports the first device late. That is no further failure.
+        // Another session reports the first device late. This does not count as a second failure.
         assert_eq!(
             cache
                 .replace(&first, &lost, model, &request)

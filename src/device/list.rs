@@ -12,7 +12,7 @@ use crate::error::Result;
 /// # Errors
 /// [`ErrorKind::Device`](crate::ErrorKind::Device) if the environment variable `TRM_CPU` names an
 /// instruction set that the processor lacks, [`ErrorKind::Argument`](crate::ErrorKind::Argument) if
-/// it names none that exists.
+/// it is not the name of an instruction set.
 pub fn cpu() -> Result<CpuInfo> {
     let instructions = InstructionSet::chosen()?;
     Ok(CpuInfo {

@@ -1,5 +1,5 @@
-//! The device that runs a model: as requested, or chosen by measuring, and what takes over if it
-//! fails.
+//! The device that runs a model: the requested one, or one chosen by measuring. The CPU takes over
+//! if it fails.
 
 #[cfg(feature = "gpu")]
 mod auto;

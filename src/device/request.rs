@@ -1,4 +1,4 @@
-//! The device that a solver asks for, and a model's weights on it.
+//! The device that a solver requests, and a model's weights on it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +24,7 @@ pub enum Device {
     /// The scalar reference: slow, plain loops.
     Reference,
     /// A GPU: the one with this number in [`devices`](crate::devices), or the best one. The best
-    /// one may be a software GPU if there is no other.
+    /// one may be a software GPU if no hardware GPU exists.
     Gpu(Option<usize>),
 }
 
@@ -102,7 +102,7 @@ pub(crate) struct LoadedModel {
 }
 
 impl LoadedModel {
-    /// Whether the CPU can take over from the device.
+    /// Returns whether the CPU can take over from the device.
     pub(crate) fn is_replaceable(&self) -> bool {
         !matches!(self.device, "cpu" | "reference")
     }

@@ -12,8 +12,8 @@ use super::stepper::Stepper;
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::{EncodedPuzzle, Task, Verdict};
 
-/// Pipelined steps that are submitted and not collected. The device computes one of them while the
-/// host reads the result of an older one.
+/// Largest number of pipelined steps in flight. The device computes one of them while the host
+/// reads the result of an older one.
 const MAX_STEPS_IN_FLIGHT: usize = 3;
 
 /// A puzzle that waits for a slot.
@@ -39,7 +39,7 @@ struct Active {
     is_pipelined: bool,
 }
 
-/// The slot of a puzzle, and what both heads gave after a step.
+/// The slot of a puzzle, and the outputs of both heads after a step.
 type StepOutput = (usize, Halting, Vec<u32>);
 
 /// Queued and active puzzles over one stepper. A puzzle that halts frees its slot for the next
@@ -49,9 +49,9 @@ pub(super) struct HaltingLoop {
     stepper: Box<dyn Stepper>,
     policy: HaltPolicy,
     queue: VecDeque<Queued>,
-    /// By slot.
+    /// The puzzle in each slot.
     active: Vec<Option<Active>>,
-    /// S of the puzzles, once the first was pushed.
+    /// S of the puzzles. `None` until the first puzzle is pushed.
     tokens: Option<usize>,
     pushed: usize,
     cancel: CancelToken,
@@ -85,7 +85,7 @@ impl HaltingLoop {
         let tokens = *self.tokens.get_or_insert(puzzle.tokens.len());
         if puzzle.tokens.len() != tokens {
             let message = format!(
-                "{} cells, the others of this session have {tokens}",
+                "{} cells, but the other puzzles of this session have {tokens}",
                 puzzle.tokens.len()
             );
             return Err(Error::puzzle(message).context(format!("puzzle {}", puzzle.id)));
@@ -108,13 +108,13 @@ impl HaltingLoop {
         }
     }
 
-    /// Slots that are empty and that no queued puzzle will take.
+    /// Returns the number of empty slots that no queued puzzle will take.
     pub(super) fn free_slots(&self) -> usize {
         let empty = self.active.iter().filter(|slot| slot.is_none()).count();
         empty.saturating_sub(self.queue.len())
     }
 
-    /// Puzzles that have not ended.
+    /// Returns the number of puzzles that have not ended.
     pub(super) fn unfinished(&self) -> usize {
         self.queue.len() + self.active.iter().flatten().count()
     }
@@ -179,7 +179,7 @@ impl HaltingLoop {
         Ok(true)
     }
 
-    /// Runs `work`, and runs it again for as long as the stepper recovers from its error on another
+    /// Runs `work`. Runs it again each time the stepper recovers from an error by moving to another
     /// device.
     fn retry_on_fallback<T>(&mut self, work: impl Fn(&mut HaltingLoop) -> Result<T>) -> Result<T> {
         loop {
@@ -193,7 +193,7 @@ impl HaltingLoop {
 
     /// Fills empty slots, refines all active puzzles by one step and reads both heads.
     ///
-    /// The device may fail anywhere in here. Nothing is judged before all of it has succeeded.
+    /// The device may fail in any of these calls. Puzzles are judged only after all have succeeded.
     fn step_once(&mut self) -> Result<Vec<StepOutput>> {
         self.fill_slots()?;
         let live: Vec<usize> = (0..self.active.len())
@@ -273,7 +273,7 @@ impl HaltingLoop {
         ended.into_iter().map(|slot| self.output(slot)).collect()
     }
 
-    /// Judges puzzles after a step. Those that go on stay in their slots.
+    /// Judges puzzles after a step. Unfinished puzzles stay in their slots.
     fn judge_all(&mut self, outputs: Vec<StepOutput>) -> Vec<PuzzleStep> {
         let mut puzzles = Vec::with_capacity(outputs.len());
         for (slot, halting, tokens) in outputs {
@@ -308,8 +308,8 @@ impl HaltingLoop {
                     loaded = loaded.and_then(|()| self.stepper.perturb(slot, *seed));
                 }
                 if let Err(e) = loaded {
-                    // Another device may be able to load the puzzle. Any other error is the
-                    // puzzle's own, and the puzzle is dropped.
+                    // After a device error another device may be able to load the puzzle. Any
+                    // other error is due to the puzzle, which is dropped.
                     if e.kind() != ErrorKind::Device {
                         self.queue.pop_front();
                     }
@@ -330,7 +330,7 @@ impl HaltingLoop {
         Ok(())
     }
 
-    /// Judges one puzzle after a step. Returns what to report, and the puzzle if it goes on.
+    /// Judges one puzzle after a step. Returns its report, and the puzzle if it is unfinished.
     fn judge(
         &self,
         mut active: Active,
@@ -398,7 +398,7 @@ impl HaltingLoop {
     }
 }
 
-/// Indices of the cells in which two answers differ.
+/// Returns the indices of the cells in which two answers differ.
 pub(super) fn changed_cells(now: &[u32], before: &[u32]) -> Vec<usize> {
     let cells = now.iter().zip(before).enumerate();
     cells

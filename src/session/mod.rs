@@ -1,8 +1,8 @@
-//! The halting loop: refines puzzles step by step, and decides when each of them has its answer.
+//! The halting loop: refines puzzles step by step, and decides when each puzzle has its answer.
 //!
 //! A [`Session`] holds any number of puzzles. Each [`Step`] refines all active puzzles by one step.
-//! A puzzle that halts frees its slot for the next puzzle in the queue (continuous batching). When
-//! a puzzle halts is data: a [`HaltPolicy`].
+//! A puzzle that halts frees its slot for the next puzzle in the queue (continuous batching). A
+//! [`HaltPolicy`] defines when a puzzle halts.
 
 mod cancel;
 mod halting;
@@ -38,9 +38,9 @@ use crate::task::{EncodedPuzzle, Task};
 use halting_loop::HaltingLoop;
 use multi_start::Starts;
 
-/// Puzzles on their way to an answer, each with one or several starts.
+/// Refines a set of puzzles until each has an answer. Each puzzle has one or several starts.
 ///
-/// [`Solver::session`](crate::Solver::session) makes one.
+/// [`Solver::session`](crate::Solver::session) creates one.
 #[derive(Debug)]
 #[must_use = "a session computes nothing until its steps are taken"]
 pub struct Session {
@@ -134,8 +134,8 @@ impl Session {
     /// Like [`Session::next_step`], for callers that only need final answers. Returns the answers
     /// of the puzzles that ended, often none.
     ///
-    /// This is faster on a GPU, which then applies the halting policy itself and runs ahead of the
-    /// host. With several starts, the GPU waits for the host after every step all the same, because
+    /// This is faster on a GPU, which then applies the halting policy itself and has several steps
+    /// in flight. With several starts, the GPU still waits for the host after every step, because
     /// the answer of one start may end the others.
     ///
     /// # Errors
@@ -174,7 +174,7 @@ impl Session {
     }
 }
 
-/// Iterator over the steps of a session. [`Session::steps`] makes it.
+/// Iterator over the steps of a session. [`Session::steps`] creates it.
 #[derive(Debug)]
 #[must_use = "an iterator does nothing until it is consumed"]
 pub struct Steps<'a> {

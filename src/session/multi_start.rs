@@ -16,7 +16,7 @@ use crate::task::{EncodedPuzzle, Symmetry, Task};
 /// of its task ([`Task::random_symmetry`]), or, if the task has no symmetry, the puzzle with noise
 /// on its initial states. All starts share the slots of one batch.
 ///
-/// If the rules of the task can tell, the session takes the valid answer with the fewest steps.
+/// If the task verifies answers by rules, the session takes the valid answer with the fewest steps.
 /// Otherwise it takes the answer of the start that halts first. If no start qualifies, it takes the
 /// answer with the highest halting probability. So the answer depends neither on the batch size nor
 /// on the other puzzles of the session.
@@ -25,11 +25,11 @@ use crate::task::{EncodedPuzzle, Symmetry, Task};
 pub struct MultiStart {
     /// Simultaneous starts of each puzzle, from 1 to [`MultiStart::MAX_STARTS`]. Default: 1.
     pub starts: usize,
-    /// Seed of the further starts. A puzzle gets the same starts whatever is solved beside it.
+    /// Seed of the further starts. They do not depend on the other puzzles of the session.
     /// Default: 0.
     pub seed: u64,
-    /// How long to add new starts until an answer is valid. Without effect if the rules of the task
-    /// cannot tell. Default: `None`, which adds no starts.
+    /// How long to add new starts until an answer is valid. No effect for a task that does not
+    /// verify answers by rules. Default: `None`, which adds no starts.
     pub until_valid: Option<Duration>,
 }
 
@@ -44,7 +44,7 @@ impl Default for MultiStart {
 }
 
 impl MultiStart {
-    /// Most simultaneous starts of a puzzle.
+    /// Largest number of simultaneous starts of a puzzle.
     pub const MAX_STARTS: usize = 1024;
 
     /// Returns the settings for `starts` simultaneous starts, with the defaults for the rest.
@@ -92,9 +92,9 @@ const FIRST_NOISY_START: usize = 8;
 #[derive(Debug)]
 pub(super) struct Starts {
     settings: MultiStart,
-    /// By the index of the puzzle.
+    /// The unfinished puzzles, by index.
     puzzles: BTreeMap<usize, PuzzleStarts>,
-    /// For the index of a start in the halting loop: the index of its puzzle, and its symmetry.
+    /// Maps the index of a start in the halting loop to the index of its puzzle and its symmetry.
     owners: BTreeMap<usize, (usize, Option<Symmetry>)>,
     pushed: usize,
 }
@@ -204,7 +204,7 @@ impl Starts {
         let Some(step) = halting_loop.next_step()? else {
             return Ok(None);
         };
-        // Of each puzzle the start with the highest halting probability.
+        // For each puzzle, the start with the highest halting probability.
         let mut leaders: BTreeMap<usize, PuzzleStep> = BTreeMap::new();
         for mut start in step.puzzles {
             let Some((owner, symmetry)) = self.owners.get(&start.index) else {
@@ -276,8 +276,8 @@ impl Starts {
         Ok(leader)
     }
 
-    /// Abandons the starts of a puzzle that can no longer change its answer, and adds new ones
-    /// where the settings ask for them. Returns whether the puzzle has its answer.
+    /// Abandons the starts of a puzzle that can no longer change its answer, and adds new ones if
+    /// the settings require them. Returns whether the puzzle has its answer.
     fn update_starts(
         &mut self,
         halting_loop: &mut HaltingLoop,
@@ -316,7 +316,7 @@ impl Starts {
 
 impl PuzzleStarts {
     /// Takes the answer of a start that has ended and keeps it if it is the best so far. `tokens`
-    /// is the answer in the puzzle's own arrangement.
+    /// is the answer with the start's symmetry undone.
     fn judge(&mut self, owner: usize, index: usize, answer: Answer, tokens: &[u32]) {
         let Some(ended) = self.open.iter().position(|start| start.index == index) else {
             return;
@@ -349,7 +349,7 @@ impl PuzzleStarts {
         }
     }
 
-    /// Whether no other start is needed.
+    /// Returns whether this answer makes further starts unnecessary.
     fn is_final(&self, answer: &Answer) -> bool {
         match self.task.verifies_by_rules() {
             true => answer.valid == Some(true),

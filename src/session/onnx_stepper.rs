@@ -14,8 +14,9 @@ use crate::onnx::{self, Graph, Role, guarded};
 
 /// Steps a batch of puzzles by running a graph.
 ///
-/// One run takes as many puzzles as the batch axis of the graph has, or one if that size is open.
-/// So the answer to a puzzle does not depend on the others. The threads share the runs of a step.
+/// Each run takes as many puzzles as the graph's fixed batch size, or one if that size is not
+/// fixed. So the answer to a puzzle does not depend on the others. The threads share the runs of a
+/// step.
 #[derive(Debug)]
 pub(super) struct OnnxStepper {
     graph: Arc<Graph>,
@@ -38,7 +39,7 @@ struct Slot {
     q: [f32; 2],
 }
 
-/// Creates a stepper with `slots` slots. `threads`: `None` is one per core.
+/// Creates a stepper with `slots` slots. Default of `threads`: one per core.
 pub(crate) fn graph_stepper(
     graph: &Arc<Graph>,
     model: Arc<Model>,
@@ -109,8 +110,8 @@ impl Stepper for OnnxStepper {
             if let Some(state) = slot_state.states.iter().position(Vec::is_empty) {
                 let name = crate::model::weights::Weight::Init(self.graph.states[state]).name();
                 return Err(Error::checkpoint(format!(
-                    "the initial states are not known: the ONNX file has no metadata \"{name}\", and no file \
-                     beside it has a tensor of that name"
+                    "the initial states are not known: the ONNX file has no metadata \"{name}\", \
+                     and no file beside it has a tensor of that name"
                 )));
             }
         }
@@ -218,14 +219,14 @@ impl Inspect for OnnxStepper {
 
     fn input_embedding(&self, _: usize) -> Result<Vec<f32>> {
         Err(Error::argument(
-            "an ONNX graph gives no access to its input embedding",
+            "an ONNX graph does not expose its input embedding",
         ))
     }
 }
 
 impl Graph {
-    /// Refines these puzzles, at most as many as one run takes. A smaller batch is filled up with
-    /// copies of the first puzzle.
+    /// Refines these puzzles, at most as many as one run takes. Copies of the first puzzle fill a
+    /// smaller batch.
     fn step(&self, puzzles: &mut [&mut Slot]) -> Result<()> {
         let outputs = guarded("run the graph", || {
             let inputs = self.inputs.iter();
@@ -252,7 +253,7 @@ impl Graph {
                 .map(floats)
                 .collect::<TractResult<Vec<Vec<f32>>>>()
         })?;
-        // What tract foretold of the sizes is not taken for granted.
+        // tract may have inferred wrong sizes.
         let lens = outputs.iter().map(|values| values.len() / self.batch);
         if !lens.eq(self.lens.iter().copied()) {
             return Err(Error::checkpoint(

@@ -1,4 +1,4 @@
-//! The halting policy: when a puzzle halts, as data.
+//! The halting policy, which defines when a puzzle halts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 pub enum HaltRule {
     /// The halting head.
     Head,
-    /// The halting head, if the answer is also valid. As [`HaltRule::Head`] for a task whose rules
-    /// cannot tell.
+    /// The halting head, if the answer is also valid. Equals [`HaltRule::Head`] for a task that
+    /// does not verify answers by rules.
     Verified,
     /// No condition: every puzzle takes all steps, as in the published evaluation.
     Never,
@@ -41,7 +41,9 @@ impl FromStr for HaltRule {
     fn from_str(name: &str) -> Result<HaltRule> {
         let found = HaltRule::ALL.into_iter().find(|rule| rule.name() == name);
         found.ok_or_else(|| {
-            Error::argument(format!("no halting rule {name:?}: head, verified or never"))
+            Error::argument(format!(
+                "unknown halting rule {name:?}: use head, verified or never"
+            ))
         })
     }
 }
@@ -105,21 +107,20 @@ impl HaltPolicy {
         Ok(self)
     }
 
-    /// Whether the head halts a puzzle after `step` steps. Under [`HaltRule::Verified`] the answer
-    /// must also be valid.
+    /// Returns whether the head halts a puzzle after `step` steps. Under [`HaltRule::Verified`] the
+    /// answer must also be valid.
     pub fn should_halt(&self, halting: &Halting, step: usize) -> bool {
         self.rule != HaltRule::Never
             && step >= self.min_steps
             && halting.logit > self.threshold_logit()
     }
 
-    /// The threshold as a logit, so that a probability next to 0.5 is not rounded to 0.5.
+    /// Returns the threshold as a logit, so that a probability close to 0.5 is not rounded to 0.5.
     fn threshold_logit(&self) -> f32 {
         (self.threshold / (1.0 - self.threshold)).ln()
     }
 
-    /// Returns the part of the policy that a device applies. Only the host can tell whether an
-    /// answer is valid.
+    /// Returns the part of the policy that a device applies. Only the host can verify an answer.
     pub(crate) fn device_params(&self, logit: HaltingLogit) -> HaltParams {
         let steps = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         HaltParams {

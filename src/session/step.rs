@@ -1,4 +1,4 @@
-//! What a session reports: every step, and the answers.
+//! The reports of a session: its steps and answers.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub struct Answer {
     pub cells: Cells,
     /// The answer as tokens, `[S]`.
     pub tokens: Vec<u32>,
-    /// Whether the answer keeps the puzzle's rules. `None` if the task cannot tell.
+    /// Whether the answer keeps the puzzle's rules. `None` if the task cannot verify it.
     pub valid: Option<bool>,
     /// Whether the path is a shortest one. `None` for tasks other than mazes.
     pub shortest: Option<bool>,

@@ -1,4 +1,4 @@
-//! The traits of whatever takes a refinement step.
+//! The traits of a stepper, which computes refinement steps.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::config::State;
 use crate::error::{Error, Result};
 use crate::random::Random;
 
-/// Refines the answers of a batch of puzzles by one step at a time.
+/// Refines the answers of a batch of puzzles, one step at a time.
 ///
 /// Every method is required: a stepper that wraps another one must forward each of them.
 /// [`PlanStepper`](super::PlanStepper) runs this library's own models.
 pub trait Stepper: fmt::Debug + Send {
-    /// Number of slots: puzzles that fit at the same time.
+    /// Returns the number of slots, which is the largest batch.
     fn slots(&self) -> usize;
 
     /// Puts a puzzle of S `tokens` into a slot, in its initial state.
@@ -49,16 +49,17 @@ pub trait Stepper: fmt::Debug + Send {
     /// The device failed.
     fn answer(&self, slot: usize) -> Result<Vec<u32>>;
 
-    /// Returns the stepper as a pipelined program, and `policy` as that program takes it. `None` if
-    /// the stepper must be asked after every step.
+    /// Returns the stepper as a pipelined program, and `policy` in the form that this program
+    /// takes. `None` if the host must read the outputs after every step.
     fn pipelined(&mut self, policy: &HaltPolicy)
     -> Option<(&mut dyn PipelinedProgram, HaltParams)>;
 
-    /// Name of the device as answers show it, such as `cpu`; empty if unknown.
+    /// Returns the name of the device for answers, such as `cpu`. Empty if unknown.
     fn device(&self) -> &'static str;
 
-    /// Moves to another device after any of the calls above has failed. Every puzzle must then be
-    /// loaded again. Returns `false` if there is no other device, so that the error stands.
+    /// Moves to another device after one of the calls above has failed. Every puzzle must then be
+    /// loaded again. Returns `false` if no other device is available: the caller then reports
+    /// `error`.
     ///
     /// # Errors
     /// The other device failed too.

@@ -15,10 +15,10 @@ use crate::model::dtype::WeightDtype;
 use crate::session::{CancelToken, HaltPolicy, HaltRule, MultiStart};
 use crate::task::{Identifiers, Task, TaskKind};
 
-/// Slots of a batch by default.
+/// Default number of slots of a batch.
 const DEFAULT_BATCH: usize = 16;
 
-/// Settings of a [`Solver`]. [`Solver::builder`] makes it.
+/// Settings of a [`Solver`]. [`Solver::builder`] creates it.
 ///
 /// The last call opens the model and checks all settings: [`open`](SolverBuilder::open),
 /// [`bundled`](SolverBuilder::bundled), [`from_bytes`](SolverBuilder::from_bytes) or
@@ -42,7 +42,7 @@ const DEFAULT_BATCH: usize = 16;
 pub struct SolverBuilder {
     pub(super) load: LoadOptions,
     pub(super) request: DeviceRequest,
-    /// `None`: as the file stores the weights.
+    /// `None`: the weight dtype of the file.
     pub(super) dtype: Option<WeightDtype>,
     pub(super) batch: usize,
     pub(super) kind: Option<TaskKind>,
@@ -104,8 +104,8 @@ impl SolverBuilder {
         self
     }
 
-    /// Sets how the weights of the blocks are stored. Default: [`Model::dtype`]. Without effect on
-    /// a backend that was given with [`SolverBuilder::backend`], which has its own dtype.
+    /// Sets how the weights of the blocks are stored. Default: [`Model::dtype`]. No effect on a
+    /// backend that was set with [`SolverBuilder::backend`], which has its own dtype.
     pub fn dtype(mut self, dtype: WeightDtype) -> SolverBuilder {
         self.dtype = Some(dtype);
         self.loaded = None;
@@ -119,8 +119,8 @@ impl SolverBuilder {
         self
     }
 
-    /// Sets the folder in which measurements that choose a device are stored, so that they are made
-    /// once. Default: none, so that every process measures anew.
+    /// Sets the folder that stores the measurements by which a device is chosen, so that they are
+    /// made once. Default: `None`; every process measures again.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> SolverBuilder {
         self.request.measurements = MeasurementCache::new(Some(folder.into()));
         self
@@ -132,7 +132,7 @@ impl SolverBuilder {
         self
     }
 
-    /// Sets the kind of the puzzles. Default: told by each puzzle and the model.
+    /// Sets the kind of the puzzles. Default: detected from each puzzle and the model.
     pub fn kind(mut self, kind: TaskKind) -> SolverBuilder {
         self.kind = Some(kind);
         self

@@ -40,7 +40,7 @@ use crate::task::{
 #[derive(Debug, Clone)]
 pub struct Solver {
     model: Arc<Model>,
-    /// The settings that `to_builder` hands out again.
+    /// The settings that `to_builder` returns.
     settings: SolverBuilder,
     policy: HaltPolicy,
     multi_start: MultiStart,
@@ -148,7 +148,7 @@ impl Solver {
     pub fn device_choice_reason(&self) -> Option<String> {
         match self.settings.request.device {
             Device::Auto if self.model.graph().is_some() => {
-                Some("an ONNX graph is run there, by tract".into())
+                Some("tract runs the ONNX graph, on the CPU only".into())
             }
             _ => self.cache.choice_reason(),
         }
@@ -259,7 +259,8 @@ impl Solver {
     }
 
     /// Creates a stepper with `slots` slots for puzzles of S = `tokens` tokens, whose states and
-    /// logits can be read. It has no halting, and nothing takes over from a device that fails.
+    /// logits can be read. The stepper does not halt puzzles, and the CPU does not take over if the
+    /// device fails.
     ///
     /// # Errors
     /// As [`Solver::empty_session`].
@@ -357,13 +358,14 @@ impl Solver {
     /// Encodes a puzzle for this model, and returns the task that it belongs to.
     ///
     /// # Errors
-    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if the puzzle is impossible, in words that a
-    /// player understands.
+    /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if the puzzle is impossible. The message is
+    /// written for players.
     pub fn encode(&self, puzzle: &Puzzle) -> Result<(EncodedPuzzle, Arc<dyn Task>)> {
         self.encode_as(puzzle, self.settings.kind)
     }
 
-    /// As [`Solver::encode`], for a puzzle of this kind. `None`: told by the puzzle and the model.
+    /// As [`Solver::encode`], for a puzzle of this kind. `None`: detected from the puzzle and the
+    /// model.
     ///
     /// # Errors
     /// As [`Solver::encode`].
@@ -382,7 +384,7 @@ impl Solver {
             }
         };
         let puzzle = task.encode(puzzle, &spec)?;
-        // Checked here, so that it is an error of this puzzle and not of its session.
+        // Checked here, so that the error concerns this puzzle and not its session.
         self.model.check_token_count(puzzle.tokens.len())?;
         self.model.check_puzzle_id(puzzle.puzzle_id)?;
         Ok((puzzle, task))
@@ -404,7 +406,7 @@ impl Solver {
         Ok((encoded, task))
     }
 
-    /// Returns what a task must know of the model.
+    /// Returns the token space of the model, which a task needs to encode a puzzle.
     pub fn token_spec(&self) -> TokenSpec {
         let config = &self.model.config;
         TokenSpec {

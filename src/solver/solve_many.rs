@@ -7,11 +7,11 @@ use crate::error::Result;
 use crate::session::{Answer, Session};
 use crate::task::Puzzle;
 
-/// Answers that wait for an older puzzle, in batches. A puzzle that takes all steps ends long
-/// before that many others do.
+/// Largest number of answers that wait for an older puzzle, in batches. A puzzle that takes all
+/// steps ends long before that many others do.
 const MAX_WAITING_BATCHES: usize = 64;
 
-/// Iterator over the answers to many puzzles. [`Solver::solve_many`] makes it.
+/// Iterator over the answers to many puzzles. [`Solver::solve_many`] creates it.
 #[derive(Debug)]
 #[must_use = "an iterator does nothing until it is consumed"]
 pub struct SolveMany<I: Iterator<Item = Puzzle>> {
@@ -33,7 +33,7 @@ struct SizedSession {
     session: Session,
     /// S of its puzzles.
     tokens: usize,
-    /// Index among all puzzles for the index in the session, of unfinished puzzles.
+    /// Maps the index in the session to the index among all puzzles, for unfinished puzzles.
     indices: BTreeMap<usize, usize>,
 }
 

@@ -13,7 +13,7 @@ impl Noise {
         (0..len).map(|_| self.next()).collect()
     }
 
-    /// A whole number from 0 to `n` - 1.
+    /// Returns an integer from 0 to `n` - 1.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         ((self.next() + 1.0) / 2.0 * n as f32) as usize % n
     }

@@ -436,15 +436,17 @@ fn a_slot_gets_the_same_bits_alone_and_in_a_batch() {
         .into_iter()
         .filter(|(name, _)| name.starts_with("gpu"));
     let gpu = gpu.map(|(name, loaded)| (name, [(); 4].map(|()| loaded.clone())));
-    for (name, team) in gpu.chain([("cpu", [1, 2, 3, 5].map(cpu))]) {
-        let alone: HashMap<_, _> = (0..5).flat_map(|case| run(&*team[0], &[case], 1)).collect();
+    for (name, devices) in gpu.chain([("cpu", [1, 2, 3, 5].map(cpu))]) {
+        let alone: HashMap<_, _> = (0..5)
+            .flat_map(|case| run(&*devices[0], &[case], 1))
+            .collect();
         let batches = [
             (vec![0, 1, 2, 3, 4], 5),
             (vec![4, 2, 0], 4),
             (vec![3, 1], 7),
             (vec![2], 2),
         ];
-        for (loaded, (chosen, slots)) in team.iter().zip(batches) {
+        for (loaded, (chosen, slots)) in devices.iter().zip(batches) {
             for (case, bits) in run(&**loaded, &chosen, slots) {
                 assert_eq!(bits, alone[&case], "case {case} on {name} among {chosen:?}");
             }

@@ -32,7 +32,7 @@ mod onnx;
 mod tasks;
 
 #[cfg(feature = "bundled")]
-mod effort;
+mod multi_start;
 #[cfg(feature = "bundled")]
 mod sessions;
 #[cfg(any(feature = "bundled", feature = "onnx"))]

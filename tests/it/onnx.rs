@@ -253,11 +253,11 @@ fn an_answer_depends_on_neither_batch_nor_threads() {
 #[test]
 fn multi_start_runs_a_graph() {
     let exported = Exported::bundled("sudoku-6x6");
-    let effort = trm_runtime::MultiStart {
+    let starts = trm_runtime::MultiStart {
         starts: 4,
         ..trm_runtime::MultiStart::default()
     };
-    let solver = exported.open().unwrap().rebuild(|b| b.multi_start(effort));
+    let solver = exported.open().unwrap().rebuild(|b| b.multi_start(starts));
     let answer = solver
         .solve(&puzzles("sudoku_6x6_minimal_test.csv", 1)[0])
         .unwrap();

@@ -1,5 +1,5 @@
-//! The time of a step beside another process that keeps a core busy. Ignored, since it needs a
-//! machine that does nothing else:
+//! The time of a step while another process keeps a core busy. Ignored, because it needs an
+//! otherwise idle machine:
 //!
 //! `cargo test --release --test limits busy_core -- --ignored --nocapture`
 
@@ -17,10 +17,10 @@ use crate::models::{self, Noise, Scale};
 const HOG: &str = "TRM_TEST_HOG";
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(1200);
-/// The share of the machine that other processes may take. Above it nothing is judged.
-const QUIET: f64 = 0.05;
+/// Largest share of the machine that other processes may take. Above it the test is skipped.
+const MAX_OTHER_LOAD: f64 = 0.05;
 
-/// A process that computes on the last core that this one may use.
+/// A process that keeps the last core of this process busy.
 struct Hog(Child);
 
 impl Hog {
@@ -58,7 +58,7 @@ fn last_core() -> String {
     list.rsplit([',', '-']).next().unwrap().to_string()
 }
 
-/// Ticks of 10 ms: the processor time of all processes, and of this one.
+/// Returns the processor time of all processes, and of this one, in ticks of 10 ms.
 fn ticks() -> (u64, u64) {
     let stat = std::fs::read_to_string("/proc/stat").unwrap();
     let all = stat.lines().next().unwrap().split_whitespace().skip(1);
@@ -71,10 +71,11 @@ fn ticks() -> (u64, u64) {
     (busy, own)
 }
 
-/// Runs steps for a while. Returns the mean time of one in ms, and how many cores other processes
-/// used.
+/// Runs steps for [`ROUND`]. Returns the mean time of a step in ms, and the number of cores that
+/// other processes used.
 ///
-/// The mean, because a waiting thread waits for the tick of the system, which is some milliseconds.
+/// The mean and not the least, because a waiting thread waits for the scheduler's next tick, which
+/// takes some milliseconds.
 fn round(program: &mut dyn Program, live: &[usize]) -> (f64, f64) {
     let (start, (busy, own), mut steps) = (Instant::now(), ticks(), 0);
     while start.elapsed() < ROUND {
@@ -92,7 +93,7 @@ fn median(mut all: Vec<f64>) -> f64 {
 }
 
 #[test]
-#[ignore = "it wants a machine that does nothing else"]
+#[ignore = "needs an otherwise idle machine"]
 fn a_step_beside_a_busy_process() {
     if std::env::var_os(HOG).is_some() {
         // The parent ends this process. If the parent is gone, it ends by itself.
@@ -105,7 +106,7 @@ fn a_step_beside_a_busy_process() {
     let _alone = alone();
     let cores = std::thread::available_parallelism().unwrap().get() as f64;
     let mut failed = Vec::new();
-    for (name, batch, format) in [
+    for (name, batch, dtype) in [
         ("small", 1, WeightDtype::F32),
         ("small", 16, WeightDtype::F32),
         ("sudoku", 1, WeightDtype::F32),
@@ -115,7 +116,7 @@ fn a_step_beside_a_busy_process() {
     ] {
         let (config, cells) = models::config(name, Scale::Full);
         let plan = Arc::new(trm_runtime::low_level::build::build_plan(&config, cells));
-        let cpu = Cpu::new(None).unwrap().with_dtype(format);
+        let cpu = Cpu::new(None).unwrap().with_dtype(dtype);
         let loaded = cpu.load(models::weights(&config)).unwrap();
         let mut program = loaded.program(plan.clone(), batch).unwrap();
         for slot in 0..batch {
@@ -143,16 +144,18 @@ fn a_step_beside_a_busy_process() {
         let worst = ratios.iter().copied().fold(0.0, f64::max);
         let (ratio, others) = (median(ratios), median(others) / cores);
         println!(
-            "{name}, {format}, batch {batch}, {} threads: {:.2} ms, beside a busy process {:.2} ms: {ratio:.2} x (worst of {ROUNDS} rounds {worst:.2} x); others took {:.0} % of the machine",
+            "{name}, {dtype}, batch {batch}, {} threads: {:.2} ms, with a busy process {:.2} ms: \
+             {ratio:.2} x (worst of {ROUNDS} rounds {worst:.2} x); other processes took {:.0} % of \
+             the machine",
             cpu.threads(),
             median(quiet),
             median(busy),
             others * 100.0
         );
-        if others > QUIET {
-            println!("skipped: this machine is not quiet, nothing is judged");
+        if others > MAX_OTHER_LOAD {
+            println!("skipped: other processes keep this machine busy");
         } else if ratio > 2.0 {
-            failed.push(format!("{name} {format} {batch}: {ratio:.2}"));
+            failed.push(format!("{name} {dtype} {batch}: {ratio:.2}"));
         }
     }
     assert!(

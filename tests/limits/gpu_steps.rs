@@ -1,4 +1,4 @@
-//! The cost of steps in which no slot takes part, for the host and for the device.
+//! The cost of steps without an active slot, on the host and on the device.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use crate::alone;
 use crate::gpu::gpu;
 use crate::models::{self, Scale};
 
-/// Steps that were submitted after the last puzzle had halted cost next to nothing: a hundredth of
-/// the work if that takes long. On a fast card they cost the launches of kernels without
+/// Steps that are submitted after the last puzzle has halted cost little: a hundredth of the time
+/// of a full step if that takes long. On a fast GPU they cost the launches of kernels without
 /// workgroups, 2 microseconds each on an H200.
 #[test]
 fn steps_after_the_last_halt_are_free() {
@@ -28,18 +28,20 @@ fn steps_after_the_last_halt_are_free() {
         min_steps: 1,
         max_steps: 4,
     };
-    let ahead = program.pipelined().unwrap();
-    let time = |ahead: &mut dyn PipelinedProgram, steps: usize| {
+    let pipeline = program.pipelined().unwrap();
+    let time = |pipeline: &mut dyn PipelinedProgram, steps: usize| {
         let start = Instant::now();
-        (0..steps).for_each(|_| ahead.submit_step(&rule).unwrap());
-        let records: Vec<_> = (0..steps).map(|_| ahead.collect_step().unwrap()).collect();
+        (0..steps).for_each(|_| pipeline.submit_step(&rule).unwrap());
+        let records: Vec<_> = (0..steps)
+            .map(|_| pipeline.collect_step().unwrap())
+            .collect();
         (start.elapsed(), records)
     };
-    assert!(time(ahead, 1).1[0].is_empty(), "nobody takes part yet");
+    assert!(time(pipeline, 1).1[0].is_empty(), "no slot is active yet");
     for slot in [0, 2] {
-        ahead.activate(slot, slot as u32).unwrap();
+        pipeline.activate(slot, slot as u32).unwrap();
     }
-    let (full, records) = time(ahead, 4);
+    let (full, records) = time(pipeline, 4);
     let record = |slot, steps, is_active| SlotStatus {
         slot,
         steps,
@@ -54,13 +56,13 @@ fn steps_after_the_last_halt_are_free() {
             vec![record(0, 4, false)],
         ]
     );
-    // The shortest of several times, since other processes may perturb.
+    // The least of several times, because other processes may interfere.
     let idle = (0..10)
-        .map(|_| time(ahead, 4))
+        .map(|_| time(pipeline, 4))
         .min_by_key(|(time, _)| *time);
     let (idle, records) = idle.unwrap();
     assert!(records.iter().all(Vec::is_empty));
-    eprintln!("4 steps {full:?}, 4 steps of nobody {idle:?}");
+    eprintln!("4 steps {full:?}, 4 steps without an active slot {idle:?}");
     let launches = Duration::from_micros(5) * (4 * plan.step().len()) as u32;
     assert!(
         idle < launches.max(full / 100),
@@ -68,8 +70,8 @@ fn steps_after_the_last_halt_are_free() {
     );
 }
 
-/// The cost of submitting a step for the host: full size, all passes, no live slot, so that the
-/// device has nothing to do. After the first steps no resource is created.
+/// The host's time for submitting a step at full size, with all passes. No slot is active, so that
+/// the device is idle. No resource is created after the first steps.
 #[test]
 fn submitting_a_step_is_cheap_and_creates_nothing() {
     let _alone = alone();
@@ -78,23 +80,23 @@ fn submitting_a_step_is_cheap_and_creates_nothing() {
     let plan = Arc::new(trm_runtime::low_level::build::build_plan(&config, cells));
     let loaded = gpu.load(models::weights(&config)).unwrap();
     let mut program = loaded.program(plan, 4).unwrap();
-    let ahead = program.pipelined().unwrap();
+    let pipeline = program.pipelined().unwrap();
     let rule = HaltParams {
         threshold: 0.0,
         minus_continue: false,
         min_steps: 1,
         max_steps: 16,
     };
-    (0..3).for_each(|_| ahead.submit_step(&rule).unwrap());
+    (0..3).for_each(|_| pipeline.submit_step(&rule).unwrap());
     let made = gpu.resource_count();
     let mut least = Duration::MAX;
     for _ in 0..20 {
-        assert!(ahead.collect_step().unwrap().is_empty());
+        assert!(pipeline.collect_step().unwrap().is_empty());
         let start = Instant::now();
-        ahead.submit_step(&rule).unwrap();
+        pipeline.submit_step(&rule).unwrap();
         least = least.min(start.elapsed());
     }
-    eprintln!("starting a step of 126 dispatches takes the host {least:?}");
+    eprintln!("submitting a step of 126 dispatches takes the host {least:?}");
     assert!(least < Duration::from_millis(1), "{least:?}");
     assert_eq!(gpu.resource_count(), made);
 }

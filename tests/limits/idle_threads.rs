@@ -9,7 +9,7 @@ use trm_runtime::low_level::backend::cpu::Cpu;
 use crate::models::{self, Scale};
 use crate::{alone, in_own_process};
 
-/// Processor time of this process so far.
+/// Returns the processor time of this process so far.
 fn processor_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat
@@ -36,7 +36,7 @@ fn idle_threads_take_no_processor_time() {
         .unwrap();
     let mut program = loaded.program(plan.clone(), 1).unwrap();
     program.run(0..plan.calls.len(), &[0]).unwrap();
-    // The threads look for work a little longer than a step.
+    // Threads spin for new work for a little longer than a step.
     std::thread::sleep(Duration::from_millis(300));
     let (start, before) = (Instant::now(), processor_time());
     std::thread::sleep(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! Limits of time, processor time and memory. One test runs at a time.
+//! Limits of time, processor time and memory. The tests run one at a time.
 
 #[cfg(target_os = "linux")]
 mod busy_core;

@@ -1,4 +1,4 @@
-//! Streams of puzzles that are untrusted input: how long they are read, and in how much memory.
+//! Limits of the time and memory for reading streams of puzzles, which are untrusted input.
 
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ impl Read for Endless {
     }
 }
 
-/// Returns the peak memory of this process in MiB, if the system tells it.
+/// Returns the peak memory of this process in MiB. `None` if the system does not report it.
 fn peak_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -84,7 +84,7 @@ fn a_huge_input_ends_in_an_error_soon_and_in_little_memory() {
             assert!(!items.is_empty(), "{start}{piece}");
         }
         assert!(took < Duration::from_secs(2), "{start}{piece}: {took:?}");
-        // Documents just below the limit are parsed as a whole.
+        // Documents just below the size limit are parsed in one piece.
         let begin = Instant::now();
         let small = 8 * 1024 * 1024 - 1000;
         let end = if start.starts_with('[') { "1]" } else { "" };

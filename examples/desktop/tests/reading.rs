@@ -90,7 +90,7 @@ fn mazes_are_read_without_trailing_blanks() {
         (unsolvable.conflicts(None), board.conflicts(None)),
         (vec![0, 3], vec![])
     );
-    assert!(unsolvable.check().unwrap_err().contains("no way"));
+    assert!(unsolvable.check().unwrap_err().contains("no path leads"));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn errors_say_what_is_wrong_and_what_is_accepted() {
         ("", "81 digits"),
         (" \n\t", "ARC task file"),
         ("hello", "neither a Sudoku"),
-        ("12345", "(16, 36, 81, ...): this one has 5"),
+        ("12345", "(16, 36, 81, ...), but this one has 5"),
         (
             "1..4..1..1..9..1",
             "'9' in row 4, column 1 is out of range: a 4 x 4 Sudoku has 1 to 4",
@@ -226,7 +226,7 @@ fn errors_say_what_is_wrong_and_what_is_accepted() {
         ("#S#\n# G", "square"),
         ("#S\nxG", "'x' in row 2, column 1 is not a maze cell"),
         (&line, "51 x 51; supported sizes: 2 x 2 to 50 x 50"),
-        ("{\"puzzle\": ", "no JSON"),
+        ("{\"puzzle\": ", "invalid JSON"),
         ("{\"board\": \"12\"}", "needs `puzzle`"),
         ("[]", "no puzzle found"),
         ("{\"tokens\": [1, 2]}", "raw tokens"),
@@ -240,7 +240,7 @@ fn errors_say_what_is_wrong_and_what_is_accepted() {
         ),
         (
             "{\"puzzle\": [[10]]}",
-            "10 in row 1, column 1 of the grid is no colour",
+            "10 in row 1, column 1 of the grid is not a colour",
         ),
         ("[1, 2, 3]", "this one has 3"),
         (

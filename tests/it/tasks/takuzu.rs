@@ -58,9 +58,9 @@ fn solved(starts: usize) -> usize {
 /// The README says 194 and 199. Another processor rounds in another order.
 #[test]
 fn held_out_puzzles_are_solved_and_verified() {
-    let (once, effort) = (solved(1), solved(8));
-    println!("{once} of 200 with one start, {effort} with eight");
-    assert!(once >= 191 && effort >= 197);
+    let (once, multi_start) = (solved(1), solved(8));
+    println!("{once} of 200 with one start, {multi_start} with eight");
+    assert!(once >= 191 && multi_start >= 197);
 }
 
 #[test]

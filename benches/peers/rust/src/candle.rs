@@ -1,4 +1,4 @@
-//! candle: the step in its tensor operations, nothing fused, from the checkpoint.
+//! candle: the step as unfused tensor operations, from the checkpoint.
 //! RAYON_NUM_THREADS sets its threads.
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub(crate) struct Candle {
     inner_cycles: usize,
     heads: usize,
     prefix: usize,
-    turn: Option<[Tensor; 2]>,
+    rope: Option<[Tensor; 2]>,
     inputs: [Tensor; 3],
     out: Option<[Tensor; 4]>,
 }
@@ -29,14 +29,15 @@ impl Candle {
             Ok(line.ok_or(format!("{key} is missing"))?.parse()?)
         };
         let weights = candle_core::pickle::read_all(directory.join("step_0"))?;
-        let plain = |name: String| name.trim_start_matches("_orig_mod.model.inner.").to_owned();
+        let without_prefix =
+            |name: String| name.trim_start_matches("_orig_mod.model.inner.").to_owned();
         let weights: HashMap<_, _> = weights
             .into_iter()
-            .map(|(name, tensor)| (plain(name), tensor))
+            .map(|(name, tensor)| (without_prefix(name), tensor))
             .collect();
         let heads = number("num_heads")?;
-        let turn = if weights.contains_key("L_level.layers.0.self_attn.o_proj.weight") {
-            Some(turning(case.shape[1], case.shape[2] / heads)?)
+        let rope = if weights.contains_key("L_level.layers.0.self_attn.o_proj.weight") {
+            Some(rope_tables(case.shape[1], case.shape[2] / heads)?)
         } else {
             None
         };
@@ -47,7 +48,7 @@ impl Candle {
             inner_cycles: number("L_cycles")?,
             heads,
             prefix: number("puzzle_emb_len")?,
-            turn,
+            rope,
             inputs: [state(&case.z_h)?, state(&case.z_l)?, state(&case.x)?],
             out: None,
         })
@@ -74,7 +75,7 @@ impl Candle {
             .linear(x, &format!("{name}.qkv_proj"))?
             .reshape((b, l, 3, self.heads, width))?;
         let part = |i| qkv.narrow(2, i, 1)?.squeeze(2)?.transpose(1, 2)?.contiguous();
-        let (q, k, v) = (self.turned(part(0)?)?, self.turned(part(1)?)?, part(2)?);
+        let (q, k, v) = (self.apply_rope(part(0)?)?, self.apply_rope(part(1)?)?, part(2)?);
         let scores = (q.matmul(&k.t()?)? * (1.0 / (width as f64).sqrt()))?;
         let shares = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
         let mixed = shares
@@ -86,8 +87,8 @@ impl Candle {
         )
     }
 
-    fn turned(&self, x: Tensor) -> Result<Tensor> {
-        let Some([cosines, sines]) = &self.turn else {
+    fn apply_rope(&self, x: Tensor) -> Result<Tensor> {
+        let Some([cosines, sines]) = &self.rope else {
             return Ok(x);
         };
         let halves = x.chunk(2, D::Minus1)?;
@@ -95,8 +96,8 @@ impl Candle {
         x.broadcast_mul(cosines)? + across.broadcast_mul(sines)?
     }
 
-    fn level(&self, state: &Tensor, added: &Tensor) -> Result<Tensor> {
-        let mut x = (state + added)?;
+    fn level(&self, state: &Tensor, update: &Tensor) -> Result<Tensor> {
+        let mut x = (state + update)?;
         for layer in 0.. {
             let name = format!("L_level.layers.{layer}");
             if self
@@ -104,23 +105,23 @@ impl Candle {
                 .contains_key(&format!("{name}.mlp_t.down_proj.weight"))
             {
                 let t = x.transpose(1, 2)?.contiguous()?;
-                x = normed((&t + self.swiglu(&t, &format!("{name}.mlp_t"))?)?)?
+                x = rms_norm((&t + self.swiglu(&t, &format!("{name}.mlp_t"))?)?)?
                     .transpose(1, 2)?
                     .contiguous()?;
             } else if self
                 .weights
                 .contains_key(&format!("{name}.self_attn.o_proj.weight"))
             {
-                x = normed((&x + self.attention(&x, &format!("{name}.self_attn"))?)?)?;
+                x = rms_norm((&x + self.attention(&x, &format!("{name}.self_attn"))?)?)?;
             } else {
                 break;
             }
-            x = normed((&x + self.swiglu(&x, &format!("{name}.mlp"))?)?)?;
+            x = rms_norm((&x + self.swiglu(&x, &format!("{name}.mlp"))?)?)?;
         }
         Ok(x)
     }
 
-    fn stepped(&self) -> Result<[Tensor; 4]> {
+    fn run_step(&self) -> Result<[Tensor; 4]> {
         let [z_h, z_l, x] = &self.inputs;
         let (mut z_h, mut z_l) = (z_h.clone(), z_l.clone());
         for _ in 0..self.outer_cycles {
@@ -142,12 +143,13 @@ impl Candle {
 }
 
 /// RMSNorm over the last dimension.
-fn normed(x: Tensor) -> Result<Tensor> {
+fn rms_norm(x: Tensor) -> Result<Tensor> {
     x.broadcast_div(&(x.sqr()?.mean_keepdim(D::Minus1)? + 1e-5)?.sqrt()?)
 }
 
-/// Cosines and sines of the rotary embedding, `[L, width]`, both halves of a head the same.
-fn turning(positions: usize, width: usize) -> Result<[Tensor; 2]> {
+/// Returns the cosines and sines of the rotary embedding, `[L, width]`, equal in both halves of a
+/// head.
+fn rope_tables(positions: usize, width: usize) -> Result<[Tensor; 2]> {
     let angle = |i: usize| {
         let pair = (i % width) % (width / 2);
         (i / width) as f64 * 10000f64.powf(-2.0 * pair as f64 / width as f64)
@@ -161,12 +163,12 @@ fn turning(positions: usize, width: usize) -> Result<[Tensor; 2]> {
 
 impl Peer for Candle {
     fn step(&mut self) -> Fallible<()> {
-        self.out = Some(self.stepped()?);
+        self.out = Some(self.run_step()?);
         Ok(())
     }
 
     fn outputs(&mut self) -> Fallible<Outputs> {
-        let [z_h, z_l, halting, answer] = self.out.as_ref().ok_or("no step was done")?;
+        let [z_h, z_l, halting, answer] = self.out.as_ref().ok_or("no step was taken")?;
         let floats = |t: &Tensor| -> Fallible<Vec<f32>> { Ok(t.flatten_all()?.to_vec1()?) };
         Ok(Outputs {
             states: [floats(z_h)?, floats(z_l)?],

@@ -1,11 +1,12 @@
-//! Inputs of a step, and what PyTorch makes of them.
+//! Inputs of a step, and PyTorch's outputs for them.
 use std::path::Path;
 
 use safetensors::SafeTensors;
 
 use crate::Fallible;
 
-/// z_h, z_l `[B, L, D]`, both halting logits `[B, 2]`, the likeliest tokens `[B, S]`.
+/// The outputs of a step: z_h and z_l `[B, L, D]`, the halting logits `[B, 2]`, the most probable
+/// tokens `[B, S]`.
 pub(crate) struct Outputs {
     pub(crate) states: [Vec<f32>; 2],
     pub(crate) halting: Vec<f32>,
@@ -24,7 +25,7 @@ pub(crate) struct Case {
     pub(crate) z_l: Vec<f32>,
     /// The embedded input, `[B, L, D]`.
     pub(crate) x: Vec<f32>,
-    /// The same as tokens, `[B, S]`.
+    /// The puzzles, `[B, S]`.
     pub(crate) tokens: Vec<i64>,
     expected: Outputs,
 }
@@ -71,7 +72,7 @@ impl Case {
     /// Returns the distance of `got` from PyTorch as JSON: the root mean square of the difference
     /// of the states over that of the states, the largest difference of a halting logit, and the
     /// share of tokens that differ.
-    pub(crate) fn compared(&self, got: &Outputs) -> Fallible<String> {
+    pub(crate) fn compare(&self, got: &Outputs) -> Fallible<String> {
         let want = &self.expected;
         let (mut wrong, mut size) = (0f64, 0f64);
         for (got, want) in got.states.iter().zip(&want.states) {
@@ -110,5 +111,5 @@ fn same_length<T>(got: &[T], want: &[T]) -> Fallible<()> {
     if got.len() == want.len() {
         return Ok(());
     }
-    Err(format!("{} numbers instead of {}", got.len(), want.len()).into())
+    Err(format!("{} values instead of {}", got.len(), want.len()).into())
 }

@@ -3,27 +3,27 @@
 use std::sync::Barrier;
 use std::time::Instant;
 
-/// A loop and how many operations a round of it has, a multiply-add being two.
+/// A loop, and the number of operations of one of its rounds. A multiply-add counts as two.
 type Loop = (unsafe fn(u64), f64);
 
-/// Sums that a loop works on at once: more than the latency times the number of units of any CPU.
+/// Independent accumulators of a loop: more than latency times execution units on any CPU.
 const SUMS: usize = 16;
 
 /// Returns the peak GFLOP/s of f32 and GOP/s of int8 within `seconds`, as JSON. `null` if this
 /// program has no loop for the CPU.
-pub(crate) fn measured(threads: usize, seconds: f64) -> String {
+pub(crate) fn measure(threads: usize, seconds: f64) -> String {
     let rate = |l: Option<Loop>| match l {
-        Some(l) => most(l, threads, seconds / 2.0).to_string(),
+        Some(l) => peak_rate(l, threads, seconds / 2.0).to_string(),
         None => "null".to_owned(),
     };
-    format!("{{\"f32\": {}, \"int8\": {}}}", rate(floats()), rate(bytes()))
+    format!("{{\"f32\": {}, \"int8\": {}}}", rate(f32_loop()), rate(int8_loop()))
 }
 
-fn most((work, operations): Loop, threads: usize, seconds: f64) -> f64 {
+fn peak_rate((work, operations): Loop, threads: usize, seconds: f64) -> f64 {
     let start = Instant::now();
     let (mut rounds, mut best) = (1u64 << 12, 0f64);
     while start.elapsed().as_secs_f64() < seconds {
-        let took = together(work, rounds, threads);
+        let took = time_threads(work, rounds, threads);
         best = best.max(operations * rounds as f64 * threads as f64 / took * 1e-9);
         if took < 0.02 {
             rounds *= 2;
@@ -32,13 +32,13 @@ fn most((work, operations): Loop, threads: usize, seconds: f64) -> f64 {
     best
 }
 
-/// Seconds from the first thread's start to the last one's end.
-fn together(work: unsafe fn(u64), rounds: u64, threads: usize) -> f64 {
+/// Returns the seconds from the first thread's start to the last one's end.
+fn time_threads(work: unsafe fn(u64), rounds: u64, threads: usize) -> f64 {
     let gate = Barrier::new(threads);
     let timed = || {
         gate.wait();
         let start = Instant::now();
-        // SAFETY: `floats` and `bytes` hand out only loops whose instructions this CPU has.
+        // SAFETY: `f32_loop` and `int8_loop` return only loops that this CPU supports.
         unsafe { work(rounds) };
         (start, Instant::now())
     };
@@ -57,7 +57,7 @@ fn together(work: unsafe fn(u64), rounds: u64, threads: usize) -> f64 {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn floats() -> Option<Loop> {
+fn f32_loop() -> Option<Loop> {
     if is_x86_feature_detected!("avx512f") {
         Some((x86::f32_512, (2 * 16 * SUMS) as f64))
     } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -68,7 +68,7 @@ fn floats() -> Option<Loop> {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn bytes() -> Option<Loop> {
+fn int8_loop() -> Option<Loop> {
     if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
         Some((x86::int8_512, (2 * 64 * SUMS) as f64))
     } else if is_x86_feature_detected!("avxvnni") {
@@ -87,10 +87,10 @@ mod x86 {
 
     macro_rules! sums {
         ($name:ident, $features:literal, $zero:expr, $x:expr, $add:expr) => {
-            /// Rounds of one operation on each sum.
+            /// Runs rounds of one operation on each sum.
             #[target_feature(enable = $features)]
             pub(super) unsafe fn $name(rounds: u64) {
-                // Opaque, or the compiler sees that all sums are the same one.
+                // Opaque, so that the compiler does not merge the equal sums.
                 let mut sums = black_box([$zero; SUMS]);
                 let x = black_box($x);
                 for _ in 0..rounds {
@@ -133,14 +133,14 @@ mod x86 {
 }
 
 #[cfg(target_arch = "aarch64")]
-fn floats() -> Option<Loop> {
+fn f32_loop() -> Option<Loop> {
     Some((arm::f32_128, (2 * 4 * SUMS) as f64))
 }
 
 #[cfg(target_arch = "aarch64")]
-fn bytes() -> Option<Loop> {
+fn int8_loop() -> Option<Loop> {
     if std::arch::is_aarch64_feature_detected!("i8mm") {
-        Some((arm::int8_squares, (2 * 32 * SUMS) as f64))
+        Some((arm::int8_smmla, (2 * 32 * SUMS) as f64))
     } else if std::arch::is_aarch64_feature_detected!("dotprod") {
         Some((arm::int8_128, (2 * 16 * SUMS) as f64))
     } else {
@@ -167,7 +167,7 @@ mod arm {
         black_box(sums);
     }
 
-    macro_rules! sums_of_bytes {
+    macro_rules! int8_loops {
         ($name:ident, $features:literal, $instruction:literal) => {
             #[target_feature(enable = $features)]
             pub(super) unsafe fn $name(rounds: u64) {
@@ -175,9 +175,14 @@ mod arm {
                 let x = black_box(vdupq_n_s8(3));
                 for _ in 0..rounds {
                     for sum in &mut sums {
-                        // SAFETY: touches nothing but its registers; the feature is enabled above.
+                        // SAFETY: uses registers only; the feature is enabled above.
                         unsafe {
-                            asm!(concat!($instruction, " {s:v}.4s, {x:v}.16b, {x:v}.16b"), s = inout(vreg) *sum, x = in(vreg) x, options(pure, nomem, nostack))
+                            asm!(
+                                concat!($instruction, " {s:v}.4s, {x:v}.16b, {x:v}.16b"),
+                                s = inout(vreg) *sum,
+                                x = in(vreg) x,
+                                options(pure, nomem, nostack)
+                            )
                         };
                     }
                 }
@@ -185,16 +190,16 @@ mod arm {
             }
         };
     }
-    sums_of_bytes!(int8_128, "neon,dotprod", "sdot");
-    sums_of_bytes!(int8_squares, "neon,i8mm", "smmla");
+    int8_loops!(int8_128, "neon,dotprod", "sdot");
+    int8_loops!(int8_smmla, "neon,i8mm", "smmla");
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn floats() -> Option<Loop> {
+fn f32_loop() -> Option<Loop> {
     None
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn bytes() -> Option<Loop> {
+fn int8_loop() -> Option<Loop> {
     None
 }

@@ -1,9 +1,10 @@
 //! peer-timers PEER MODEL BATCH THREADS [cold]
 //! peer-timers ceiling - - THREADS
 //!
-//! Loads one refinement step and does it. `cold`: says so and ends. Else it compares the answer
-//! with PyTorch's, prints a line of JSON, and for every line with a number of seconds that it
-//! reads, does steps for so long and prints their times, in ms. `ceiling` prints rates instead.
+//! Loads a model and takes one refinement step. With `cold`, prints a line of JSON and exits.
+//! Otherwise prints the difference of the outputs from PyTorch's as JSON. Then reads lines with a
+//! number of seconds each, takes steps for that time, and prints their times in ms. `ceiling`
+//! prints peak rates instead.
 #[cfg(feature = "peers")]
 mod candle;
 mod case;
@@ -23,10 +24,10 @@ use case::{Case, Outputs};
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// A runtime with the step loaded and its inputs at hand.
+/// A runtime with a loaded model and the inputs of a step.
 trait Peer {
     fn step(&mut self) -> Fallible<()>;
-    /// What the first step gave.
+    /// Returns the outputs of the first step.
     fn outputs(&mut self) -> Fallible<Outputs>;
 }
 
@@ -37,7 +38,7 @@ fn main() -> Fallible<()> {
     };
     let threads = threads.parse()?;
     if peer == "ceiling" {
-        return serve(|seconds| Ok(ceiling::measured(threads, seconds)));
+        return serve(|seconds| Ok(ceiling::measure(threads, seconds)));
     }
     let (model, batch) = (Path::new(model), batch.parse()?);
     let start = Instant::now();
@@ -49,7 +50,7 @@ fn main() -> Fallible<()> {
         println!("{{\"load_ms\": {load}, \"peak_mb\": {}}}", peak_mb());
         return Ok(());
     }
-    println!("{}", case.compared(&runtime.outputs()?)?);
+    println!("{}", case.compare(&runtime.outputs()?)?);
     serve(|seconds| {
         let start = Instant::now();
         let mut times = Vec::new();
@@ -73,8 +74,8 @@ fn open(peer: &str, model: &Path, case: &Case, threads: usize) -> Fallible<Box<d
     Ok(match peer {
         #[cfg(feature = "ours")]
         "ours-f32" | "ours-bf16" | "ours-int8" => {
-            let format = peer.trim_start_matches("ours-").parse()?;
-            Box::new(ours::Ours::new(model, case, threads, format)?)
+            let dtype = peer.trim_start_matches("ours-").parse()?;
+            Box::new(ours::Ours::new(model, case, threads, dtype)?)
         }
         #[cfg(feature = "peers")]
         "tract-f32" => Box::new(tract::Tract::new(&onnx(""), case, threads)?),
@@ -90,7 +91,7 @@ fn open(peer: &str, model: &Path, case: &Case, threads: usize) -> Fallible<Box<d
     })
 }
 
-/// Answers every line, which is a number of seconds, until there is none.
+/// Reads lines with a number of seconds each from stdin until its end, and prints a reply to each.
 fn serve(mut answer: impl FnMut(f64) -> Fallible<String>) -> Fallible<()> {
     for line in std::io::stdin().lock().lines() {
         println!("{}", answer(line?.trim().parse()?)?);
@@ -102,10 +103,11 @@ fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
 
-/// Returns the peak memory of this process in MB of 2^20 bytes. 0 if the system does not tell.
+/// Returns the peak memory of this process in MB of 2^20 bytes. 0 if the system does not report it.
 fn peak_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes: Option<f64> = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+    let kilobytes: Option<f64> =
+        line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
     kilobytes.unwrap_or(0.0) / 1024.0
 }

@@ -1,4 +1,4 @@
-//! This repository's CPU backend, as a program would use it.
+//! This repository's CPU backend, through the public API.
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ impl Ours {
         model: &Path,
         case: &Case,
         threads: usize,
-        format: WeightDtype,
+        dtype: WeightDtype,
     ) -> Fallible<Ours> {
-        let cpu = Cpu::new(Some(threads))?.with_dtype(format);
+        let cpu = Cpu::new(Some(threads))?.with_dtype(dtype);
         let model = Model::open(model, &LoadOptions::default())?;
         let tokens = case.tokens.len() / case.batch;
         let mut stepper = Solver::builder()

@@ -17,7 +17,7 @@ pub(crate) struct Rten {
 }
 
 impl Rten {
-    /// `packed`: weights are packed when they are loaded, once for each use.
+    /// `packed`: whether weights are packed at loading, once for each use.
     pub(crate) fn new(path: &Path, case: &Case, threads: usize, packed: bool) -> Fallible<Rten> {
         let mut options = ModelOptions::with_all_ops();
         options.prepack_weights(packed);

@@ -1,4 +1,4 @@
-//! Multi-start: what it gains, that it is reproducible in any batch, and which answer is taken.
+//! Multi-start: its gain, the choice of the answer, and reproducibility in any batch.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,28 +10,27 @@ use trm_runtime::{Answer, Device, HaltRule, MultiStart, Solver};
 use crate::solving::puzzles;
 
 fn solver(model: &str, starts: usize) -> Solver {
-    let effort = MultiStart::new(starts);
     Solver::builder()
         .device(Device::Cpu)
-        .multi_start(effort)
+        .multi_start(MultiStart::new(starts))
         .bundled(model)
         .unwrap()
 }
 
-/// Returns all answers in the order of the puzzles.
-fn race(solver: &Solver, puzzles: &[Puzzle], slots: usize) -> Vec<Answer> {
+/// Solves all puzzles in one session. Returns the answers in the order of the puzzles.
+fn solve_all(solver: &Solver, puzzles: &[Puzzle], slots: usize) -> Vec<Answer> {
     let encoded: Vec<_> = puzzles.iter().map(|p| solver.encode(p).unwrap()).collect();
-    let mut race = solver
+    let mut session = solver
         .empty_session(encoded[0].0.tokens.len(), slots)
         .unwrap();
-    for (problem, task) in encoded {
-        race.push(problem, task).unwrap();
+    for (puzzle, task) in encoded {
+        session.push(puzzle, task).unwrap();
     }
     let mut answers = Vec::new();
-    while let Some(ended) = race.next_answers().unwrap() {
+    while let Some(ended) = session.next_answers().unwrap() {
         answers.extend(ended);
     }
-    assert_eq!(race.unfinished(), 0);
+    assert_eq!(session.unfinished(), 0);
     answers.sort_by_key(|a| a.index);
     answers
 }
@@ -40,7 +39,7 @@ fn valid(answers: &[Answer]) -> usize {
     answers.iter().filter(|a| a.valid == Some(true)).count()
 }
 
-/// Returns what does not depend on the clock.
+/// Returns the parts of the answers that do not depend on time.
 fn facts(answers: &[Answer]) -> Vec<(usize, Vec<u32>, usize, u32)> {
     let of = |a: &Answer| {
         (
@@ -63,13 +62,13 @@ fn one_start_is_a_session() {
         answers.extend(ended);
     }
     answers.sort_by_key(|a| a.index);
-    assert_eq!(facts(&race(&solver, &puzzles, 16)), facts(&answers));
+    assert_eq!(facts(&solve_all(&solver, &puzzles, 16)), facts(&answers));
 }
 
 #[test]
 fn more_starts_solve_more() {
     let puzzles = puzzles("sudoku_9x9_minimal_test.csv", 24);
-    let [one, eight] = [1, 8].map(|starts| race(&solver("sudoku-9x9", starts), &puzzles, 16));
+    let [one, eight] = [1, 8].map(|starts| solve_all(&solver("sudoku-9x9", starts), &puzzles, 16));
     eprintln!(
         "{} of 24 with one start, {} with eight",
         valid(&one),
@@ -91,12 +90,12 @@ fn more_starts_solve_more() {
 fn answers_depend_on_neither_batch_nor_neighbours() {
     let puzzles = puzzles("sudoku_9x9_minimal_test.csv", 8);
     let solver = solver("sudoku-9x9", 5);
-    let all = race(&solver, &puzzles, 16);
+    let all = solve_all(&solver, &puzzles, 16);
     for slots in [1, 4, 64] {
         assert_eq!(
-            facts(&race(&solver, &puzzles, slots)),
+            facts(&solve_all(&solver, &puzzles, slots)),
             facts(&all),
-            "{slots} places"
+            "{slots} slots"
         );
     }
     let alone = solver.solve(&puzzles[7]).unwrap();
@@ -106,7 +105,7 @@ fn answers_depend_on_neither_batch_nor_neighbours() {
     );
     // Another seed gives other answers.
     let other = solver.rebuild(|b| b.multi_start(MultiStart::new(5).with_seed(1)));
-    assert_ne!(facts(&race(&other, &puzzles, 16)), facts(&all));
+    assert_ne!(facts(&solve_all(&other, &puzzles, 16)), facts(&all));
 }
 
 /// A Sudoku without a check of its rules.
@@ -137,7 +136,7 @@ fn without_rules_noise_and_the_halting_head_decide() {
     let best = |rule, starts| {
         let solver =
             solver("sudoku-9x9", starts).rebuild(|b| b.task(Arc::new(Blind)).halt_rule(rule));
-        race(&solver, &puzzles, 16)
+        solve_all(&solver, &puzzles, 16)
     };
     let (one, four) = (best(HaltRule::Never, 1), best(HaltRule::Never, 4));
     assert!(
@@ -149,7 +148,7 @@ fn without_rules_noise_and_the_halting_head_decide() {
         four.iter()
             .zip(&one)
             .any(|(four, one)| four.halt_probability > one.halt_probability),
-        "noise changes nothing"
+        "noise has no effect"
     );
     let (one, four) = (best(HaltRule::Head, 1), best(HaltRule::Head, 4));
     assert!(
@@ -167,14 +166,14 @@ fn until_valid_goes_on_and_ends() {
     // One step is too few for most starts, but not for all.
     let puzzles = puzzles("sudoku_6x6_minimal_test.csv", 60);
     let short = solver("sudoku-6x6", 4).rebuild(|b| b.max_steps(1));
-    let few = race(&short, &puzzles, 16);
+    let few = solve_all(&short, &puzzles, 16);
     let mut hard = puzzles
         .iter()
         .zip(&few)
         .filter(|(_, few)| few.valid != Some(true));
     let long = short.rebuild(|b| b.multi_start(until_valid(30.0)));
     assert!(hard.any(|(puzzle, _)| long.solve(puzzle).unwrap().valid == Some(true)));
-    // Too hard for the time: it ends in time with the best answer so far.
+    // Too hard for the time limit: the session ends in time, with the best answer so far.
     let start = Instant::now();
     let none = short
         .rebuild(|b| b.max_steps(1).multi_start(until_valid(0.5)))
@@ -223,8 +222,8 @@ impl<T: Task> Task for Plain<T> {
     }
 }
 
-/// Measures the table of docs/effort.md: what starts gain that are symmetric copies of the puzzle,
-/// and what starts gain with noise on their initial states.
+/// Measures the gain of starts that are symmetric copies of the puzzle, and the gain of starts with
+/// noise on their initial states.
 #[test]
 #[ignore = "measures; minutes"]
 fn noise_against_symmetries() {
@@ -264,7 +263,7 @@ fn noise_against_symmetries() {
             if noise {
                 solver = solver.rebuild(|b| b.task(plain.clone()));
             }
-            valid(&race(&solver, &puzzles, 16)) * 100 / COUNT
+            valid(&solve_all(&solver, &puzzles, 16)) * 100 / COUNT
         };
         let one = share(1, false);
         let tries = [(4, true), (4, false), (8, true), (8, false)];
