@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use trm_runtime::low_level::config::State;
 use trm_runtime::task::Puzzle;
 use trm_runtime::{
-    Answer, Device, Error, ErrorKind, HaltRule, Hint, LoadOptions, Model, Solver, WeightDtype,
+    Answer, Device, Error, ErrorKind, HaltRule, Hint, LoadOptions, Solver, WeightDtype,
 };
 
 use crate::data::data;
@@ -210,7 +210,7 @@ fn an_answer_depends_on_neither_batch_nor_threads() {
         .iter()
         .flat_map(|puzzle| {
             bits(solve(
-                &graph.clone().batch(1).rebuild(|b| b.threads(1)),
+                &graph.rebuild(|b| b.batch(1).threads(1)),
                 std::slice::from_ref(puzzle),
             ))
         })
@@ -218,7 +218,7 @@ fn an_answer_depends_on_neither_batch_nor_threads() {
     for (batch, threads) in [(1, 1), (2, 2), (7, 3), (16, 1)] {
         assert_eq!(
             bits(solve(
-                &graph.clone().batch(batch).rebuild(|b| b.threads(threads)),
+                &graph.rebuild(|b| b.batch(batch).threads(threads)),
                 &puzzles
             )),
             alone,
@@ -253,10 +253,7 @@ fn an_answer_depends_on_neither_batch_nor_threads() {
 #[test]
 fn multi_start_runs_a_graph() {
     let exported = Exported::bundled("sudoku-6x6");
-    let starts = trm_runtime::MultiStart {
-        starts: 4,
-        ..trm_runtime::MultiStart::default()
-    };
+    let starts = trm_runtime::MultiStart::new(4);
     let solver = exported.open().unwrap().rebuild(|b| b.multi_start(starts));
     let answer = solver
         .solve(&puzzles("sudoku_6x6_minimal_test.csv", 1)[0])
