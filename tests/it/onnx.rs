@@ -226,7 +226,7 @@ fn an_answer_depends_on_neither_batch_nor_threads() {
         );
     }
 
-    // A graph of two puzzles at a time: the second place is another puzzle, or the same once more.
+    // A graph of two puzzles at a time: the second slot has another puzzle, or the same once more.
     let pairs = Exported::golden("trm_mlp").open().unwrap();
     let expected = Expected::open(&data("golden/trm_mlp"));
     let (inputs, ids) = (
@@ -331,15 +331,12 @@ fn missing_inputs_and_outputs_are_named() {
 fn devices_dtypes_and_identifiers_that_a_graph_lacks_are_errors() {
     let exported = Exported::golden("trm_mlp");
     let solver = exported.open().unwrap();
-    let device = solver
-        .rebuild(|b| b.device(Device::Gpu(None)))
-        .device_name()
-        .unwrap_err();
+    let model = || solver.model().clone();
+    let on_gpu = solver.to_builder().device(Device::Gpu(None));
+    let device = on_gpu.build(model()).unwrap_err();
     said(&device, ErrorKind::Device, &["the CPU alone"]);
-    let format = solver
-        .rebuild(|b| b.dtype(WeightDtype::Int8))
-        .stepper(16, 1)
-        .unwrap_err();
+    let in_int8 = solver.to_builder().dtype(WeightDtype::Int8);
+    let format = in_int8.build(model()).unwrap_err();
     said(&format, ErrorKind::Argument, &["number format"]);
     assert_eq!(solver.device_name().unwrap(), "cpu");
     assert!(solver.device_choice_reason().unwrap().contains("tract"));
@@ -452,7 +449,7 @@ fn unpublished_architectures_run() {
     said(
         &stepper.step(&[0]).unwrap_err(),
         ErrorKind::Argument,
-        &["place 0"],
+        &["slot 0 has no puzzle"],
     );
     stepper.load(0, &[0, 1, 5], 7).unwrap();
     said(
