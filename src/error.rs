@@ -28,14 +28,14 @@ impl ErrorKind {
     /// Returns the name in lower case, such as `checkpoint`.
     pub fn name(self) -> &'static str {
         match self {
-            ErrorKind::Io => "io",
-            ErrorKind::Checkpoint => "checkpoint",
-            ErrorKind::Config => "config",
-            ErrorKind::Puzzle => "puzzle",
-            ErrorKind::Device => "device",
-            ErrorKind::Argument => "argument",
-            ErrorKind::Cancelled => "cancelled",
-            ErrorKind::Deadline => "deadline",
+            Self::Io => "io",
+            Self::Checkpoint => "checkpoint",
+            Self::Config => "config",
+            Self::Puzzle => "puzzle",
+            Self::Device => "device",
+            Self::Argument => "argument",
+            Self::Cancelled => "cancelled",
+            Self::Deadline => "deadline",
         }
     }
 }
@@ -84,8 +84,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// Creates an error with a message for people.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
             kind,
             message: message.into().into(),
             context: Vec::new(),
@@ -97,14 +97,14 @@ impl Error {
     /// Adds what the error is about (a path, a tensor, a line, a field), outside the context that
     /// is known so far.
     #[must_use]
-    pub fn context(mut self, about: impl fmt::Display) -> Error {
+    pub fn context(mut self, about: impl fmt::Display) -> Self {
         self.context.push(about.to_string());
         self
     }
 
     /// Sets what the caller can do about the error.
     #[must_use]
-    pub fn with_hint(mut self, hint: Hint) -> Error {
+    pub fn with_hint(mut self, hint: Hint) -> Self {
         self.hint = Some(Box::new(hint));
         self
     }
@@ -114,7 +114,7 @@ impl Error {
     pub fn with_source(
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Error {
+    ) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -130,26 +130,26 @@ impl Error {
     }
 
     /// Creates an error about the input or output of `about`, usually a path.
-    pub fn io(about: impl fmt::Display, source: std::io::Error) -> Error {
-        Error::new(ErrorKind::Io, source.to_string())
+    pub fn io(about: impl fmt::Display, source: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, source.to_string())
             .context(about)
             .with_source(source)
     }
 
-    pub(crate) fn checkpoint(message: impl Into<String>) -> Error {
-        Error::new(ErrorKind::Checkpoint, message)
+    pub(crate) fn checkpoint(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Checkpoint, message)
     }
 
-    pub(crate) fn config(message: impl Into<String>) -> Error {
-        Error::new(ErrorKind::Config, message)
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
     }
 
-    pub(crate) fn puzzle(message: impl Into<String>) -> Error {
-        Error::new(ErrorKind::Puzzle, message)
+    pub(crate) fn puzzle(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Puzzle, message)
     }
 
-    pub(crate) fn argument(message: impl Into<String>) -> Error {
-        Error::new(ErrorKind::Argument, message)
+    pub(crate) fn argument(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Argument, message)
     }
 }
 

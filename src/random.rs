@@ -13,8 +13,8 @@ pub struct Random(u64);
 
 impl Random {
     /// Creates a generator from a seed.
-    pub fn new(seed: u64) -> Random {
-        Random(seed)
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
     }
 
     /// Returns 64 random bits.

@@ -61,8 +61,8 @@ pub(crate) const SELECTIONS: [NamedSelection; 4] = [
 
 impl Args {
     /// Parses the arguments. Returns `None` if help is asked for.
-    pub(crate) fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Args>, String> {
-        let mut args = Args {
+    pub(crate) fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+        let mut args = Self {
             device: None,
             models: Vec::new(),
             batches: Vec::new(),
@@ -80,7 +80,7 @@ impl Args {
                 "--batch" => args.batches = list(&value()?, slots)?,
                 "--kernels" => args.selections = list(&value()?, selection)?,
                 "--formats" => {
-                    args.dtypes = list(&value()?, |name| name.parse().map_err(|e| format!("{e}")))?
+                    args.dtypes = list(&value()?, |name| name.parse().map_err(|e| format!("{e}")))?;
                 }
                 "--steps-only" => args.steps_only = true,
                 "--quick" => args.scale = Scale::Quick,

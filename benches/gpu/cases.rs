@@ -10,25 +10,25 @@ use crate::models::{DistinctCall, MODELS, Scale};
 impl Scale {
     pub(crate) fn models(self) -> Vec<String> {
         let all = match self {
-            Scale::Full => &MODELS[..],
+            Self::Full => &MODELS[..],
             // Together they have every kernel.
-            Scale::Quick => &["sudoku", "maze"],
+            Self::Quick => &["sudoku", "maze"],
         };
         all.iter().map(|name| name.to_string()).collect()
     }
 
     pub(crate) fn batches(self) -> Vec<usize> {
         match self {
-            Scale::Full => vec![1, 16, 64],
-            Scale::Quick => vec![1, 3],
+            Self::Full => vec![1, 16, 64],
+            Self::Quick => vec![1, 3],
         }
     }
 
     pub(crate) fn dtypes(self) -> Vec<WeightDtype> {
         match self {
-            Scale::Full => vec![WeightDtype::F32, WeightDtype::F16, WeightDtype::Int8],
+            Self::Full => vec![WeightDtype::F32, WeightDtype::F16, WeightDtype::Int8],
             // On software adapters most of the time goes into compiling, once per dtype.
-            Scale::Quick => vec![WeightDtype::F32, WeightDtype::Int8],
+            Self::Quick => vec![WeightDtype::F32, WeightDtype::Int8],
         }
     }
 }

@@ -25,7 +25,7 @@ struct Product {
 }
 
 impl Product {
-    async fn new(info: &DeviceInfo, n: usize) -> Result<Product, String> {
+    async fn new(info: &DeviceInfo, n: usize) -> Result<Self, String> {
         let adapter = adapter(info)
             .await
             .ok_or("the adapter was not found again")?;
@@ -75,7 +75,7 @@ impl Product {
             layout: &pipeline.get_bind_group_layout(0),
             entries: &entries,
         });
-        Ok(Product {
+        Ok(Self {
             n,
             device,
             queue,

@@ -28,12 +28,7 @@ pub(crate) struct Report {
 pub(crate) struct ModelRow(Value);
 
 impl ModelRow {
-    pub(crate) fn new(
-        name: &str,
-        config: &Config,
-        plan: &Plan,
-        distinct: &[DistinctCall],
-    ) -> ModelRow {
+    pub(crate) fn new(name: &str, config: &Config, plan: &Plan, distinct: &[DistinctCall]) -> Self {
         let d = &plan.dims;
         let calls = distinct.iter().map(|distinct| {
             let gflop = distinct.call.flops(d) as f64 / 1e9;
@@ -44,7 +39,7 @@ impl ModelRow {
                 "gflop": gflop,
             })
         });
-        ModelRow(json!({
+        Self(json!({
             "model": name,
             "cells": d.tokens,
             "prefix": d.prefix,
@@ -93,8 +88,8 @@ pub(crate) struct StepRow {
 }
 
 impl Report {
-    pub(crate) fn new(info: DeviceInfo, scale: Scale) -> Report {
-        Report {
+    pub(crate) fn new(info: DeviceInfo, scale: Scale) -> Self {
+        Self {
             info,
             scale,
             ceiling: Vec::new(),

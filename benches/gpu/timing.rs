@@ -15,10 +15,10 @@ pub(crate) struct Sample {
 
 impl Sample {
     /// Summarises times in ms.
-    pub(crate) fn of(mut times: Vec<f64>) -> Sample {
+    pub(crate) fn of(mut times: Vec<f64>) -> Self {
         times.sort_by(f64::total_cmp);
         let at = |index: usize| times.get(index).copied().unwrap_or(f64::NAN);
-        Sample {
+        Self {
             best: at(0),
             median: at(times.len() / 2),
         }
@@ -37,13 +37,13 @@ pub(crate) struct TimeBudget {
 }
 
 impl TimeBudget {
-    pub(crate) fn of(scale: Scale) -> TimeBudget {
+    pub(crate) fn of(scale: Scale) -> Self {
         let [min_run, total] = match scale {
             Scale::Full => [20, 400],
             Scale::Quick => [2, 20],
         }
         .map(Duration::from_millis);
-        TimeBudget {
+        Self {
             min_run,
             max_runs: 9,
             total,

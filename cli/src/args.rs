@@ -191,12 +191,12 @@ pub(crate) struct Shared {
     pub(crate) model: Option<PathBuf>,
     /// Read the hyper-parameters from this file
     ///
-    /// An all_config.yaml or config.json, used instead of the one beside the model.
+    /// An `all_config.yaml` or config.json, used instead of the one beside the model.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Set a hyper-parameter, such as L_cycles=6 (repeatable)
+    /// Set a hyper-parameter, such as `L_cycles=6` (repeatable)
     ///
-    /// Takes precedence over all files. More examples: seq_len=900, box=2,3.
+    /// Takes precedence over all files. More examples: `seq_len=900`, box=2,3.
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
     /// Kind of puzzle, if neither the puzzle nor the model tells
@@ -379,7 +379,7 @@ pub(crate) struct EvalArgs {
     pub(crate) subject: Option<PathBuf>,
     /// Files of puzzles with solutions, or folders of them
     ///
-    /// CSV, NDJSON, JSON, or NAME__inputs.npy with NAME__labels.npy in the same folder.
+    /// CSV, NDJSON, JSON, or `NAME__inputs.npy` with `NAME__labels.npy` in the same folder.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub(crate) data: Vec<PathBuf>,
     /// Only the first N puzzles of each file
@@ -482,7 +482,7 @@ pub(crate) struct CheckArgs {
 /// `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
-    /// on a terminal, unless NO_COLOR is set
+    /// on a terminal, unless `NO_COLOR` is set
     Auto,
     /// always, also into a file
     Always,

@@ -106,7 +106,7 @@ struct TimedModel {
 
 impl TimedModel {
     /// Opens a model, fills its slots and runs the first step.
-    fn new(path: &Path, shared: &Shared, role: Role) -> Result<TimedModel, CommandError> {
+    fn new(path: &Path, shared: &Shared, role: Role) -> Result<Self, CommandError> {
         let start = Instant::now();
         let model = open(path, shared)?;
         // A second model without a checkpoint runs on the CPU and in its own dtype, so that it can
@@ -140,7 +140,7 @@ impl TimedModel {
             true => Some(solver.plan(tokens)?.gflop_per_step()),
             false => None,
         };
-        Ok(TimedModel {
+        Ok(Self {
             path: path.to_owned(),
             solver,
             device,
@@ -160,7 +160,7 @@ impl TimedModel {
     }
 
     /// Returns the largest difference of the logits of both models. NaN counts as infinite.
-    fn difference(&self, other: &TimedModel) -> trm_runtime::Result<f32> {
+    fn difference(&self, other: &Self) -> trm_runtime::Result<f32> {
         let mut largest = 0.0f32;
         for &slot in &self.live {
             let [ours, theirs] =

@@ -66,17 +66,15 @@ pub(crate) struct RecordReader {
 
 impl RecordReader {
     /// Starts reading the files, at most `limit` records of each.
-    pub(crate) fn start(paths: Vec<PathBuf>, limit: Option<usize>) -> RecordReader {
-        RecordReader::spawn(limit, move |reader| {
+    pub(crate) fn start(paths: Vec<PathBuf>, limit: Option<usize>) -> Self {
+        Self::spawn(limit, move |reader| {
             paths.iter().try_for_each(|path| reader.path(path));
         })
     }
 
     /// Starts reading puzzles that the program makes.
-    pub(crate) fn from_puzzles(
-        puzzles: impl Iterator<Item = Puzzle> + Send + 'static,
-    ) -> RecordReader {
-        RecordReader::spawn(None, move |reader| {
+    pub(crate) fn from_puzzles(puzzles: impl Iterator<Item = Puzzle> + Send + 'static) -> Self {
+        Self::spawn(None, move |reader| {
             let name: Arc<str> = "".into();
             let mut puzzles = puzzles;
             puzzles.try_for_each(|puzzle| reader.send(&name, None, None, Ok(Body::Puzzle(puzzle))));
@@ -85,10 +83,7 @@ impl RecordReader {
 
     /// Starts the thread. It ends with the input, or when the receiver is dropped. It can wait for
     /// standard input forever.
-    fn spawn(
-        limit: Option<usize>,
-        work: impl FnOnce(&mut Reader) + Send + 'static,
-    ) -> RecordReader {
+    fn spawn(limit: Option<usize>, work: impl FnOnce(&mut Reader) + Send + 'static) -> Self {
         let (sender, receiver) = sync_channel(READ_AHEAD);
         std::thread::spawn(move || {
             work(&mut Reader {
@@ -98,7 +93,7 @@ impl RecordReader {
                 limit: limit.unwrap_or(usize::MAX),
             });
         });
-        RecordReader {
+        Self {
             receiver,
             held: VecDeque::new(),
             ended: false,

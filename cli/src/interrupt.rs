@@ -18,9 +18,9 @@ pub(crate) struct Interrupt {
 
 impl Interrupt {
     /// Handles Ctrl-C from now on. The third one ends the process.
-    pub(crate) fn catch() -> Interrupt {
-        let interrupt = Interrupt::default();
-        let Interrupt { asked, now } = interrupt.clone();
+    pub(crate) fn catch() -> Self {
+        let interrupt = Self::default();
+        let Self { asked, now } = interrupt.clone();
         let installed = ctrlc::set_handler(move || {
             if now.is_cancelled() && asked.is_cancelled() {
                 std::process::exit(130);

@@ -32,16 +32,12 @@ pub(crate) struct LoadedModel {
 
 impl LoadedModel {
     /// Loads the weights of the solver onto its device.
-    pub(crate) fn new(
-        name: &str,
-        solver: Solver,
-        shared: &Shared,
-    ) -> trm_runtime::Result<LoadedModel> {
+    pub(crate) fn new(name: &str, solver: Solver, shared: &Shared) -> trm_runtime::Result<Self> {
         let name = Path::new(name)
             .file_name()
             .map_or_else(|| name.to_string(), |n| n.to_string_lossy().into_owned());
         let device = solver.device_name()?;
-        Ok(LoadedModel {
+        Ok(Self {
             name,
             starts: solver.multi_start().starts,
             device,
@@ -140,7 +136,7 @@ impl<'a> Models<'a> {
         shared: &'a Shared,
         multi_start: MultiStart,
         cancel: CancelToken,
-    ) -> trm_runtime::Result<Models<'a>> {
+    ) -> trm_runtime::Result<Self> {
         let mut models = Models {
             shared,
             cancel,

@@ -32,14 +32,14 @@ pub(crate) enum CommandError {
 }
 
 impl From<Error> for CommandError {
-    fn from(e: Error) -> CommandError {
-        CommandError::Run(e)
+    fn from(e: Error) -> Self {
+        Self::Run(e)
     }
 }
 
 impl From<io::Error> for CommandError {
-    fn from(e: io::Error) -> CommandError {
-        CommandError::Stdout(e)
+    fn from(e: io::Error) -> Self {
+        Self::Stdout(e)
     }
 }
 

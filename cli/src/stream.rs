@@ -146,14 +146,10 @@ struct ActiveSession {
 }
 
 impl ActiveSession {
-    fn begin(
-        prepared: &PreparedPuzzle,
-        slots: usize,
-        first: usize,
-    ) -> Result<ActiveSession, CommandError> {
+    fn begin(prepared: &PreparedPuzzle, slots: usize, first: usize) -> Result<Self, CommandError> {
         let tokens = prepared.puzzle.tokens.len();
         let session = prepared.model.solver.empty_session(tokens, slots)?;
-        Ok(ActiveSession {
+        Ok(Self {
             session,
             model: prepared.model.clone(),
             tokens,

@@ -112,7 +112,7 @@ struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    fn check(checkpoint: &'a Checkpoint, config: &Config) -> trm_runtime::Result<Inputs<'a>> {
+    fn check(checkpoint: &'a Checkpoint, config: &Config) -> trm_runtime::Result<Self> {
         let tensors = checkpoint.tensors();
         let known = |name: &str| {
             ["inputs", "puzzle_identifiers"].contains(&name)
@@ -313,7 +313,7 @@ struct Output {
 }
 
 impl Output {
-    fn create(path: &Path, tensors: Vec<(String, Vec<usize>)>) -> trm_runtime::Result<Output> {
+    fn create(path: &Path, tensors: Vec<(String, Vec<usize>)>) -> trm_runtime::Result<Self> {
         let too_large = || {
             Error::new(ErrorKind::Argument, "the output would be too large").context(path.display())
         };
@@ -350,7 +350,7 @@ impl Output {
         name.push(format!(".{}.tmp", std::process::id()));
         let temporary = PathBuf::from(name);
         let file = File::create(&temporary).map_err(|e| Error::io(path.display(), e))?;
-        let mut output = Output {
+        let mut output = Self {
             path: path.to_owned(),
             temporary,
             file,

@@ -26,8 +26,8 @@ pub(crate) struct HostProgram<K> {
 
 impl<K: HostKernels> HostProgram<K> {
     /// Allocates memory for `slots` puzzles.
-    pub(crate) fn new(plan: Arc<Plan>, slots: usize, kernels: K) -> HostProgram<K> {
-        HostProgram {
+    pub(crate) fn new(plan: Arc<Plan>, slots: usize, kernels: K) -> Self {
+        Self {
             memory: HostBuffers::new(&plan, slots),
             plan,
             kernels,
@@ -74,7 +74,7 @@ pub(crate) struct HostBuffers {
 
 impl HostBuffers {
     /// Allocates all buffers of `plan`, filled with zeros.
-    pub(crate) fn new(plan: &Plan, slots: usize) -> HostBuffers {
+    pub(crate) fn new(plan: &Plan, slots: usize) -> Self {
         let (mut floats, mut integers) = (BTreeMap::new(), BTreeMap::new());
         for buffer in plan.buffers() {
             let len = buffer.len(&plan.dims) * slots;
@@ -84,7 +84,7 @@ impl HostBuffers {
                 floats.insert(buffer, vec![0.0; len]);
             }
         }
-        HostBuffers {
+        Self {
             dims: plan.dims,
             slots,
             floats,

@@ -46,11 +46,11 @@ impl DeviceKind {
     /// Returns the name: `discrete`, `integrated`, `virtual`, `other` or `software`.
     pub fn name(self) -> &'static str {
         match self {
-            DeviceKind::Discrete => "discrete",
-            DeviceKind::Integrated => "integrated",
-            DeviceKind::Virtual => "virtual",
-            DeviceKind::Other => "other",
-            DeviceKind::Software => "software",
+            Self::Discrete => "discrete",
+            Self::Integrated => "integrated",
+            Self::Virtual => "virtual",
+            Self::Other => "other",
+            Self::Software => "software",
         }
     }
 }

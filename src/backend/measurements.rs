@@ -19,8 +19,8 @@ pub(crate) struct MeasurementCache {
 
 impl MeasurementCache {
     /// Creates a cache over a folder. The first [`put`](MeasurementCache::put) creates the folder.
-    pub(crate) fn new(folder: Option<PathBuf>) -> MeasurementCache {
-        MeasurementCache { folder }
+    pub(crate) fn new(folder: Option<PathBuf>) -> Self {
+        Self { folder }
     }
 
     /// Whether measurements are stored at all.

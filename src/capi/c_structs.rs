@@ -19,11 +19,11 @@ pub enum trm_truth {
 }
 
 impl From<Option<bool>> for trm_truth {
-    fn from(known: Option<bool>) -> trm_truth {
+    fn from(known: Option<bool>) -> Self {
         match known {
-            None => trm_truth::TRM_TRUTH_UNKNOWN,
-            Some(false) => trm_truth::TRM_TRUTH_NO,
-            Some(true) => trm_truth::TRM_TRUTH_YES,
+            None => Self::TRM_TRUTH_UNKNOWN,
+            Some(false) => Self::TRM_TRUTH_NO,
+            Some(true) => Self::TRM_TRUTH_YES,
         }
     }
 }
@@ -93,7 +93,7 @@ pub(super) struct OwnedStep<'a> {
 }
 
 impl<'a> OwnedStep<'a> {
-    pub(super) fn new(step: &'a PuzzleStep, last: bool) -> OwnedStep<'a> {
+    pub(super) fn new(step: &'a PuzzleStep, last: bool) -> Self {
         OwnedStep {
             step,
             answer: answer_text(&step.cells),
@@ -133,7 +133,7 @@ unsafe impl Send for OwnedAnswer {}
 unsafe impl Sync for OwnedAnswer {}
 
 impl OwnedAnswer {
-    pub(super) fn new(answer: Answer) -> OwnedAnswer {
+    pub(super) fn new(answer: Answer) -> Self {
         let texts = [
             answer_text(&answer.cells),
             c_string(answer.task),
@@ -141,7 +141,7 @@ impl OwnedAnswer {
         ];
         let why = answer.reason.map(c_string);
         let tokens = answer.tokens;
-        OwnedAnswer {
+        Self {
             record: trm_answer_record {
                 answer: texts[0].as_ptr(),
                 tokens: tokens.as_ptr(),

@@ -16,20 +16,20 @@ pub(super) struct CallError {
 }
 
 impl CallError {
-    pub(super) fn new(status: trm_status, message: impl Into<String>) -> CallError {
-        CallError {
+    pub(super) fn new(status: trm_status, message: impl Into<String>) -> Self {
+        Self {
             status,
             message: message.into(),
         }
     }
 
-    pub(super) fn argument(message: impl Into<String>) -> CallError {
-        CallError::new(trm_status::TRM_STATUS_ARGUMENT, message)
+    pub(super) fn argument(message: impl Into<String>) -> Self {
+        Self::new(trm_status::TRM_STATUS_ARGUMENT, message)
     }
 }
 
 impl From<Error> for CallError {
-    fn from(error: Error) -> CallError {
+    fn from(error: Error) -> Self {
         let status = match error.kind() {
             ErrorKind::Io => trm_status::TRM_STATUS_IO,
             ErrorKind::Checkpoint => trm_status::TRM_STATUS_CHECKPOINT,
@@ -40,7 +40,7 @@ impl From<Error> for CallError {
             ErrorKind::Cancelled => trm_status::TRM_STATUS_CANCELLED,
             ErrorKind::Deadline => trm_status::TRM_STATUS_DEADLINE,
         };
-        CallError::new(status, error.to_string())
+        Self::new(status, error.to_string())
     }
 }
 

@@ -19,8 +19,8 @@ static NEXT_HANDLE: AtomicU64 = AtomicU64::new(1);
 
 impl<T> HandleTable<T> {
     /// Creates an empty table. `type_name` describes an entry in error messages, with its article.
-    pub(super) const fn new(type_name: &'static str) -> HandleTable<T> {
-        HandleTable {
+    pub(super) const fn new(type_name: &'static str) -> Self {
+        Self {
             type_name,
             entries: LazyLock::new(Mutex::default),
         }

@@ -358,11 +358,11 @@ impl<T> OutParam<T> {
     ///
     /// # Safety
     /// `target` is null, or a `T` can be written there as long as this value lives.
-    unsafe fn new(target: *mut T, empty: T, name: &str) -> Result<OutParam<T>, CallError> {
+    unsafe fn new(target: *mut T, empty: T, name: &str) -> Result<Self, CallError> {
         if target.is_null() {
             return Err(CallError::argument(format!("{name} is NULL")));
         }
-        let out = OutParam(target);
+        let out = Self(target);
         out.write(empty);
         Ok(out)
     }

@@ -37,45 +37,45 @@ impl Dtype {
     /// Returns the size of an element in bytes. 0: the type is not supported.
     pub fn size(self) -> usize {
         match self {
-            Dtype::F64 | Dtype::I64 => 8,
-            Dtype::F32 | Dtype::I32 => 4,
-            Dtype::F16 | Dtype::BF16 | Dtype::I16 => 2,
-            Dtype::I8 | Dtype::U8 | Dtype::Bool => 1,
-            Dtype::Other(_) => 0,
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
+            Self::F16 | Self::BF16 | Self::I16 => 2,
+            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::Other(_) => 0,
         }
     }
 
     /// Returns the name in the safetensors format.
     pub fn name(self) -> &'static str {
         match self {
-            Dtype::F64 => "F64",
-            Dtype::F32 => "F32",
-            Dtype::F16 => "F16",
-            Dtype::BF16 => "BF16",
-            Dtype::I64 => "I64",
-            Dtype::I32 => "I32",
-            Dtype::I16 => "I16",
-            Dtype::I8 => "I8",
-            Dtype::U8 => "U8",
-            Dtype::Bool => "BOOL",
-            Dtype::Other(name) => name,
+            Self::F64 => "F64",
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+            Self::I64 => "I64",
+            Self::I32 => "I32",
+            Self::I16 => "I16",
+            Self::I8 => "I8",
+            Self::U8 => "U8",
+            Self::Bool => "BOOL",
+            Self::Other(name) => name,
         }
     }
 
     /// Converts little-endian elements to f32, until the shorter of both slices ends.
     pub(crate) fn decode(self, bytes: &[u8], out: &mut [f32]) {
         match self {
-            Dtype::F64 => convert(bytes, out, |b| f64::from_le_bytes(b) as f32),
-            Dtype::F32 => convert(bytes, out, f32::from_le_bytes),
-            Dtype::F16 => convert(bytes, out, |b| f16::from_le_bytes(b).to_f32()),
-            Dtype::BF16 => convert(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
-            Dtype::I64 => convert(bytes, out, |b| i64::from_le_bytes(b) as f32),
-            Dtype::I32 => convert(bytes, out, |b| i32::from_le_bytes(b) as f32),
-            Dtype::I16 => convert(bytes, out, |b| f32::from(i16::from_le_bytes(b))),
-            Dtype::I8 => convert(bytes, out, |b| f32::from(i8::from_le_bytes(b))),
-            Dtype::U8 => convert(bytes, out, |b: [u8; 1]| f32::from(b[0])),
-            Dtype::Bool => convert(bytes, out, |b: [u8; 1]| f32::from(u8::from(b[0] != 0))),
-            Dtype::Other(_) => {}
+            Self::F64 => convert(bytes, out, |b| f64::from_le_bytes(b) as f32),
+            Self::F32 => convert(bytes, out, f32::from_le_bytes),
+            Self::F16 => convert(bytes, out, |b| f16::from_le_bytes(b).to_f32()),
+            Self::BF16 => convert(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
+            Self::I64 => convert(bytes, out, |b| i64::from_le_bytes(b) as f32),
+            Self::I32 => convert(bytes, out, |b| i32::from_le_bytes(b) as f32),
+            Self::I16 => convert(bytes, out, |b| f32::from(i16::from_le_bytes(b))),
+            Self::I8 => convert(bytes, out, |b| f32::from(i8::from_le_bytes(b))),
+            Self::U8 => convert(bytes, out, |b: [u8; 1]| f32::from(b[0])),
+            Self::Bool => convert(bytes, out, |b: [u8; 1]| f32::from(u8::from(b[0] != 0))),
+            Self::Other(_) => {}
         }
     }
 }

@@ -33,8 +33,8 @@ pub(super) struct Index {
 
 impl TensorInfo {
     /// Creates a tensor whose position is set by [`TensorInfo::place`].
-    pub(super) fn new(dtype: Dtype, shape: Vec<usize>, strides: Vec<usize>) -> TensorInfo {
-        TensorInfo {
+    pub(super) fn new(dtype: Dtype, shape: Vec<usize>, strides: Vec<usize>) -> Self {
+        Self {
             dtype,
             shape,
             strides,

@@ -71,21 +71,21 @@ impl Checkpoint {
     /// # Errors
     /// The file cannot be read, is damaged, or has another format. For a known format the message
     /// says how to convert it.
-    pub fn open(path: impl AsRef<Path>) -> Result<Checkpoint> {
-        Checkpoint::new(Source::open(path.as_ref())?)
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::new(Source::open(path.as_ref())?)
     }
 
     /// Opens a file in memory. The bytes are kept and not copied.
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
-    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Checkpoint> {
-        Checkpoint::new(Source::memory(bytes))
+    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self> {
+        Self::new(Source::memory(bytes))
     }
 
-    pub(crate) fn new(source: Source) -> Result<Checkpoint> {
+    pub(crate) fn new(source: Source) -> Result<Self> {
         match index(&source) {
-            Ok((format, index)) => Ok(Checkpoint {
+            Ok((format, index)) => Ok(Self {
                 source,
                 index,
                 format,

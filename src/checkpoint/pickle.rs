@@ -78,7 +78,7 @@ impl<'a> Pickle<'a> {
     ///
     /// # Errors
     /// The pickle is malformed, or exceeds a limit. The message gives the byte.
-    pub(super) fn load(data: &'a [u8]) -> Result<Pickle<'a>> {
+    pub(super) fn load(data: &'a [u8]) -> Result<Self> {
         let mut machine = Machine::new(data);
         let root = machine
             .run()
@@ -119,7 +119,7 @@ fn malformed(message: &str) -> Error {
 }
 
 impl<'a> Machine<'a> {
-    fn new(data: &'a [u8]) -> Machine<'a> {
+    fn new(data: &'a [u8]) -> Self {
         Machine {
             data,
             at: 0,

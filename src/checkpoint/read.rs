@@ -118,7 +118,7 @@ impl TensorInfo {
     }
 
     /// Returns the tensor of `count` rows from row `first` on.
-    fn rows(&self, first: usize, count: usize) -> Result<TensorInfo> {
+    fn rows(&self, first: usize, count: usize) -> Result<Self> {
         let stride = self.strides.first().copied().unwrap_or(0) as u64;
         let skip = (first as u64)
             .checked_mul(stride)
@@ -130,7 +130,7 @@ impl TensorInfo {
         if let Some(rows) = shape.first_mut() {
             *rows = count;
         }
-        Ok(TensorInfo {
+        Ok(Self {
             dtype: self.dtype,
             shape,
             strides: self.strides.clone(),

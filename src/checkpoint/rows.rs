@@ -25,9 +25,9 @@ impl PuzzleRows {
         tensor: String,
         [rows, width]: [usize; 2],
         ids: Option<&[u32]>,
-    ) -> PuzzleRows {
+    ) -> Self {
         let ids = ids.map(|ids| ids.iter().enumerate().map(|(row, id)| (*id, row)).collect());
-        PuzzleRows {
+        Self {
             checkpoint,
             tensor,
             rows,

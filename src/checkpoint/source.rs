@@ -28,7 +28,7 @@ impl Source {
     ///
     /// # Errors
     /// The file cannot be opened, or is not a regular file.
-    pub(crate) fn open(path: &Path) -> Result<Source> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let at = |e| Error::io(path.display(), e);
         let found = std::fs::metadata(path).map_err(at)?;
         // Reading a pipe could block, and reading a device might never end.
@@ -37,7 +37,7 @@ impl Source {
         }
         let mut file = File::open(path).map_err(at)?;
         let len = file.seek(SeekFrom::End(0)).map_err(at)?;
-        Ok(Source {
+        Ok(Self {
             name: Some(path.display().to_string()),
             len,
             bytes: Bytes::File(Mutex::new(file)),
@@ -45,8 +45,8 @@ impl Source {
     }
 
     /// Creates a source from memory. The bytes are kept and not copied.
-    pub(crate) fn memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Source {
-        Source {
+    pub(crate) fn memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        Self {
             name: None,
             len: bytes.as_ref().len() as u64,
             bytes: Bytes::Memory(Box::new(bytes)),

@@ -23,15 +23,15 @@ pub(crate) use settings::{MAX_CONFIG_BYTES, Settings};
 /// A published architecture. The names of a model's tensors tell which one it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
-    /// Tiny Recursive Model: states z_H and z_L, updated by one network.
+    /// Tiny Recursive Model: states `z_H` and `z_L`, updated by one network.
     Trm,
-    /// TRM with the single state z_L.
+    /// TRM with the single state `z_L`.
     SingleZ,
-    /// TRM with z_H and six reasoning states z_L1 .. z_L6.
+    /// TRM with `z_H` and six reasoning states `z_L1` .. `z_L6`.
     Hier6,
-    /// Hierarchical Reasoning Model: states z_H and z_L, each updated by its own network.
+    /// Hierarchical Reasoning Model: states `z_H` and `z_L`, each updated by its own network.
     Hrm,
-    /// The transformer baseline: the single state z_H.
+    /// The transformer baseline: the single state `z_H`.
     Baseline,
 }
 
@@ -39,11 +39,11 @@ impl Architecture {
     /// Returns the name for messages and reports, such as `TRM single-z`.
     pub fn name(self) -> &'static str {
         match self {
-            Architecture::Trm => "TRM",
-            Architecture::SingleZ => "TRM single-z",
-            Architecture::Hier6 => "TRM hier6",
-            Architecture::Hrm => "HRM",
-            Architecture::Baseline => "transformer baseline",
+            Self::Trm => "TRM",
+            Self::SingleZ => "TRM single-z",
+            Self::Hier6 => "TRM hier6",
+            Self::Hrm => "HRM",
+            Self::Baseline => "transformer baseline",
         }
     }
 }
@@ -63,9 +63,9 @@ impl PosEncodings {
     /// Returns the name in `all_config.yaml`: `rope`, `learned` or `none`.
     pub fn name(self) -> &'static str {
         match self {
-            PosEncodings::Rope => "rope",
-            PosEncodings::Learned => "learned",
-            PosEncodings::None => "none",
+            Self::Rope => "rope",
+            Self::Learned => "learned",
+            Self::None => "none",
         }
     }
 }
@@ -84,8 +84,8 @@ impl Level {
     /// Returns the name in checkpoints: `H_level` or `L_level`.
     pub fn name(self) -> &'static str {
         match self {
-            Level::H => "H_level",
-            Level::L => "L_level",
+            Self::H => "H_level",
+            Self::L => "L_level",
         }
     }
 }
@@ -106,9 +106,9 @@ impl State {
     /// Returns the name: `z_H`, `z_L`, or `z_L1` to `z_L6`.
     pub fn name(self) -> String {
         match self {
-            State::H => "z_H".into(),
-            State::L => "z_L".into(),
-            State::LowLevel(i) => format!("z_L{}", i + 1),
+            Self::H => "z_H".into(),
+            Self::L => "z_L".into(),
+            Self::LowLevel(i) => format!("z_L{}", i + 1),
         }
     }
 }

@@ -91,7 +91,7 @@ pub(super) struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(shapes: &'a Shapes, settings: &'a Settings) -> Resolver<'a> {
+    pub(super) fn new(shapes: &'a Shapes, settings: &'a Settings) -> Self {
         Resolver {
             shapes,
             settings,

@@ -283,7 +283,7 @@ fn with_arch(mut all: Map<String, Value>) -> Map<String, Value> {
     }
 }
 
-/// Reads JSON. serde_json limits nesting to 128 levels.
+/// Reads JSON. `serde_json` limits nesting to 128 levels.
 fn parse_json(text: &str) -> Result<Value> {
     let text = text.trim_start_matches('\u{feff}');
     serde_json::from_str(text)

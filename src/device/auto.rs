@@ -31,8 +31,8 @@ pub(crate) struct AutoDecision {
 }
 
 impl AutoDecision {
-    fn cpu(reason: impl Into<String>) -> AutoDecision {
-        AutoDecision {
+    fn cpu(reason: impl Into<String>) -> Self {
+        Self {
             gpu: None,
             reason: reason.into(),
         }
@@ -115,18 +115,18 @@ impl StepTimes {
         gpu: &LoadedModel,
         plan: &Arc<Plan>,
         slots: usize,
-    ) -> Result<StepTimes> {
-        Ok(StepTimes {
+    ) -> Result<Self> {
+        Ok(Self {
             cpu: time(cpu, plan, slots)?,
             gpu: time(gpu, plan, slots)?,
         })
     }
 
     /// Reads a stored measurement. `None` if the CPU used another number of threads.
-    fn from_json(value: &serde_json::Value, threads: Option<usize>) -> Option<StepTimes> {
+    fn from_json(value: &serde_json::Value, threads: Option<usize>) -> Option<Self> {
         let seconds = |name| Duration::try_from_secs_f64(value.get(name)?.as_f64()?).ok();
         let same = value.get("threads")?.as_u64() == threads.map(|n| n as u64);
-        same.then_some(StepTimes {
+        same.then_some(Self {
             cpu: seconds("cpu")?,
             gpu: seconds("gpu")?,
         })

@@ -27,10 +27,10 @@ enum BatchClass {
 }
 
 impl BatchClass {
-    fn of(slots: usize) -> BatchClass {
+    fn of(slots: usize) -> Self {
         match slots {
-            0 | 1 => BatchClass::Single,
-            _ => BatchClass::Many,
+            0 | 1 => Self::Single,
+            _ => Self::Many,
         }
     }
 }

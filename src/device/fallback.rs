@@ -30,7 +30,7 @@ impl FallbackStepper {
         request: DeviceRequest,
         tokens: usize,
         slots: usize,
-    ) -> Result<FallbackStepper> {
+    ) -> Result<Self> {
         let mut loaded = cache.get(&model, &request, slots)?;
         let make =
             |loaded: &LoadedModel| PlanStepper::new(model.clone(), &*loaded.weights, tokens, slots);
@@ -41,7 +41,7 @@ impl FallbackStepper {
             }
             made => made?,
         };
-        Ok(FallbackStepper {
+        Ok(Self {
             stepper,
             loaded,
             model,

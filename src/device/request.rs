@@ -32,14 +32,14 @@ impl FromStr for Device {
     type Err = Error;
 
     /// Parses `auto`, `cpu`, `reference`, `gpu` or `gpu:N`.
-    fn from_str(name: &str) -> Result<Device> {
+    fn from_str(name: &str) -> Result<Self> {
         Ok(match name {
-            "auto" => Device::Auto,
-            "cpu" => Device::Cpu,
-            "reference" => Device::Reference,
-            "gpu" => Device::Gpu(None),
+            "auto" => Self::Auto,
+            "cpu" => Self::Cpu,
+            "reference" => Self::Reference,
+            "gpu" => Self::Gpu(None),
             _ => match name.strip_prefix("gpu:").and_then(|n| n.parse().ok()) {
-                Some(n) => Device::Gpu(Some(n)),
+                Some(n) => Self::Gpu(Some(n)),
                 None => {
                     return Err(Error::argument(format!(
                         "no device {name:?}: auto, cpu, reference, gpu or gpu:N"
@@ -54,11 +54,11 @@ impl fmt::Display for Device {
     /// Writes the form that [`Device::from_str`] parses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Device::Auto => f.write_str("auto"),
-            Device::Cpu => f.write_str("cpu"),
-            Device::Reference => f.write_str("reference"),
-            Device::Gpu(None) => f.write_str("gpu"),
-            Device::Gpu(Some(number)) => write!(f, "gpu:{number}"),
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Reference => f.write_str("reference"),
+            Self::Gpu(None) => f.write_str("gpu"),
+            Self::Gpu(Some(number)) => write!(f, "gpu:{number}"),
         }
     }
 }
@@ -71,7 +71,7 @@ impl Device {
     /// the kernels.
     pub fn check(self) -> Result<()> {
         match self {
-            Device::Gpu(number) => open_gpu(number, &DeviceRequest::default()).map(drop),
+            Self::Gpu(number) => open_gpu(number, &DeviceRequest::default()).map(drop),
             _ => Ok(()),
         }
     }

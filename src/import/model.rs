@@ -131,12 +131,12 @@ impl Model {
     /// - A hyper-parameter is missing, or contradicts the tensors or another hyper-parameter.
     /// - A tensor is missing, has another shape than the configuration demands, or holds an
     ///   infinity or a NaN.
-    pub fn open(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Model> {
+    pub fn open(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self> {
         let file = locate::model_file(path.as_ref())?;
         let source = Source::open(&file)?;
         let mut settings = settings_from(options)?;
         if is_onnx(&source)? {
-            return Model::from_graph(Graph::read(source, Some(&file), settings)?, Some(file));
+            return Self::from_graph(Graph::read(source, Some(&file), settings)?, Some(file));
         }
         let checkpoint = Checkpoint::new(source)?;
         if !locate::add_config_beside(&file, checkpoint.format(), &mut settings)? {
@@ -144,7 +144,7 @@ impl Model {
                 .map_err(|e| e.context(file.display()))?;
         }
         locate::add_dataset_beside(&file, &mut settings)?;
-        Model::load(checkpoint, &settings, Some(file))
+        Self::load(checkpoint, &settings, Some(file))
     }
 
     /// Opens a model from the bytes of its file. A file that [`Model::save`] wrote contains its
@@ -156,19 +156,19 @@ impl Model {
     pub fn from_bytes(
         bytes: impl AsRef<[u8]> + Send + Sync + 'static,
         options: &LoadOptions,
-    ) -> Result<Model> {
+    ) -> Result<Self> {
         let source = Source::memory(bytes);
         let mut settings = settings_from(options)?;
         if is_onnx(&source)? {
-            return Model::from_graph(Graph::read(source, None, settings)?, None);
+            return Self::from_graph(Graph::read(source, None, settings)?, None);
         }
         let checkpoint = Checkpoint::new(source)?;
         add_embedded_config(&checkpoint, &mut settings)?;
-        Model::load(checkpoint, &settings, None)
+        Self::load(checkpoint, &settings, None)
     }
 
     /// Runs the stages 5 to 9 of opening a file of tensors.
-    fn load(checkpoint: Checkpoint, settings: &Settings, path: Option<PathBuf>) -> Result<Model> {
+    fn load(checkpoint: Checkpoint, settings: &Settings, path: Option<PathBuf>) -> Result<Self> {
         let locate = |e: Error| match &path {
             Some(path) => e.context(path.display()),
             None => e,
@@ -204,7 +204,7 @@ impl Model {
                     config.puzzle_ids.as_deref(),
                 )
             });
-        Ok(Model {
+        Ok(Self {
             tensors: stored_tensors(&checkpoint, &names, &config),
             initial: config
                 .states()
@@ -226,11 +226,11 @@ impl Model {
         })
     }
 
-    fn from_graph(loaded: LoadedGraph, path: Option<PathBuf>) -> Result<Model> {
+    fn from_graph(loaded: LoadedGraph, path: Option<PathBuf>) -> Result<Self> {
         for note in &loaded.notes {
             log::warn!("{note}");
         }
-        Ok(Model {
+        Ok(Self {
             config: loaded.config,
             provenance: loaded.provenance,
             puzzle_rows: None,

@@ -316,12 +316,12 @@ struct AtomicFile {
 }
 
 impl AtomicFile {
-    fn create(path: &Path) -> Result<AtomicFile> {
+    fn create(path: &Path) -> Result<Self> {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}.tmp", std::process::id()));
         let temporary = PathBuf::from(name);
         let file = File::create(&temporary).map_err(|e| Error::io(temporary.display(), e))?;
-        Ok(AtomicFile {
+        Ok(Self {
             path: path.to_owned(),
             temporary,
             file: Some(BufWriter::with_capacity(CHUNK_BYTES, file)),

@@ -68,7 +68,7 @@ fn single_z(calls: &mut Vec<Call>, c: &Config) {
     }
 }
 
-/// Appends a step of hier6, where z_1..6 is z_L1 + .. + z_L6:
+/// Appends a step of hier6, where `z_1..6` is `z_L1` + .. + `z_L6`:
 /// `H_cycles x ( in inner cycle i: z_Li = f(z_1..6 + z_H + x); z_H = f(z_H + z_1..6) )`.
 fn hier6(calls: &mut Vec<Call>, c: &Config) {
     let low: Vec<Buffer> = (0..6).map(|i| Buffer::State(State::LowLevel(i))).collect();

@@ -36,20 +36,15 @@ pub enum WeightDtype {
 
 impl WeightDtype {
     /// All dtypes, the exact one first.
-    pub const ALL: [WeightDtype; 4] = [
-        WeightDtype::F32,
-        WeightDtype::F16,
-        WeightDtype::Bf16,
-        WeightDtype::Int8,
-    ];
+    pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::Bf16, Self::Int8];
 
     /// Returns the name: `f32`, `f16`, `bf16` or `int8`.
     pub fn name(self) -> &'static str {
         match self {
-            WeightDtype::F32 => "f32",
-            WeightDtype::F16 => "f16",
-            WeightDtype::Bf16 => "bf16",
-            WeightDtype::Int8 => "int8",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
         }
     }
 }
@@ -63,10 +58,8 @@ impl fmt::Display for WeightDtype {
 impl FromStr for WeightDtype {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<WeightDtype> {
-        let found = WeightDtype::ALL
-            .into_iter()
-            .find(|dtype| dtype.name() == name);
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|dtype| dtype.name() == name);
         found.ok_or_else(|| {
             Error::argument(format!(
                 "unknown weight dtype {name:?}: expected f32, f16, bf16 or int8"
@@ -184,7 +177,7 @@ impl Int8Rows {
 impl Weights {
     /// Returns these weights rounded to `dtype` and converted back to f32. The reference backend
     /// computes with them to check a backend that stores weights in `dtype`.
-    pub fn rounded(self, dtype: WeightDtype) -> Weights {
+    pub fn rounded(self, dtype: WeightDtype) -> Self {
         let rounded = |(weight, tensor): (Weight, Tensor)| {
             let tensor = if takes_dtype(weight) {
                 rounded(tensor, dtype)
@@ -193,7 +186,7 @@ impl Weights {
             };
             (weight, tensor)
         };
-        Weights::from_tensors(self.into_tensors().map(rounded).collect())
+        Self::from_tensors(self.into_tensors().map(rounded).collect())
     }
 }
 

@@ -40,9 +40,9 @@ pub struct Dims {
 
 impl Dims {
     /// Returns the sizes of `config` with S = `tokens`.
-    pub fn new(config: &Config, tokens: usize) -> Dims {
+    pub fn new(config: &Config, tokens: usize) -> Self {
         let prefix = config.prefix_len();
-        Dims {
+        Self {
             tokens,
             prefix,
             positions: prefix + tokens,
@@ -94,21 +94,21 @@ pub enum Buffer {
 impl Buffer {
     /// Returns whether the elements are `u32`. All other buffers hold `f32`.
     pub fn is_integer(self) -> bool {
-        matches!(self, Buffer::Tokens | Buffer::Answer)
+        matches!(self, Self::Tokens | Self::Answer)
     }
 
     /// Returns the number of elements in one slot.
     pub fn len(self, d: &Dims) -> usize {
         match self {
-            Buffer::Tokens | Buffer::Answer => d.tokens,
-            Buffer::Prefix => d.prefix * d.hidden,
-            Buffer::Input | Buffer::State(_) | Buffer::Mixed | Buffer::Block | Buffer::Attended => {
+            Self::Tokens | Self::Answer => d.tokens,
+            Self::Prefix => d.prefix * d.hidden,
+            Self::Input | Self::State(_) | Self::Mixed | Self::Block | Self::Attended => {
                 d.positions * d.hidden
             }
-            Buffer::Qkv => d.positions * 3 * d.hidden,
-            Buffer::Gated => d.positions * d.inner,
-            Buffer::Halting => 2,
-            Buffer::Logits => d.tokens * d.vocab,
+            Self::Qkv => d.positions * 3 * d.hidden,
+            Self::Gated => d.positions * d.inner,
+            Self::Halting => 2,
+            Self::Logits => d.tokens * d.vocab,
         }
     }
 }
@@ -116,18 +116,18 @@ impl Buffer {
 impl fmt::Display for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Buffer::Tokens => "tokens",
-            Buffer::Prefix => "prefix",
-            Buffer::Input => "x",
-            Buffer::State(state) => return f.write_str(&state.name()),
-            Buffer::Mixed => "mixed",
-            Buffer::Block => "block",
-            Buffer::Qkv => "qkv",
-            Buffer::Attended => "attended",
-            Buffer::Gated => "gated",
-            Buffer::Halting => "halting",
-            Buffer::Logits => "logits",
-            Buffer::Answer => "answer",
+            Self::Tokens => "tokens",
+            Self::Prefix => "prefix",
+            Self::Input => "x",
+            Self::State(state) => return f.write_str(&state.name()),
+            Self::Mixed => "mixed",
+            Self::Block => "block",
+            Self::Qkv => "qkv",
+            Self::Attended => "attended",
+            Self::Gated => "gated",
+            Self::Halting => "halting",
+            Self::Logits => "logits",
+            Self::Answer => "answer",
         })
     }
 }
@@ -216,60 +216,60 @@ impl Call {
     /// Returns the name of the kernel.
     pub fn kernel(&self) -> &'static str {
         match self {
-            Call::Embed { .. } => "embed",
-            Call::TokenMix { .. } => "token_mix",
-            Call::QkvRope { .. } => "qkv_rope",
-            Call::Attention { .. } => "attention",
-            Call::Swiglu { .. } => "swiglu",
-            Call::ProjectAddNorm { .. } => "project_add_norm",
-            Call::Halt { .. } => "halt",
-            Call::Decode { .. } => "decode",
+            Self::Embed { .. } => "embed",
+            Self::TokenMix { .. } => "token_mix",
+            Self::QkvRope { .. } => "qkv_rope",
+            Self::Attention { .. } => "attention",
+            Self::Swiglu { .. } => "swiglu",
+            Self::ProjectAddNorm { .. } => "project_add_norm",
+            Self::Halt { .. } => "halt",
+            Self::Decode { .. } => "decode",
         }
     }
 
     /// Returns the buffers that the call reads.
     pub fn reads(&self) -> Vec<Buffer> {
         match self {
-            Call::Embed { .. } => vec![Buffer::Tokens, Buffer::Prefix],
-            Call::TokenMix { sources, .. } | Call::QkvRope { sources, .. } => sources.clone(),
-            Call::Attention { qkv, .. } => vec![*qkv],
-            Call::Swiglu { input, .. } => vec![*input],
-            Call::ProjectAddNorm {
+            Self::Embed { .. } => vec![Buffer::Tokens, Buffer::Prefix],
+            Self::TokenMix { sources, .. } | Self::QkvRope { sources, .. } => sources.clone(),
+            Self::Attention { qkv, .. } => vec![*qkv],
+            Self::Swiglu { input, .. } => vec![*input],
+            Self::ProjectAddNorm {
                 input, residuals, ..
             } => std::iter::once(*input)
                 .chain(residuals.iter().copied())
                 .collect(),
-            Call::Halt { state, .. } | Call::Decode { state, .. } => vec![*state],
+            Self::Halt { state, .. } | Self::Decode { state, .. } => vec![*state],
         }
     }
 
     /// Returns the buffers that the call writes.
     pub fn writes(&self) -> Vec<Buffer> {
         match self {
-            Call::Embed { .. } => vec![Buffer::Input],
-            Call::TokenMix { out, .. }
-            | Call::QkvRope { out, .. }
-            | Call::Attention { out, .. }
-            | Call::Swiglu { out, .. }
-            | Call::ProjectAddNorm { out, .. } => vec![*out],
-            Call::Halt { .. } => vec![Buffer::Halting],
-            Call::Decode { .. } => vec![Buffer::Logits, Buffer::Answer],
+            Self::Embed { .. } => vec![Buffer::Input],
+            Self::TokenMix { out, .. }
+            | Self::QkvRope { out, .. }
+            | Self::Attention { out, .. }
+            | Self::Swiglu { out, .. }
+            | Self::ProjectAddNorm { out, .. } => vec![*out],
+            Self::Halt { .. } => vec![Buffer::Halting],
+            Self::Decode { .. } => vec![Buffer::Logits, Buffer::Answer],
         }
     }
 
     /// Returns the weights that the call reads.
     pub fn weights(&self) -> Vec<Weight> {
         match *self {
-            Call::Embed {
+            Self::Embed {
                 embedding,
                 positions,
             } => std::iter::once(embedding).chain(positions).collect(),
-            Call::TokenMix { gate_up, down, .. } => vec![gate_up, down],
-            Call::QkvRope { qkv, .. } => vec![qkv],
-            Call::Attention { .. } => vec![],
-            Call::Swiglu { gate_up, .. } => vec![gate_up],
-            Call::ProjectAddNorm { weight, .. } | Call::Decode { weight, .. } => vec![weight],
-            Call::Halt { weight, bias, .. } => vec![weight, bias],
+            Self::TokenMix { gate_up, down, .. } => vec![gate_up, down],
+            Self::QkvRope { qkv, .. } => vec![qkv],
+            Self::Attention { .. } => vec![],
+            Self::Swiglu { gate_up, .. } => vec![gate_up],
+            Self::ProjectAddNorm { weight, .. } | Self::Decode { weight, .. } => vec![weight],
+            Self::Halt { weight, bias, .. } => vec![weight, bias],
         }
     }
 
@@ -286,14 +286,14 @@ impl Call {
         ]
         .map(|n| n as u64);
         let multiply_adds = match self {
-            Call::Embed { .. } => 0,
-            Call::TokenMix { .. } => 3 * t * l * h,
-            Call::QkvRope { .. } => 3 * l * h * h,
-            Call::Attention { .. } => 2 * l * l * h,
-            Call::Swiglu { .. } => 2 * i * l * h,
-            Call::ProjectAddNorm { input, .. } => (input.len(d) as u64) * h,
-            Call::Halt { .. } => 2 * h,
-            Call::Decode { .. } => s * v * h,
+            Self::Embed { .. } => 0,
+            Self::TokenMix { .. } => 3 * t * l * h,
+            Self::QkvRope { .. } => 3 * l * h * h,
+            Self::Attention { .. } => 2 * l * l * h,
+            Self::Swiglu { .. } => 2 * i * l * h,
+            Self::ProjectAddNorm { input, .. } => (input.len(d) as u64) * h,
+            Self::Halt { .. } => 2 * h,
+            Self::Decode { .. } => s * v * h,
         };
         2 * multiply_adds
     }

@@ -41,54 +41,54 @@ impl Weight {
     /// `L_level.layers.0.mlp.down_proj.weight`.
     pub fn name(self) -> String {
         match self {
-            Weight::EmbedTokens => "embed_tokens.embedding_weight".into(),
-            Weight::EmbedPos => "embed_pos.embedding_weight".into(),
-            Weight::LmHead => "lm_head.weight".into(),
-            Weight::QHead => "q_head.weight".into(),
-            Weight::QHeadBias => "q_head.bias".into(),
-            Weight::Init(state) => format!("{}_init", state.name().trim_start_matches("z_")),
-            Weight::Qkv(level, i) => {
+            Self::EmbedTokens => "embed_tokens.embedding_weight".into(),
+            Self::EmbedPos => "embed_pos.embedding_weight".into(),
+            Self::LmHead => "lm_head.weight".into(),
+            Self::QHead => "q_head.weight".into(),
+            Self::QHeadBias => "q_head.bias".into(),
+            Self::Init(state) => format!("{}_init", state.name().trim_start_matches("z_")),
+            Self::Qkv(level, i) => {
                 format!("{}.layers.{i}.self_attn.qkv_proj.weight", level.name())
             }
-            Weight::OProj(level, i) => {
+            Self::OProj(level, i) => {
                 format!("{}.layers.{i}.self_attn.o_proj.weight", level.name())
             }
-            Weight::TokenGateUp(level, i) => {
+            Self::TokenGateUp(level, i) => {
                 format!("{}.layers.{i}.mlp_t.gate_up_proj.weight", level.name())
             }
-            Weight::TokenDown(level, i) => {
+            Self::TokenDown(level, i) => {
                 format!("{}.layers.{i}.mlp_t.down_proj.weight", level.name())
             }
-            Weight::GateUp(level, i) => {
+            Self::GateUp(level, i) => {
                 format!("{}.layers.{i}.mlp.gate_up_proj.weight", level.name())
             }
-            Weight::Down(level, i) => format!("{}.layers.{i}.mlp.down_proj.weight", level.name()),
+            Self::Down(level, i) => format!("{}.layers.{i}.mlp.down_proj.weight", level.name()),
         }
     }
 
     /// Returns the weight of a published name without prefix. `None`: no model has such a tensor.
-    pub fn parse(name: &str) -> Option<Weight> {
+    pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
-            "embed_tokens.embedding_weight" => Weight::EmbedTokens,
-            "embed_pos.embedding_weight" => Weight::EmbedPos,
-            "lm_head.weight" => Weight::LmHead,
-            "q_head.weight" => Weight::QHead,
-            "q_head.bias" => Weight::QHeadBias,
-            "H_init" => Weight::Init(State::H),
-            "L_init" => Weight::Init(State::L),
-            _ => return Weight::parse_low(name).or_else(|| Weight::parse_block(name)),
+            "embed_tokens.embedding_weight" => Self::EmbedTokens,
+            "embed_pos.embedding_weight" => Self::EmbedPos,
+            "lm_head.weight" => Self::LmHead,
+            "q_head.weight" => Self::QHead,
+            "q_head.bias" => Self::QHeadBias,
+            "H_init" => Self::Init(State::H),
+            "L_init" => Self::Init(State::L),
+            _ => return Self::parse_low(name).or_else(|| Self::parse_block(name)),
         })
     }
 
     /// Parses `L1_init` .. `L6_init`.
-    fn parse_low(name: &str) -> Option<Weight> {
+    fn parse_low(name: &str) -> Option<Self> {
         let digit = name.strip_prefix('L')?.strip_suffix("_init")?;
         let low = (0..6u8).find(|i| digit == (i + 1).to_string())?;
-        Some(Weight::Init(State::LowLevel(low)))
+        Some(Self::Init(State::LowLevel(low)))
     }
 
     /// Parses the name of a block's weight, such as `H_level.layers.0.mlp.down_proj.weight`.
-    fn parse_block(name: &str) -> Option<Weight> {
+    fn parse_block(name: &str) -> Option<Self> {
         let (level, rest) = name.split_once(".layers.")?;
         let level = [Level::H, Level::L]
             .into_iter()
@@ -100,12 +100,12 @@ impl Weight {
             return None;
         }
         Some(match rest {
-            "self_attn.qkv_proj.weight" => Weight::Qkv(level, block),
-            "self_attn.o_proj.weight" => Weight::OProj(level, block),
-            "mlp_t.gate_up_proj.weight" => Weight::TokenGateUp(level, block),
-            "mlp_t.down_proj.weight" => Weight::TokenDown(level, block),
-            "mlp.gate_up_proj.weight" => Weight::GateUp(level, block),
-            "mlp.down_proj.weight" => Weight::Down(level, block),
+            "self_attn.qkv_proj.weight" => Self::Qkv(level, block),
+            "self_attn.o_proj.weight" => Self::OProj(level, block),
+            "mlp_t.gate_up_proj.weight" => Self::TokenGateUp(level, block),
+            "mlp_t.down_proj.weight" => Self::TokenDown(level, block),
+            "mlp.gate_up_proj.weight" => Self::GateUp(level, block),
+            "mlp.down_proj.weight" => Self::Down(level, block),
             _ => return None,
         })
     }
@@ -127,17 +127,17 @@ impl Weight {
         let t = ("inner width", c.token_inner);
         let times = |what, n: usize, of: (_, usize)| (what, of.1.saturating_mul(n));
         match self {
-            Weight::EmbedTokens | Weight::LmHead => vec![v, d],
-            Weight::EmbedPos => vec![l, d],
-            Weight::QHead => vec![("halt and continue", 2), d],
-            Weight::QHeadBias => vec![("halt and continue", 2)],
-            Weight::Init(_) => vec![d],
-            Weight::Qkv(..) => vec![times("3 hidden_size", 3, d), d],
-            Weight::OProj(..) => vec![d, d],
-            Weight::TokenGateUp(..) => vec![times("2 inner width", 2, t), l],
-            Weight::TokenDown(..) => vec![l, t],
-            Weight::GateUp(..) => vec![times("2 inner width", 2, i), d],
-            Weight::Down(..) => vec![d, i],
+            Self::EmbedTokens | Self::LmHead => vec![v, d],
+            Self::EmbedPos => vec![l, d],
+            Self::QHead => vec![("halt and continue", 2), d],
+            Self::QHeadBias => vec![("halt and continue", 2)],
+            Self::Init(_) => vec![d],
+            Self::Qkv(..) => vec![times("3 hidden_size", 3, d), d],
+            Self::OProj(..) => vec![d, d],
+            Self::TokenGateUp(..) => vec![times("2 inner width", 2, t), l],
+            Self::TokenDown(..) => vec![l, t],
+            Self::GateUp(..) => vec![times("2 inner width", 2, i), d],
+            Self::Down(..) => vec![d, i],
         }
     }
 
@@ -211,19 +211,19 @@ impl Weights {
     pub(crate) fn collect(
         config: &Config,
         mut make: impl FnMut(Weight) -> Result<Tensor>,
-    ) -> Result<Weights> {
+    ) -> Result<Self> {
         let tensors: Result<_> = config
             .weights()
             .into_iter()
             .map(|weight| Ok((weight, make(weight)?)))
             .collect();
-        Ok(Weights { tensors: tensors? })
+        Ok(Self { tensors: tensors? })
     }
 
     /// Creates weights from single tensors, for a plan without a [`Config`], such as that of a
     /// kernel test.
-    pub fn from_tensors(tensors: HashMap<Weight, Tensor>) -> Weights {
-        Weights { tensors }
+    pub fn from_tensors(tensors: HashMap<Weight, Tensor>) -> Self {
+        Self { tensors }
     }
 
     /// Returns all tensors, in no particular order.

@@ -16,22 +16,22 @@ struct CancelState {
 
 impl CancelToken {
     /// Creates a token that is not cancelled.
-    pub fn new() -> CancelToken {
-        CancelToken::default()
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Returns a new token that this one cancels too.
-    pub fn child(&self) -> CancelToken {
-        CancelToken::with_parents(vec![self.clone()])
+    pub fn child(&self) -> Self {
+        Self::with_parents(vec![self.clone()])
     }
 
     /// Returns a new token that this one and `other` cancel too.
-    pub fn or(&self, other: &CancelToken) -> CancelToken {
-        CancelToken::with_parents(vec![self.clone(), other.clone()])
+    pub fn or(&self, other: &Self) -> Self {
+        Self::with_parents(vec![self.clone(), other.clone()])
     }
 
-    fn with_parents(parents: Vec<CancelToken>) -> CancelToken {
-        CancelToken(Arc::new(CancelState {
+    fn with_parents(parents: Vec<Self>) -> Self {
+        Self(Arc::new(CancelState {
             cancelled: AtomicBool::new(false),
             parents,
         }))
@@ -44,7 +44,6 @@ impl CancelToken {
 
     /// Whether [`CancelToken::cancel`] was called here or on a parent.
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::Relaxed)
-            || self.0.parents.iter().any(CancelToken::is_cancelled)
+        self.0.cancelled.load(Ordering::Relaxed) || self.0.parents.iter().any(Self::is_cancelled)
     }
 }

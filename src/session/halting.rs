@@ -16,8 +16,8 @@ pub struct Halting {
 }
 
 impl Halting {
-    pub(crate) fn new([q_halt, q_continue]: [f32; 2], logit: HaltingLogit) -> Halting {
-        Halting {
+    pub(crate) fn new([q_halt, q_continue]: [f32; 2], logit: HaltingLogit) -> Self {
+        Self {
             q_halt,
             q_continue,
             logit: match logit {

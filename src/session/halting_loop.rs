@@ -60,8 +60,8 @@ pub(super) struct HaltingLoop {
 }
 
 impl HaltingLoop {
-    pub(super) fn new(stepper: Box<dyn Stepper>, policy: HaltPolicy) -> Result<HaltingLoop> {
-        Ok(HaltingLoop {
+    pub(super) fn new(stepper: Box<dyn Stepper>, policy: HaltPolicy) -> Result<Self> {
+        Ok(Self {
             active: (0..stepper.slots()).map(|_| None).collect(),
             stepper,
             policy: policy.checked()?,
@@ -136,10 +136,10 @@ impl HaltingLoop {
         if !self.has_work()? {
             return Ok(None);
         }
-        let drained = self.retry_on_fallback(HaltingLoop::drain_pipeline)?;
+        let drained = self.retry_on_fallback(Self::drain_pipeline)?;
         let mut puzzles = self.judge_all(drained);
         if puzzles.is_empty() {
-            let refined = self.retry_on_fallback(HaltingLoop::step_once)?;
+            let refined = self.retry_on_fallback(Self::step_once)?;
             puzzles = self.judge_all(refined);
         }
         Ok(Some(Step { puzzles }))
@@ -152,8 +152,8 @@ impl HaltingLoop {
             return Ok(None);
         }
         let refined = match self.stepper.pipelined(&self.policy) {
-            Some(_) => self.retry_on_fallback(HaltingLoop::step_pipelined)?,
-            None => self.retry_on_fallback(HaltingLoop::step_once)?,
+            Some(_) => self.retry_on_fallback(Self::step_pipelined)?,
+            None => self.retry_on_fallback(Self::step_once)?,
         };
         let steps = self.judge_all(refined).into_iter();
         Ok(Some(steps.filter_map(|step| step.outcome).collect()))
@@ -181,7 +181,7 @@ impl HaltingLoop {
 
     /// Runs `work`. Runs it again each time the stepper recovers from an error by moving to another
     /// device.
-    fn retry_on_fallback<T>(&mut self, work: impl Fn(&mut HaltingLoop) -> Result<T>) -> Result<T> {
+    fn retry_on_fallback<T>(&mut self, work: impl Fn(&mut Self) -> Result<T>) -> Result<T> {
         loop {
             match work(self) {
                 Ok(done) => return Ok(done),

@@ -54,8 +54,8 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if a number of `policy` is out of range.
-    pub fn new(stepper: Box<dyn Stepper>, policy: HaltPolicy) -> Result<Session> {
-        Session::with_multi_start(stepper, policy, MultiStart::default())
+    pub fn new(stepper: Box<dyn Stepper>, policy: HaltPolicy) -> Result<Self> {
+        Self::with_multi_start(stepper, policy, MultiStart::default())
     }
 
     /// Creates an empty session over a stepper. Every puzzle has the starts of `multi_start`.
@@ -67,8 +67,8 @@ impl Session {
         stepper: Box<dyn Stepper>,
         policy: HaltPolicy,
         multi_start: MultiStart,
-    ) -> Result<Session> {
-        Ok(Session {
+    ) -> Result<Self> {
+        Ok(Self {
             halting_loop: HaltingLoop::new(stepper, policy)?,
             starts: Starts::new(multi_start.checked()?),
         })

@@ -34,8 +34,8 @@ pub struct MultiStart {
 }
 
 impl Default for MultiStart {
-    fn default() -> MultiStart {
-        MultiStart {
+    fn default() -> Self {
+        Self {
             starts: 1,
             seed: 0,
             until_valid: None,
@@ -48,23 +48,23 @@ impl MultiStart {
     pub const MAX_STARTS: usize = 1024;
 
     /// Returns the settings for `starts` simultaneous starts, with the defaults for the rest.
-    pub fn new(starts: usize) -> MultiStart {
-        MultiStart {
+    pub fn new(starts: usize) -> Self {
+        Self {
             starts,
-            ..MultiStart::default()
+            ..Self::default()
         }
     }
 
     /// Sets the seed of the further starts.
     #[must_use]
-    pub fn with_seed(self, seed: u64) -> MultiStart {
-        MultiStart { seed, ..self }
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
     }
 
     /// Sets how long to add new starts until an answer is valid.
     #[must_use]
-    pub fn with_until_valid(self, limit: Duration) -> MultiStart {
-        MultiStart {
+    pub fn with_until_valid(self, limit: Duration) -> Self {
+        Self {
             until_valid: Some(limit),
             ..self
         }
@@ -74,12 +74,12 @@ impl MultiStart {
         self.starts == 1 && self.until_valid.is_none()
     }
 
-    pub(crate) fn checked(self) -> Result<MultiStart> {
+    pub(crate) fn checked(self) -> Result<Self> {
         match self.starts {
-            1..=MultiStart::MAX_STARTS => Ok(self),
+            1..=Self::MAX_STARTS => Ok(self),
             starts => Err(Error::argument(format!(
                 "{starts} starts: 1 to {} are possible",
-                MultiStart::MAX_STARTS
+                Self::MAX_STARTS
             ))),
         }
     }
@@ -131,8 +131,8 @@ struct OpenStart {
 
 impl Starts {
     /// Returns `None` if every puzzle has a single start.
-    pub(super) fn new(settings: MultiStart) -> Option<Starts> {
-        (!settings.is_single()).then(|| Starts {
+    pub(super) fn new(settings: MultiStart) -> Option<Self> {
+        (!settings.is_single()).then(|| Self {
             settings,
             puzzles: BTreeMap::new(),
             owners: BTreeMap::new(),

@@ -28,12 +28,12 @@ impl PlanStepper {
         weights: &dyn DeviceWeights,
         tokens: usize,
         slots: usize,
-    ) -> Result<PlanStepper> {
+    ) -> Result<Self> {
         let plan = model.plan(tokens)?;
         if slots == 0 {
             return Err(Error::argument("a batch has at least one slot"));
         }
-        Ok(PlanStepper {
+        Ok(Self {
             program: weights.program(Arc::new(plan), slots)?,
             model,
             slots,

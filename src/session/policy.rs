@@ -23,14 +23,14 @@ pub enum HaltRule {
 
 impl HaltRule {
     /// All rules.
-    pub const ALL: [HaltRule; 3] = [HaltRule::Head, HaltRule::Verified, HaltRule::Never];
+    pub const ALL: [Self; 3] = [Self::Head, Self::Verified, Self::Never];
 
     /// Returns the name: `head`, `verified` or `never`.
     pub fn name(self) -> &'static str {
         match self {
-            HaltRule::Head => "head",
-            HaltRule::Verified => "verified",
-            HaltRule::Never => "never",
+            Self::Head => "head",
+            Self::Verified => "verified",
+            Self::Never => "never",
         }
     }
 }
@@ -38,8 +38,8 @@ impl HaltRule {
 impl FromStr for HaltRule {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<HaltRule> {
-        let found = HaltRule::ALL.into_iter().find(|rule| rule.name() == name);
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|rule| rule.name() == name);
         found.ok_or_else(|| {
             Error::argument(format!(
                 "unknown halting rule {name:?}: use head, verified or never"
@@ -72,8 +72,8 @@ pub struct HaltPolicy {
 
 impl HaltPolicy {
     /// Returns a policy with the published threshold of 0.5 and at least one step.
-    pub fn new(rule: HaltRule, max_steps: usize) -> HaltPolicy {
-        HaltPolicy {
+    pub fn new(rule: HaltRule, max_steps: usize) -> Self {
+        Self {
             rule,
             threshold: 0.5,
             min_steps: 1,
@@ -82,8 +82,8 @@ impl HaltPolicy {
     }
 
     /// Returns the policy if its numbers are in range.
-    pub(crate) fn checked(self) -> Result<HaltPolicy> {
-        let HaltPolicy {
+    pub(crate) fn checked(self) -> Result<Self> {
+        let Self {
             threshold,
             min_steps,
             max_steps,

@@ -60,8 +60,8 @@ pub struct SolverBuilder {
 }
 
 impl Default for SolverBuilder {
-    fn default() -> SolverBuilder {
-        SolverBuilder {
+    fn default() -> Self {
+        Self {
             load: LoadOptions::default(),
             request: DeviceRequest::default(),
             dtype: None,
@@ -83,13 +83,13 @@ impl Default for SolverBuilder {
 
 impl SolverBuilder {
     /// Sets hyper-parameters that override those of the model's files.
-    pub fn load_options(mut self, options: LoadOptions) -> SolverBuilder {
+    pub fn load_options(mut self, options: LoadOptions) -> Self {
         self.load = options;
         self
     }
 
     /// Sets the device. Default: [`Device::Auto`].
-    pub fn device(mut self, device: Device) -> SolverBuilder {
+    pub fn device(mut self, device: Device) -> Self {
         self.request.device = device;
         self.request.backend = None;
         self.loaded = None;
@@ -98,7 +98,7 @@ impl SolverBuilder {
 
     /// Runs on a backend that the app has created, such as a GPU that it has opened. If the backend
     /// fails, the CPU takes over.
-    pub fn backend(mut self, backend: Arc<dyn Backend>) -> SolverBuilder {
+    pub fn backend(mut self, backend: Arc<dyn Backend>) -> Self {
         self.request.backend = Some(backend);
         self.loaded = None;
         self
@@ -106,14 +106,14 @@ impl SolverBuilder {
 
     /// Sets how the weights of the blocks are stored. Default: [`Model::dtype`]. No effect on a
     /// backend that was set with [`SolverBuilder::backend`], which has its own dtype.
-    pub fn dtype(mut self, dtype: WeightDtype) -> SolverBuilder {
+    pub fn dtype(mut self, dtype: WeightDtype) -> Self {
         self.dtype = Some(dtype);
         self.loaded = None;
         self
     }
 
     /// Sets the number of CPU threads. Default: one per core.
-    pub fn threads(mut self, threads: usize) -> SolverBuilder {
+    pub fn threads(mut self, threads: usize) -> Self {
         self.request.threads = Some(threads);
         self.loaded = None;
         self
@@ -121,74 +121,74 @@ impl SolverBuilder {
 
     /// Sets the folder that stores the measurements by which a device is chosen, so that they are
     /// made once. Default: `None`; every process measures again.
-    pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> SolverBuilder {
+    pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.request.measurements = MeasurementCache::new(Some(folder.into()));
         self
     }
 
     /// Sets the largest number of puzzles that are computed at once. Default: 16.
-    pub fn batch(mut self, puzzles: usize) -> SolverBuilder {
+    pub fn batch(mut self, puzzles: usize) -> Self {
         self.batch = puzzles;
         self
     }
 
     /// Sets the kind of the puzzles. Default: detected from each puzzle and the model.
-    pub fn kind(mut self, kind: TaskKind) -> SolverBuilder {
+    pub fn kind(mut self, kind: TaskKind) -> Self {
         self.kind = Some(kind);
         self
     }
 
     /// Sets an app's own kind of puzzle, which replaces the built-in ones.
-    pub fn task(mut self, task: Arc<dyn Task>) -> SolverBuilder {
+    pub fn task(mut self, task: Arc<dyn Task>) -> Self {
         self.task = Some(task);
         self
     }
 
     /// Sets the names of an ARC checkpoint's puzzles. Default: `identifiers.json` beside the model.
-    pub fn identifiers(mut self, identifiers: Identifiers) -> SolverBuilder {
+    pub fn identifiers(mut self, identifiers: Identifiers) -> Self {
         self.identifiers = Some(identifiers);
         self
     }
 
     /// Sets when a puzzle halts. Default: [`HaltRule::Verified`].
-    pub fn halt_rule(mut self, rule: HaltRule) -> SolverBuilder {
+    pub fn halt_rule(mut self, rule: HaltRule) -> Self {
         self.halt_rule = Some(rule);
         self
     }
 
     /// Sets the halting probability above which a puzzle halts, from 0 to 1. Default: 0.5.
-    pub fn halt_threshold(mut self, probability: f32) -> SolverBuilder {
+    pub fn halt_threshold(mut self, probability: f32) -> Self {
         self.halt_threshold = probability;
         self
     }
 
     /// Sets the number of steps before which no puzzle halts. Default: 1.
-    pub fn min_steps(mut self, steps: usize) -> SolverBuilder {
+    pub fn min_steps(mut self, steps: usize) -> Self {
         self.min_steps = steps;
         self
     }
 
     /// Sets the number of steps after which every puzzle ends. Default: as many as the model was
     /// trained for.
-    pub fn max_steps(mut self, steps: usize) -> SolverBuilder {
+    pub fn max_steps(mut self, steps: usize) -> Self {
         self.max_steps = Some(steps);
         self
     }
 
     /// Sets how long each session may run, counted from its creation. Default: no limit.
-    pub fn time_limit(mut self, limit: Duration) -> SolverBuilder {
+    pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self
     }
 
     /// Sets how many starts each puzzle gets. Default: one.
-    pub fn multi_start(mut self, settings: MultiStart) -> SolverBuilder {
+    pub fn multi_start(mut self, settings: MultiStart) -> Self {
         self.multi_start = settings;
         self
     }
 
     /// Sets a token that stops every session of the solver. Each session also has its own token.
-    pub fn cancel_token(mut self, token: CancelToken) -> SolverBuilder {
+    pub fn cancel_token(mut self, token: CancelToken) -> Self {
         self.cancel = token;
         self
     }

@@ -59,8 +59,8 @@ impl Solver {
     ///
     /// # Errors
     /// As [`Model::open`].
-    pub fn open(path: impl AsRef<Path>) -> Result<Solver> {
-        Solver::builder().open(path)
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().open(path)
     }
 
     /// Opens a model with the default settings from the bytes of a file that `trm-run convert`
@@ -68,8 +68,8 @@ impl Solver {
     ///
     /// # Errors
     /// As [`Model::from_bytes`].
-    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Solver> {
-        Solver::builder().from_bytes(bytes)
+    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self> {
+        Self::builder().from_bytes(bytes)
     }
 
     /// Opens one of the [bundled models](crate::bundled) with the default settings.
@@ -85,8 +85,8 @@ impl Solver {
     ///
     /// # Errors
     /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if no bundled model has this name.
-    pub fn bundled(name: &str) -> Result<Solver> {
-        Solver::builder().bundled(name)
+    pub fn bundled(name: &str) -> Result<Self> {
+        Self::builder().bundled(name)
     }
 
     /// Returns a builder with the settings of this solver. A solver that is built from it over the

@@ -38,8 +38,8 @@ struct SizedSession {
 }
 
 impl<I: Iterator<Item = Puzzle>> SolveMany<I> {
-    pub(super) fn new(solver: Solver, puzzles: I) -> SolveMany<I> {
-        SolveMany {
+    pub(super) fn new(solver: Solver, puzzles: I) -> Self {
+        Self {
             solver,
             puzzles: puzzles.fuse(),
             held_back: None,

@@ -20,7 +20,7 @@ impl EncodedPuzzle {
         chars: &str,
         rows: usize,
         cols: usize,
-    ) -> Result<EncodedPuzzle> {
+    ) -> Result<Self> {
         let read = |content: &Cells| {
             let text = content.to_string();
             let cells = text
@@ -38,10 +38,10 @@ impl EncodedPuzzle {
                     ))
                 })
         };
-        Ok(EncodedPuzzle {
+        Ok(Self {
             solution: puzzle.solution.as_ref().map(read).transpose()?,
             puzzle_id: puzzle_row(puzzle, spec)?.unwrap_or(0),
-            ..EncodedPuzzle::new(puzzle, read(&puzzle.cells)?, rows, cols)
+            ..Self::new(puzzle, read(&puzzle.cells)?, rows, cols)
         })
     }
 

@@ -19,19 +19,19 @@ pub struct Verdict {
 
 impl Verdict {
     /// Returns the verdict on a valid answer.
-    pub fn right() -> Verdict {
-        Verdict {
+    pub fn right() -> Self {
+        Self {
             valid: Some(true),
-            ..Verdict::default()
+            ..Self::default()
         }
     }
 
     /// Returns the verdict on an invalid answer. `reason` says what is wrong with it.
-    pub fn wrong(reason: impl Into<String>) -> Verdict {
-        Verdict {
+    pub fn wrong(reason: impl Into<String>) -> Self {
+        Self {
             valid: Some(false),
             reason: Some(reason.into()),
-            ..Verdict::default()
+            ..Self::default()
         }
     }
 }

@@ -36,8 +36,8 @@ impl EncodedPuzzle {
     /// Creates a puzzle of `rows` x `cols` tokens without a solution.
     ///
     /// The `id` and the `puzzle_id` are those of `puzzle`. Default: 0.
-    pub fn new(puzzle: &Puzzle, tokens: Vec<u32>, rows: usize, cols: usize) -> EncodedPuzzle {
-        EncodedPuzzle {
+    pub fn new(puzzle: &Puzzle, tokens: Vec<u32>, rows: usize, cols: usize) -> Self {
+        Self {
             id: puzzle.id.clone().unwrap_or(Id::Number(0)),
             tokens,
             solution: None,

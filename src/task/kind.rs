@@ -22,38 +22,33 @@ pub enum TaskKind {
 
 impl TaskKind {
     /// All kinds, in the order of the variants.
-    pub const ALL: [TaskKind; 4] = [
-        TaskKind::Sudoku,
-        TaskKind::Maze,
-        TaskKind::Arc,
-        TaskKind::Tokens,
-    ];
+    pub const ALL: [Self; 4] = [Self::Sudoku, Self::Maze, Self::Arc, Self::Tokens];
 
     /// Returns the name in documents and in `config.json`: `sudoku`, `maze`, `arc` or `tokens`.
     pub fn name(self) -> &'static str {
         match self {
-            TaskKind::Sudoku => "sudoku",
-            TaskKind::Maze => "maze",
-            TaskKind::Arc => "arc",
-            TaskKind::Tokens => "tokens",
+            Self::Sudoku => "sudoku",
+            Self::Maze => "maze",
+            Self::Arc => "arc",
+            Self::Tokens => "tokens",
         }
     }
 
     fn singular(self) -> &'static str {
         match self {
-            TaskKind::Sudoku => "a Sudoku",
-            TaskKind::Maze => "a maze",
-            TaskKind::Arc => "an ARC task",
-            TaskKind::Tokens => "a list of tokens",
+            Self::Sudoku => "a Sudoku",
+            Self::Maze => "a maze",
+            Self::Arc => "an ARC task",
+            Self::Tokens => "a list of tokens",
         }
     }
 
     fn plural(self) -> &'static str {
         match self {
-            TaskKind::Sudoku => "Sudokus",
-            TaskKind::Maze => "mazes",
-            TaskKind::Arc => "ARC tasks",
-            TaskKind::Tokens => "raw tokens",
+            Self::Sudoku => "Sudokus",
+            Self::Maze => "mazes",
+            Self::Arc => "ARC tasks",
+            Self::Tokens => "raw tokens",
         }
     }
 }
@@ -67,8 +62,8 @@ impl fmt::Display for TaskKind {
 impl FromStr for TaskKind {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<TaskKind> {
-        TaskKind::ALL
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL
             .into_iter()
             .find(|kind| kind.name().eq_ignore_ascii_case(name))
             .ok_or_else(|| {

@@ -89,7 +89,7 @@ impl Task for Maze {
                 .copied()
                 .unwrap_or('?')
         };
-        let n = Maze::side(&puzzle.cells).unwrap_or(puzzle.cols);
+        let n = Self::side(&puzzle.cells).unwrap_or(puzzle.cols);
         let answer = crop_square(answer, puzzle.cols, n, (0, 0));
         FORMAT.write(&puzzle.cells, &answer, char_of, i64::from)
     }
@@ -104,7 +104,7 @@ impl Task for Maze {
         if answer.len() != maze.len() || canvas.checked_mul(canvas) != Some(maze.len()) {
             return not_shortest(wrong_length(answer.len(), maze.len()));
         }
-        let n = Maze::side(&puzzle.cells).map_or(canvas, |n| n.min(canvas));
+        let n = Self::side(&puzzle.cells).map_or(canvas, |n| n.min(canvas));
         let corner = find_corner(maze, canvas, n);
         let maze = &crop_square(maze, canvas, n, corner);
         let answer = &crop_square(answer, canvas, n, corner);

@@ -83,8 +83,8 @@ impl Id {
     /// Returns the identifier as a JSON number or a JSON string.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
-            Id::Number(number) => (*number).into(),
-            Id::Text(text) => text.as_str().into(),
+            Self::Number(number) => (*number).into(),
+            Self::Text(text) => text.as_str().into(),
         }
     }
 }
@@ -92,27 +92,27 @@ impl Id {
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Id::Number(number) => number.fmt(f),
-            Id::Text(text) => text.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
         }
     }
 }
 
 impl From<u64> for Id {
-    fn from(number: u64) -> Id {
-        Id::Number(number)
+    fn from(number: u64) -> Self {
+        Self::Number(number)
     }
 }
 
 impl From<&str> for Id {
-    fn from(name: &str) -> Id {
-        Id::Text(name.to_owned())
+    fn from(name: &str) -> Self {
+        Self::Text(name.to_owned())
     }
 }
 
 impl From<String> for Id {
-    fn from(name: String) -> Id {
-        Id::Text(name)
+    fn from(name: String) -> Self {
+        Self::Text(name)
     }
 }
 
@@ -120,12 +120,12 @@ impl Cells {
     /// Returns the number of cells. For an ARC task these are the cells of the test input.
     pub fn count(&self) -> usize {
         match self {
-            Cells::Text(text) => text.chars().count(),
-            Cells::Rows(rows) => rows.iter().map(|row| row.chars().count()).sum(),
-            Cells::Grid(grid) | Cells::Arc(ArcPuzzle { test: grid, .. }) => {
+            Self::Text(text) => text.chars().count(),
+            Self::Rows(rows) => rows.iter().map(|row| row.chars().count()).sum(),
+            Self::Grid(grid) | Self::Arc(ArcPuzzle { test: grid, .. }) => {
                 grid.iter().map(Vec::len).sum()
             }
-            Cells::List(list) | Cells::Tokens(list) => list.len(),
+            Self::List(list) | Self::Tokens(list) => list.len(),
         }
     }
 
@@ -135,12 +135,12 @@ impl Cells {
     /// For an ARC task this is the test input, for raw tokens the flat list.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
-            Cells::Text(text) => text.as_str().into(),
-            Cells::Rows(rows) => rows.iter().map(String::as_str).collect(),
-            Cells::Grid(grid) | Cells::Arc(ArcPuzzle { test: grid, .. }) => {
+            Self::Text(text) => text.as_str().into(),
+            Self::Rows(rows) => rows.iter().map(String::as_str).collect(),
+            Self::Grid(grid) | Self::Arc(ArcPuzzle { test: grid, .. }) => {
                 grid.iter().map(Vec::as_slice).collect()
             }
-            Cells::List(list) | Cells::Tokens(list) => list.as_slice().into(),
+            Self::List(list) | Self::Tokens(list) => list.as_slice().into(),
         }
     }
 
@@ -148,7 +148,7 @@ impl Cells {
     ///
     /// # Errors
     /// If there are no cells, or more than [`MAX_CELLS`].
-    pub(crate) fn bounded(self) -> Result<Cells> {
+    pub(crate) fn bounded(self) -> Result<Self> {
         match self.count() {
             0 => Err(Error::puzzle("is empty")),
             n if n > MAX_CELLS => Err(Error::puzzle(format!(
@@ -163,12 +163,12 @@ impl fmt::Display for Cells {
     /// Writes text as it is, lists with one row per line, and numbers separated by spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cells::Text(text) => text.fmt(f),
-            Cells::Rows(rows) => write_lines(f, rows, |f, row| f.write_str(row)),
-            Cells::Grid(grid) | Cells::Arc(ArcPuzzle { test: grid, .. }) => {
+            Self::Text(text) => text.fmt(f),
+            Self::Rows(rows) => write_lines(f, rows, |f, row| f.write_str(row)),
+            Self::Grid(grid) | Self::Arc(ArcPuzzle { test: grid, .. }) => {
                 write_lines(f, grid, |f, row| write_numbers(f, row))
             }
-            Cells::List(list) | Cells::Tokens(list) => write_numbers(f, list),
+            Self::List(list) | Self::Tokens(list) => write_numbers(f, list),
         }
     }
 }
@@ -199,8 +199,8 @@ fn write_numbers(f: &mut fmt::Formatter<'_>, row: &[i64]) -> fmt::Result {
 
 impl From<Cells> for Puzzle {
     /// Creates a puzzle that has only cells.
-    fn from(cells: Cells) -> Puzzle {
-        Puzzle {
+    fn from(cells: Cells) -> Self {
+        Self {
             id: None,
             cells,
             solution: None,

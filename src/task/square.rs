@@ -166,9 +166,9 @@ impl Cell {
     /// Returns the cell and its position for messages: `'x' in row 1, column 2`.
     pub(super) fn describe(self, index: usize, n: usize) -> String {
         match self {
-            Cell::Char(c) => format!("{c:?} in {}", cell_position(index, n)),
-            Cell::Number(v) => format!("{v} in {}", cell_position(index, n)),
-            Cell::Token(v) => format!("token {v} in {}", cell_position(index, n)),
+            Self::Char(c) => format!("{c:?} in {}", cell_position(index, n)),
+            Self::Number(v) => format!("{v} in {}", cell_position(index, n)),
+            Self::Token(v) => format!("token {v} in {}", cell_position(index, n)),
         }
     }
 }

@@ -218,8 +218,8 @@ impl CellError {
     fn describe(&self, cell: Cell, index: usize, n: usize) -> Error {
         let cell = cell.describe(index, n);
         Error::puzzle(match self {
-            CellError::NotADigit => format!("{cell} is not a digit (a blank is 0 or .)"),
-            CellError::OutOfRange => {
+            Self::NotADigit => format!("{cell} is not a digit (a blank is 0 or .)"),
+            Self::OutOfRange => {
                 format!("{cell} is out of range: a {n} x {n} Sudoku has 1 to {n}, and 0 for blank")
             }
         })
@@ -247,14 +247,14 @@ struct DigitStyle {
 }
 
 impl DigitStyle {
-    fn of(content: &Cells) -> DigitStyle {
+    fn of(content: &Cells) -> Self {
         let rows = match content {
             Cells::Text(text) => std::slice::from_ref(text),
             Cells::Rows(rows) => rows.as_slice(),
             _ => &[],
         };
         let mut chars = rows.iter().flat_map(|row| row.chars());
-        DigitStyle {
+        Self {
             blank: chars.clone().find(|c| "0.".contains(*c)).unwrap_or('0'),
             lowercase: chars.any(|c| c.is_ascii_lowercase()),
         }
@@ -288,9 +288,9 @@ impl Unit {
     /// Returns the index of cell `j` of unit `i` in an n x n grid.
     fn cell(self, i: usize, j: usize, n: usize, [rows, cols]: [usize; 2]) -> usize {
         match self {
-            Unit::Row => i * n + j,
-            Unit::Column => j * n + i,
-            Unit::Box => {
+            Self::Row => i * n + j,
+            Self::Column => j * n + i,
+            Self::Box => {
                 let (top, left) = (i / rows * rows, i % rows * cols);
                 (top + j / cols) * n + left + j % cols
             }

@@ -19,14 +19,14 @@ impl Symmetry {
     /// token t becomes `tokens[t]`. Tokens from `tokens.len()` on stay as they are.
     ///
     /// Returns `None` if `cells` or `tokens` is not a permutation.
-    pub fn new(cells: Vec<usize>, tokens: Vec<u32>) -> Option<Symmetry> {
+    pub fn new(cells: Vec<usize>, tokens: Vec<u32>) -> Option<Self> {
         let is_permutation = |list: &mut Vec<usize>| {
             list.sort_unstable();
             list.iter().copied().eq(0..list.len())
         };
         let valid = is_permutation(&mut cells.clone())
             && is_permutation(&mut tokens.iter().map(|&t| t as usize).collect());
-        valid.then_some(Symmetry { cells, tokens })
+        valid.then_some(Self { cells, tokens })
     }
 
     /// Returns the cells of an n x n grid, rotated or mirrored, for [`Symmetry::new`].

@@ -16,8 +16,8 @@ const CLEAR: f32 = 1e-3;
 pub(crate) struct Expected(pub(crate) Vec<u8>);
 
 impl Expected {
-    pub(crate) fn open(directory: &Path) -> Expected {
-        Expected(std::fs::read(directory.join("expected.safetensors")).unwrap())
+    pub(crate) fn open(directory: &Path) -> Self {
+        Self(std::fs::read(directory.join("expected.safetensors")).unwrap())
     }
 
     pub(crate) fn floats(&self, name: &str) -> Vec<f32> {

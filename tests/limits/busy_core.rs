@@ -24,7 +24,7 @@ const MAX_OTHER_LOAD: f64 = 0.05;
 struct Hog(Child);
 
 impl Hog {
-    fn start() -> Hog {
+    fn start() -> Self {
         let hog = Command::new("taskset")
             .args(["-c", &last_core()])
             .arg(std::env::current_exe().unwrap())
@@ -36,7 +36,7 @@ impl Hog {
             .env(HOG, "1")
             .stdout(Stdio::null())
             .spawn();
-        let hog = Hog(hog.expect("taskset, of util-linux"));
+        let hog = Self(hog.expect("taskset, of util-linux"));
         std::thread::sleep(Duration::from_millis(100));
         hog
     }

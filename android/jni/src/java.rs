@@ -149,8 +149,8 @@ impl Options {
         strings: &JObjectArray<'local, JString<'local>>,
         integers: &JIntArray<'local>,
         halt_threshold: jfloat,
-    ) -> Result<Options> {
-        let mut options = Options {
+    ) -> Result<Self> {
+        let mut options = Self {
             strings: Default::default(),
             integers: [0; 4],
             halt_threshold,

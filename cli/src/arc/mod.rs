@@ -262,7 +262,7 @@ impl<'a> Predictor<'a> {
         model: Rc<LoadedModel>,
         tasks: &'a mut Tasks,
         augmentations: &AugmentationsByTask,
-    ) -> Predictor<'a> {
+    ) -> Self {
         let records_of = |(test, name): (usize, &String)| {
             let augmentations = augmentations.get(name).into_iter().flatten();
             augmentations

@@ -72,7 +72,7 @@ struct PredictionFile {
 }
 
 impl PredictionFile {
-    fn open(path: &Path) -> trm_runtime::Result<PredictionFile> {
+    fn open(path: &Path) -> trm_runtime::Result<Self> {
         let file = Checkpoint::open(path)?;
         let wrong =
             |message: String| Error::new(ErrorKind::Checkpoint, message).context(path.display());
@@ -116,7 +116,7 @@ impl PredictionFile {
             }
         };
         let (q_halt, ids) = (column("q_halt_logits")?, column("puzzle_identifiers")?);
-        Ok(PredictionFile {
+        Ok(Self {
             file,
             inputs: "inputs".into(),
             answers: answers.into(),

@@ -59,8 +59,8 @@ struct VoteResult {
 
 impl Tasks {
     /// Reads the tasks, and the solutions if given.
-    pub(super) fn read(args: &ArcArgs) -> trm_runtime::Result<Tasks> {
-        let mut tasks = Tasks::default();
+    pub(super) fn read(args: &ArcArgs) -> trm_runtime::Result<Self> {
+        let mut tasks = Self::default();
         let mut known = HashMap::new();
         let mut reader = RecordReader::start(args.tasks.clone(), None);
         loop {

@@ -43,7 +43,7 @@ impl Comparison {
         model: &LoadedModel,
         baseline: WeightDtype,
         shared: &Shared,
-    ) -> trm_runtime::Result<Comparison> {
+    ) -> trm_runtime::Result<Self> {
         // All sides use the device that `auto` chose for the first dtype.
         let solver = match shared.device() {
             "auto" => model
@@ -75,7 +75,7 @@ impl Comparison {
         let others = dtypes
             .iter()
             .map(|dtype| Ok((side(*dtype)?, Drift::default())));
-        Ok(Comparison {
+        Ok(Self {
             baseline: side(baseline)?,
             others: others.collect::<trm_runtime::Result<_>>()?,
             reported: dtypes.iter().position(|d| *d == usual).map_or(0, |i| i + 1),
@@ -308,8 +308,8 @@ struct Side {
 }
 
 impl Side {
-    fn new(name: &'static str, solver: Solver) -> trm_runtime::Result<Side> {
-        Ok(Side {
+    fn new(name: &'static str, solver: Solver) -> trm_runtime::Result<Self> {
+        Ok(Self {
             name,
             device: solver.device_name()?,
             solver,

@@ -40,8 +40,8 @@ struct Counts {
 
 impl Counts {
     /// Returns the counts of one answer.
-    fn of(exact: bool, valid: Option<bool>) -> Counts {
-        Counts {
+    fn of(exact: bool, valid: Option<bool>) -> Self {
+        Self {
             puzzles: 1,
             exact: u64::from(exact),
             valid: u64::from(valid == Some(true)),
@@ -49,7 +49,7 @@ impl Counts {
         }
     }
 
-    fn add(&mut self, other: Counts) {
+    fn add(&mut self, other: Self) {
         self.puzzles += other.puzzles;
         self.exact += other.exact;
         self.valid += other.valid;

@@ -17,7 +17,7 @@ pub(crate) struct Outcome<'a> {
 }
 
 impl<'a> From<&'a Answer> for Outcome<'a> {
-    fn from(answer: &'a Answer) -> Outcome<'a> {
+    fn from(answer: &'a Answer) -> Self {
         Outcome {
             steps: answer.steps,
             halted: answer.halted,

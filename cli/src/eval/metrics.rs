@@ -66,8 +66,8 @@ impl Metrics {
         self.halted_right += u64::from(answer.halted && exact);
     }
 
-    fn plus(self, other: Metrics) -> Metrics {
-        Metrics {
+    fn plus(self, other: Self) -> Self {
+        Self {
             puzzles: self.puzzles + other.puzzles,
             exact: self.exact + other.exact,
             cells: self.cells + other.cells,
@@ -167,11 +167,7 @@ pub(crate) struct EvalReport<'a> {
 
 impl<'a> EvalReport<'a> {
     /// Creates an empty report.
-    pub(crate) fn new(
-        shared: &'a Shared,
-        model: Rc<LoadedModel>,
-        rule: HaltRule,
-    ) -> EvalReport<'a> {
+    pub(crate) fn new(shared: &'a Shared, model: Rc<LoadedModel>, rule: HaltRule) -> Self {
         let has_status = !shared.quiet && std::io::stderr().is_terminal();
         EvalReport {
             shared,

@@ -165,7 +165,7 @@ struct InProgress {
 }
 
 impl<'a, 'b> Eval<'a, 'b> {
-    fn new(report: &'a mut EvalReport<'b>, curve: Option<&'a mut Curve>) -> Eval<'a, 'b> {
+    fn new(report: &'a mut EvalReport<'b>, curve: Option<&'a mut Curve>) -> Self {
         Eval {
             report,
             curve,

@@ -27,7 +27,7 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Examines standard output and the environment.
-    pub(crate) fn of_stdout(color: Color) -> Terminal {
+    pub(crate) fn of_stdout(color: Color) -> Self {
         let present = io::stdout().is_terminal();
         let redraws = present && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
@@ -36,7 +36,7 @@ impl Terminal {
             Color::Never => false,
             Color::Auto => redraws && !no_color,
         };
-        Terminal {
+        Self {
             present,
             color,
             redraws,
@@ -54,7 +54,7 @@ pub(crate) struct LiveView {
 
 impl LiveView {
     /// Starts the thread. The first frame is drawn below the cursor.
-    pub(crate) fn start() -> LiveView {
+    pub(crate) fn start() -> Self {
         let (frames, received) = sync_channel::<Vec<String>>(FRAME_QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
         let queued = waiting.clone();
@@ -73,7 +73,7 @@ impl LiveView {
             }
             Ok(())
         });
-        LiveView {
+        Self {
             frames,
             waiting,
             thread,

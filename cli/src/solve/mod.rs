@@ -102,7 +102,7 @@ struct Solve<'a> {
 }
 
 impl<'a> Solve<'a> {
-    fn new(shared: &'a Shared, with_steps: bool, unordered: bool, models: Models<'a>) -> Solve<'a> {
+    fn new(shared: &'a Shared, with_steps: bool, unordered: bool, models: Models<'a>) -> Self {
         let terminal = Terminal::of_stdout(shared.color);
         let has_status = !terminal.present && !shared.quiet && std::io::stderr().is_terminal();
         Solve {

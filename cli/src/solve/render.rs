@@ -58,7 +58,7 @@ impl GridRenderer {
         puzzle: &EncodedPuzzle,
         box_shape: Option<[usize; 2]>,
         color: bool,
-    ) -> GridRenderer {
+    ) -> Self {
         let kind = match (task, box_shape) {
             ("sudoku", Some([box_rows, box_cols])) => GridKind::Sudoku { box_rows, box_cols },
             ("sudoku", None) => GridKind::Sudoku {
@@ -69,7 +69,7 @@ impl GridRenderer {
             ("arc", _) => GridKind::Arc,
             _ => GridKind::Tokens,
         };
-        GridRenderer {
+        Self {
             kind,
             givens: puzzle.tokens.clone(),
             cols: puzzle.cols,

@@ -22,7 +22,7 @@ pub(crate) struct Run {
 impl Run {
     /// Returns the run if it ended with `code`.
     #[track_caller]
-    pub(crate) fn expect(self, code: i32) -> Run {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
         assert!(!self.err.contains("panicked"), "{self:#?}");
         self
@@ -174,8 +174,8 @@ pub(crate) fn data(name: &str) -> String {
 pub(crate) struct Scratch(tempfile::TempDir);
 
 impl Scratch {
-    pub(crate) fn new() -> Scratch {
-        Scratch(tempfile::tempdir().unwrap())
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
     }
 
     pub(crate) fn path(&self, name: &str) -> String {

@@ -121,11 +121,11 @@ pub enum DifficultyName {
 }
 
 impl From<DifficultyName> for Difficulty {
-    fn from(name: DifficultyName) -> Difficulty {
+    fn from(name: DifficultyName) -> Self {
         match name {
-            DifficultyName::Easy => Difficulty::Easy,
-            DifficultyName::Medium => Difficulty::Medium,
-            DifficultyName::Hard => Difficulty::Hard,
+            DifficultyName::Easy => Self::Easy,
+            DifficultyName::Medium => Self::Medium,
+            DifficultyName::Hard => Self::Hard,
         }
     }
 }

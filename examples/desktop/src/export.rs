@@ -106,7 +106,7 @@ struct GifWriter {
 }
 
 impl GifWriter {
-    fn create(file: &Path, renderer: &OffscreenRenderer) -> Result<GifWriter, String> {
+    fn create(file: &Path, renderer: &OffscreenRenderer) -> Result<Self, String> {
         let name = file.display().to_string();
         let with_name = |e: String| format!("{name}: {e}");
         let [width, height] = renderer.size().map(u16::try_from);
@@ -119,7 +119,7 @@ impl GifWriter {
         encoder
             .set_repeat(gif::Repeat::Infinite)
             .map_err(|e| with_name(e.to_string()))?;
-        Ok(GifWriter {
+        Ok(Self {
             encoder,
             name,
             last: None,

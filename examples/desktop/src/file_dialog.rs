@@ -23,7 +23,7 @@ pub(crate) struct FileDialog {
 
 impl FileDialog {
     /// Opens a dialog. Call this on the main thread, because macOS allows dialogs only there.
-    pub(crate) fn open(kind: DialogKind, wake: impl Fn() + Send + 'static) -> Option<FileDialog> {
+    pub(crate) fn open(kind: DialogKind, wake: impl Fn() + Send + 'static) -> Option<Self> {
         use std::future::Future;
         use std::pin::Pin;
         let dialog = rfd::AsyncFileDialog::new();
@@ -53,7 +53,7 @@ impl FileDialog {
             .name("dialog".into())
             .spawn(wait)
         {
-            Ok(_) => Some(FileDialog { kind, answer }),
+            Ok(_) => Some(Self { kind, answer }),
             Err(e) => {
                 log::warn!("cannot start a thread for a dialog: {e}");
                 None

@@ -19,7 +19,7 @@ pub struct StepRecord {
     /// Whether this step changed the token of each cell of `answer`. Step 1 is compared with the
     /// puzzle.
     pub changed: Vec<bool>,
-    /// How far this step moved the answer state z_H of each cell of `answer`: the root mean square
+    /// How far this step moved the answer state `z_H` of each cell of `answer`: the root mean square
     /// of the difference over the D channels.
     pub state_change: Vec<f32>,
     /// The halting probability.
@@ -48,7 +48,7 @@ impl StopReason {
     /// Returns the step after which the run stopped.
     pub fn step(self) -> usize {
         match self {
-            StopReason::Halted(step) | StopReason::Exhausted(step) => step,
+            Self::Halted(step) | Self::Exhausted(step) => step,
         }
     }
 }

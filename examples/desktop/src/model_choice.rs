@@ -22,35 +22,35 @@ pub enum ModelChoice {
 impl ModelChoice {
     /// Parses a name from the command line or the settings: `auto` or empty, a bundled name, else a
     /// path.
-    pub fn from_name(name: &str) -> ModelChoice {
+    pub fn from_name(name: &str) -> Self {
         let bundled = trm_runtime::bundled::NAMES
             .iter()
             .find(|bundled| **bundled == name);
         match bundled {
-            Some(bundled) => ModelChoice::Bundled(bundled),
-            None if name.is_empty() || name == "auto" => ModelChoice::Auto,
-            None => ModelChoice::Path(name.into()),
+            Some(bundled) => Self::Bundled(bundled),
+            None if name.is_empty() || name == "auto" => Self::Auto,
+            None => Self::Path(name.into()),
         }
     }
 
     /// Returns the name: the inverse of [`ModelChoice::from_name`].
     pub fn name(&self) -> String {
         match self {
-            ModelChoice::Auto => "auto".into(),
-            ModelChoice::Bundled(name) => (*name).into(),
-            ModelChoice::Path(path) => path.display().to_string(),
+            Self::Auto => "auto".into(),
+            Self::Bundled(name) => (*name).into(),
+            Self::Path(path) => path.display().to_string(),
         }
     }
 
     /// Returns a short name for the window.
     pub fn label(&self, kind: Kind) -> String {
         match self {
-            ModelChoice::Auto => match bundled_for(kind) {
+            Self::Auto => match bundled_for(kind) {
                 Ok(name) => format!("{name} (fits)"),
                 Err(_) => "no model fits".into(),
             },
-            ModelChoice::Bundled(name) => (*name).into(),
-            ModelChoice::Path(path) => short_path(path),
+            Self::Bundled(name) => (*name).into(),
+            Self::Path(path) => short_path(path),
         }
     }
 
@@ -60,15 +60,15 @@ impl ModelChoice {
     /// If no bundled model fits, or the path is not a model.
     pub fn open(&self, kind: Kind) -> Result<Solver, Error> {
         match self {
-            ModelChoice::Auto => Solver::bundled(bundled_for(kind)?),
-            ModelChoice::Bundled(name) => Solver::bundled(name),
-            ModelChoice::Path(path) => Solver::open(path),
+            Self::Auto => Solver::bundled(bundled_for(kind)?),
+            Self::Bundled(name) => Solver::bundled(name),
+            Self::Path(path) => Solver::open(path),
         }
     }
 
     /// Returns the kind of board that a bundled model is for.
     pub fn board_kind(&self) -> Option<Kind> {
-        let ModelChoice::Bundled(name) = self else {
+        let Self::Bundled(name) = self else {
             return None;
         };
         let mut kinds = [4, 6, 9]

@@ -40,7 +40,7 @@ impl OffscreenRenderer {
     ///
     /// # Errors
     /// If there is no driver that can draw.
-    pub fn new(size: [u32; 2], scale: f32) -> Result<OffscreenRenderer, String> {
+    pub fn new(size: [u32; 2], scale: f32) -> Result<Self, String> {
         let config = WgpuConfiguration {
             wgpu_setup: WgpuSetup::without_display_handle(),
             ..WgpuConfiguration::default()
@@ -49,7 +49,7 @@ impl OffscreenRenderer {
         let options = RendererOptions::PREDICTABLE;
         let state = pollster::block_on(RenderState::create(&config, &instance, None, options))
             .map_err(|e| format!("no graphics driver can draw a picture: {e}"))?;
-        Ok(OffscreenRenderer {
+        Ok(Self {
             ctx: Context::default(),
             state,
             size,

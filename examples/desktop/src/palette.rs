@@ -58,10 +58,10 @@ pub(crate) struct Palette {
 }
 
 impl Palette {
-    pub(crate) fn of(visuals: &Visuals) -> Palette {
+    pub(crate) fn of(visuals: &Visuals) -> Self {
         let gray = Color32::from_gray;
         if visuals.dark_mode {
-            Palette {
+            Self {
                 dark: true,
                 background: Color32::from_rgb(0x1D, 0x21, 0x28),
                 given: Color32::from_rgb(0x2B, 0x31, 0x3B),
@@ -78,7 +78,7 @@ impl Palette {
                 cursor: gray(0xFF),
             }
         } else {
-            Palette {
+            Self {
                 dark: false,
                 background: gray(0xFF),
                 given: Color32::from_rgb(0xEC, 0xEF, 0xF3),

@@ -53,15 +53,15 @@ pub(crate) enum Tone {
 }
 
 impl Caption {
-    pub(crate) fn new(text: impl Into<String>, tone: Tone) -> Caption {
+    pub(crate) fn new(text: impl Into<String>, tone: Tone) -> Self {
         let text = text.into();
-        Caption { text, tone }
+        Self { text, tone }
     }
 }
 
 impl RunnerView {
-    pub(crate) fn new(model: ModelChoice, device: Device) -> RunnerView {
-        RunnerView {
+    pub(crate) fn new(model: ModelChoice, device: Device) -> Self {
+        Self {
             model,
             device,
             history: History::default(),

@@ -40,8 +40,8 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
+    fn default() -> Self {
+        Self {
             model: "auto".into(),
             device: "auto".into(),
             window: [1180.0, 780.0],
@@ -77,19 +77,19 @@ impl Settings {
     }
 
     /// Reads the file. Returns the defaults if there is no file, and with a note if it is invalid.
-    pub fn load(path: &Path) -> (Settings, Option<String>) {
-        match Settings::read(path) {
+    pub fn load(path: &Path) -> (Self, Option<String>) {
+        match Self::read(path) {
             Ok(settings) => (settings.clamped(), None),
-            Err(None) => (Settings::default(), None),
+            Err(None) => (Self::default(), None),
             Err(Some(reason)) => {
                 let note = format!("{} is ignored: {reason}", path.display());
-                (Settings::default(), Some(note))
+                (Self::default(), Some(note))
             }
         }
     }
 
     /// Reads the file. The error is `None` if there is no file.
-    fn read(path: &Path) -> Result<Settings, Option<String>> {
+    fn read(path: &Path) -> Result<Self, Option<String>> {
         use std::io::Read;
         let file = match std::fs::File::open(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(None),
@@ -102,12 +102,12 @@ impl Settings {
     }
 
     /// Returns the settings with all numbers in their ranges.
-    fn clamped(mut self) -> Settings {
+    fn clamped(mut self) -> Self {
         let clamp = |value: f32, min: f32, max: f32, default: f32| match value.is_finite() {
             true => value.clamp(min, max),
             false => default,
         };
-        let defaults = Settings::default();
+        let defaults = Self::default();
         self.window[0] = clamp(self.window[0], 640.0, 16_384.0, defaults.window[0]);
         self.window[1] = clamp(self.window[1], 480.0, 16_384.0, defaults.window[1]);
         self.zoom = clamp(self.zoom, 0.4, 4.0, defaults.zoom);

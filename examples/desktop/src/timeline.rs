@@ -86,12 +86,12 @@ struct Plot {
 }
 
 impl Plot {
-    fn new(app: &App, rect: Rect) -> Plot {
+    fn new(app: &App, rect: Rect) -> Self {
         let max_steps = app.runners.iter().map(|runner| runner.max_steps()).max();
         // Usually the steps of a whole run; more once a run has gone past its halt.
         let empty_steps = max_steps.unwrap_or_default().min(MAX_EMPTY_STEPS);
         let steps = app.last_step().max(empty_steps).max(MIN_PLOT_STEPS);
-        Plot {
+        Self {
             area: Rect::from_min_max(rect.min + vec2(38.0, 12.0), rect.max - vec2(96.0, 20.0)),
             steps,
         }

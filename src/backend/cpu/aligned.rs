@@ -14,7 +14,7 @@ pub(super) struct Aligned<T = f32> {
 
 impl<T: Copy + Default> Aligned<T> {
     /// Returns `len` zeros.
-    pub(super) fn zeros(len: usize) -> Aligned<T> {
+    pub(super) fn zeros(len: usize) -> Self {
         let data = vec![
             T::default();
             if len == 0 {
@@ -23,7 +23,7 @@ impl<T: Copy + Default> Aligned<T> {
                 len + ALIGNMENT_BYTES / 4
             }
         ];
-        Aligned { data, len }
+        Self { data, len }
     }
 
     fn start(&self) -> usize {
@@ -55,7 +55,7 @@ impl<T: Copy + Default> Aligned<T> {
     /// Returns the first `len` elements, after growing to at least that length. Growing zeroes all.
     pub(super) fn grow(&mut self, len: usize) -> &mut [T] {
         if self.len < len {
-            *self = Aligned::zeros(len);
+            *self = Self::zeros(len);
         }
         &mut self.get_mut()[..len]
     }

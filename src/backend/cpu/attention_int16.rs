@@ -23,8 +23,8 @@ struct KeyValueLayout {
 }
 
 impl KeyValueLayout {
-    fn of(d: &Dims, simd: Simd) -> KeyValueLayout {
-        KeyValueLayout {
+    fn of(d: &Dims, simd: Simd) -> Self {
+        Self {
             key_panels: d.positions.div_ceil(simd.cols()),
             key_panel_len: simd.int16_panel_len(d.head_dim()),
             value_panels: d.head_dim().div_ceil(simd.cols()),

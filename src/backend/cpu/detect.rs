@@ -29,10 +29,10 @@ impl InstructionSet {
     /// # Errors
     /// [`ErrorKind::Argument`] if the variable is not the name of an instruction set,
     /// [`ErrorKind::Device`] if the machine lacks it.
-    pub fn chosen() -> Result<InstructionSet> {
-        match InstructionSet::forced() {
-            Some(name) => InstructionSet::named(&name),
-            None => Ok(InstructionSet::best()),
+    pub fn chosen() -> Result<Self> {
+        match Self::forced() {
+            Some(name) => Self::named(&name),
+            None => Ok(Self::best()),
         }
     }
 
@@ -43,15 +43,14 @@ impl InstructionSet {
     }
 
     /// Returns the best instruction set of this machine.
-    pub fn best() -> InstructionSet {
-        let mut all = InstructionSet::ALL.into_iter();
-        all.find(|i| i.available())
-            .unwrap_or(InstructionSet::Portable)
+    pub fn best() -> Self {
+        let mut all = Self::ALL.into_iter();
+        all.find(|i| i.available()).unwrap_or(Self::Portable)
     }
 
-    fn named(name: &str) -> Result<InstructionSet> {
-        let Some(found) = InstructionSet::ALL.into_iter().find(|i| i.name() == name) else {
-            let known = InstructionSet::ALL.map(InstructionSet::name).join(", ");
+    fn named(name: &str) -> Result<Self> {
+        let Some(found) = Self::ALL.into_iter().find(|i| i.name() == name) else {
+            let known = Self::ALL.map(Self::name).join(", ");
             return Err(Error::argument(format!(
                 "TRM_CPU={name}: unknown instruction set, expected one of {known}"
             )));
@@ -65,7 +64,7 @@ impl InstructionSet {
     /// [`ErrorKind::Device`] if the machine lacks the instruction set.
     pub(super) fn simd(self) -> Result<Simd> {
         Simd::of(self).ok_or_else(|| {
-            let best = InstructionSet::best().name();
+            let best = Self::best().name();
             let message = format!(
                 "this CPU does not support {}; the best that it supports is {best}",
                 self.name()

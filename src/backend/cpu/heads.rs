@@ -15,8 +15,8 @@ pub(super) struct HeadBlocks {
 
 impl HeadBlocks {
     /// Allocates for one slot.
-    pub(super) fn new(d: &Dims, simd: Simd) -> HeadBlocks {
-        HeadBlocks {
+    pub(super) fn new(d: &Dims, simd: Simd) -> Self {
+        Self {
             data: vec![0.0; Buffer::Qkv.len(d)],
             block_cols: head_block_cols(d, simd),
         }

@@ -16,21 +16,16 @@ pub enum InstructionSet {
 
 impl InstructionSet {
     /// All instruction sets, the preferred one first.
-    pub const ALL: [InstructionSet; 4] = [
-        InstructionSet::Avx512,
-        InstructionSet::Avx2,
-        InstructionSet::Neon,
-        InstructionSet::Portable,
-    ];
+    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
 
     /// Returns the name, as in the environment variable `TRM_CPU`: `portable`, `avx2`, `avx512` or
     /// `neon`.
     pub fn name(self) -> &'static str {
         match self {
-            InstructionSet::Portable => "portable",
-            InstructionSet::Avx2 => "avx2",
-            InstructionSet::Avx512 => "avx512",
-            InstructionSet::Neon => "neon",
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Neon => "neon",
         }
     }
 }

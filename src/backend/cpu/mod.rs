@@ -85,8 +85,8 @@ impl Cpu {
     /// - [`ErrorKind::Device`](crate::ErrorKind::Device) if the system refuses to start the
     ///   threads.
     /// - The errors of [`InstructionSet::chosen`].
-    pub fn new(threads: Option<usize>) -> Result<Cpu> {
-        Cpu::with(threads, InstructionSet::chosen()?)
+    pub fn new(threads: Option<usize>) -> Result<Self> {
+        Self::with(threads, InstructionSet::chosen()?)
     }
 
     /// Like [`Cpu::new`], with a given instruction set.
@@ -94,10 +94,10 @@ impl Cpu {
     /// # Errors
     /// Those of [`Cpu::new`], and [`ErrorKind::Device`](crate::ErrorKind::Device) if the machine
     /// lacks the instruction set.
-    pub fn with(threads: Option<usize>, instructions: InstructionSet) -> Result<Cpu> {
-        let threads = threads.unwrap_or_else(Cpu::default_threads);
+    pub fn with(threads: Option<usize>, instructions: InstructionSet) -> Result<Self> {
+        let threads = threads.unwrap_or_else(Self::default_threads);
         check_threads(threads)?;
-        Ok(Cpu {
+        Ok(Self {
             simd: instructions.simd()?,
             pool: Arc::new(ThreadPool::new(threads)?),
             instructions,
@@ -119,8 +119,8 @@ impl Cpu {
     /// quantises queries, keys and values to 12 bits and a sign, and the softmax to 15 bits and a
     /// sign. States, norms and both heads stay f32.
     #[must_use]
-    pub fn with_dtype(self, dtype: WeightDtype) -> Cpu {
-        Cpu { dtype, ..self }
+    pub fn with_dtype(self, dtype: WeightDtype) -> Self {
+        Self { dtype, ..self }
     }
 
     /// Returns the default number of threads: one per [physical core](physical_cores), at most

@@ -40,8 +40,8 @@ impl PackedWeights {
         simd: Simd,
         dtype: WeightDtype,
         scope: &mut PoolScope<'_>,
-    ) -> PackedWeights {
-        let mut all = PackedWeights::default();
+    ) -> Self {
+        let mut all = Self::default();
         for (weight, tensor) in weights.into_tensors() {
             match (PackLayout::of(weight, &tensor, simd), dtype) {
                 (Some(layout), WeightDtype::Int8) if takes_dtype(weight) => {
@@ -137,7 +137,7 @@ struct PackLayout {
 
 impl PackLayout {
     /// Returns the layout of a matrix, or `None` for a tensor that no product reads.
-    fn of(weight: Weight, tensor: &Tensor, simd: Simd) -> Option<PackLayout> {
+    fn of(weight: Weight, tensor: &Tensor, simd: Simd) -> Option<Self> {
         let (width, is_gate_up) = match weight {
             Weight::GateUp(..) => (simd.cols(), true),
             Weight::Qkv(..) | Weight::OProj(..) | Weight::Down(..) | Weight::LmHead => {
@@ -148,7 +148,7 @@ impl PackLayout {
             _ => return None,
         };
         let k = tensor.shape.last().copied().unwrap_or(1);
-        Some(PackLayout {
+        Some(Self {
             rows: tensor.data.len() / k.max(1),
             k,
             width,
@@ -240,8 +240,8 @@ pub(super) struct PackedMatrix {
 }
 
 impl PackedMatrix {
-    fn of(layout: &PackLayout, tensor: &Tensor, scope: &mut PoolScope<'_>) -> PackedMatrix {
-        PackedMatrix::with(layout, layout.k, scope, |index, panel| {
+    fn of(layout: &PackLayout, tensor: &Tensor, scope: &mut PoolScope<'_>) -> Self {
+        Self::with(layout, layout.k, scope, |index, panel| {
             layout.pack(tensor, index, panel);
         })
     }
@@ -251,9 +251,9 @@ impl PackedMatrix {
         tensor: &Tensor,
         simd: Simd,
         scope: &mut PoolScope<'_>,
-    ) -> PackedMatrix {
+    ) -> Self {
         let words = layout.k.div_ceil(2);
-        PackedMatrix::with(layout, words, scope, |index, panel| {
+        Self::with(layout, words, scope, |index, panel| {
             layout.pack_bf16(tensor, index, simd, &mut vec![0.0; words], panel);
         })
     }
@@ -264,7 +264,7 @@ impl PackedMatrix {
         words: usize,
         scope: &mut PoolScope<'_>,
         pack: impl Fn(usize, &mut [PackedWord]) + Sync,
-    ) -> PackedMatrix {
+    ) -> Self {
         let panel_len = words * layout.width;
         let mut data = Aligned::zeros(layout.panels() * panel_len);
         let panels = data.get_mut().chunks_exact_mut(panel_len.max(1));
@@ -273,7 +273,7 @@ impl PackedMatrix {
         for_each_chosen(scope, &mut panels, &all, |(index, panel), _| {
             pack(*index, panel);
         });
-        PackedMatrix {
+        Self {
             data,
             panel_len,
             k: layout.k,
@@ -299,7 +299,7 @@ pub(super) struct PackedInt8Matrix {
 }
 
 impl PackedInt8Matrix {
-    fn of(layout: &PackLayout, tensor: &Tensor, scope: &mut PoolScope<'_>) -> PackedInt8Matrix {
+    fn of(layout: &PackLayout, tensor: &Tensor, scope: &mut PoolScope<'_>) -> Self {
         let (k, width) = (layout.k, layout.width);
         let (lanes, panel_len) = (layout.panels() * width, k.div_ceil(4) * width);
         let (mut words, mut bias, mut scale) = (
@@ -329,7 +329,7 @@ impl PackedInt8Matrix {
                 }
             },
         );
-        PackedInt8Matrix {
+        Self {
             words,
             bias,
             scale,

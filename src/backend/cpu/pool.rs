@@ -45,14 +45,14 @@ struct WakeLease {
 impl WakeLease {
     /// Claims the caller and up to `threads - 1` workers, so that at most `max_awake` threads are
     /// awake in all. The caller is always granted.
-    fn claim(awake: &'static AtomicUsize, threads: usize, max_awake: usize) -> WakeLease {
+    fn claim(awake: &'static AtomicUsize, threads: usize, max_awake: usize) -> Self {
         let mut granted = 1;
         let claim = |awake: usize| {
             granted = 1 + max_awake.saturating_sub(awake + 1).min(threads - 1);
             Some(awake + granted)
         };
         let _ = awake.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim);
-        WakeLease {
+        Self {
             threads: granted,
             awake,
         }
@@ -184,16 +184,12 @@ impl ThreadPool {
     ///
     /// # Errors
     /// [`ErrorKind::Device`] if the system refuses to start them.
-    pub(super) fn new(threads: usize) -> Result<ThreadPool> {
-        ThreadPool::with_counter(&AWAKE, threads, physical_cores())
+    pub(super) fn new(threads: usize) -> Result<Self> {
+        Self::with_counter(&AWAKE, threads, physical_cores())
     }
 
-    fn with_counter(
-        awake: &'static AtomicUsize,
-        threads: usize,
-        cores: usize,
-    ) -> Result<ThreadPool> {
-        let mut pool = ThreadPool {
+    fn with_counter(awake: &'static AtomicUsize, threads: usize, cores: usize) -> Result<Self> {
+        let mut pool = Self {
             job: Arc::default(),
             workers: Vec::new(),
             scratch: (0..threads).map(|_| Mutex::default()).collect(),
@@ -295,7 +291,7 @@ pub(super) struct PoolScope<'a> {
 
 impl<'a> PoolScope<'a> {
     /// Returns a scope that runs all tasks on the calling thread.
-    pub(super) fn single_thread(scratch: &'a mut Scratch) -> PoolScope<'a> {
+    pub(super) fn single_thread(scratch: &'a mut Scratch) -> Self {
         PoolScope {
             pool: None,
             scratch,

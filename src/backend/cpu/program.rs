@@ -28,12 +28,12 @@ impl CpuProgram {
         pool: Arc<ThreadPool>,
         shared: SharedWeights,
         slots: usize,
-    ) -> CpuProgram {
+    ) -> Self {
         pool.reserve(scratch_size(&plan, &shared));
         // The pool shares the slots that remain after each thread has run whole slots: fewer than
         // there are threads.
         let max_shared = slots.min(pool.threads() - 1);
-        CpuProgram {
+        Self {
             slots: (0..slots).map(|_| Slot::new(&plan, &shared)).collect(),
             run_buffers: RunBuffers::new(&plan.dims, shared.simd, max_shared),
             plan,

@@ -12,7 +12,7 @@ pub(super) struct Rope {
 
 impl Rope {
     /// Computes the table, or returns `None` for a model without rotary position encodings.
-    pub(super) fn of(d: &Dims) -> Option<Rope> {
+    pub(super) fn of(d: &Dims) -> Option<Self> {
         let theta = d.rope_theta?;
         let width = d.head_dim();
         // In f32 as in training: at high positions the rounding of the angle is visible.
@@ -20,7 +20,7 @@ impl Rope {
         let angles = (0..d.positions)
             .flat_map(|position| (0..width / 2).map(move |i| position as f32 * frequency(i)));
         let (sin, cos) = angles.map(f32::sin_cos).unzip();
-        Some(Rope { cos, sin })
+        Some(Self { cos, sin })
     }
 }
 

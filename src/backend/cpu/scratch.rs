@@ -18,17 +18,17 @@ pub(super) struct ScratchSize {
 
 impl ScratchSize {
     /// Returns the size that [`Scratch::split_with_u32`] needs for these lengths.
-    pub(super) fn of(lengths: &[usize], words: &[usize]) -> ScratchSize {
+    pub(super) fn of(lengths: &[usize], words: &[usize]) -> Self {
         let total = |lengths: &[usize]| lengths.iter().map(|n| padded(*n)).sum();
-        ScratchSize {
+        Self {
             floats: total(lengths),
             words: total(words),
         }
     }
 
     /// Returns a size that suffices for either.
-    pub(super) fn max(self, other: ScratchSize) -> ScratchSize {
-        ScratchSize {
+    pub(super) fn max(self, other: Self) -> Self {
+        Self {
             floats: self.floats.max(other.floats),
             words: self.words.max(other.words),
         }

@@ -50,8 +50,8 @@ pub(super) struct RunBuffers {
 
 impl RunBuffers {
     /// Allocates for so many slots at a time.
-    pub(super) fn new(d: &Dims, simd: Simd, slots: usize) -> RunBuffers {
-        RunBuffers {
+    pub(super) fn new(d: &Dims, simd: Simd, slots: usize) -> Self {
+        Self {
             outputs: Vec::with_capacity(slots),
             counters: TileCounters::new(slots, d.positions, simd.rows()),
         }
@@ -69,7 +69,7 @@ pub(super) enum Output {
 
 impl Slot {
     /// Allocates a slot for `plan`.
-    pub(super) fn new(plan: &Plan, shared: &SharedWeights) -> Slot {
+    pub(super) fn new(plan: &Plan, shared: &SharedWeights) -> Self {
         let d = &plan.dims;
         let attends = |c: &Call| matches!(c, Call::QkvRope { .. } | Call::Attention { .. });
         let attends = plan.calls.iter().any(attends);
@@ -85,7 +85,7 @@ impl Slot {
         } else {
             0
         };
-        Slot {
+        Self {
             memory: HostBuffers::new(plan, 1),
             heads: attends.then(|| HeadBlocks::new(d, shared.simd)),
             input_rows: vec![0.0; d.positions * row],

@@ -2,7 +2,7 @@ use super::packed::Matrix;
 use super::project::{InputRows, for_each_micro_tile};
 use super::simd::{Simd, Tile, TileIndex};
 
-/// Computes some rows and columns of: input `[L, D]`, gate_up `[2I, D]` -> `[L, I]`, which is
+/// Computes some rows and columns of: input `[L, D]`, `gate_up` `[2I, D]` -> `[L, I]`, which is
 /// `silu(gate) * up`.
 pub(super) fn swiglu(
     simd: Simd,

@@ -29,7 +29,7 @@ pub(super) fn scratch_size(d: &Dims, simd: Simd, arithmetic: Arithmetic) -> Scra
     ScratchSize::of(&floats, &words)
 }
 
-/// Computes some channels from `first` on of: s `[L, D]`, gate_up `[2T, L]`, down `[L, T]` ->
+/// Computes some channels from `first` on of: s `[L, D]`, `gate_up` `[2T, L]`, down `[L, T]` ->
 /// `[L, D]`.
 ///
 /// The weights are the left operand and the channels `[L, C]` the right one, so nothing is

@@ -153,7 +153,7 @@ impl Context {
     ///
     /// # Errors
     /// There is no such adapter, it cannot run the kernels, or the driver does not open it.
-    pub(super) async fn open(number: Option<usize>) -> Result<Context> {
+    pub(super) async fn open(number: Option<usize>) -> Result<Self> {
         let mut all = adapters().await;
         let count = all.len();
         let position = match number {
@@ -195,7 +195,7 @@ impl Context {
                 .context(name)
                 .with_source(e)
         })?;
-        let context = Context::new(&adapter, device, queue, info);
+        let context = Self::new(&adapter, device, queue, info);
         let (errors, losses) = (context.health.clone(), context.health.clone());
         context
             .device
@@ -216,7 +216,7 @@ impl Context {
         adapter: &Adapter,
         device: wgpu::Device,
         queue: wgpu::Queue,
-    ) -> Result<Context> {
+    ) -> Result<Self> {
         let limits = device.limits();
         let info = DeviceInfo {
             name: format!("{} of the app", adapter.get_info().name),
@@ -230,17 +230,12 @@ impl Context {
             );
             return Err(Error::new(ErrorKind::Device, message).context(info));
         }
-        Ok(Context::new(adapter, device, queue, info))
+        Ok(Self::new(adapter, device, queue, info))
     }
 
-    fn new(
-        adapter: &Adapter,
-        device: wgpu::Device,
-        queue: wgpu::Queue,
-        info: DeviceInfo,
-    ) -> Context {
+    fn new(adapter: &Adapter, device: wgpu::Device, queue: wgpu::Queue, info: DeviceInfo) -> Self {
         let flags = adapter.get_downlevel_capabilities().flags;
-        Context {
+        Self {
             device,
             queue,
             health: Arc::default(),

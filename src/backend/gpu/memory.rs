@@ -81,7 +81,7 @@ impl Memory {
         slots: usize,
         grids: &[[usize; 2]],
         scratch_sizes: &BTreeMap<Scratch, usize>,
-    ) -> Result<Memory> {
+    ) -> Result<Self> {
         let (context, d) = (&weights.context, &plan.dims);
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
         let bytes = |elements: usize| elements.saturating_mul(slots).saturating_mul(4);
@@ -98,7 +98,7 @@ impl Memory {
             scratch.insert(key, created.await?);
         }
         let rope = rope_table(d);
-        let memory = Memory {
+        let memory = Self {
             buffers,
             scratch,
             live: context.buffer("live", bytes(1), usage).await?,

@@ -58,16 +58,16 @@ impl Gpu {
     /// # Errors
     /// [`ErrorKind::Device`](crate::ErrorKind::Device) if there is no such adapter, or if it cannot
     /// run the kernels.
-    pub fn open(number: Option<usize>) -> Result<Gpu> {
-        pollster::block_on(Gpu::open_async(number))
+    pub fn open(number: Option<usize>) -> Result<Self> {
+        pollster::block_on(Self::open_async(number))
     }
 
     /// Async version of [`Gpu::open`].
     ///
     /// # Errors
     /// As [`Gpu::open`].
-    pub async fn open_async(number: Option<usize>) -> Result<Gpu> {
-        Ok(Gpu::new(Context::open(number).await?))
+    pub async fn open_async(number: Option<usize>) -> Result<Self> {
+        Ok(Self::new(Context::open(number).await?))
     }
 
     /// Uses a device that the app has opened itself, as a game does that shares its own. Pass the
@@ -89,12 +89,12 @@ impl Gpu {
         adapter: &wgpu::Adapter,
         device: wgpu::Device,
         queue: wgpu::Queue,
-    ) -> Result<Gpu> {
-        Ok(Gpu::new(Context::shared(adapter, device, queue)?))
+    ) -> Result<Self> {
+        Ok(Self::new(Context::shared(adapter, device, queue)?))
     }
 
-    fn new(context: Context) -> Gpu {
-        Gpu {
+    fn new(context: Context) -> Self {
+        Self {
             context: Arc::new(context),
             pipelines: Arc::default(),
             dtype: WeightDtype::default(),
@@ -105,24 +105,24 @@ impl Gpu {
 
     /// Sets the dtype in which the matrices of the blocks are stored. Arithmetic stays in f32.
     /// Models that are already loaded keep theirs.
-    pub fn with_dtype(self, dtype: WeightDtype) -> Gpu {
-        Gpu { dtype, ..self }
+    pub fn with_dtype(self, dtype: WeightDtype) -> Self {
+        Self { dtype, ..self }
     }
 
     /// Sets how kernel implementations are selected. Models that are already loaded keep theirs.
-    pub fn with_kernels(self, selection: KernelSelection) -> Gpu {
-        Gpu { selection, ..self }
+    pub fn with_kernels(self, selection: KernelSelection) -> Self {
+        Self { selection, ..self }
     }
 
     /// Stores the measurements that select kernels in this folder, so that they are made only once
     /// on this machine.
-    pub fn with_cache_dir(self, folder: impl Into<PathBuf>) -> Gpu {
+    pub fn with_cache_dir(self, folder: impl Into<PathBuf>) -> Self {
         self.with_cache(MeasurementCache::new(Some(folder.into())))
     }
 
-    pub(crate) fn with_cache(self, cache: MeasurementCache) -> Gpu {
+    pub(crate) fn with_cache(self, cache: MeasurementCache) -> Self {
         let timings = Arc::new(KernelTimings::new(cache));
-        Gpu { timings, ..self }
+        Self { timings, ..self }
     }
 
     /// Returns the adapter's name and how it is reached, for messages.

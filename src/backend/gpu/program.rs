@@ -33,10 +33,10 @@ enum ElementType {
 }
 
 impl ElementType {
-    fn of(buffer: Buffer) -> ElementType {
+    fn of(buffer: Buffer) -> Self {
         match buffer.is_integer() {
-            true => ElementType::U32,
-            false => ElementType::F32,
+            true => Self::U32,
+            false => Self::F32,
         }
     }
 }
@@ -77,7 +77,7 @@ impl GpuProgram {
     ///
     /// # Errors
     /// The device has failed, a buffer is larger than it allows, or a kernel does not compile.
-    async fn new(weights: Arc<GpuWeights>, plan: Arc<Plan>, slots: usize) -> Result<GpuProgram> {
+    async fn new(weights: Arc<GpuWeights>, plan: Arc<Plan>, slots: usize) -> Result<Self> {
         let context = &weights.context;
         context.check()?;
         let mut shapes: Vec<CallShape<'_>> = Vec::new();
@@ -125,7 +125,7 @@ impl GpuProgram {
         }
         let gather = lower::gather(slots, grids.len());
         let gather = bind(&weights, &memory, &gather, 1, 0).await?;
-        Ok(GpuProgram {
+        Ok(Self {
             slots,
             memory,
             unique_calls,

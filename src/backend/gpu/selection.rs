@@ -49,9 +49,9 @@ impl KernelImpl {
     /// Returns its name in stored measurements and in logs.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            KernelImpl::Tiled => "tiled",
-            KernelImpl::Direct => "direct",
-            KernelImpl::Split { .. } => "split",
+            Self::Tiled => "tiled",
+            Self::Direct => "direct",
+            Self::Split { .. } => "split",
         }
     }
 }
@@ -63,7 +63,7 @@ pub(super) struct CallShape<'a> {
     pub(super) dims: &'a Dims,
     /// The row length of the call's first weight: K of a projection.
     pub(super) input_width: usize,
-    /// HostBuffers of the batch.
+    /// `HostBuffers` of the batch.
     pub(super) slots: usize,
 }
 

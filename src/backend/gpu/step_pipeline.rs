@@ -24,8 +24,8 @@ pub(super) struct StepPipeline {
 
 impl StepPipeline {
     /// Creates a pipeline without steps and without live slots.
-    pub(super) fn new(gather: BoundDispatch, slots: usize) -> StepPipeline {
-        StepPipeline {
+    pub(super) fn new(gather: BoundDispatch, slots: usize) -> Self {
+        Self {
             gather,
             halt_params: None,
             in_flight: VecDeque::new(),

@@ -16,8 +16,8 @@ pub(super) struct KernelTimings {
 
 impl KernelTimings {
     /// Reads and stores results in `cache` too.
-    pub(super) fn new(cache: MeasurementCache) -> KernelTimings {
-        KernelTimings {
+    pub(super) fn new(cache: MeasurementCache) -> Self {
+        Self {
             fastest: Mutex::default(),
             cache,
         }

@@ -48,7 +48,7 @@ impl GpuWeights {
         selection: KernelSelection,
         dtype: WeightDtype,
         weights: Weights,
-    ) -> Result<GpuWeights> {
+    ) -> Result<Self> {
         context.check()?;
         let mut tensors = HashMap::new();
         for (weight, tensor) in weights
@@ -67,7 +67,7 @@ impl GpuWeights {
             tensors.insert(weight, GpuTensor { buffer, shape });
         }
         context.check()?;
-        Ok(GpuWeights {
+        Ok(Self {
             policy: context.kernel_policy(selection),
             context,
             tensors,

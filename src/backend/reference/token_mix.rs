@@ -5,7 +5,7 @@ use crate::model::plan::Dims;
 
 /// Returns `norm(s + down SwiGLU(s))` for each channel, along the positions.
 ///
-/// s `[L, D]`, gate_up `[2T, L]`, down `[L, T]` -> `[L, D]`.
+/// s `[L, D]`, `gate_up` `[2T, L]`, down `[L, T]` -> `[L, D]`.
 pub(super) fn token_mix(d: &Dims, s: &[f32], gate_up: &[f32], down: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; s.len()];
     for channel in 0..d.hidden {

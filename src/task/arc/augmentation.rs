@@ -58,10 +58,10 @@ const TRANSFORMS: [Dihedral; 8] = [
 ];
 
 impl Dihedral {
-    fn inverse(self) -> Dihedral {
+    fn inverse(self) -> Self {
         match self {
-            Dihedral::Rotate90 => Dihedral::Rotate270,
-            Dihedral::Rotate270 => Dihedral::Rotate90,
+            Self::Rotate90 => Self::Rotate270,
+            Self::Rotate270 => Self::Rotate90,
             self_inverse => self_inverse,
         }
     }
@@ -70,14 +70,14 @@ impl Dihedral {
     /// `i`, column `j` of the transformed grid.
     fn source(self, i: usize, j: usize, rows: usize, cols: usize) -> (usize, usize) {
         match self {
-            Dihedral::Identity => (i, j),
-            Dihedral::Rotate90 => (j, cols - 1 - i),
-            Dihedral::Rotate180 => (rows - 1 - i, cols - 1 - j),
-            Dihedral::Rotate270 => (rows - 1 - j, i),
-            Dihedral::FlipLeftRight => (i, cols - 1 - j),
-            Dihedral::FlipUpDown => (rows - 1 - i, j),
-            Dihedral::Transpose => (j, i),
-            Dihedral::AntiTranspose => (rows - 1 - j, cols - 1 - i),
+            Self::Identity => (i, j),
+            Self::Rotate90 => (j, cols - 1 - i),
+            Self::Rotate180 => (rows - 1 - i, cols - 1 - j),
+            Self::Rotate270 => (rows - 1 - j, i),
+            Self::FlipLeftRight => (i, cols - 1 - j),
+            Self::FlipUpDown => (rows - 1 - i, j),
+            Self::Transpose => (j, i),
+            Self::AntiTranspose => (rows - 1 - j, cols - 1 - i),
         }
     }
 
@@ -91,10 +91,7 @@ impl Dihedral {
         }
         let swaps_sides = matches!(
             self,
-            Dihedral::Rotate90
-                | Dihedral::Rotate270
-                | Dihedral::Transpose
-                | Dihedral::AntiTranspose
+            Self::Rotate90 | Self::Rotate270 | Self::Transpose | Self::AntiTranspose
         );
         let (height, width) = if swaps_sides {
             (cols, rows)
@@ -113,7 +110,7 @@ impl Dihedral {
 
 impl Augmentation {
     /// The augmentation that leaves every grid unchanged.
-    pub const IDENTITY: Augmentation = Augmentation {
+    pub const IDENTITY: Self = Self {
         transform: Dihedral::Identity,
         colors: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     };
@@ -123,14 +120,14 @@ impl Augmentation {
     ///
     /// # Errors
     /// If there is no such transform, or if `colors` is not a permutation of 0 to 9.
-    pub fn new(transform: usize, colors: [u8; 10]) -> Result<Augmentation> {
+    pub fn new(transform: usize, colors: [u8; 10]) -> Result<Self> {
         let transform = *TRANSFORMS.get(transform).ok_or_else(|| {
             Error::argument(format!(
                 "t{transform} is not a transform: the transforms are t0 to t7"
             ))
         })?;
         match (0..10).all(|color| colors.contains(&color)) {
-            true => Ok(Augmentation { transform, colors }),
+            true => Ok(Self { transform, colors }),
             false => Err(Error::argument(
                 "the colours are not a permutation of 0 to 9",
             )),
@@ -138,8 +135,8 @@ impl Augmentation {
     }
 
     /// Returns a random augmentation. Black (0) stays black, as in the published training.
-    pub fn random(random: &mut Random) -> Augmentation {
-        let mut augmentation = Augmentation::IDENTITY;
+    pub fn random(random: &mut Random) -> Self {
+        let mut augmentation = Self::IDENTITY;
         augmentation.transform = TRANSFORMS[random.below(TRANSFORMS.len())];
         random.shuffle(&mut augmentation.colors[1..]);
         augmentation
@@ -184,7 +181,7 @@ impl fmt::Display for Augmentation {
 impl FromStr for Augmentation {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<Augmentation> {
+    fn from_str(name: &str) -> Result<Self> {
         let parts = || {
             let (transform, colors) = name.strip_prefix('t')?.split_once("|||")?;
             let digits = colors
@@ -200,7 +197,7 @@ impl FromStr for Augmentation {
                 escape_name(name)
             ))
         })?;
-        Augmentation::new(transform, colors)
+        Self::new(transform, colors)
     }
 }
 

@@ -54,10 +54,10 @@ impl Identifiers {
     ///
     /// # Errors
     /// If the file cannot be opened.
-    pub fn open(path: impl AsRef<Path>) -> Result<Identifiers> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         File::open(path).map_err(|e| Error::io(path.display(), e))?;
-        Ok(Identifiers {
+        Ok(Self {
             path: path.to_owned(),
             rows: Arc::default(),
         })

@@ -73,10 +73,10 @@ impl Votes {
 struct PackedGrid(Arc<[u8]>);
 
 impl PackedGrid {
-    fn of(grid: &[Vec<i64>]) -> PackedGrid {
+    fn of(grid: &[Vec<i64>]) -> Self {
         let byte = |cell: &i64| u8::try_from(*cell).unwrap_or(u8::MAX);
         let cols = grid.first().map_or(0, Vec::len) as i64;
-        PackedGrid(
+        Self(
             std::iter::once(&cols)
                 .chain(grid.iter().flatten())
                 .map(byte)

@@ -42,7 +42,7 @@ impl Columns {
     ///
     /// # Errors
     /// If no column has puzzles.
-    pub(crate) fn parse(header: &str) -> Result<Columns> {
+    pub(crate) fn parse(header: &str) -> Result<Self> {
         let names = fields(header)?;
         let find = |accepted: &[&str]| {
             names.iter().position(|name| {
@@ -57,7 +57,7 @@ impl Columns {
                  `maze,solution`",
             )
         })?;
-        Ok(Columns {
+        Ok(Self {
             count: names.len(),
             puzzle,
             solution: find(&SOLUTION_NAMES),

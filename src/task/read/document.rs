@@ -46,7 +46,7 @@ impl DocumentPuzzles {
     /// Creates an iterator over the puzzles of `document`.
     ///
     /// `name` is the name of an ARC task without an `id`.
-    pub(crate) fn new(document: Json, name: Option<&str>) -> DocumentPuzzles {
+    pub(crate) fn new(document: Json, name: Option<&str>) -> Self {
         let remaining = match document {
             Json::Ints(list) if list.is_empty() => Remaining::None,
             Json::List(list) if is_list_of_puzzles(&list) => Remaining::List(list.into_iter()),
@@ -59,7 +59,7 @@ impl DocumentPuzzles {
         let name = name
             .filter(|_| matches!(remaining, Remaining::One(_)))
             .map(str::to_owned);
-        DocumentPuzzles {
+        Self {
             name,
             remaining,
             ready: VecDeque::new(),
@@ -202,22 +202,22 @@ impl PuzzleFields {
                     self.id = value
                         .map(values::id)
                         .transpose()
-                        .unwrap_or_else(|e| keep_first(&mut first_error, e.context("`id`")))
+                        .unwrap_or_else(|e| keep_first(&mut first_error, e.context("`id`")));
                 }
                 "task" => {
                     self.task = value
                         .map(values::task)
                         .transpose()
-                        .unwrap_or_else(|e| keep_first(&mut first_error, e.context("`task`")))
+                        .unwrap_or_else(|e| keep_first(&mut first_error, e.context("`task`")));
                 }
                 "puzzle_id" => {
                     self.puzzle_id = value
                         .map(values::puzzle_id)
                         .transpose()
-                        .unwrap_or_else(|e| keep_first(&mut first_error, e.context("`puzzle_id`")))
+                        .unwrap_or_else(|e| keep_first(&mut first_error, e.context("`puzzle_id`")));
                 }
                 _ if self.unknown.len() < MAX_WARNINGS => {
-                    self.unknown.push(name.chars().take(40).collect())
+                    self.unknown.push(name.chars().take(40).collect());
                 }
                 _ => {}
             }

@@ -29,8 +29,8 @@ pub(super) struct DocumentText {
 
 impl DocumentText {
     /// Returns a document that is one line.
-    pub(super) fn from_line(number: u64, text: String) -> DocumentText {
-        DocumentText {
+    pub(super) fn from_line(number: u64, text: String) -> Self {
+        Self {
             text,
             span: LineSpan {
                 first: number,
@@ -42,12 +42,12 @@ impl DocumentText {
     }
 
     /// Reads lines until the brackets that `first` opens are closed.
-    pub(super) fn collect(lines: &mut Lines, number: u64, first: String) -> DocumentText {
+    pub(super) fn collect(lines: &mut Lines, number: u64, first: String) -> Self {
         let mut brackets = Brackets::default();
         brackets.add_line(&first);
-        let mut document = DocumentText {
+        let mut document = Self {
             complete: false,
-            ..DocumentText::from_line(number, first)
+            ..Self::from_line(number, first)
         };
         // A JSON string cannot contain a line break.
         while brackets.depth > 0 && !brackets.in_string {

@@ -21,14 +21,14 @@ pub(crate) enum Json {
     /// A list of whole numbers, or the empty list.
     Ints(Vec<i64>),
     /// Any other list.
-    List(Vec<Json>),
+    List(Vec<Self>),
     /// The fields, in the order of the document.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Json {
     /// Parses a document.
-    pub(crate) fn parse(text: &str) -> Result<Json, serde_json::Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
         let mut parser = serde_json::Deserializer::from_str(text);
         let json = ValueReader::root(&Cell::new(MAX_VALUES)).deserialize(&mut parser)?;
         parser.end()?;
@@ -36,21 +36,21 @@ impl Json {
     }
 
     /// Converts a document that is already parsed.
-    pub(crate) fn from_value(value: serde_json::Value) -> Result<Json, serde_json::Error> {
+    pub(crate) fn from_value(value: serde_json::Value) -> Result<Self, serde_json::Error> {
         ValueReader::root(&Cell::new(MAX_VALUES)).deserialize(value)
     }
 
     /// Returns the type of the value with its article, for messages.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
-            Json::Null => "null",
-            Json::Bool => "true or false",
-            Json::Int(_) => "a number",
-            Json::Float(_) => "a number that is not whole",
-            Json::Text(_) => "a string",
-            Json::Ints(list) if list.is_empty() => "an empty list",
-            Json::Ints(_) | Json::List(_) => "a list",
-            Json::Object(_) => "an object",
+            Self::Null => "null",
+            Self::Bool => "true or false",
+            Self::Int(_) => "a number",
+            Self::Float(_) => "a number that is not whole",
+            Self::Text(_) => "a string",
+            Self::Ints(list) if list.is_empty() => "an empty list",
+            Self::Ints(_) | Self::List(_) => "a list",
+            Self::Object(_) => "an object",
         }
     }
 }
@@ -83,7 +83,7 @@ struct ValueReader<'a> {
 }
 
 impl<'a> ValueReader<'a> {
-    fn root(values_left: &'a Cell<usize>) -> ValueReader<'a> {
+    fn root(values_left: &'a Cell<usize>) -> Self {
         ValueReader {
             values_left,
             levels_left: MAX_DEPTH,
@@ -100,7 +100,7 @@ impl<'a> ValueReader<'a> {
     }
 
     /// Returns the reader of the values in a list or an object.
-    fn inner<E: serde::de::Error>(self) -> Result<ValueReader<'a>, E> {
+    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
         let levels_left = self
             .levels_left
             .checked_sub(1)

@@ -29,12 +29,12 @@ pub(crate) enum LineError {
 impl LineError {
     pub(crate) fn into_error(self) -> Error {
         match self {
-            LineError::TooLong(limit) => Error::puzzle(format!(
+            Self::TooLong(limit) => Error::puzzle(format!(
                 "the line is longer than {} MiB and was skipped",
                 limit >> 20
             )),
-            LineError::NotUtf8 => Error::puzzle("this is not text (not UTF-8)"),
-            LineError::Io(error) => Error::io("the input", error),
+            Self::NotUtf8 => Error::puzzle("this is not text (not UTF-8)"),
+            Self::Io(error) => Error::io("the input", error),
         }
     }
 }
@@ -50,8 +50,8 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    pub(crate) fn new(reader: impl BufRead + Send + 'static) -> Lines {
-        Lines {
+    pub(crate) fn new(reader: impl BufRead + Send + 'static) -> Self {
+        Self {
             reader: Some(Box::new(reader)),
             number: 0,
             pushed_back: None,

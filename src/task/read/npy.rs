@@ -42,7 +42,7 @@ impl<R: Read> NpyRows<R> {
     /// # Errors
     /// If this is not a `.npy` file, if the header is malformed, or if the array does not consist
     /// of rows of integers in C order.
-    pub fn open(mut reader: R) -> Result<NpyRows<R>> {
+    pub fn open(mut reader: R) -> Result<Self> {
         let header = header(&mut reader)?;
         let Header {
             descr,
@@ -72,7 +72,7 @@ impl<R: Read> NpyRows<R> {
             )));
         }
         let lengths: Option<Vec<usize>> = shape.iter().map(|&d| usize::try_from(d).ok()).collect();
-        Ok(NpyRows {
+        Ok(Self {
             reader,
             row: vec![0; usize::try_from(bytes).map_err(|_| too_large())?],
             shape: lengths.ok_or_else(too_large)?,
@@ -121,7 +121,7 @@ impl<R: Read> Iterator for NpyRows<R> {
 }
 
 impl Number {
-    fn of(descr: &str) -> Result<Number> {
+    fn of(descr: &str) -> Result<Self> {
         let (bytes, signed) = match descr {
             "|u1" | "|b1" => (1, false),
             "|i1" => (1, true),
@@ -137,7 +137,7 @@ impl Number {
                 )));
             }
         };
-        Ok(Number { bytes, signed })
+        Ok(Self { bytes, signed })
     }
 
     fn value(self, bytes: &[u8]) -> i64 {
@@ -206,7 +206,7 @@ struct Header {
 
 impl Header {
     /// Parses `{'descr': '|u1', 'fortran_order': False, 'shape': (500, 900), }`
-    fn parse(text: &str) -> Result<Header> {
+    fn parse(text: &str) -> Result<Self> {
         let mut text = HeaderParser(text);
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
         text.expect("{")?;
@@ -236,7 +236,7 @@ impl Header {
         }
         text.end()?;
         let missing = |name| move || Error::puzzle(format!("has no entry `{name}`"));
-        Ok(Header {
+        Ok(Self {
             descr: descr.ok_or_else(missing("descr"))?,
             fortran_order: fortran_order.ok_or_else(missing("fortran_order"))?,
             shape: shape.ok_or_else(missing("shape"))?,

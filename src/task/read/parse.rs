@@ -17,8 +17,8 @@ impl Puzzle {
     ///
     /// # Errors
     /// If the document is not a puzzle, or has no puzzle or several: see [`Puzzle::all_from_json`].
-    pub fn from_json(document: serde_json::Value) -> Result<Puzzle> {
-        Puzzle::single(from_value(document)?)
+    pub fn from_json(document: serde_json::Value) -> Result<Self> {
+        Self::single(from_value(document)?)
     }
 
     /// Parses all puzzles of a JSON document. A document is one of these:
@@ -35,13 +35,13 @@ impl Puzzle {
     ///
     /// # Errors
     /// If a puzzle of the document cannot be read. The error is about the first such puzzle.
-    pub fn all_from_json(document: serde_json::Value) -> Result<Vec<Puzzle>> {
+    pub fn all_from_json(document: serde_json::Value) -> Result<Vec<Self>> {
         DocumentPuzzles::new(from_value(document)?, None)
             .map(|puzzle| puzzle.map_err(|e| e.error))
             .collect()
     }
 
-    fn single(json: Json) -> Result<Puzzle> {
+    fn single(json: Json) -> Result<Self> {
         let mut puzzles = DocumentPuzzles::new(json, None);
         match (puzzles.next(), puzzles.next()) {
             (Some(puzzle), None) => puzzle.map_err(|e| e.error),
@@ -56,7 +56,7 @@ impl Puzzle {
 impl FromStr for Puzzle {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Puzzle> {
+    fn from_str(text: &str) -> Result<Self> {
         if text.len() > MAX_DOCUMENT_BYTES {
             return Err(Error::puzzle("the document is longer than 8 MiB"));
         }
@@ -66,7 +66,7 @@ impl FromStr for Puzzle {
                 Error::puzzle(format!("invalid JSON: {}", json::error_message(&e)))
                     .context(format!("line {}, column {}", e.line(), e.column()))
             })?;
-            return Puzzle::single(json);
+            return Self::single(json);
         }
         let cells = parse_cells(text)
             .bounded()
@@ -78,7 +78,7 @@ impl FromStr for Puzzle {
 impl TryFrom<serde_json::Value> for Puzzle {
     type Error = Error;
 
-    fn try_from(document: serde_json::Value) -> Result<Puzzle> {
-        Puzzle::from_json(document)
+    fn try_from(document: serde_json::Value) -> Result<Self> {
+        Self::from_json(document)
     }
 }

@@ -50,7 +50,7 @@ impl std::error::Error for RecordError {
 }
 
 impl From<RecordError> for Error {
-    fn from(record: RecordError) -> Error {
+    fn from(record: RecordError) -> Self {
         record.error
     }
 }
@@ -132,8 +132,8 @@ impl Records {
     ///
     /// `name` is the name of the input in messages. If it is the name of a `.json` file with one
     /// ARC task without an `id`, the file stem is the name of the task.
-    pub fn new(reader: impl BufRead + Send + 'static, name: &str) -> Records {
-        Records {
+    pub fn new(reader: impl BufRead + Send + 'static, name: &str) -> Self {
+        Self {
             lines: Lines::new(reader),
             name: name.to_owned(),
             number: 0,

@@ -66,10 +66,10 @@ pub(crate) enum TextKind {
 
 impl TextKind {
     /// Returns the kind of a line.
-    pub(crate) fn of(line: &str) -> TextKind {
+    pub(crate) fn of(line: &str) -> Self {
         match is_maze(line) {
-            true => TextKind::Maze,
-            false => TextKind::Sudoku,
+            true => Self::Maze,
+            false => Self::Sudoku,
         }
     }
 }

@@ -86,8 +86,8 @@ pub(crate) fn frame(header: &[u8], data: &[u8]) -> Vec<u8> {
 pub(crate) struct Folder(pub(crate) TempDir);
 
 impl Folder {
-    pub(crate) fn new(files: &[(&str, &[u8])]) -> Folder {
-        let folder = Folder(tempfile::tempdir().unwrap());
+    pub(crate) fn new(files: &[(&str, &[u8])]) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
         for (name, bytes) in files {
             folder.write(name, bytes);
         }
@@ -113,7 +113,7 @@ pub(crate) fn open(path: impl AsRef<Path>, set: &[(&str, &str)]) -> Result<Model
     Model::open(path, &options(set)).map_err(|e| e.to_string())
 }
 
-/// LoadedModel a model from memory.
+/// `LoadedModel` a model from memory.
 pub(crate) fn load(bytes: Vec<u8>, set: &[(&str, &str)]) -> Result<Model, String> {
     Model::from_bytes(bytes, &options(set)).map_err(|e| e.to_string())
 }
@@ -153,7 +153,7 @@ pub(crate) struct Zip {
 }
 
 impl Zip {
-    pub(crate) fn add(self, name: &str, data: &[u8]) -> Zip {
+    pub(crate) fn add(self, name: &str, data: &[u8]) -> Self {
         let size = data.len() as u32;
         self.entry(name, data, 0, 0, size, size)
     }
@@ -167,7 +167,7 @@ impl Zip {
         method: u16,
         packed: u32,
         size: u32,
-    ) -> Zip {
+    ) -> Self {
         let header = self.bytes.len() as u32;
         self.bytes.extend(b"PK\x03\x04\x00\x00");
         self.bytes.extend([0; 20]);
@@ -187,7 +187,7 @@ impl Zip {
         packed: u32,
         size: u32,
         header: u32,
-    ) -> Zip {
+    ) -> Self {
         let d = &mut self.directory;
         d.extend(b"PK\x01\x02\x00\x00\x00\x00");
         d.extend(flags.to_le_bytes());
@@ -221,7 +221,7 @@ impl Zip {
     }
 }
 
-/// InstructionSet of a pickle.
+/// `InstructionSet` of a pickle.
 pub(crate) fn text(text: &str) -> Vec<u8> {
     [
         b"X".as_slice(),

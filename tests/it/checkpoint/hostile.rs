@@ -10,7 +10,7 @@ use super::build::*;
 
 const PUZZLE: &[(&str, &str)] = &[("puzzle_emb_len", "2")];
 
-/// LoadedModel a file and reads all of it within a second.
+/// `LoadedModel` a file and reads all of it within a second.
 #[track_caller]
 fn attempt(bytes: Vec<u8>) -> Result<(), String> {
     let start = Instant::now();

@@ -63,56 +63,56 @@ pub(crate) enum Tab {
 }
 
 impl Tab {
-    pub(crate) const ALL: [Tab; 5] = [Tab::Four, Tab::Six, Tab::Nine, Tab::Maze, Tab::Arc];
+    pub(crate) const ALL: [Self; 5] = [Self::Four, Self::Six, Self::Nine, Self::Maze, Self::Arc];
 
-    pub(crate) fn of(kind: Kind) -> Tab {
+    pub(crate) fn of(kind: Kind) -> Self {
         match kind {
-            Kind::Sudoku { side: 4, .. } => Tab::Four,
-            Kind::Sudoku { side: 6, .. } => Tab::Six,
-            Kind::Sudoku { .. } => Tab::Nine,
-            Kind::Maze { .. } => Tab::Maze,
-            Kind::Arc { .. } => Tab::Arc,
+            Kind::Sudoku { side: 4, .. } => Self::Four,
+            Kind::Sudoku { side: 6, .. } => Self::Six,
+            Kind::Sudoku { .. } => Self::Nine,
+            Kind::Maze { .. } => Self::Maze,
+            Kind::Arc { .. } => Self::Arc,
         }
     }
 
     /// Returns the text of its button.
     pub(crate) fn label(self) -> &'static str {
         match self {
-            Tab::Four => "4 × 4",
-            Tab::Six => "6 × 6",
-            Tab::Nine => "9 × 9",
-            Tab::Maze => "Maze",
-            Tab::Arc => "ARC",
+            Self::Four => "4 × 4",
+            Self::Six => "6 × 6",
+            Self::Nine => "9 × 9",
+            Self::Maze => "Maze",
+            Self::Arc => "ARC",
         }
     }
 
     /// Returns the text of its hint.
     pub(crate) fn description(self) -> &'static str {
         match self {
-            Tab::Four | Tab::Six | Tab::Nine => "Sudoku",
-            Tab::Maze => "mazes",
-            Tab::Arc => "grids of the Abstraction and Reasoning Corpus",
+            Self::Four | Self::Six | Self::Nine => "Sudoku",
+            Self::Maze => "mazes",
+            Self::Arc => "grids of the Abstraction and Reasoning Corpus",
         }
     }
 
     /// Returns its name in the settings.
     fn name(self) -> &'static str {
         match self {
-            Tab::Four => "4",
-            Tab::Six => "6",
-            Tab::Nine => "9",
-            Tab::Maze => "maze",
-            Tab::Arc => "arc",
+            Self::Four => "4",
+            Self::Six => "6",
+            Self::Nine => "9",
+            Self::Maze => "maze",
+            Self::Arc => "arc",
         }
     }
 
     fn kind(self) -> Kind {
         match self {
-            Tab::Four => Kind::sudoku(4),
-            Tab::Six => Kind::sudoku(6),
-            Tab::Nine => Kind::sudoku(9),
-            Tab::Maze => Kind::maze(10),
-            Tab::Arc => Kind::arc(5, 5),
+            Self::Four => Kind::sudoku(4),
+            Self::Six => Kind::sudoku(6),
+            Self::Nine => Kind::sudoku(9),
+            Self::Maze => Kind::maze(10),
+            Self::Arc => Kind::arc(5, 5),
         }
     }
 }
@@ -170,7 +170,7 @@ pub(crate) struct Fade {
 
 impl Fade {
     /// A fade that is already over.
-    const DONE: Fade = Fade {
+    const DONE: Self = Self {
         from_step: 0,
         start: f64::NEG_INFINITY,
     };
@@ -191,7 +191,7 @@ pub struct FrameTimes {
 
 impl App {
     /// Creates the state of a window.
-    pub fn new(options: AppOptions) -> App {
+    pub fn new(options: AppOptions) -> Self {
         let settings = options.settings;
         let last_model = ModelChoice::from_name(&settings.model);
         let kind = options.board.as_ref().map(Board::kind);
@@ -209,7 +209,7 @@ impl App {
             .find(|tab| tab.name() == settings.board);
         let board_tab = options.board.as_ref().map(|board| Tab::of(board.kind()));
         let model_tab = model.board_kind().map(Tab::of);
-        let mut app = App {
+        let mut app = Self {
             tab: board_tab.or(model_tab).or(last_tab).unwrap_or(Tab::Nine),
             boards: Default::default(),
             replaced_boards: Vec::new(),
@@ -305,7 +305,7 @@ impl App {
                 (_, None) => {}
                 (DialogKind::Puzzle, Some(path)) => self.open_puzzle(&path),
                 (DialogKind::ModelFolder | DialogKind::ModelFile, Some(path)) => {
-                    self.choose_model(0, ModelChoice::Path(path))
+                    self.choose_model(0, ModelChoice::Path(path));
                 }
             }
         }

@@ -128,7 +128,7 @@ impl App {
         }
     }
 
-    /// Sets how far the runners continue. LoadedModel the puzzle first if necessary.
+    /// Sets how far the runners continue. `LoadedModel` the puzzle first if necessary.
     pub fn run(&mut self, mode: RunMode, ctx: &Context) {
         if mode != RunMode::Paused {
             // A new run retries what has failed.

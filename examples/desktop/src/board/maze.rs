@@ -48,12 +48,8 @@ pub(crate) struct ShortestPaths {
 
 impl ShortestPaths {
     /// Searches over the cells for which `is_open` returns true. Sources need not be open.
-    pub(crate) fn search(
-        side: usize,
-        sources: &[usize],
-        is_open: impl Fn(usize) -> bool,
-    ) -> ShortestPaths {
-        let mut search = ShortestPaths {
+    pub(crate) fn search(side: usize, sources: &[usize], is_open: impl Fn(usize) -> bool) -> Self {
+        let mut search = Self {
             reached: Vec::new(),
             distance: vec![None; side * side],
             previous: (0..side * side).collect(),

@@ -108,7 +108,7 @@ struct Metadata {
 }
 
 impl PartialEq for Board {
-    fn eq(&self, other: &Board) -> bool {
+    fn eq(&self, other: &Self) -> bool {
         (self.kind, &self.cells, &self.metadata) == (other.kind, &other.cells, &other.metadata)
     }
 }
@@ -116,67 +116,67 @@ impl PartialEq for Board {
 impl Kind {
     /// Returns a Sudoku of 4 x 4 (boxes of 2 x 2), 6 x 6 (2 x 3) or 9 x 9 (3 x 3). Any other side
     /// gives 9 x 9.
-    pub fn sudoku(side: usize) -> Kind {
+    pub fn sudoku(side: usize) -> Self {
         let side = if [4, 6].contains(&side) { side } else { 9 };
         let boxes = Sudoku::default().boxes(side).unwrap_or([1, side]);
-        Kind::Sudoku { side, boxes }
+        Self::Sudoku { side, boxes }
     }
 
     /// Returns a maze. Clamps its side to [`MAZE_SIDES`].
-    pub fn maze(side: usize) -> Kind {
-        Kind::Maze {
+    pub fn maze(side: usize) -> Self {
+        Self::Maze {
             side: side.clamp(*MAZE_SIDES.start(), *MAZE_SIDES.end()),
         }
     }
 
     /// Returns an ARC grid. Clamps its sides to 1 to [`MAX_ARC_SIDE`].
-    pub fn arc(rows: usize, cols: usize) -> Kind {
-        Kind::Arc {
+    pub fn arc(rows: usize, cols: usize) -> Self {
+        Self::Arc {
             rows: rows.clamp(1, MAX_ARC_SIDE),
             cols: cols.clamp(1, MAX_ARC_SIDE),
         }
     }
 
     /// Returns the nearest kind that is allowed: the kind itself if its sizes are.
-    pub(crate) fn nearest_valid(self) -> Kind {
+    pub(crate) fn nearest_valid(self) -> Self {
         match self {
-            Kind::Sudoku { side, .. } => Kind::sudoku(side),
-            Kind::Maze { side } => Kind::maze(side),
-            Kind::Arc { rows, cols } => Kind::arc(rows, cols),
+            Self::Sudoku { side, .. } => Self::sudoku(side),
+            Self::Maze { side } => Self::maze(side),
+            Self::Arc { rows, cols } => Self::arc(rows, cols),
         }
     }
 
     /// Returns the number of rows.
     pub fn rows(self) -> usize {
         match self {
-            Kind::Sudoku { side, .. } | Kind::Maze { side } => side,
-            Kind::Arc { rows, .. } => rows,
+            Self::Sudoku { side, .. } | Self::Maze { side } => side,
+            Self::Arc { rows, .. } => rows,
         }
     }
 
     /// Returns the number of columns.
     pub fn cols(self) -> usize {
         match self {
-            Kind::Sudoku { side, .. } | Kind::Maze { side } => side,
-            Kind::Arc { cols, .. } => cols,
+            Self::Sudoku { side, .. } | Self::Maze { side } => side,
+            Self::Arc { cols, .. } => cols,
         }
     }
 
     /// Returns the task of the library.
     pub fn task(self) -> TaskKind {
         match self {
-            Kind::Sudoku { .. } => TaskKind::Sudoku,
-            Kind::Maze { .. } => TaskKind::Maze,
-            Kind::Arc { .. } => TaskKind::Arc,
+            Self::Sudoku { .. } => TaskKind::Sudoku,
+            Self::Maze { .. } => TaskKind::Maze,
+            Self::Arc { .. } => TaskKind::Arc,
         }
     }
 
     /// Returns a name to show, such as `Sudoku 9 x 9`.
     pub fn name(self) -> String {
         let task = match self {
-            Kind::Sudoku { .. } => "Sudoku",
-            Kind::Maze { .. } => "Maze",
-            Kind::Arc { .. } => "ARC",
+            Self::Sudoku { .. } => "Sudoku",
+            Self::Maze { .. } => "Maze",
+            Self::Arc { .. } => "ARC",
         };
         format!("{task} {} x {}", self.rows(), self.cols())
     }
@@ -186,9 +186,9 @@ impl Kind {
     pub fn value(self, token: u32) -> Option<u8> {
         let token = u8::try_from(token).ok()?;
         match self {
-            Kind::Sudoku { side, .. } => token.checked_sub(1).filter(|&d| usize::from(d) <= side),
-            Kind::Maze { .. } => maze::CHARS.get(usize::from(token.checked_sub(1)?)).copied(),
-            Kind::Arc { .. } => token.checked_sub(2).filter(|&c| c < ARC_COLOR_COUNT),
+            Self::Sudoku { side, .. } => token.checked_sub(1).filter(|&d| usize::from(d) <= side),
+            Self::Maze { .. } => maze::CHARS.get(usize::from(token.checked_sub(1)?)).copied(),
+            Self::Arc { .. } => token.checked_sub(2).filter(|&c| c < ARC_COLOR_COUNT),
         }
     }
 
@@ -200,9 +200,9 @@ impl Kind {
     /// Returns the vocabulary that the library's tasks expect. It fits every model of this kind.
     fn token_spec(self) -> TokenSpec {
         let vocab_size = match self {
-            Kind::Sudoku { side, .. } => side + 2,
-            Kind::Maze { .. } => 6,
-            Kind::Arc { .. } => 12,
+            Self::Sudoku { side, .. } => side + 2,
+            Self::Maze { .. } => 6,
+            Self::Arc { .. } => 12,
         };
         TokenSpec {
             vocab_size,
@@ -214,19 +214,19 @@ impl Kind {
     /// Returns the value of an empty cell.
     pub(crate) fn blank(self) -> u8 {
         match self {
-            Kind::Maze { .. } => FREE,
-            Kind::Sudoku { .. } | Kind::Arc { .. } => 0,
+            Self::Maze { .. } => FREE,
+            Self::Sudoku { .. } | Self::Arc { .. } => 0,
         }
     }
 
     /// Returns the library's task, which knows the rules.
     fn rules(self) -> Box<dyn Task> {
         match self {
-            Kind::Sudoku { boxes, .. } => Box::new(Sudoku {
+            Self::Sudoku { boxes, .. } => Box::new(Sudoku {
                 box_shape: Some(boxes),
             }),
-            Kind::Maze { .. } => Box::new(Maze),
-            Kind::Arc { .. } => Box::new(ArcGrid::default()),
+            Self::Maze { .. } => Box::new(Maze),
+            Self::Arc { .. } => Box::new(ArcGrid::default()),
         }
     }
 }
@@ -234,23 +234,23 @@ impl Kind {
 impl Board {
     /// Returns an empty board: a blank Sudoku, a maze without walls whose start is top left and
     /// whose goal is bottom right, or a black ARC grid.
-    pub fn empty(kind: Kind) -> Board {
+    pub fn empty(kind: Kind) -> Self {
         let kind = kind.nearest_valid();
         let mut cells = vec![kind.blank(); kind.rows() * kind.cols()];
         if let (Kind::Maze { .. }, [first, .., last]) = (kind, cells.as_mut_slice()) {
             (*first, *last) = (START, GOAL);
         }
-        Board::new(kind, cells)
+        Self::new(kind, cells)
     }
 
     /// Returns a blank Sudoku of side 4, 6 or 9. Any other side gives 9.
-    pub fn sudoku(side: usize) -> Board {
-        Board::empty(Kind::sudoku(side))
+    pub fn sudoku(side: usize) -> Self {
+        Self::empty(Kind::sudoku(side))
     }
 
     /// Returns a maze without walls. The start is top left, the goal bottom right.
-    pub fn maze(side: usize) -> Board {
-        Board::empty(Kind::maze(side))
+    pub fn maze(side: usize) -> Self {
+        Self::empty(Kind::maze(side))
     }
 
     /// Returns the test input of an ARC task, with the example pairs.
@@ -258,8 +258,8 @@ impl Board {
     /// # Errors
     /// If a grid is invalid: its rows differ in length, it is too large, or a value is not a
     /// colour.
-    pub fn arc(task: ArcPuzzle) -> Result<Board, String> {
-        Board::from_puzzle(&Cells::Arc(task).into())
+    pub fn arc(task: ArcPuzzle) -> Result<Self, String> {
+        Self::from_puzzle(&Cells::Arc(task).into())
     }
 
     /// Reads the first puzzle of a text, in any supported form: the cells of a Sudoku, the rows of
@@ -268,7 +268,7 @@ impl Board {
     /// # Errors
     /// If the text holds no valid puzzle. The message says what is wrong and which forms are
     /// accepted.
-    pub fn parse(text: &str) -> Result<Board, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         text::read_first(text, "").map(|first| first.board)
     }
 
@@ -276,13 +276,13 @@ impl Board {
     ///
     /// # Errors
     /// If the file cannot be read, is larger than [`MAX_PUZZLE_BYTES`], or holds no puzzle.
-    pub fn open(path: &std::path::Path) -> Result<Board, String> {
+    pub fn open(path: &std::path::Path) -> Result<Self, String> {
         text::read_first_in_file(path).map(|first| first.board)
     }
 
     /// Returns a board with these cells, which must be `rows * cols` values of `kind`.
-    pub(crate) fn new(kind: Kind, cells: Vec<u8>) -> Board {
-        Board {
+    pub(crate) fn new(kind: Kind, cells: Vec<u8>) -> Self {
+        Self {
             kind,
             cells,
             metadata: Metadata::default(),
@@ -295,9 +295,9 @@ impl Board {
     /// # Errors
     /// If this program cannot draw the puzzle. A puzzle that breaks its own rules is accepted, so
     /// that the board can show where.
-    pub fn from_puzzle(puzzle: &Puzzle) -> Result<Board, String> {
+    pub fn from_puzzle(puzzle: &Puzzle) -> Result<Self, String> {
         let (kind, cells) = convert::cells(puzzle)?;
-        let mut board = Board::new(kind, cells);
+        let mut board = Self::new(kind, cells);
         board.metadata.id = puzzle.id.clone();
         board.metadata.puzzle_id = puzzle.puzzle_id;
         if let Cells::Arc(arc) = &puzzle.cells {
@@ -557,7 +557,7 @@ impl Board {
 
 impl Grid {
     /// Returns a grid of these rows, or `None` if their lengths differ or a number is out of range.
-    pub fn from_rows(rows: &[Vec<i64>]) -> Option<Grid> {
+    pub fn from_rows(rows: &[Vec<i64>]) -> Option<Self> {
         let cols = rows.first().map_or(0, Vec::len);
         let cells: Option<Vec<u8>> = rows
             .iter()
@@ -565,7 +565,7 @@ impl Grid {
             .map(|&v| u8::try_from(v).ok())
             .collect();
         let is_rectangular = rows.iter().all(|row| row.len() == cols);
-        cells.filter(|_| is_rectangular).map(|cells| Grid {
+        cells.filter(|_| is_rectangular).map(|cells| Self {
             rows: rows.len(),
             cols,
             cells,

@@ -15,7 +15,7 @@ pub(super) struct LogicSolver {
 }
 
 impl LogicSolver {
-    pub(super) fn new(side: usize, boxes: [usize; 2]) -> LogicSolver {
+    pub(super) fn new(side: usize, boxes: [usize; 2]) -> Self {
         let houses = houses(side, boxes);
         let holds = |cell: usize| {
             (0..houses.len())
@@ -23,7 +23,7 @@ impl LogicSolver {
                 .collect()
         };
         let houses_of_cell = (0..side * side).map(holds).collect();
-        LogicSolver {
+        Self {
             side,
             houses,
             houses_of_cell,
@@ -90,7 +90,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(solver: &'a LogicSolver, cells: &[u8]) -> Search<'a> {
+    fn new(solver: &'a LogicSolver, cells: &[u8]) -> Self {
         let mut search = Search {
             solver,
             cells: vec![0; cells.len()],

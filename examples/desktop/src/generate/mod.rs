@@ -23,20 +23,20 @@ pub enum Difficulty {
 
 impl Difficulty {
     /// All difficulties, from the easiest.
-    pub const ALL: [Difficulty; 3] = [Difficulty::Easy, Difficulty::Medium, Difficulty::Hard];
+    pub const ALL: [Self; 3] = [Self::Easy, Self::Medium, Self::Hard];
 
     /// Returns its name on buttons and in the settings.
     pub fn name(self) -> &'static str {
         match self {
-            Difficulty::Easy => "easy",
-            Difficulty::Medium => "medium",
-            Difficulty::Hard => "hard",
+            Self::Easy => "easy",
+            Self::Medium => "medium",
+            Self::Hard => "hard",
         }
     }
 
     /// Returns the difficulty of this name: the inverse of [`Difficulty::name`].
-    pub fn from_name(name: &str) -> Option<Difficulty> {
-        Difficulty::ALL
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
             .into_iter()
             .find(|difficulty| difficulty.name() == name)
     }

@@ -85,13 +85,13 @@ pub(crate) struct GridLayout {
 
 impl GridLayout {
     /// Returns the largest grid of square cells in the middle of `area`.
-    fn fit(area: Rect, rows: usize, cols: usize) -> GridLayout {
+    fn fit(area: Rect, rows: usize, cols: usize) -> Self {
         let (r, c) = (rows.max(1) as f32, cols.max(1) as f32);
         let side = (area.width() / c).min(area.height() / r).max(1.0);
         // Whole points keep lines sharp.
         let side = if side > 6.0 { side.floor() } else { side };
         let origin = area.center() - vec2(c * side, r * side) / 2.0;
-        GridLayout {
+        Self {
             origin: pos2(origin.x.round(), origin.y.round()),
             side,
             rows,

@@ -59,7 +59,7 @@ pub enum RunMode {
 /// A command to the worker.
 #[derive(Debug)]
 pub enum Command {
-    /// LoadedModel a puzzle, sets the model to its initial state, and pauses.
+    /// `LoadedModel` a puzzle, sets the model to its initial state, and pauses.
     Load(Box<Job>),
     /// Sets how far the run continues.
     SetMode(RunMode),
@@ -121,14 +121,14 @@ impl Worker {
     ///
     /// # Errors
     /// If the system cannot start a thread.
-    pub fn start(turn_lock: TurnLock, wake: impl Fn() + Send + 'static) -> std::io::Result<Worker> {
+    pub fn start(turn_lock: TurnLock, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let (commands, receiver) = channel();
         let (sender, events) = channel();
         let work = move || WorkerThread::new(turn_lock, sender, Box::new(wake)).run_loop(&receiver);
         let thread = std::thread::Builder::new()
             .name("worker".into())
             .spawn(work)?;
-        Ok(Worker {
+        Ok(Self {
             commands: Some(commands),
             events,
             thread: Some(thread),
@@ -186,8 +186,8 @@ struct WorkerThread {
 }
 
 impl WorkerThread {
-    fn new(turn_lock: TurnLock, events: Sender<Event>, wake: Box<dyn Fn() + Send>) -> WorkerThread {
-        WorkerThread {
+    fn new(turn_lock: TurnLock, events: Sender<Event>, wake: Box<dyn Fn() + Send>) -> Self {
+        Self {
             turn_lock,
             events,
             wake,

@@ -23,7 +23,7 @@ pub(super) struct PuzzleRun {
     task: Arc<dyn Task>,
     /// The answer tokens after the last step. Before the first step, the tokens of the puzzle.
     tokens: Vec<u32>,
-    /// The answer state z_H after the last step, `[L, D]`.
+    /// The answer state `z_H` after the last step, `[L, D]`.
     state: Vec<f32>,
     steps: usize,
     stop: Option<StopReason>,
@@ -45,7 +45,7 @@ impl PuzzleRun {
     ///
     /// If the device fails, the CPU replaces it, and the returned note says so. Reuses the solver
     /// of `previous` if it has the same model and device.
-    pub(super) fn new(job: Job, previous: Option<PuzzleRun>) -> Result<NewRun, String> {
+    pub(super) fn new(job: Job, previous: Option<Self>) -> Result<NewRun, String> {
         job.board.check()?;
         let start = Instant::now();
         let kind = job.board.kind();
@@ -67,11 +67,11 @@ impl PuzzleRun {
             builder = builder.max_steps(steps);
         }
         let solver = builder.build(model).map_err(|e| e.to_string())?;
-        let (run, note) = match PuzzleRun::load(job.clone(), solver.clone()) {
+        let (run, note) = match Self::load(job.clone(), solver.clone()) {
             Err(e) if e.kind() == ErrorKind::Device && job.device != Device::Cpu => {
                 let note = format!("{e}; the CPU takes over");
                 let solver = on_cpu(&solver).map_err(|e| e.to_string())?;
-                (PuzzleRun::load(job, solver), Some(note))
+                (Self::load(job, solver), Some(note))
             }
             run => (run, None),
         };
@@ -80,12 +80,12 @@ impl PuzzleRun {
         Ok((run, info, note))
     }
 
-    fn load(job: Job, solver: Solver) -> Result<PuzzleRun, Error> {
+    fn load(job: Job, solver: Solver) -> Result<Self, Error> {
         let (encoded, task) = solver.encode(&job.board.to_puzzle())?;
         let mut stepper = solver.stepper(encoded.tokens.len(), 1)?;
         stepper.load(SLOT, &encoded.tokens, encoded.puzzle_id)?;
         let state = stepper.state(SLOT, answer_state(&solver))?;
-        Ok(PuzzleRun {
+        Ok(Self {
             tokens: encoded.tokens.clone(),
             job,
             solver,
@@ -178,7 +178,7 @@ impl PuzzleRun {
         }
         let start = Instant::now();
         let solver = on_cpu(&self.solver).map_err(|e| e.to_string())?;
-        *self = PuzzleRun::load(self.job.clone(), solver).map_err(|e| e.to_string())?;
+        *self = Self::load(self.job.clone(), solver).map_err(|e| e.to_string())?;
         Ok(self.info(start.elapsed()))
     }
 
@@ -215,7 +215,7 @@ impl PuzzleRun {
 
 impl Job {
     /// Returns whether both jobs use the same model. `ModelChoice::Auto` depends on the board.
-    fn has_same_model(&self, other: &Job) -> bool {
+    fn has_same_model(&self, other: &Self) -> bool {
         self.model == other.model && self.board.kind() == other.board.kind()
     }
 }

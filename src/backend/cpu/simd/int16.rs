@@ -34,7 +34,7 @@ impl Simd {
     /// Quantises a row of k elements into `out`, which is [`Simd::int16_stride`] long.
     pub(in super::super) fn int16_quantize_row(self, x: &[f32], out: &mut [PackedWord]) {
         assert!(
-            out.len() == Simd::int16_stride(x.len()),
+            out.len() == Self::int16_stride(x.len()),
             "the output row has the wrong length"
         );
         let (words, rest) = out.split_at_mut(x.len().div_ceil(2));
@@ -98,7 +98,7 @@ impl Simd {
         out: &mut [PackedWord],
     ) {
         assert!(
-            scores.len() == k.next_multiple_of(self.cols()) && out.len() == Simd::int16_stride(k),
+            scores.len() == k.next_multiple_of(self.cols()) && out.len() == Self::int16_stride(k),
             "scores or output row have the wrong length"
         );
         scores[k..].fill(f32::MIN);
@@ -118,7 +118,7 @@ impl Simd {
         panel: Int16Panel<'_>,
         mut out: Tile<'_>,
     ) {
-        let (stride, words, width) = (Simd::int16_stride(k), k.div_ceil(2), self.cols());
+        let (stride, words, width) = (Self::int16_stride(k), k.div_ceil(2), self.cols());
         assert!(
             out.rows() * stride <= a.len()
                 && words * width <= panel.words.len()

@@ -36,7 +36,7 @@ impl Simd {
     /// Quantises a row of k elements into `out`, which is [`Simd::int8_stride`] long.
     pub(in super::super) fn quantize_row(self, x: &[f32], out: &mut [PackedWord]) {
         assert!(
-            out.len() == Simd::int8_stride(x.len()),
+            out.len() == Self::int8_stride(x.len()),
             "the output row has the wrong length"
         );
         let (words, rest) = out.split_at_mut(x.len().div_ceil(4));
@@ -70,7 +70,7 @@ impl Simd {
         panel: Int8Panel<'_>,
         out: &mut Tile<'_>,
     ) -> Int8Product {
-        let (stride, words, width) = (Simd::int8_stride(k), k.div_ceil(4), self.cols());
+        let (stride, words, width) = (Self::int8_stride(k), k.div_ceil(4), self.cols());
         assert!(
             out.rows() * stride <= a.len()
                 && words * width <= panel.words.len()

@@ -8,15 +8,15 @@ pub(super) struct Portable([f32; 4]);
 
 impl From<[f32; 4]> for Portable {
     #[inline(always)]
-    fn from(values: [f32; 4]) -> Portable {
-        Portable(values)
+    fn from(values: [f32; 4]) -> Self {
+        Self(values)
     }
 }
 
 impl Portable {
     #[inline(always)]
-    fn with(self, other: Portable, f: impl Fn(f32, f32) -> f32) -> Portable {
-        Portable(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    fn with(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
     }
 }
 
@@ -24,12 +24,12 @@ impl Lanes for Portable {
     const N: usize = 4;
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
-        Portable([x; 4])
+        Self([x; 4])
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller vouches for four elements there.
-        Portable(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
+        Self(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -60,13 +60,13 @@ impl Lanes for Portable {
     unsafe fn fma(self, factor: Self, add: Self) -> Self {
         // Two roundings. `mul_add`, with one, is a function call on targets without such an
         // instruction.
-        Portable(std::array::from_fn(|i| self.0[i] * factor.0[i] + add.0[i]))
+        Self(std::array::from_fn(|i| self.0[i] * factor.0[i] + add.0[i]))
     }
     #[inline(always)]
     unsafe fn round(self) -> Self {
         // 1.5 * 2^23: adding it leaves no bits for a fraction.
         const ROUND: f32 = 12_582_912.0;
-        Portable(self.0.map(|x| (x + ROUND) - ROUND))
+        Self(self.0.map(|x| (x + ROUND) - ROUND))
     }
     #[inline(always)]
     unsafe fn scale(self, n: Self) -> Self {
@@ -78,6 +78,6 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn reciprocal(self) -> Self {
-        Portable(self.0.map(|x| 1.0 / x))
+        Self(self.0.map(|x| 1.0 / x))
     }
 }

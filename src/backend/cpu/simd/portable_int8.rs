@@ -14,18 +14,18 @@ impl Int8Lanes for PortableInt8 {
     const ZERO_POINT: u8 = 0x80;
     #[inline(always)]
     unsafe fn splat(x: u32) -> Self {
-        PortableInt8([x; 4])
+        Self([x; 4])
     }
     #[inline(always)]
     unsafe fn load(from: *const u32) -> Self {
         // SAFETY: the caller vouches for four words there.
-        PortableInt8(unsafe { from.cast::<[u32; 4]>().read_unaligned() })
+        Self(unsafe { from.cast::<[u32; 4]>().read_unaligned() })
     }
     #[inline(always)]
     unsafe fn dot(self, activations: Self, weights: Self) -> Self {
         // Even and odd bytes as halves of a word: the compiler turns this into multiplications of
         // pairs.
-        PortableInt8(std::array::from_fn(|i| {
+        Self(std::array::from_fn(|i| {
             let (u, s) = (activations.0[i], weights.0[i] as i32);
             let products = (u & 0xff) as i32 * (s << 24 >> 24)
                 + (u >> 8 & 0xff) as i32 * (s << 16 >> 24)
@@ -37,7 +37,7 @@ impl Int8Lanes for PortableInt8 {
     #[inline(always)]
     unsafe fn dot_int16(sums: [Self; 2], a: Self, b: [Self; 2]) -> [Self; 2] {
         std::array::from_fn(|v| {
-            PortableInt8(std::array::from_fn(|i| {
+            Self(std::array::from_fn(|i| {
                 let (a, b) = (a.0[i] as i32, b[v].0[i] as i32);
                 let low = (a << 16 >> 16).wrapping_mul(b << 16 >> 16);
                 let high = (a >> 16).wrapping_mul(b >> 16);

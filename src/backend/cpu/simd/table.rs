@@ -159,7 +159,7 @@ pub(in super::super) struct Simd {
 
 impl Simd {
     /// Returns the loops of `instructions`, or `None` if this machine lacks them.
-    pub(in super::super) fn of(instructions: InstructionSet) -> Option<Simd> {
+    pub(in super::super) fn of(instructions: InstructionSet) -> Option<Self> {
         let table = match instructions {
             InstructionSet::Portable => &PORTABLE,
             #[cfg(target_arch = "x86_64")]
@@ -182,7 +182,7 @@ impl Simd {
             InstructionSet::Neon if std::arch::is_aarch64_feature_detected!("neon") => &NEON,
             _ => return None,
         };
-        Some(Simd {
+        Some(Self {
             table,
             int8: int8_table::table(instructions),
             instructions,
@@ -191,10 +191,10 @@ impl Simd {
 
     /// Returns the same loops with products of [words](PackedWord) of two bf16 along k, or `None`
     /// if this machine has no instruction for them.
-    pub(in super::super) fn bf16(self) -> Option<Simd> {
+    pub(in super::super) fn bf16(self) -> Option<Self> {
         match self.instructions {
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 if is_x86_feature_detected!("avx512bf16") => Some(Simd {
+            InstructionSet::Avx512 if is_x86_feature_detected!("avx512bf16") => Some(Self {
                 table: &AVX512_BF16,
                 ..self
             }),

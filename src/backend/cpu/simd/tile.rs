@@ -24,7 +24,7 @@ impl<'a> Tile<'a> {
         rows: usize,
         cols: usize,
         stride: usize,
-    ) -> Tile<'a> {
+    ) -> Self {
         let end = if rows == 0 {
             0
         } else {
@@ -106,7 +106,7 @@ pub(in super::super) struct BufferSum<'a> {
 
 impl<'a> BufferSum<'a> {
     /// Returns the sum of at most eight terms.
-    pub(in super::super) fn of(terms: impl Iterator<Item = &'a [f32]>) -> BufferSum<'a> {
+    pub(in super::super) fn of(terms: impl Iterator<Item = &'a [f32]>) -> Self {
         let mut sum = BufferSum {
             terms: [&[]; 8],
             count: 0,
@@ -154,8 +154,8 @@ impl TileGrid {
         cols: usize,
         tile_rows: usize,
         tile_cols: usize,
-    ) -> TileGrid {
-        TileGrid {
+    ) -> Self {
+        Self {
             rows,
             cols,
             tile_rows: tile_rows.max(1),
@@ -199,8 +199,8 @@ pub(in super::super) struct TileCounters {
 
 impl TileCounters {
     /// Allocates for so many matrices, in tiles of at least `tile_rows` rows.
-    pub(in super::super) fn new(matrices: usize, rows: usize, tile_rows: usize) -> TileCounters {
-        TileCounters {
+    pub(in super::super) fn new(matrices: usize, rows: usize, tile_rows: usize) -> Self {
+        Self {
             remaining: Vec::with_capacity(matrices * rows.div_ceil(tile_rows)),
             matrices: Vec::with_capacity(matrices),
         }

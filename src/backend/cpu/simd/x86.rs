@@ -14,11 +14,11 @@ impl Lanes for Avx512 {
     const N: usize = 16;
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
-        Avx512(unsafe { _mm512_set1_ps(x) })
+        Self(unsafe { _mm512_set1_ps(x) })
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        Avx512(unsafe { _mm512_loadu_ps(from) })
+        Self(unsafe { _mm512_loadu_ps(from) })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -26,37 +26,37 @@ impl Lanes for Avx512 {
     }
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
-        Avx512(unsafe { _mm512_add_ps(self.0, other.0) })
+        Self(unsafe { _mm512_add_ps(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn sub(self, other: Self) -> Self {
-        Avx512(unsafe { _mm512_sub_ps(self.0, other.0) })
+        Self(unsafe { _mm512_sub_ps(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
-        Avx512(unsafe { _mm512_mul_ps(self.0, other.0) })
+        Self(unsafe { _mm512_mul_ps(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn max(self, other: Self) -> Self {
-        Avx512(unsafe { _mm512_max_ps(self.0, other.0) })
+        Self(unsafe { _mm512_max_ps(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn min(self, other: Self) -> Self {
-        Avx512(unsafe { _mm512_min_ps(self.0, other.0) })
+        Self(unsafe { _mm512_min_ps(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn fma(self, factor: Self, add: Self) -> Self {
-        Avx512(unsafe { _mm512_fmadd_ps(self.0, factor.0, add.0) })
+        Self(unsafe { _mm512_fmadd_ps(self.0, factor.0, add.0) })
     }
     #[inline(always)]
     unsafe fn round(self) -> Self {
-        Avx512(unsafe {
+        Self(unsafe {
             _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)
         })
     }
     #[inline(always)]
     unsafe fn scale(self, n: Self) -> Self {
-        Avx512(unsafe { _mm512_scalef_ps(self.0, n.0) })
+        Self(unsafe { _mm512_scalef_ps(self.0, n.0) })
     }
     #[inline(always)]
     unsafe fn reciprocal(self) -> Self {
@@ -64,7 +64,7 @@ impl Lanes for Avx512 {
             // 14 bits, doubled by one Newton step.
             let guess = _mm512_rcp14_ps(self.0);
             let error = _mm512_fnmadd_ps(self.0, guess, _mm512_set1_ps(1.0));
-            Avx512(_mm512_fmadd_ps(guess, error, guess))
+            Self(_mm512_fmadd_ps(guess, error, guess))
         }
     }
 }
@@ -80,7 +80,7 @@ impl MulLanes for Avx512Bf16 {
     #[inline(always)]
     unsafe fn broadcast(word: PackedWord) -> Self {
         unsafe {
-            Avx512Bf16(std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(
+            Self(std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(
                 word.to_bits() as i32,
             )))
         }
@@ -88,7 +88,7 @@ impl MulLanes for Avx512Bf16 {
     #[inline(always)]
     unsafe fn load_words(from: *const PackedWord) -> Self {
         unsafe {
-            Avx512Bf16(std::mem::transmute::<__m512i, __m512bh>(
+            Self(std::mem::transmute::<__m512i, __m512bh>(
                 _mm512_loadu_si512(from.cast()),
             ))
         }
@@ -109,11 +109,11 @@ impl Lanes for Avx2 {
     const N: usize = 8;
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
-        Avx2(unsafe { _mm256_set1_ps(x) })
+        Self(unsafe { _mm256_set1_ps(x) })
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        Avx2(unsafe { _mm256_loadu_ps(from) })
+        Self(unsafe { _mm256_loadu_ps(from) })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -121,31 +121,31 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
-        Avx2(unsafe { _mm256_add_ps(self.0, other.0) })
+        Self(unsafe { _mm256_add_ps(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn sub(self, other: Self) -> Self {
-        Avx2(unsafe { _mm256_sub_ps(self.0, other.0) })
+        Self(unsafe { _mm256_sub_ps(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
-        Avx2(unsafe { _mm256_mul_ps(self.0, other.0) })
+        Self(unsafe { _mm256_mul_ps(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn max(self, other: Self) -> Self {
-        Avx2(unsafe { _mm256_max_ps(self.0, other.0) })
+        Self(unsafe { _mm256_max_ps(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn min(self, other: Self) -> Self {
-        Avx2(unsafe { _mm256_min_ps(self.0, other.0) })
+        Self(unsafe { _mm256_min_ps(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn fma(self, factor: Self, add: Self) -> Self {
-        Avx2(unsafe { _mm256_fmadd_ps(self.0, factor.0, add.0) })
+        Self(unsafe { _mm256_fmadd_ps(self.0, factor.0, add.0) })
     }
     #[inline(always)]
     unsafe fn round(self) -> Self {
-        Avx2(unsafe {
+        Self(unsafe {
             _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)
         })
     }
@@ -154,11 +154,11 @@ impl Lanes for Avx2 {
         unsafe {
             let exponent = _mm256_slli_epi32::<23>(_mm256_cvtps_epi32(n.0));
             let bits = _mm256_add_epi32(_mm256_castps_si256(self.0), exponent);
-            Avx2(_mm256_castsi256_ps(bits))
+            Self(_mm256_castsi256_ps(bits))
         }
     }
     #[inline(always)]
     unsafe fn reciprocal(self) -> Self {
-        Avx2(unsafe { _mm256_div_ps(_mm256_set1_ps(1.0), self.0) })
+        Self(unsafe { _mm256_div_ps(_mm256_set1_ps(1.0), self.0) })
     }
 }

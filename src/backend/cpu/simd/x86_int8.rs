@@ -16,17 +16,17 @@ impl<const VNNI: bool> Int8Lanes for Avx512Int8<VNNI> {
     const ZERO_POINT: u8 = 0x80;
     #[inline(always)]
     unsafe fn splat(x: u32) -> Self {
-        Avx512Int8(unsafe { _mm512_set1_epi32(x as i32) })
+        Self(unsafe { _mm512_set1_epi32(x as i32) })
     }
     #[inline(always)]
     unsafe fn load(from: *const u32) -> Self {
-        Avx512Int8(unsafe { _mm512_loadu_si512(from.cast()) })
+        Self(unsafe { _mm512_loadu_si512(from.cast()) })
     }
     #[inline(always)]
     unsafe fn dot(self, activations: Self, weights: Self) -> Self {
         unsafe {
             if VNNI {
-                return Avx512Int8(_mm512_dpbusd_epi32(self.0, activations.0, weights.0));
+                return Self(_mm512_dpbusd_epi32(self.0, activations.0, weights.0));
             }
             // Even and odd bytes as 16 bits: multiplying bytes in pairs would saturate.
             let low = _mm512_set1_epi16(0xff);
@@ -38,21 +38,18 @@ impl<const VNNI: bool> Int8Lanes for Avx512Int8<VNNI> {
                 _mm512_srli_epi16::<8>(activations.0),
                 _mm512_srai_epi16::<8>(weights.0),
             );
-            Avx512Int8(_mm512_add_epi32(self.0, _mm512_add_epi32(even, odd)))
+            Self(_mm512_add_epi32(self.0, _mm512_add_epi32(even, odd)))
         }
     }
     #[inline(always)]
     unsafe fn dot_int16([s, t]: [Self; 2], a: Self, [b, c]: [Self; 2]) -> [Self; 2] {
         unsafe {
             if VNNI {
-                return [
-                    Avx512Int8(dpwssd(s.0, a.0, b.0)),
-                    Avx512Int8(dpwssd(t.0, a.0, c.0)),
-                ];
+                return [Self(dpwssd(s.0, a.0, b.0)), Self(dpwssd(t.0, a.0, c.0))];
             }
             [
-                Avx512Int8(_mm512_add_epi32(s.0, _mm512_madd_epi16(a.0, b.0))),
-                Avx512Int8(_mm512_add_epi32(t.0, _mm512_madd_epi16(a.0, c.0))),
+                Self(_mm512_add_epi32(s.0, _mm512_madd_epi16(a.0, b.0))),
+                Self(_mm512_add_epi32(t.0, _mm512_madd_epi16(a.0, c.0))),
             ]
         }
     }
@@ -110,21 +107,21 @@ impl<const DOT: u8> Int8Lanes for Avx2Int8<DOT> {
     const ZERO_POINT: u8 = 0x80;
     #[inline(always)]
     unsafe fn splat(x: u32) -> Self {
-        Avx2Int8(unsafe { _mm256_set1_epi32(x as i32) })
+        Self(unsafe { _mm256_set1_epi32(x as i32) })
     }
     #[inline(always)]
     unsafe fn load(from: *const u32) -> Self {
-        Avx2Int8(unsafe { _mm256_loadu_si256(from.cast()) })
+        Self(unsafe { _mm256_loadu_si256(from.cast()) })
     }
     #[inline(always)]
     unsafe fn dot(self, activations: Self, weights: Self) -> Self {
         unsafe {
             if DOT == AVX_VNNI {
-                return Avx2Int8(_mm256_dpbusd_avx_epi32(self.0, activations.0, weights.0));
+                return Self(_mm256_dpbusd_avx_epi32(self.0, activations.0, weights.0));
             }
             #[cfg(test)]
             if DOT == AVX512_VL {
-                return Avx2Int8(_mm256_dpbusd_epi32(self.0, activations.0, weights.0));
+                return Self(_mm256_dpbusd_epi32(self.0, activations.0, weights.0));
             }
             let low = _mm256_set1_epi16(0xff);
             let even = _mm256_madd_epi16(
@@ -135,15 +132,15 @@ impl<const DOT: u8> Int8Lanes for Avx2Int8<DOT> {
                 _mm256_srli_epi16::<8>(activations.0),
                 _mm256_srai_epi16::<8>(weights.0),
             );
-            Avx2Int8(_mm256_add_epi32(self.0, _mm256_add_epi32(even, odd)))
+            Self(_mm256_add_epi32(self.0, _mm256_add_epi32(even, odd)))
         }
     }
     #[inline(always)]
     unsafe fn dot_int16([s, t]: [Self; 2], a: Self, [b, c]: [Self; 2]) -> [Self; 2] {
         unsafe {
             [
-                Avx2Int8(_mm256_add_epi32(s.0, _mm256_madd_epi16(a.0, b.0))),
-                Avx2Int8(_mm256_add_epi32(t.0, _mm256_madd_epi16(a.0, c.0))),
+                Self(_mm256_add_epi32(s.0, _mm256_madd_epi16(a.0, b.0))),
+                Self(_mm256_add_epi32(t.0, _mm256_madd_epi16(a.0, c.0))),
             ]
         }
     }

@@ -31,7 +31,7 @@ pub(super) struct Dispatch {
 }
 
 impl PartialEq for Kernel {
-    fn eq(&self, other: &Kernel) -> bool {
+    fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
 }
@@ -165,7 +165,7 @@ impl Lowering<'_> {
                 _,
             ) => self.token_mix([*gate_up, *down], sources, *out),
             (Call::QkvRope { qkv, sources, out }, KernelImpl::Direct) => {
-                self.qkv_rope_direct(*qkv, sources, *out)
+                self.qkv_rope_direct(*qkv, sources, *out);
             }
             (Call::QkvRope { qkv, sources, out }, _) => self.qkv_rope(*qkv, sources, *out),
             (Call::Attention { qkv, out }, KernelImpl::Direct) => self.attention_direct(*qkv, *out),
