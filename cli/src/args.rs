@@ -196,7 +196,7 @@ pub(crate) struct Shared {
     pub(crate) config: Option<PathBuf>,
     /// Set a hyper-parameter, such as `L_cycles=6` (repeatable)
     ///
-    /// Takes precedence over all files. More examples: `seq_len=900`, box=2,3.
+    /// Takes precedence over all files. More examples: `seq_len=900`, `box=2,3`.
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
     /// Kind of puzzle, if neither the puzzle nor the model tells
