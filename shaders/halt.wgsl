@@ -5,6 +5,7 @@
 
 override L: u32 = 97u;   // positions
 override D: u32 = 512u;  // hidden size
+override ROWS: u32 = 1u; // positions whose mean the head reads: 1, or L with a symbol axis
 
 // When a slot halts.
 struct HaltParams {
@@ -29,10 +30,11 @@ var<workgroup> sums: array<vec2<f32>, 64>;
 fn halt(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
     let slot = live[group.z];
     var sum = vec2<f32>();
-    for (var k = id; k < D; k += 64u) {
-        sum += state[slot * L * D + k] * vec2<f32>(weight[k], weight[D + k]);
+    for (var i = id; i < ROWS * D; i += 64u) {
+        let k = i % D;
+        sum += state[slot * L * D + i] * vec2<f32>(weight[k], weight[D + k]);
     }
-    sums[id] = sum;
+    sums[id] = sum / f32(ROWS);
     workgroupBarrier();
     for (var half = 32u; half > 0u; half /= 2u) {
         if id < half {

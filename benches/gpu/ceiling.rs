@@ -43,6 +43,9 @@ pub(crate) fn measure(
         vocab: 2,
         inner: n,
         token_inner: 0,
+        symbols: 0,
+        mixer_inner: 0,
+        box_shape: [0, 0],
         heads: 1,
         eps: 1e-5,
         rope_theta: None,
@@ -67,7 +70,7 @@ pub(crate) fn measure(
     let weights = Weights::from_tensors(tensors.collect::<HashMap<_, _>>());
     let swiglu = Call::Swiglu {
         gate_up,
-        input: Buffer::Mixed,
+        sources: vec![Buffer::Mixed],
         out: Buffer::Gated,
     };
     let project = Call::ProjectAddNorm {

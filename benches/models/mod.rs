@@ -47,6 +47,7 @@ pub(crate) fn config(name: &str, scale: Scale) -> (Config, usize) {
         expansion: Some(4.0),
         inner: width(hidden),
         token_inner: if attention { 0 } else { width(prefix + cells) },
+        mixer_inner: 0,
         mlp_t: !attention,
         pos_encodings: if attention {
             PosEncodings::Rope

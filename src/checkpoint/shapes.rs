@@ -15,18 +15,24 @@ use crate::model::weights::Weight;
 /// published architecture.
 pub(crate) fn model_shapes(checkpoint: &Checkpoint, names: &TensorNames) -> Result<Shapes> {
     let reader = ShapeReader { checkpoint, names };
-    let [vocab_size, hidden_size] = reader.matrix(Weight::EmbedTokens)?;
+    let [embedded, hidden_size] = reader.matrix(Weight::EmbedTokens)?;
     let variant = reader.architecture()?;
     let (h_layers, l_layers) = (reader.layers(Level::H)?, reader.layers(Level::L)?);
     let level = if l_layers > 0 { Level::L } else { Level::H };
     let [_, inner] = reader.matrix(Weight::Down(level, 0))?;
     let token_down = Weight::TokenDown(level, 0);
-    let (mlp_t, attention) = (reader.has(token_down), reader.has(Weight::Qkv(level, 0)));
-    if mlp_t == attention {
-        let which = if mlp_t {
-            "both self_attn and mlp_t"
-        } else {
-            "neither self_attn nor mlp_t"
+    let unit_down = Weight::UnitDown(level, 0);
+    let mlp_t = reader.has(token_down);
+    let mixers = [
+        ("self_attn", reader.has(Weight::Qkv(level, 0))),
+        ("mlp_t", mlp_t),
+        ("mixer", reader.has(unit_down)),
+    ];
+    let found: Vec<_> = mixers.iter().filter(|m| m.1).map(|m| m.0).collect();
+    if found.len() != 1 {
+        let which = match found.as_slice() {
+            [] => "neither self_attn nor mlp_t".to_owned(),
+            [one, others @ ..] => format!("both {one} and {}", others.join(" and ")),
         };
         return Err(Error::checkpoint(format!(
             "{}.layers.0 has {which}",
@@ -48,11 +54,15 @@ pub(crate) fn model_shapes(checkpoint: &Checkpoint, names: &TensorNames) -> Resu
     Ok(Shapes {
         variant,
         hidden_size,
-        vocab_size,
+        vocab_size: (variant != Architecture::Symbols).then_some(embedded),
         h_layers,
         l_layers,
         inner,
         token_inner: token_shape.map(|shape| shape[1]),
+        mixer_inner: match variant {
+            Architecture::Symbols => Some(reader.matrix(unit_down)?[1]),
+            _ => None,
+        },
         positions,
         learned_positions,
         puzzle_emb: names
@@ -108,6 +118,7 @@ impl ShapeReader<'_> {
         match (has_level(Level::H), has_level(Level::L)) {
             (true, true) => Ok(Architecture::Hrm),
             (true, false) => Ok(Architecture::Baseline),
+            (false, true) if self.has(Weight::UnitDown(Level::L, 0)) => Ok(Architecture::Symbols),
             (false, true) if init(State::LowLevel(0)) => Ok(Architecture::Hier6),
             (false, true) if init(State::H) => Ok(Architecture::Trm),
             (false, true) => Ok(Architecture::SingleZ),
@@ -127,6 +138,8 @@ impl ShapeReader<'_> {
                 | Weight::OProj(n, i)
                 | Weight::TokenGateUp(n, i)
                 | Weight::TokenDown(n, i)
+                | Weight::UnitGateUp(n, i)
+                | Weight::UnitDown(n, i)
                 | Weight::GateUp(n, i)
                 | Weight::Down(n, i)
                     if *n == level =>

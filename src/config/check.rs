@@ -1,7 +1,7 @@
 //! Checks that need several hyper-parameters of a configuration.
 
 use super::limits::MAX_DIMENSION;
-use super::{Config, PosEncodings};
+use super::{Architecture, Config, PosEncodings, UNITS};
 use crate::error::{Error, Result};
 
 /// Checks that every size is within its limits and that the sizes fit together.
@@ -28,6 +28,9 @@ pub(super) fn check(config: &Config) -> Result<()> {
             config.token_inner
         )));
     }
+    if config.variant == Architecture::Symbols {
+        check_symbols(config)?;
+    }
     let head = config.hidden_size / config.num_heads.max(1);
     if config.pos_encodings == PosEncodings::Rope && !config.mlp_t && !head.is_multiple_of(2) {
         return Err(Error::config(format!(
@@ -37,10 +40,36 @@ pub(super) fn check(config: &Config) -> Result<()> {
     }
     let positions = config
         .prefix_len()
-        .saturating_add(config.seq_len.unwrap_or(0));
+        .saturating_add(config.seq_len.unwrap_or(0))
+        .saturating_mul(config.symbols().max(1));
     if positions > MAX_DIMENSION {
         return Err(Error::config(format!(
             "the model has {positions} positions; at most {MAX_DIMENSION} are supported"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks what a model with a symbol axis needs beyond other models.
+fn check_symbols(config: &Config) -> Result<()> {
+    let inner = config.mixer_inner;
+    if inner == 0 || inner > MAX_DIMENSION || !inner.is_multiple_of(UNITS) {
+        return Err(Error::config(format!(
+            "mixer_inner is {inner}; it must be a multiple of {UNITS} from {UNITS} to \
+             {MAX_DIMENSION}"
+        )));
+    }
+    if config.puzzle_emb_ndim > 0 {
+        return Err(Error::config(
+            "a model with a symbol axis has no puzzle embedding; the file has a tensor \
+             puzzle_emb.weights",
+        ));
+    }
+    let [rows, columns] = config.unit_box();
+    if rows * columns != config.symbols() {
+        return Err(Error::config(format!(
+            "box is [{rows}, {columns}], but a box of {} digits has as many cells",
+            config.symbols()
         )));
     }
     Ok(())

@@ -32,6 +32,11 @@ impl Config {
             json!(self.rms_norm_eps.to_string().parse::<f64>().unwrap_or(1e-5)),
         );
         put("mlp_t", json!(self.mlp_t));
+        if self.mixer_inner > 0 {
+            put("mixer", json!("units"));
+            put("mixer_inner", json!(self.mixer_inner));
+            put("mlp_inner", json!(self.inner));
+        }
         put("puzzle_emb_ndim", json!(self.puzzle_emb_ndim));
         put("puzzle_emb_len", json!(self.puzzle_emb_len));
         put("halt_max_steps", json!(self.halt_max_steps));

@@ -9,5 +9,7 @@ pub(super) const MAX_LAYERS: usize = 256;
 pub(super) const MAX_STEPS: usize = 1 << 20;
 /// Largest size of a dimension. A product of three such sizes fits in 64 bits.
 pub(super) const MAX_DIMENSION: usize = 1 << 20;
+/// Most symbols of a model with a symbol axis: the side of the largest Sudoku.
+pub(super) const MAX_SYMBOLS: usize = 36;
 /// Most puzzle identifiers: an identifier is a `u32`.
 pub(super) const MAX_IDENTIFIERS: usize = u32::MAX as usize;

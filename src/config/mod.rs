@@ -33,6 +33,9 @@ pub enum Architecture {
     Hrm,
     /// The transformer baseline: the single state `z_H`.
     Baseline,
+    /// TRM with a symbol axis: the states have one field of cells per digit, all with the same
+    /// weights.
+    Symbols,
 }
 
 impl Architecture {
@@ -44,6 +47,7 @@ impl Architecture {
             Self::Hier6 => "TRM hier6",
             Self::Hrm => "HRM",
             Self::Baseline => "transformer baseline",
+            Self::Symbols => "TRM with a symbol axis",
         }
     }
 }
@@ -90,7 +94,8 @@ impl Level {
     }
 }
 
-/// A state, `[L, D]`, that is carried from one refinement step to the next.
+/// A state, `[L, D]`, that is carried from one refinement step to the next. In a model with a symbol
+/// axis L = K S: one field of S cells for each of the K symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
     /// The answer state, `z_H`.
@@ -112,6 +117,10 @@ impl State {
         }
     }
 }
+
+/// The units of a cell of a field in a model with a symbol axis: its row, column and box, its row
+/// and its column within the box, and the symbols of the cell.
+pub(crate) const UNITS: usize = 6;
 
 /// The hyper-parameters that determine a model's shapes and its refinement step.
 ///
@@ -139,6 +148,9 @@ pub struct Config {
     pub inner: usize,
     /// T, the inner width of the SwiGLU over positions. 0 for a model with attention.
     pub token_inner: usize,
+    /// M, the width of the messages that the cells of a unit exchange in a model with a symbol
+    /// axis, else 0.
+    pub mixer_inner: usize,
     /// Whether a SwiGLU over positions replaces attention.
     pub mlp_t: bool,
     /// How the model encodes positions.
@@ -198,10 +210,30 @@ impl Config {
         }
     }
 
+    /// Returns K, the number of symbols (digits) of a model with a symbol axis, else 0. The tokens 0
+    /// and 1 are no symbols.
+    pub fn symbols(&self) -> usize {
+        match self.variant {
+            Architecture::Symbols => self.vocab_size.saturating_sub(2),
+            _ => 0,
+        }
+    }
+
+    /// Returns the rows and columns of a box in a model with a symbol axis: as configured, else the
+    /// most square one with no more rows than columns.
+    pub(crate) fn unit_box(&self) -> [usize; 2] {
+        let n = self.symbols();
+        let rows = (1..=n.isqrt()).rev().find(|r| n.is_multiple_of(*r));
+        let rows = rows.unwrap_or(1);
+        self.box_shape.unwrap_or([rows, n / rows])
+    }
+
     /// Returns the carried states, in the order of the checkpoint.
     pub fn states(&self) -> Vec<State> {
         match self.variant {
-            Architecture::Trm | Architecture::Hrm => vec![State::H, State::L],
+            Architecture::Trm | Architecture::Hrm | Architecture::Symbols => {
+                vec![State::H, State::L]
+            }
             Architecture::SingleZ => vec![State::L],
             Architecture::Hier6 => std::iter::once(State::H)
                 .chain((0..6).map(State::LowLevel))

@@ -156,6 +156,20 @@ impl Resolver<'_> {
     pub(super) fn seq_len(&mut self, config: &Config) -> Result<Option<usize>> {
         const KEY: &str = "seq_len";
         let setting = self.count_setting(KEY, 1, MAX_DIMENSION)?;
+        if config.symbols() > 0 {
+            // A Sudoku has as many rows as digits.
+            let value = config.symbols().saturating_mul(config.symbols());
+            return match setting {
+                Some((setting, source)) if setting != value => {
+                    let what = format!("the square of {} symbols", config.symbols());
+                    Err(contradiction(KEY, setting, &source, value, &what))
+                }
+                _ => {
+                    self.note_source(KEY, value, "square of the number of symbols");
+                    Ok(Some(value))
+                }
+            };
+        }
         let Some(positions) = self.shapes.positions else {
             return Ok(setting.map(|(value, from)| {
                 self.note_source(KEY, value, from);

@@ -7,7 +7,9 @@
 use serde_json::{Map, Value};
 
 use super::check::check;
-use super::limits::{MAX_CYCLES, MAX_DIMENSION, MAX_IDENTIFIERS, MAX_LAYERS, MAX_STEPS};
+use super::limits::{
+    MAX_CYCLES, MAX_DIMENSION, MAX_IDENTIFIERS, MAX_LAYERS, MAX_STEPS, MAX_SYMBOLS,
+};
 use super::{Architecture, Config, PosEncodings, Settings};
 use crate::error::{Error, Hint, Result};
 
@@ -28,8 +30,8 @@ pub(crate) struct Shapes {
     pub(crate) variant: Architecture,
     /// D: hidden size.
     pub(crate) hidden_size: usize,
-    /// V: vocabulary size.
-    pub(crate) vocab_size: usize,
+    /// V: vocabulary size. `None`: no shape contains it (a model with a symbol axis).
+    pub(crate) vocab_size: Option<usize>,
     /// Number of blocks of `H_level`, or 0.
     pub(crate) h_layers: usize,
     /// Number of blocks of `L_level`, or 0.
@@ -38,6 +40,8 @@ pub(crate) struct Shapes {
     pub(crate) inner: usize,
     /// T: inner width of the SwiGLU over positions. `None`: the model has attention.
     pub(crate) token_inner: Option<usize>,
+    /// M: width of the messages within units. `None`: the model has no symbol axis.
+    pub(crate) mixer_inner: Option<usize>,
     /// L: positions. `None`: no shape contains it.
     pub(crate) positions: Option<usize>,
     /// Whether the model has learned positions.
@@ -111,13 +115,14 @@ impl<'a> Resolver<'a> {
             shapes.hidden_size,
             "embed_tokens.embedding_weight",
         )?;
-        let vocab_size = self.size_from_shape(
-            "vocab_size",
-            shapes.vocab_size,
-            "embed_tokens.embedding_weight",
-        )?;
-        let num_heads = self.num_heads(mlp_t)?;
-        let pos_encodings = self.pos_encodings(mlp_t)?;
+        let vocab_size = match shapes.vocab_size {
+            Some(size) => {
+                self.size_from_shape("vocab_size", size, "embed_tokens.embedding_weight")?
+            }
+            None => self.count("vocab_size", 3, MAX_SYMBOLS + 2, None)?,
+        };
+        let num_heads = self.num_heads()?;
+        let pos_encodings = self.pos_encodings()?;
         let puzzle_emb_ndim = self.puzzle_emb_ndim()?;
         let puzzle_ids = self.puzzle_ids()?;
         let num_puzzle_identifiers = self.num_puzzle_identifiers(puzzle_ids.as_deref())?;
@@ -133,6 +138,7 @@ impl<'a> Resolver<'a> {
             expansion: None,
             inner: shapes.inner,
             token_inner: shapes.token_inner.unwrap_or(0),
+            mixer_inner: self.mixer_inner()?,
             mlp_t,
             pos_encodings,
             rope_theta: self.float("rope_theta", 10_000.0)?,
@@ -286,6 +292,21 @@ impl<'a> Resolver<'a> {
         Ok(mlp_t)
     }
 
+    /// Returns M for a model with a symbol axis, else 0.
+    fn mixer_inner(&mut self) -> Result<usize> {
+        let Some(inner) = self.shapes.mixer_inner else {
+            return Ok(0);
+        };
+        if let Some((mixer, from)) = self.settings.get("mixer")
+            && mixer != "units"
+        {
+            return Err(invalid("mixer", mixer, from, "units"));
+        }
+        self.note_source("mixer", "units", "names of the tensors");
+        self.size_from_shape("mlp_inner", self.shapes.inner, "mlp.down_proj")?;
+        self.size_from_shape("mixer_inner", inner, "mixer.down_proj")
+    }
+
     fn cycles(&mut self) -> Result<(usize, usize)> {
         let default = (self.shapes.variant == Architecture::Baseline).then_some(1);
         let max_low = if self.shapes.variant == Architecture::Hier6 {
@@ -318,10 +339,16 @@ impl<'a> Resolver<'a> {
         Ok(layers.map(|l| l.1))
     }
 
-    fn num_heads(&mut self, mlp_t: bool) -> Result<usize> {
-        let heads = self.count("num_heads", 1, MAX_DIMENSION, mlp_t.then_some(1))?;
+    /// Returns whether the blocks have attention.
+    fn attends(&self) -> bool {
+        self.shapes.token_inner.is_none() && self.shapes.mixer_inner.is_none()
+    }
+
+    fn num_heads(&mut self) -> Result<usize> {
+        let attends = self.attends();
+        let heads = self.count("num_heads", 1, MAX_DIMENSION, (!attends).then_some(1))?;
         let width = self.shapes.hidden_size;
-        if !mlp_t && heads > 0 && !width.is_multiple_of(heads) {
+        if attends && heads > 0 && !width.is_multiple_of(heads) {
             return Err(Error::config(format!(
                 "num_heads is {heads}, which does not divide the hidden_size of {width}"
             )));
@@ -329,7 +356,7 @@ impl<'a> Resolver<'a> {
         Ok(heads)
     }
 
-    fn pos_encodings(&mut self, mlp_t: bool) -> Result<PosEncodings> {
+    fn pos_encodings(&mut self) -> Result<PosEncodings> {
         let learned = self.shapes.learned_positions;
         let setting = match self.settings.get("pos_encodings") {
             None => None,
@@ -360,7 +387,7 @@ impl<'a> Resolver<'a> {
             }
             _ if learned => (PosEncodings::Learned, "names of the tensors".to_owned()),
             // Rotary positions act in attention only.
-            _ if mlp_t => (PosEncodings::None, "names of the tensors".to_owned()),
+            _ if !self.attends() => (PosEncodings::None, "names of the tensors".to_owned()),
             Some(setting) => setting,
             None => {
                 self.missing.push(("pos_encodings", "rope|none"));
@@ -437,7 +464,9 @@ impl<'a> Resolver<'a> {
     /// Returns the expansion factor if it is set. Shapes determine the inner widths, so the factor
     /// must give the same widths.
     fn expansion(&mut self, config: &Config) -> Result<Option<f64>> {
-        let Some((value, from)) = self.settings.get("expansion") else {
+        // A model with a symbol axis has its inner widths in the configuration instead.
+        let setting = self.settings.get("expansion");
+        let Some((value, from)) = setting.filter(|_| config.symbols() == 0) else {
             return Ok(None);
         };
         let number = value.as_f64().filter(|f| *f > 0.0 && *f <= 1024.0);

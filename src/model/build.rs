@@ -23,7 +23,7 @@ pub fn build_plan(config: &Config, tokens: usize) -> Plan {
     }];
     let embed_calls = calls.len();
     match config.variant {
-        Architecture::Trm => two_states(&mut calls, config, Level::L),
+        Architecture::Trm | Architecture::Symbols => two_states(&mut calls, config, Level::L),
         Architecture::Hrm => two_states(&mut calls, config, Level::H),
         Architecture::SingleZ => single_z(&mut calls, config),
         Architecture::Hier6 => hier6(&mut calls, config),
@@ -97,7 +97,8 @@ fn push_level(calls: &mut Vec<Call>, c: &Config, level: Level, sources: &[Buffer
 }
 
 /// Appends one block: `h = norm(s + mixer(s))`, `out = norm(h + swiglu(h))` (post-norm), where s is
-/// the sum of `sources`.
+/// the sum of `sources`. The mixer is attention, a SwiGLU over the positions, or messages within the
+/// units of a Sudoku.
 fn push_block(
     calls: &mut Vec<Call>,
     c: &Config,
@@ -106,7 +107,23 @@ fn push_block(
     sources: Vec<Buffer>,
     out: Buffer,
 ) {
-    if c.mlp_t {
+    if c.variant == Architecture::Symbols {
+        calls.push(Call::Swiglu {
+            gate_up: Weight::UnitGateUp(level, i),
+            sources: sources.clone(),
+            out: Buffer::Messages,
+        });
+        calls.push(Call::UnitSums {
+            input: Buffer::Messages,
+            out: Buffer::UnitSums,
+        });
+        calls.push(Call::ProjectAddNorm {
+            weight: Weight::UnitDown(level, i),
+            input: Buffer::UnitSums,
+            residuals: sources,
+            out: Buffer::Mixed,
+        });
+    } else if c.mlp_t {
         let (gate_up, down) = (Weight::TokenGateUp(level, i), Weight::TokenDown(level, i));
         calls.push(Call::TokenMix {
             gate_up,
@@ -133,7 +150,7 @@ fn push_block(
     }
     calls.push(Call::Swiglu {
         gate_up: Weight::GateUp(level, i),
-        input: Buffer::Mixed,
+        sources: vec![Buffer::Mixed],
         out: Buffer::Gated,
     });
     calls.push(Call::ProjectAddNorm {

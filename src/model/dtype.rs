@@ -1,6 +1,6 @@
 //! Weight dtypes: f32, and f32 rounded to f16, bf16, or int8 with one scale per output row.
 //!
-//! Only the six matrices of a block take a dtype ([`takes_dtype`]). Embeddings, heads and biases
+//! Only the matrices of a block take a dtype ([`takes_dtype`]). Embeddings, heads and biases
 //! stay f32. They are a few percent of a model, a step reads them once, and they have the most
 //! influence on the answer.
 
@@ -79,6 +79,8 @@ pub fn takes_dtype(weight: Weight) -> bool {
             | Weight::Down(..)
             | Weight::TokenGateUp(..)
             | Weight::TokenDown(..)
+            | Weight::UnitGateUp(..)
+            | Weight::UnitDown(..)
     )
 }
 

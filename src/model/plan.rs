@@ -1,17 +1,24 @@
 //! A refinement step as data: a flat list of kernel calls over named buffers.
 //!
 //! [`build_plan`](crate::model::build::build_plan) makes a [`Plan`], and a
-//! [backend](crate::low_level::backend) runs it. There are eight kernels. Each has one name, which
-//! is also the name of its function, its file and its test.
+//! [backend](crate::low_level::backend) runs it. There are nine kernels. Each has one name, which is
+//! also the name of its function, its file and its test.
 //!
 //! Shapes use these letters: B slots of a batch, S grid tokens, P prefix positions, L = P + S
 //! positions, D hidden size, V vocabulary size, I inner width of the SwiGLU over channels, T inner
 //! width of the SwiGLU over positions. Buffers are per slot and row-major.
+//!
+//! In a model with a symbol axis L = K S: the positions are K fields of S cells, one field for each
+//! symbol, and P is 0. M is the width of its messages. [`Dims::symbols`] tells `embed`, `halt` and
+//! `decode` that there are fields.
 
 use std::fmt;
 
 use crate::config::{Config, PosEncodings, State};
 use crate::model::weights::Weight;
+
+/// The logit of the tokens 0 and 1, which are no symbols, in a model with a symbol axis.
+pub const NOT_A_SYMBOL: f32 = -100.0;
 
 /// The sizes that all kernel calls share.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,7 +27,7 @@ pub struct Dims {
     pub tokens: usize,
     /// P: prefix positions.
     pub prefix: usize,
-    /// L = P + S: positions.
+    /// L: positions, P + S or K S.
     pub positions: usize,
     /// D: hidden size.
     pub hidden: usize,
@@ -30,6 +37,12 @@ pub struct Dims {
     pub inner: usize,
     /// T: inner width of the SwiGLU over positions. 0 for a model with attention.
     pub token_inner: usize,
+    /// K: symbols, each with a field of cells. 0 for a model without a symbol axis.
+    pub symbols: usize,
+    /// M: width of the messages within units. 0 for a model without a symbol axis.
+    pub mixer_inner: usize,
+    /// Rows and columns of a box of the grid, for the messages within units.
+    pub box_shape: [usize; 2],
     /// Number of attention heads. Each has D / heads elements.
     pub heads: usize,
     /// Added to the mean square in the RMSNorm.
@@ -41,15 +54,24 @@ pub struct Dims {
 impl Dims {
     /// Returns the sizes of `config` with S = `tokens`.
     pub fn new(config: &Config, tokens: usize) -> Self {
-        let prefix = config.prefix_len();
+        let (prefix, symbols) = (config.prefix_len(), config.symbols());
         Self {
             tokens,
             prefix,
-            positions: prefix + tokens,
+            positions: match symbols {
+                0 => prefix + tokens,
+                symbols => symbols * tokens,
+            },
             hidden: config.hidden_size,
             vocab: config.vocab_size,
             inner: config.inner,
             token_inner: config.token_inner,
+            symbols,
+            mixer_inner: config.mixer_inner,
+            box_shape: match symbols {
+                0 => [0, 0],
+                _ => config.unit_box(),
+            },
             heads: config.num_heads,
             eps: config.rms_norm_eps,
             rope_theta: (config.pos_encodings == PosEncodings::Rope).then_some(config.rope_theta),
@@ -83,6 +105,10 @@ pub enum Buffer {
     Attended,
     /// `silu(gate) * up`, `[L, I]`.
     Gated,
+    /// Messages of the cells, `[L, M]`.
+    Messages,
+    /// Sums of the messages within units, `[L, M]`.
+    UnitSums,
     /// The logits of the halting head, halt and continue, `[2]`.
     Halting,
     /// The logits of the answer head, `[S, V]`.
@@ -107,6 +133,7 @@ impl Buffer {
             }
             Self::Qkv => d.positions * 3 * d.hidden,
             Self::Gated => d.positions * d.inner,
+            Self::Messages | Self::UnitSums => d.positions * d.mixer_inner,
             Self::Halting => 2,
             Self::Logits => d.tokens * d.vocab,
         }
@@ -125,6 +152,8 @@ impl fmt::Display for Buffer {
             Self::Qkv => "qkv",
             Self::Attended => "attended",
             Self::Gated => "gated",
+            Self::Messages => "messages",
+            Self::UnitSums => "unit sums",
             Self::Halting => "halting",
             Self::Logits => "logits",
             Self::Answer => "answer",
@@ -132,13 +161,15 @@ impl fmt::Display for Buffer {
     }
 }
 
-/// One call of one of the eight kernels. A call never reads the buffer that it writes.
+/// One call of one of the nine kernels. A call never reads the buffer that it writes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
     /// `x = sqrt(D) * (prefix ++ rows of the token embedding)`. With learned positions
-    /// `x = sqrt(D/2) * (prefix ++ rows of the token embedding + positions)`.
+    /// `x = sqrt(D/2) * (prefix ++ rows of the token embedding + positions)`. With a symbol axis, the
+    /// row of a cell in the field of a symbol is 0 if the cell is blank (tokens 0 and 1), 1 if it has
+    /// this symbol (token symbol + 2), 2 if it has another.
     Embed {
-        /// Token embedding, `[V, D]`.
+        /// Token embedding, `[V, D]`, or `[3, D]` with a symbol axis.
         embedding: Weight,
         /// Learned positions, `[L, D]`. `None`: the positions are not learned.
         positions: Option<Weight>,
@@ -173,13 +204,22 @@ pub enum Call {
         /// The buffer that the call writes.
         out: Buffer,
     },
-    /// `out = silu(gate input) * (up input)`.
+    /// `out = silu(gate s) * (up s)`, where s is the sum of the sources.
     Swiglu {
-        /// `[2I, D]`.
+        /// `[2I, D]`, or `[2M, D]`.
         gate_up: Weight,
-        /// The buffer that is projected.
+        /// 1 to 8 buffers, which the kernel adds up.
+        sources: Vec<Buffer>,
+        /// The buffer that the call writes, `[L, I]` or `[L, M]`.
+        out: Buffer,
+    },
+    /// Sums the messages of the other members of each unit of a cell: a sixth of the channels each
+    /// for the row, the column, the box, the row within the box, the column within the box, and the
+    /// symbols of the cell.
+    UnitSums {
+        /// Messages, `[L, M]`.
         input: Buffer,
-        /// The buffer that the call writes.
+        /// The buffer that the call writes, `[L, M]`.
         out: Buffer,
     },
     /// `out = norm(weight input + sum of the residuals)`.
@@ -193,7 +233,8 @@ pub enum Call {
         /// The buffer that the call writes.
         out: Buffer,
     },
-    /// Computes the two halting logits from the first position of a state.
+    /// Computes the two halting logits from the first position of a state. With a symbol axis, from
+    /// the mean over its positions.
     Halt {
         /// `[2, D]`.
         weight: Weight,
@@ -203,9 +244,10 @@ pub enum Call {
         state: Buffer,
     },
     /// Computes the answer logits from the positions P.. of a state, and the most probable token of
-    /// each cell.
+    /// each cell. With a symbol axis, the logit of token k + 2 is the product of the one row of the
+    /// weight with the cell in field k, and the tokens 0 and 1 have the logit [`NOT_A_SYMBOL`].
     Decode {
-        /// `[V, D]`.
+        /// `[V, D]`, or `[1, D]` with a symbol axis.
         weight: Weight,
         /// The state that the head reads, `[L, D]`.
         state: Buffer,
@@ -221,6 +263,7 @@ impl Call {
             Self::QkvRope { .. } => "qkv_rope",
             Self::Attention { .. } => "attention",
             Self::Swiglu { .. } => "swiglu",
+            Self::UnitSums { .. } => "unit_sums",
             Self::ProjectAddNorm { .. } => "project_add_norm",
             Self::Halt { .. } => "halt",
             Self::Decode { .. } => "decode",
@@ -231,9 +274,11 @@ impl Call {
     pub fn reads(&self) -> Vec<Buffer> {
         match self {
             Self::Embed { .. } => vec![Buffer::Tokens, Buffer::Prefix],
-            Self::TokenMix { sources, .. } | Self::QkvRope { sources, .. } => sources.clone(),
+            Self::TokenMix { sources, .. }
+            | Self::QkvRope { sources, .. }
+            | Self::Swiglu { sources, .. } => sources.clone(),
             Self::Attention { qkv, .. } => vec![*qkv],
-            Self::Swiglu { input, .. } => vec![*input],
+            Self::UnitSums { input, .. } => vec![*input],
             Self::ProjectAddNorm {
                 input, residuals, ..
             } => std::iter::once(*input)
@@ -251,6 +296,7 @@ impl Call {
             | Self::QkvRope { out, .. }
             | Self::Attention { out, .. }
             | Self::Swiglu { out, .. }
+            | Self::UnitSums { out, .. }
             | Self::ProjectAddNorm { out, .. } => vec![*out],
             Self::Halt { .. } => vec![Buffer::Halting],
             Self::Decode { .. } => vec![Buffer::Logits, Buffer::Answer],
@@ -266,7 +312,7 @@ impl Call {
             } => std::iter::once(embedding).chain(positions).collect(),
             Self::TokenMix { gate_up, down, .. } => vec![gate_up, down],
             Self::QkvRope { qkv, .. } => vec![qkv],
-            Self::Attention { .. } => vec![],
+            Self::Attention { .. } | Self::UnitSums { .. } => vec![],
             Self::Swiglu { gate_up, .. } => vec![gate_up],
             Self::ProjectAddNorm { weight, .. } | Self::Decode { weight, .. } => vec![weight],
             Self::Halt { weight, bias, .. } => vec![weight, bias],
@@ -276,23 +322,18 @@ impl Call {
     /// Returns the floating-point operations of the call for one slot: two for every multiply-add
     /// of its matrix products.
     pub fn flops(&self, d: &Dims) -> u64 {
-        let [l, s, h, v, i, t] = [
-            d.positions,
-            d.tokens,
-            d.hidden,
-            d.vocab,
-            d.inner,
-            d.token_inner,
-        ]
-        .map(|n| n as u64);
+        let [l, s, h, v, t] =
+            [d.positions, d.tokens, d.hidden, d.vocab, d.token_inner].map(|n| n as u64);
         let multiply_adds = match self {
             Self::Embed { .. } => 0,
             Self::TokenMix { .. } => 3 * t * l * h,
             Self::QkvRope { .. } => 3 * l * h * h,
             Self::Attention { .. } => 2 * l * l * h,
-            Self::Swiglu { .. } => 2 * i * l * h,
+            Self::Swiglu { out, .. } => 2 * (out.len(d) as u64) * h,
+            Self::UnitSums { .. } => 0,
             Self::ProjectAddNorm { input, .. } => (input.len(d) as u64) * h,
             Self::Halt { .. } => 2 * h,
+            Self::Decode { .. } if d.symbols > 0 => l * h,
             Self::Decode { .. } => s * v * h,
         };
         2 * multiply_adds

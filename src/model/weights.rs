@@ -3,17 +3,21 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::config::{Config, Level, PosEncodings, State};
+use crate::config::{Architecture, Config, Level, PosEncodings, State};
 use crate::error::{Error, Result};
+
+/// Rows of the token embedding of a model with a symbol axis.
+pub(crate) const ROLES: usize = 3;
 
 /// Identifies a tensor of a model by its part of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Weight {
-    /// Token embedding, `[V, D]`.
+    /// Token embedding, `[V, D]`. With a symbol axis `[3, D]`: a cell of a field is blank, given as
+    /// the field's symbol, or given as another symbol.
     EmbedTokens,
     /// Learned positions, `[L, D]`.
     EmbedPos,
-    /// Answer head, `[V, D]`.
+    /// Answer head, `[V, D]`. With a symbol axis `[1, D]`.
     LmHead,
     /// Halting head, `[2, D]`: the halt row, then the continue row.
     QHead,
@@ -30,6 +34,10 @@ pub enum Weight {
     TokenGateUp(Level, usize),
     /// Down projection across positions, `[L, T]`.
     TokenDown(Level, usize),
+    /// Gate and up projections of the messages within units, `[2M, D]`.
+    UnitGateUp(Level, usize),
+    /// Down projection of the sums of messages, `[D, M]`.
+    UnitDown(Level, usize),
     /// Gate and up projections, `[2I, D]`.
     GateUp(Level, usize),
     /// Down projection, `[D, I]`.
@@ -58,6 +66,12 @@ impl Weight {
             }
             Self::TokenDown(level, i) => {
                 format!("{}.layers.{i}.mlp_t.down_proj.weight", level.name())
+            }
+            Self::UnitGateUp(level, i) => {
+                format!("{}.layers.{i}.mixer.gate_up_proj.weight", level.name())
+            }
+            Self::UnitDown(level, i) => {
+                format!("{}.layers.{i}.mixer.down_proj.weight", level.name())
             }
             Self::GateUp(level, i) => {
                 format!("{}.layers.{i}.mlp.gate_up_proj.weight", level.name())
@@ -104,6 +118,8 @@ impl Weight {
             "self_attn.o_proj.weight" => Self::OProj(level, block),
             "mlp_t.gate_up_proj.weight" => Self::TokenGateUp(level, block),
             "mlp_t.down_proj.weight" => Self::TokenDown(level, block),
+            "mixer.gate_up_proj.weight" => Self::UnitGateUp(level, block),
+            "mixer.down_proj.weight" => Self::UnitDown(level, block),
             "mlp.gate_up_proj.weight" => Self::GateUp(level, block),
             "mlp.down_proj.weight" => Self::Down(level, block),
             _ => return None,
@@ -125,8 +141,12 @@ impl Weight {
         );
         let i = ("inner width", c.inner);
         let t = ("inner width", c.token_inner);
+        let m = ("mixer_inner", c.mixer_inner);
         let times = |what, n: usize, of: (_, usize)| (what, of.1.saturating_mul(n));
+        let symbols = c.variant == Architecture::Symbols;
         match self {
+            Self::EmbedTokens if symbols => vec![("blank, given and other", ROLES), d],
+            Self::LmHead if symbols => vec![("one row for all symbols", 1), d],
             Self::EmbedTokens | Self::LmHead => vec![v, d],
             Self::EmbedPos => vec![l, d],
             Self::QHead => vec![("halt and continue", 2), d],
@@ -136,6 +156,8 @@ impl Weight {
             Self::OProj(..) => vec![d, d],
             Self::TokenGateUp(..) => vec![times("2 inner width", 2, t), l],
             Self::TokenDown(..) => vec![l, t],
+            Self::UnitGateUp(..) => vec![times("2 mixer_inner", 2, m), d],
+            Self::UnitDown(..) => vec![d, m],
             Self::GateUp(..) => vec![times("2 inner width", 2, i), d],
             Self::Down(..) => vec![d, i],
         }
@@ -170,7 +192,9 @@ impl Config {
         all.extend(self.states().into_iter().map(Weight::Init));
         for (level, blocks) in self.levels() {
             for i in 0..blocks {
-                all.extend(if self.mlp_t {
+                all.extend(if self.variant == Architecture::Symbols {
+                    [Weight::UnitGateUp(level, i), Weight::UnitDown(level, i)]
+                } else if self.mlp_t {
                     [Weight::TokenGateUp(level, i), Weight::TokenDown(level, i)]
                 } else {
                     [Weight::Qkv(level, i), Weight::OProj(level, i)]

@@ -31,6 +31,10 @@ pub struct MultiStart {
     /// How long to add new starts until an answer is valid. No effect for a task that does not
     /// verify answers by rules. Default: `None`, which adds no starts.
     pub until_valid: Option<Duration>,
+    /// Whether the further starts get noise instead of a symmetry. A solver always does this for a
+    /// model with a symbol axis, which gives symmetric copies of a puzzle the same answer. Default:
+    /// false.
+    pub noise_only: bool,
 }
 
 impl Default for MultiStart {
@@ -39,6 +43,7 @@ impl Default for MultiStart {
             starts: 1,
             seed: 0,
             until_valid: None,
+            noise_only: false,
         }
     }
 }
@@ -180,6 +185,7 @@ impl Starts {
         let mut random = Random::new(self.settings.seed ^ (number as u64) << 32);
         let symmetry = match number {
             0 => None,
+            _ if self.settings.noise_only => None,
             _ => starts.task.random_symmetry(&starts.puzzle, &mut random),
         };
         let is_noisy = number > 0 && (symmetry.is_none() || number >= FIRST_NOISY_START);

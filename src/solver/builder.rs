@@ -251,9 +251,11 @@ impl SolverBuilder {
             Some((loaded, cache)) if Arc::ptr_eq(&loaded, &model) => cache,
             _ => Arc::default(),
         };
+        let mut multi_start = self.multi_start.checked()?;
+        multi_start.noise_only |= model.config.symbols() > 0;
         let solver = Solver {
             policy: policy.checked()?,
-            multi_start: self.multi_start.checked()?,
+            multi_start,
             model,
             cache,
             settings: self,

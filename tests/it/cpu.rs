@@ -100,7 +100,7 @@ fn plan(d: Dims) -> Plan {
         ),
         Call::Swiglu {
             gate_up: Weight::GateUp(net, i),
-            input: Buffer::Mixed,
+            sources: vec![Buffer::Mixed],
             out: Buffer::Gated,
         },
         project(Weight::Down(net, i), Buffer::Gated, &[Buffer::Mixed], Z_H),

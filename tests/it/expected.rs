@@ -162,7 +162,10 @@ pub(crate) fn run(stepper: &mut dyn Inspect, model: &Model, expected: &Expected)
     failures
 }
 
-/// The names of the cases.
+/// The case of the symbol axis, which has no ONNX file.
+pub(crate) const SYMBOLS: &str = "trm_symbols";
+
+/// The names of the cases that exist as checkpoints and as ONNX files.
 pub(crate) const CASES: [&str; 9] = [
     "hrm",
     "transformers_baseline",

@@ -16,7 +16,7 @@ use trm_runtime::low_level::weights::{Weight, Weights};
 use crate::backends::{backends, gpu_backends};
 use crate::long::long;
 use crate::noise::Noise;
-use crate::plans::{Z_H, Z_L, dims, tensors, with_rope};
+use crate::plans::{Z_H, Z_L, dims, symbol_dims, tensors, with_rope};
 
 const TOLERANCE: f32 = 2e-5;
 
@@ -71,13 +71,65 @@ fn plan(d: Dims) -> Plan {
         project(Weight::OProj(net, i), Buffer::Attended, &all, Buffer::Block),
         Call::Swiglu {
             gate_up: Weight::GateUp(net, i),
-            input: Buffer::Mixed,
+            sources: vec![Buffer::Mixed],
             out: Buffer::Gated,
         },
         project(Weight::Down(net, i), Buffer::Gated, &[Buffer::Mixed], Z_H),
         Call::Embed {
             embedding: Weight::EmbedTokens,
             positions: None,
+        },
+        Call::Halt {
+            weight: Weight::QHead,
+            bias: Weight::QHeadBias,
+            state: Z_H,
+        },
+        Call::Decode {
+            weight: Weight::LmHead,
+            state: Z_H,
+        },
+    ];
+    Plan {
+        dims: d,
+        embed_calls: 1,
+        calls,
+    }
+}
+
+/// A plan that calls every kernel of a model with a symbol axis.
+fn symbol_plan(d: Dims) -> Plan {
+    let (net, i) = (Level::L, 0);
+    let sources = vec![Z_L, Z_H, Buffer::Input];
+    let calls = vec![
+        Call::Embed {
+            embedding: Weight::EmbedTokens,
+            positions: None,
+        },
+        Call::Swiglu {
+            gate_up: Weight::UnitGateUp(net, i),
+            sources: sources.clone(),
+            out: Buffer::Messages,
+        },
+        Call::UnitSums {
+            input: Buffer::Messages,
+            out: Buffer::UnitSums,
+        },
+        Call::ProjectAddNorm {
+            weight: Weight::UnitDown(net, i),
+            input: Buffer::UnitSums,
+            residuals: sources,
+            out: Buffer::Mixed,
+        },
+        Call::Swiglu {
+            gate_up: Weight::GateUp(net, i),
+            sources: vec![Buffer::Mixed],
+            out: Buffer::Gated,
+        },
+        Call::ProjectAddNorm {
+            weight: Weight::Down(net, i),
+            input: Buffer::Gated,
+            residuals: vec![Buffer::Mixed],
+            out: Z_H,
         },
         Call::Halt {
             weight: Weight::QHead,
@@ -153,6 +205,40 @@ fn every_kernel_agrees_on_every_backend_at_every_size() {
         let on_gpu = long() || ON_GPU.contains(&(seed % sizes().len()));
         let backends = backends(&weights, on_gpu);
         for slots in [1, 3, 16] {
+            let cases = cases(&d, slots, &mut noise);
+            for (name, loaded) in &backends[1..] {
+                let difference =
+                    compare(&*backends[0].1, &**loaded, &plan, &cases, TOLERANCE).unwrap();
+                failed.extend(
+                    difference.map(|found| format!("{name}, {slots} slots, {d:?}: {found}")),
+                );
+            }
+        }
+    }
+    expect_none(&failed);
+}
+
+/// Sudokus of 2 to 9 digits with boxes of every form, and odd widths.
+fn symbol_sizes() -> [Dims; 6] {
+    [
+        symbol_dims([1, 1, 1, 1, 1, 6]),
+        symbol_dims([2, 1, 2, 6, 5, 12]),
+        symbol_dims([4, 2, 2, 9, 17, 6]),
+        symbol_dims([6, 2, 3, 16, 24, 24]),
+        symbol_dims([6, 3, 2, 33, 20, 30]),
+        symbol_dims([9, 3, 3, 64, 128, 144]),
+    ]
+}
+
+#[test]
+fn every_kernel_of_the_symbol_axis_agrees_on_every_backend() {
+    let mut failed = Vec::new();
+    for (seed, d) in symbol_sizes().into_iter().enumerate() {
+        let mut noise = Noise(0x5b_0715 + seed as u64);
+        let plan = Arc::new(symbol_plan(d));
+        let weights = weights(&d, &mut noise);
+        let backends = backends(&weights, true);
+        for slots in [1, 3] {
             let cases = cases(&d, slots, &mut noise);
             for (name, loaded) in &backends[1..] {
                 let difference =
@@ -362,8 +448,14 @@ impl Program for PlantedProgram {
 #[test]
 fn lockstep_names_the_kernel_with_a_planted_bug() {
     let d = dims([2, 29, 32, 2, 17, 31, 6]);
+    names_planted_bugs(plan(d));
+    names_planted_bugs(symbol_plan(symbol_dims([4, 2, 2, 32, 17, 12])));
+}
+
+fn names_planted_bugs(plan: Plan) {
     let mut noise = Noise(7);
-    let plan = Arc::new(plan(d));
+    let d = plan.dims;
+    let plan = Arc::new(plan);
     let weights = weights(&d, &mut noise);
     let cases = cases(&d, 3, &mut noise);
     let backends = backends(&weights, true);

@@ -22,9 +22,24 @@ pub(crate) fn dims([prefix, tokens, hidden, heads, inner, token_inner, vocab]: [
         vocab,
         inner,
         token_inner,
+        symbols: 0,
+        mixer_inner: 0,
+        box_shape: [0, 0],
         heads,
         eps: 1e-5,
         rope_theta: None,
+    }
+}
+
+/// The sizes `[K, box rows, box columns, D, I, M]` of a model with a symbol axis.
+pub(crate) fn symbol_dims([symbols, rows, cols, hidden, inner, mixer_inner]: [usize; 6]) -> Dims {
+    let cells = symbols * symbols;
+    Dims {
+        positions: symbols * cells,
+        symbols,
+        mixer_inner,
+        box_shape: [rows, cols],
+        ..dims([0, cells, hidden, 1, inner, 0, symbols + 2])
     }
 }
 
@@ -40,10 +55,15 @@ pub(crate) fn with_rope(d: Dims) -> Dims {
 pub(crate) fn tensors(d: &Dims, noise: &mut Noise) -> HashMap<Weight, Tensor> {
     let (l, h, v, i, t) = (d.positions, d.hidden, d.vocab, d.inner, d.token_inner);
     let (net, block) = (Level::L, 0);
+    let m = d.mixer_inner;
+    // A model with a symbol axis has one row for each role of a cell, and one for all symbols.
+    let [embedded, answers] = if d.symbols > 0 { [3, 1] } else { [v, v] };
     let shapes = [
-        (Weight::EmbedTokens, vec![v, h]),
+        (Weight::EmbedTokens, vec![embedded, h]),
         (Weight::EmbedPos, vec![l, h]),
-        (Weight::LmHead, vec![v, h]),
+        (Weight::LmHead, vec![answers, h]),
+        (Weight::UnitGateUp(net, block), vec![2 * m, h]),
+        (Weight::UnitDown(net, block), vec![h, m]),
         (Weight::QHead, vec![2, h]),
         (Weight::QHeadBias, vec![2]),
         (Weight::Qkv(net, block), vec![3 * h, h]),

@@ -9,7 +9,7 @@ use crate::harness::{Scratch, read, trm};
 const TOLERANCE: f32 = 2e-4;
 
 /// The cases of `tests/data/golden`.
-const CASES: [&str; 9] = [
+const CASES: [&str; 10] = [
     "hrm",
     "transformers_baseline",
     "trm_attention",
@@ -19,6 +19,7 @@ const CASES: [&str; 9] = [
     "trm_mlp",
     "trm_no_prefix",
     "trm_singlez",
+    "trm_symbols",
 ];
 
 fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {

@@ -1,15 +1,55 @@
-use crate::model::plan::Dims;
+use super::packed::Matrix;
+use super::project::{InputRows, project};
+use super::scratch::{Scratch, ScratchSize};
+use super::simd::{Simd, Tile, TileIndex};
+use crate::model::plan::{Dims, NOT_A_SYMBOL};
 
 /// Computes logits `[S, V]` -> the token with the largest logit of each cell, the first one of
 /// equals.
 pub(super) fn decode(d: &Dims, logits: &[f32], answer: &mut [u32]) {
     for (cell, answer) in logits.chunks_exact(d.vocab).zip(answer) {
-        let mut best = 0;
-        for (token, logit) in cell.iter().enumerate() {
-            if *logit > cell[best] {
-                best = token;
+        let (mut best, mut largest) = (0, f32::NEG_INFINITY);
+        for (token, logit) in (0..).zip(cell) {
+            if *logit > largest {
+                (best, largest) = (token, *logit);
             }
         }
-        *answer = best as u32;
+        *answer = best;
+    }
+}
+
+/// Returns the scratch memory of [`symbol_logits`]: the logits of one symbol for a tile of cells.
+pub(super) fn scratch_size(simd: Simd) -> ScratchSize {
+    ScratchSize::of(&[2 * simd.rows()], &[])
+}
+
+/// Computes some rows of the logits of a model with a symbol axis: state `[K, S, D]`, weight
+/// `[1, D]` -> `[S, K + 2]`. The tokens 0 and 1 have a fixed logit.
+pub(super) fn symbol_logits(
+    d: &Dims,
+    simd: Simd,
+    state: &[f32],
+    weight: Matrix<'_>,
+    index: &TileIndex,
+    mut out: Tile<'_>,
+    scratch: &mut Scratch,
+) {
+    let rows = out.rows();
+    let [of_symbol] = scratch.split([rows]);
+    for row in 0..rows {
+        out.row(row)[..2].fill(NOT_A_SYMBOL);
+    }
+    for symbol in 0..d.symbols {
+        let first = symbol * d.tokens + index.rows.start;
+        let of_field = TileIndex {
+            matrix: index.matrix,
+            rows: first..first + rows,
+            cols: 0..1,
+        };
+        let tile = Tile::of(of_symbol, rows, 1, 1);
+        project(simd, InputRows::F32(state), weight, &of_field, tile);
+        for (row, logit) in of_symbol.iter().enumerate() {
+            out.row(row)[symbol + 2] = *logit;
+        }
     }
 }

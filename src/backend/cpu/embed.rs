@@ -1,6 +1,7 @@
 use crate::model::plan::Dims;
 
-/// Computes tokens `[S]` and prefix `[P, D]` -> x `[L, D]`.
+/// Computes tokens `[S]` and prefix `[P, D]` -> x `[L, D]`. With a symbol axis, the row of a cell is
+/// 0 for a blank, 1 for the symbol of the field, 2 for another symbol.
 pub(super) fn embed(
     d: &Dims,
     tokens: &[u32],
@@ -11,8 +12,15 @@ pub(super) fn embed(
 ) {
     let (head, cells) = out.split_at_mut(prefix.len());
     head.copy_from_slice(prefix);
-    for (&token, cell) in tokens.iter().zip(cells.chunks_exact_mut(d.hidden)) {
-        cell.copy_from_slice(&embedding[token as usize * d.hidden..][..d.hidden]);
+    for (position, cell) in cells.chunks_exact_mut(d.hidden).enumerate() {
+        let (field, token) = (position / d.tokens, tokens[position % d.tokens] as usize);
+        let row = match token {
+            token if d.symbols == 0 => token,
+            0 | 1 => 0,
+            token if token - 2 == field => 1,
+            _ => 2,
+        };
+        cell.copy_from_slice(&embedding[row * d.hidden..][..d.hidden]);
     }
     let scale = (d.hidden as f32).sqrt();
     match positions {

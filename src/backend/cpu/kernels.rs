@@ -12,7 +12,7 @@ use super::scratch::{Scratch, ScratchSize};
 use super::simd::{RowEpilogue, Tile, TileGrid, TileIndex, for_each_tile};
 use super::slot::{Output, RunBuffers, SharedWeights, Slot};
 use super::swiglu::swiglu;
-use super::{attention, attention_int16, decode, embed, halt, token_mix};
+use super::{attention, attention_int16, decode, embed, halt, token_mix, unit_sums};
 use crate::model::plan::{Buffer, Call, Dims, Plan};
 use crate::model::weights::Weight;
 
@@ -22,11 +22,13 @@ pub(super) fn scratch_size(plan: &Plan, shared: &SharedWeights) -> ScratchSize {
     let arithmetic = shared.weights.arithmetic();
     let quantises = arithmetic != Arithmetic::F32;
     // A row that is summed before it is quantised.
-    let row = ScratchSize::of(&[d.hidden.max(d.inner)], &[]);
+    let row = ScratchSize::of(&[d.hidden.max(d.inner).max(d.mixer_inner)], &[]);
     let of_call = |call: &Call| match call {
         Call::TokenMix { .. } => token_mix::scratch_size(d, simd, arithmetic),
         Call::Attention { .. } if quantises => attention_int16::scratch_size(d, simd),
         Call::Attention { .. } => attention::scratch_size(d, simd),
+        Call::UnitSums { .. } => unit_sums::scratch_size(d),
+        Call::Decode { .. } if d.symbols > 0 => decode::scratch_size(simd),
         _ if quantises => row,
         _ => ScratchSize::default(),
     };
@@ -102,9 +104,10 @@ impl CallRunner<'_, '_> {
             Call::Attention { out, .. } => self.attention(*out),
             Call::Swiglu {
                 gate_up,
-                input,
+                sources,
                 out,
-            } => self.swiglu(*gate_up, *input, *out),
+            } => self.swiglu(*gate_up, sources, *out),
+            Call::UnitSums { input, out } => self.unit_sums(*input, *out),
             Call::ProjectAddNorm {
                 weight,
                 input,
@@ -238,16 +241,25 @@ impl CallRunner<'_, '_> {
         self.tiles(Output::Buffer(out), &grid, compute, None);
     }
 
-    fn swiglu(&mut self, gate_up: Weight, input: Buffer, out: Buffer) {
+    fn swiglu(&mut self, gate_up: Weight, sources: &[Buffer], out: Buffer) {
         let (d, simd) = (self.dims(), self.shared.simd);
         let matrix = self.shared.weights.matrix(gate_up);
-        self.build_input_rows(&[input], matrix);
-        let grid = self.product_grid([d.positions, d.hidden, d.inner], simd.cols() / 2);
+        self.build_input_rows(sources, matrix);
+        let inner = out.len(&d) / d.positions;
+        let grid = self.product_grid([d.positions, d.hidden, inner], simd.cols() / 2);
         let compute = |slot: &Slot, index: &TileIndex, tile: Tile<'_>, _: &mut Scratch| {
-            let rows = input_rows(simd, slot, &[input], matrix);
+            let rows = input_rows(simd, slot, sources, matrix);
             swiglu(simd, rows, matrix, index, tile);
         };
         self.tiles(Output::Buffer(out), &grid, compute, None);
+    }
+
+    fn unit_sums(&mut self, input: Buffer, out: Buffer) {
+        let d = self.dims();
+        let compute = |slot: &Slot, index: &TileIndex, tile: Tile<'_>, scratch: &mut Scratch| {
+            unit_sums::unit_sums(&d, slot.memory.get(input, 0), index, tile, scratch);
+        };
+        self.tiles(Output::Buffer(out), &unit_sums::grid(&d), compute, None);
     }
 
     fn project_add_norm(
@@ -291,9 +303,13 @@ impl CallRunner<'_, '_> {
         let matrix = self.shared.weights.matrix(weight);
         let all_cols = d.vocab.next_multiple_of(simd.cols());
         let grid = TileGrid::new(d.tokens, d.vocab, 2 * simd.rows(), all_cols);
-        let compute = |slot: &Slot, index: &TileIndex, tile: Tile<'_>, _: &mut Scratch| {
+        let compute = |slot: &Slot, index: &TileIndex, tile: Tile<'_>, scratch: &mut Scratch| {
             let cells = &slot.memory.get(state, 0)[d.prefix * d.hidden..];
-            project(simd, InputRows::F32(cells), matrix, index, tile);
+            if d.symbols > 0 {
+                decode::symbol_logits(&d, simd, cells, matrix, index, tile, scratch);
+            } else {
+                project(simd, InputRows::F32(cells), matrix, index, tile);
+            }
         };
         self.tiles(Output::Buffer(Buffer::Logits), &grid, compute, None);
         self.for_each_slot(|slot| {

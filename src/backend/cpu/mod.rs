@@ -30,6 +30,7 @@ mod simd;
 mod slot;
 mod swiglu;
 mod token_mix;
+mod unit_sums;
 
 use std::sync::Arc;
 

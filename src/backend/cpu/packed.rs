@@ -139,10 +139,12 @@ impl PackLayout {
     /// Returns the layout of a matrix, or `None` for a tensor that no product reads.
     fn of(weight: Weight, tensor: &Tensor, simd: Simd) -> Option<Self> {
         let (width, is_gate_up) = match weight {
-            Weight::GateUp(..) => (simd.cols(), true),
-            Weight::Qkv(..) | Weight::OProj(..) | Weight::Down(..) | Weight::LmHead => {
-                (simd.cols(), false)
-            }
+            Weight::GateUp(..) | Weight::UnitGateUp(..) => (simd.cols(), true),
+            Weight::Qkv(..)
+            | Weight::OProj(..)
+            | Weight::Down(..)
+            | Weight::UnitDown(..)
+            | Weight::LmHead => (simd.cols(), false),
             Weight::TokenGateUp(..) => (simd.rows(), true),
             Weight::TokenDown(..) => (simd.rows(), false),
             _ => return None,

@@ -73,11 +73,14 @@ impl Slot {
         let d = &plan.dims;
         let attends = |c: &Call| matches!(c, Call::QkvRope { .. } | Call::Attention { .. });
         let attends = plan.calls.iter().any(attends);
-        let longest = d.hidden.max(d.inner);
+        let adds_sources =
+            |c: &Call| matches!(c, Call::Swiglu { sources, .. } if sources.len() > 1);
+        let adds_sources = attends || plan.calls.iter().any(adds_sources);
+        let longest = d.hidden.max(d.inner).max(d.mixer_inner);
         let row = match shared.weights.arithmetic() {
             Arithmetic::Int8 => Simd::int8_stride(longest).max(d.hidden),
             Arithmetic::Bf16 => Simd::bf16_stride(longest).max(d.hidden),
-            Arithmetic::F32 if attends => d.hidden,
+            Arithmetic::F32 if adds_sources => d.hidden,
             Arithmetic::F32 => 0,
         };
         let keys_values = if attends && shared.uses_int16_attention() {

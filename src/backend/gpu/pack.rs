@@ -35,7 +35,7 @@ pub(super) fn pack(weight: Weight, tensor: &Tensor, dtype: WeightDtype) -> Vec<u
             .collect();
     }
     let parts = match weight {
-        Weight::GateUp(..) | Weight::TokenGateUp(..) => 2,
+        Weight::GateUp(..) | Weight::TokenGateUp(..) | Weight::UnitGateUp(..) => 2,
         _ => 1,
     };
     let halves = |bits: fn(f32) -> u16| {

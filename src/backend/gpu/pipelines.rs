@@ -83,6 +83,8 @@ kernels! {
     SWIGLU_DIRECT: "swiglu_direct"
         uses ["math", "weights", "gate_up", "source4", "store4", "store_gated"]
         reads ["live", "gate_up", "source"] writes ["out"];
+    UNIT_SUMS: "unit_sums" uses []
+        reads ["live", "source"] writes ["out"];
     PROJECT_ADD_NORM: "project_add_norm" uses ["math", "weights", "residuals", "store4"]
         reads ["live", "weight", "source", "residual0", "residual1", "residual2", "residual3"]
         writes ["out"];

@@ -75,7 +75,7 @@ impl CallShape<'_> {
         let sizes = [
             d.positions,
             d.hidden,
-            d.inner,
+            d.inner.max(d.mixer_inner),
             d.token_inner,
             d.heads,
             self.input_width,
@@ -95,7 +95,10 @@ impl CallShape<'_> {
             Call::ProjectAddNorm { .. } => {
                 vec![KernelImpl::Tiled, KernelImpl::Direct, self.split()]
             }
-            Call::Embed { .. } | Call::Halt { .. } | Call::Decode { .. } => vec![KernelImpl::Tiled],
+            Call::Embed { .. }
+            | Call::UnitSums { .. }
+            | Call::Halt { .. }
+            | Call::Decode { .. } => vec![KernelImpl::Tiled],
         }
     }
 
@@ -209,6 +212,9 @@ mod tests {
             vocab: 11,
             inner: 1536,
             token_inner: 512,
+            symbols: 0,
+            mixer_inner: 0,
+            box_shape: [0, 0],
             heads: 8,
             eps: 1e-5,
             rope_theta: None,
@@ -221,7 +227,7 @@ mod tests {
         };
         let swiglu = Call::Swiglu {
             gate_up: Weight::GateUp(Level::L, 0),
-            input: Buffer::Mixed,
+            sources: vec![Buffer::Mixed],
             out: Buffer::Gated,
         };
         let attention = Call::Attention {

@@ -6,6 +6,9 @@ use crate::model::plan::Dims;
 /// positions)`. The embedding is the prefix, then the rows of the tokens.
 ///
 /// tokens `[S]`, prefix `[P, D]`, embedding `[V, D]`, positions `[L, D]` -> `[L, D]`.
+///
+/// With a symbol axis the embedding is `[3, D]`, and the row of a cell depends on the field: 0 for a
+/// blank, 1 for the field's symbol, 2 for another symbol.
 pub(super) fn embed(
     d: &Dims,
     tokens: &[u32],
@@ -14,8 +17,16 @@ pub(super) fn embed(
     positions: Option<&[f32]>,
 ) -> Vec<f32> {
     let mut x = prefix.to_vec();
-    for &token in tokens {
-        x.extend_from_slice(&embedding[token as usize * d.hidden..][..d.hidden]);
+    for field in 0..d.symbols.max(1) {
+        for &token in tokens {
+            let row = match token as usize {
+                token if d.symbols == 0 => token,
+                0 | 1 => 0,
+                token if token - 2 == field => 1,
+                _ => 2,
+            };
+            x.extend_from_slice(&embedding[row * d.hidden..][..d.hidden]);
+        }
     }
     if let Some(positions) = positions {
         x.iter_mut()

@@ -10,6 +10,7 @@ mod project_add_norm;
 mod qkv_rope;
 mod swiglu;
 mod token_mix;
+mod unit_sums;
 
 use std::sync::Arc;
 
@@ -98,9 +99,10 @@ impl ReferenceKernels {
                 qkv_rope::qkv_rope(d, &sum(memory, sources, slot), self.weight(*qkv))
             }
             Call::Attention { qkv, .. } => attention::attention(d, memory.get(*qkv, slot)),
-            Call::Swiglu { gate_up, input, .. } => {
-                swiglu::swiglu(d, memory.get(*input, slot), self.weight(*gate_up))
-            }
+            Call::Swiglu {
+                gate_up, sources, ..
+            } => swiglu::swiglu(d, &sum(memory, sources, slot), self.weight(*gate_up)),
+            Call::UnitSums { input, .. } => unit_sums::unit_sums(d, memory.get(*input, slot)),
             Call::ProjectAddNorm {
                 weight,
                 input,

@@ -103,24 +103,21 @@ impl Lowering<'_> {
         );
     }
 
-    pub(super) fn swiglu_direct(&mut self, gate_up: Weight, input: Buffer, out: Buffer) {
+    pub(super) fn swiglu_direct(&mut self, gate_up: Weight, sources: &[Buffer], out: Buffer) {
+        let source = self.sum_sources(sources);
         let d = self.d;
-        let (invocations, groups) = row_grid(padded_vec4s(d.inner));
+        let inner = out.len(d) / d.positions;
+        let (invocations, groups) = row_grid(padded_vec4s(inner));
         self.push(
             &SWIGLU_DIRECT,
             &[
                 ("L", d.positions),
                 ("D", d.hidden),
-                ("I", d.inner),
+                ("I", inner),
                 ("FORMAT", self.format),
                 ("WG", invocations),
             ],
-            vec![
-                LiveSlots,
-                Tensor(gate_up),
-                PlanBuffer(input),
-                PlanBuffer(out),
-            ],
+            vec![LiveSlots, Tensor(gate_up), source, PlanBuffer(out)],
             [groups, d.positions.div_ceil(8)],
         );
     }

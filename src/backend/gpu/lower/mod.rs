@@ -12,7 +12,7 @@ use super::device::MAX_WORKGROUPS_PER_AXIS;
 use super::pack::format_code;
 use super::pipelines::{
     ADD, ADD_NORM, ATTENTION, Constants, DECODE, EMBED, GATHER, HALT, Kernel, PROJECT_ADD_NORM,
-    PROJECT_SPLIT, QKV_ROPE, SWIGLU, TOKEN_MIX,
+    PROJECT_SPLIT, QKV_ROPE, SWIGLU, TOKEN_MIX, UNIT_SUMS,
 };
 use super::selection::{CallShape, KernelImpl};
 use crate::model::dtype::WeightDtype;
@@ -173,19 +173,20 @@ impl Lowering<'_> {
             (
                 Call::Swiglu {
                     gate_up,
-                    input,
+                    sources,
                     out,
                 },
                 KernelImpl::Direct,
-            ) => self.swiglu_direct(*gate_up, *input, *out),
+            ) => self.swiglu_direct(*gate_up, sources, *out),
             (
                 Call::Swiglu {
                     gate_up,
-                    input,
+                    sources,
                     out,
                 },
                 _,
-            ) => self.swiglu(*gate_up, *input, *out),
+            ) => self.swiglu(*gate_up, sources, *out),
+            (Call::UnitSums { input, out }, _) => self.unit_sums(*input, *out),
             (
                 Call::ProjectAddNorm {
                     weight,
@@ -229,6 +230,7 @@ impl Lowering<'_> {
                 ("D", h),
                 ("P", self.d.prefix),
                 ("POSITIONS", positions.is_some().into()),
+                ("SYMBOLS", self.d.symbols),
             ],
             vec![
                 LiveSlots,
@@ -304,23 +306,37 @@ impl Lowering<'_> {
         );
     }
 
-    fn swiglu(&mut self, gate_up: Weight, input: Buffer, out: Buffer) {
+    fn swiglu(&mut self, gate_up: Weight, sources: &[Buffer], out: Buffer) {
+        let source = self.sum_sources(sources);
         let d = self.d;
+        let inner = out.len(d) / d.positions;
         self.push(
             &SWIGLU,
             &[
                 ("L", d.positions),
                 ("D", d.hidden),
-                ("I", d.inner),
+                ("I", inner),
                 ("FORMAT", self.format),
             ],
-            vec![
-                LiveSlots,
-                Tensor(gate_up),
-                PlanBuffer(input),
-                PlanBuffer(out),
+            vec![LiveSlots, Tensor(gate_up), source, PlanBuffer(out)],
+            [inner.div_ceil(32), d.positions.div_ceil(32)],
+        );
+    }
+
+    fn unit_sums(&mut self, input: Buffer, out: Buffer) {
+        let d = self.d;
+        let [box_rows, box_cols] = d.box_shape;
+        self.push(
+            &UNIT_SUMS,
+            &[
+                ("K", d.symbols),
+                ("SIDE", d.tokens.isqrt()),
+                ("BOX_ROWS", box_rows),
+                ("BOX_COLS", box_cols),
+                ("M", d.mixer_inner),
             ],
-            [d.inner.div_ceil(32), d.positions.div_ceil(32)],
+            vec![LiveSlots, PlanBuffer(input), PlanBuffer(out)],
+            [d.mixer_inner.div_ceil(16), d.positions.div_ceil(4)],
         );
     }
 
@@ -384,7 +400,17 @@ impl Lowering<'_> {
     fn halt(&mut self, weight: Weight, bias: Weight, state: Buffer) {
         self.push(
             &HALT,
-            &[("L", self.d.positions), ("D", self.d.hidden)],
+            &[
+                ("L", self.d.positions),
+                ("D", self.d.hidden),
+                (
+                    "ROWS",
+                    match self.d.symbols {
+                        0 => 1,
+                        _ => self.d.positions,
+                    },
+                ),
+            ],
             vec![
                 LiveSlots,
                 Tensor(weight),
@@ -407,6 +433,7 @@ impl Lowering<'_> {
                 ("D", d.hidden),
                 ("P", d.prefix),
                 ("V", d.vocab),
+                ("SYMBOLS", d.symbols),
             ],
             vec![
                 LiveSlots,

@@ -10,6 +10,9 @@ fn dims(positions: usize, hidden: usize, token_inner: usize) -> Dims {
         vocab: 11,
         inner: 1536,
         token_inner,
+        symbols: 0,
+        mixer_inner: 0,
+        box_shape: [0, 0],
         heads: 8,
         eps: 1e-5,
         rope_theta: Some(1e4),
@@ -44,7 +47,7 @@ fn calls(sources: usize) -> Vec<Call> {
         },
         Call::Swiglu {
             gate_up: Weight::GateUp(net, 0),
-            input: out,
+            sources: vec![out],
             out: Buffer::Gated,
         },
         Call::ProjectAddNorm {
