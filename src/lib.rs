@@ -43,6 +43,8 @@
 //! Everything outside [`low_level`] is the stable interface: see the page on
 //! [stability](guide::stability). [`low_level`] may change in any release.
 
+#![cfg_attr(not(test), deny(clippy::cast_possible_truncation))]
+
 mod backend;
 pub mod bundled;
 #[cfg(feature = "capi")]

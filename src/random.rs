@@ -27,6 +27,7 @@ impl Random {
     }
 
     /// Returns an integer from 0 to `below` - 1, or 0 if `below` is 0.
+    #[allow(clippy::cast_possible_truncation, reason = "less than `below`")]
     pub fn below(&mut self, below: usize) -> usize {
         (self.bits() % (below.max(1) as u64)) as usize
     }
@@ -40,6 +41,7 @@ impl Random {
 
     /// Returns a sample of the normal distribution with mean 0 and standard deviation 1 (Box and
     /// Muller).
+    #[allow(clippy::cast_possible_truncation, reason = "rounded to f32")]
     pub fn normal(&mut self) -> f32 {
         let uniform = |bits: u64| ((bits >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
         let (a, b) = (uniform(self.bits()), uniform(self.bits()));

@@ -38,7 +38,7 @@ pub(crate) fn run(
         _ => None,
     };
     let start = Instant::now();
-    let limit = MEASURE_TIME * timed.len() as u32;
+    let limit: Duration = timed.iter().map(|_| MEASURE_TIME).sum();
     while !cancel.is_cancelled()
         && timed[0].times.len() < MAX_STEPS
         && (timed[0].times.len() < MIN_STEPS || start.elapsed() < limit)

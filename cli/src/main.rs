@@ -3,6 +3,7 @@
 //! This file calls the commands and maps their results to exit codes.
 
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::cast_possible_truncation))]
 
 mod arc;
 mod args;

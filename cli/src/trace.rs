@@ -216,6 +216,7 @@ impl<'a> Inputs<'a> {
                 "puzzle_identifiers",
             ));
         }
+        #[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
         stepper
             .load(slot, &tokens, identifier as u32)
             .map_err(|e| e.context(format!("sequence {sequence}")))?;
@@ -229,6 +230,7 @@ impl<'a> Inputs<'a> {
         Ok(())
     }
 
+    #[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
     fn check_token(&self, token: f32, sequence: usize) -> trm_runtime::Result<u32> {
         if token >= 0.0 && token < self.vocab as f32 {
             return Ok(token as u32);

@@ -97,7 +97,7 @@ impl<'a> OwnedStep<'a> {
         OwnedStep {
             step,
             answer: answer_text(&step.cells),
-            // Lossless: a puzzle has at most 65,536 cells.
+            #[allow(clippy::cast_possible_truncation, reason = "at most 65,536 cells")]
             changed: step.changed.iter().map(|&cell| cell as u32).collect(),
             last,
         }

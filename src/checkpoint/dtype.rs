@@ -63,6 +63,7 @@ impl Dtype {
     }
 
     /// Converts little-endian elements to f32, until the shorter of both slices ends.
+    #[allow(clippy::cast_possible_truncation, reason = "f64 is rounded to f32")]
     pub(crate) fn decode(self, bytes: &[u8], out: &mut [f32]) {
         match self {
             Self::F64 => convert(bytes, out, |b| f64::from_le_bytes(b) as f32),

@@ -113,13 +113,13 @@ impl Checkpoint {
         let mut buffer = vec![0; HASH_CHUNK_BYTES];
         let mut at = 0;
         while at < self.source.len() {
-            let len = (self.source.len() - at).min(HASH_CHUNK_BYTES as u64);
-            let part = buffer.get_mut(..len as usize).unwrap_or_default();
+            let left = usize::try_from(self.source.len() - at).unwrap_or(usize::MAX);
+            let part = &mut buffer[..left.min(HASH_CHUNK_BYTES)];
             self.source
                 .read_at(at, part)
                 .map_err(|e| self.source.locate(e))?;
-            hash.update(part);
-            at += len;
+            hash.update(&*part);
+            at += part.len() as u64;
         }
         Ok(hash
             .finalize()

@@ -270,6 +270,10 @@ impl<'a> Machine<'a> {
                 .map_err(|_| malformed("has a memo key that is not a number"))?,
             b'q' | b'h' => self.bytes::<1>()?[0].into(),
             b'r' | b'j' => u32::from_le_bytes(self.bytes()?),
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "at most MAX_INSTRUCTIONS entries"
+            )]
             _ => self.memo.len() as u32,
         };
         if matches!(opcode, b'g' | b'h' | b'j') {
@@ -516,7 +520,10 @@ impl<'a> Machine<'a> {
     }
 
     fn push(&mut self, value: Value<'a>) -> Result<()> {
-        // An Id can count them: each instruction makes at most one value.
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "each of MAX_INSTRUCTIONS instructions makes at most one value"
+        )]
         self.stack.push(self.values.len() as Id);
         self.values.push(value);
         Ok(())

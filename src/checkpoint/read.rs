@@ -290,6 +290,7 @@ impl ReadWindow<'_> {
             self.start = offset;
         }
         let mut value = [0.0];
+        #[allow(clippy::cast_possible_truncation, reason = "inside `bytes`")]
         let at = (offset - self.start) as usize;
         self.dtype.decode(
             self.bytes.get(at..at + size).unwrap_or_default(),

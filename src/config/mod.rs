@@ -261,9 +261,10 @@ impl Config {
 
     /// Returns the inner width of a SwiGLU over `width` elements: two thirds of the expanded width,
     /// rounded up to a multiple of 256, as the published code computes it.
+    #[allow(clippy::cast_possible_truncation, reason = "the cast saturates")]
     pub fn inner_width(width: usize, expansion: f64) -> usize {
         // Python's round() rounds halves to even, too.
         let rounded = (expansion * width as f64 * 2.0 / 3.0).round_ties_even();
-        (rounded as usize).div_ceil(256) * 256
+        (rounded as usize).div_ceil(256).saturating_mul(256)
     }
 }

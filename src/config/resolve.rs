@@ -142,6 +142,10 @@ impl<'a> Resolver<'a> {
             mlp_t,
             pos_encodings,
             rope_theta: self.float("rope_theta", 10_000.0)?,
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "rounded; `float` checks the range"
+            )]
             rms_norm_eps: self.float("rms_norm_eps", 1e-5)? as f32,
             puzzle_emb_ndim,
             puzzle_emb_len,
@@ -205,6 +209,7 @@ impl<'a> Resolver<'a> {
         let Some((value, from)) = self.settings.get(key) else {
             return Ok(None);
         };
+        #[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
         let whole = value.as_u64().or_else(|| {
             value
                 .as_f64()
@@ -256,10 +261,10 @@ impl<'a> Resolver<'a> {
             self.note_source(key, default, "published default");
             return Ok(default);
         };
-        let number = value
-            .as_f64()
-            .filter(|f| f.is_finite() && *f > 0.0 && *f < 1e30);
-        let number = number.ok_or_else(|| invalid(key, value, from, "a positive number"))?;
+        // As an f32, a smaller number may be 0, and its powers infinite.
+        let number = value.as_f64().filter(|f| (1e-30..=1e30).contains(f));
+        let number =
+            number.ok_or_else(|| invalid(key, value, from, "a number from 1e-30 to 1e30"))?;
         let from = from.to_owned();
         self.note_source(key, number, from);
         Ok(number)

@@ -158,6 +158,10 @@ pub(crate) fn int8_scale(row: &[f32]) -> f32 {
 }
 
 /// Returns an element of a row in int8, from -127 to 127.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the last bits hold the number"
+)]
 pub(crate) fn int8(value: f32, scale: f32) -> i8 {
     // 1.5 * 2^23: adding it leaves the nearest integer, ties to even, in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
@@ -179,6 +183,7 @@ impl Int8Rows {
 impl Weights {
     /// Returns these weights rounded to `dtype` and converted back to f32. The reference backend
     /// computes with them to check a backend that stores weights in `dtype`.
+    #[must_use]
     pub fn rounded(self, dtype: WeightDtype) -> Self {
         let rounded = |(weight, tensor): (Weight, Tensor)| {
             let tensor = if takes_dtype(weight) {

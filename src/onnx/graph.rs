@@ -101,7 +101,7 @@ impl Graph {
         };
         let initial = initial_states(&signature.states, size, &metadata, path).map_err(at)?;
         let plan = guarded("plan the graph", || typed.into_runnable()).map_err(at)?;
-        Ok(LoadedGraph {
+        Ok(Self {
             graph: Graph {
                 plan,
                 batch: signature.batch,
@@ -211,7 +211,7 @@ struct Input {
 
 impl Signature {
     /// Finds the inputs and outputs of a step by their names.
-    fn new(model: &InferenceModel, settings: &Settings) -> Result<Signature> {
+    fn new(model: &InferenceModel, settings: &Settings) -> Result<Self> {
         let outlets = guarded("find the inputs", || model.input_outlets())?;
         let names: Vec<&str> = outlets
             .iter()
@@ -278,7 +278,7 @@ impl Signature {
         }
         let q_continue = find("q_continue");
         found.extend(q_continue);
-        Ok(Signature {
+        Ok(Self {
             states,
             inputs,
             outputs: found,
@@ -366,7 +366,7 @@ impl Signature {
 
 impl Input {
     /// Checks the element type and the number of axes of an input.
-    fn new(role: Role, name: &str, model: &InferenceModel, index: usize) -> Result<Input> {
+    fn new(role: Role, name: &str, model: &InferenceModel, index: usize) -> Result<Self> {
         let at = |e: Error| e.context(input(name));
         let fact = guarded("find an input", || model.input_fact(index)).map_err(at)?;
         let datum_type = fact.datum_type.concretize();
@@ -400,7 +400,7 @@ impl Input {
                 shape.len()
             ))));
         }
-        Ok(Input {
+        Ok(Self {
             role,
             datum_type,
             shape,

@@ -125,6 +125,10 @@ fn parse_numbers(text: &str) -> Result<Vec<f32>> {
 }
 
 /// Appends all numbers of a JSON value. Returns `false` if it contains anything else.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "rounded; `StateSize::check` refuses infinities"
+)]
 fn flatten(value: &Value, numbers: &mut Vec<f32>) -> bool {
     match value {
         Value::Array(list) => list.iter().all(|value| flatten(value, numbers)),

@@ -21,11 +21,13 @@ impl CancelToken {
     }
 
     /// Returns a new token that this one cancels too.
+    #[must_use]
     pub fn child(&self) -> Self {
         Self::with_parents(vec![self.clone()])
     }
 
     /// Returns a new token that this one and `other` cancel too.
+    #[must_use]
     pub fn or(&self, other: &Self) -> Self {
         Self::with_parents(vec![self.clone(), other.clone()])
     }

@@ -222,7 +222,8 @@ impl HaltingLoop {
             if let Some(active) = active
                 && !active.is_pipelined
             {
-                program.activate(slot, active.steps as u32)?;
+                let steps = u32::try_from(active.steps).unwrap_or(u32::MAX);
+                program.activate(slot, steps)?;
                 active.is_pipelined = true;
             }
         }

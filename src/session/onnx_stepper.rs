@@ -155,6 +155,10 @@ impl Stepper for OnnxStepper {
     }
 
     /// Returns for each cell the token with the largest logit, the first of several.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a vocabulary has at most 2^20 tokens"
+    )]
     fn answer(&self, slot: usize) -> Result<Vec<u32>> {
         let vocab = self.model.config.vocab_size;
         let best = |logits: &[f32]| {

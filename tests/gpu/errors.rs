@@ -122,7 +122,11 @@ fn refused<C: Change>(change: C, parts: &[&str]) {
     log::set_max_level(log::LevelFilter::Warn);
     for puzzle in puzzles(3) {
         let answer = solver.solve(&puzzle).unwrap();
-        assert_eq!((answer.device, answer.valid), ("cpu", Some(true)));
+        assert_eq!(
+            (answer.device, answer.valid),
+            ("cpu", Some(true)),
+            "{parts:?}"
+        );
     }
     let warnings = WARNINGS.0.lock().unwrap();
     let about: Vec<_> = warnings.iter().filter(|w| w.contains(parts[0])).collect();
@@ -137,7 +141,8 @@ fn refused<C: Change>(change: C, parts: &[&str]) {
         .unwrap();
     stepper.load(0, &[2; 16], 0).unwrap();
     stepper.step(&[0]).unwrap();
-    assert!(stepper.logits(0).unwrap().iter().all(|l| l.is_finite()));
+    let logits = stepper.logits(0).unwrap();
+    assert!(logits.iter().all(|l| l.is_finite()), "{logits:?}");
 }
 
 #[test]

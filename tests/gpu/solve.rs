@@ -33,11 +33,12 @@ fn finish(session: &mut Session) -> Vec<Answer> {
 }
 
 fn expect_same(got: &[Answer], want: &[Answer]) {
-    assert_eq!(got.len(), want.len());
+    assert_eq!(got.len(), want.len(), "number of answers");
     for (g, w) in got.iter().zip(want) {
         assert_eq!(
             (g.index, &g.tokens, g.steps, g.valid),
-            (w.index, &w.tokens, w.steps, w.valid)
+            (w.index, &w.tokens, w.steps, w.valid),
+            "index, tokens, steps, valid"
         );
     }
 }

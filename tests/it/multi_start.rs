@@ -30,7 +30,7 @@ fn solve_all(solver: &Solver, puzzles: &[Puzzle], slots: usize) -> Vec<Answer> {
     while let Some(ended) = session.next_answers().unwrap() {
         answers.extend(ended);
     }
-    assert_eq!(session.unfinished(), 0);
+    assert_eq!(session.unfinished(), 0, "unfinished puzzles");
     answers.sort_by_key(|a| a.index);
     answers
 }

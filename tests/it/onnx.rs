@@ -30,7 +30,7 @@ struct Exported {
 
 impl Exported {
     /// The graph `name` of a folder, over the weights of `checkpoint`.
-    fn new(graphs: &Path, name: &str, checkpoint: &Path) -> Exported {
+    fn new(graphs: &Path, name: &str, checkpoint: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let graph = folder.path().join("graph.onnx");
         std::fs::copy(graphs.join(format!("{name}.onnx")), &graph).unwrap();
@@ -39,22 +39,22 @@ impl Exported {
             folder.path().join(checkpoint.file_name().unwrap()),
         )
         .unwrap();
-        Exported { folder, graph }
+        Self { folder, graph }
     }
 
-    fn golden(name: &str) -> Exported {
+    fn golden(name: &str) -> Self {
         let checkpoint = data("golden").join(name).join("step_100");
-        Exported::new(&data("onnx"), name, &checkpoint)
+        Self::new(&data("onnx"), name, &checkpoint)
     }
 
-    fn bundled(name: &str) -> Exported {
-        Exported::new(&data("onnx"), name, &checkpoint(name))
+    fn bundled(name: &str) -> Self {
+        Self::new(&data("onnx"), name, &checkpoint(name))
     }
 
     /// Replaces `from` by `to` wherever it occurs in a file. Both have one length, so that no
     /// length in the file changes.
-    fn replace(self, file: &str, from: &[u8], to: &[u8]) -> Exported {
-        assert_eq!(from.len(), to.len());
+    fn replace(self, file: &str, from: &[u8], to: &[u8]) -> Self {
+        assert_eq!(from.len(), to.len(), "bytes");
         let path = self.folder.path().join(file);
         let mut bytes = std::fs::read(&path).unwrap();
         let found: Vec<usize> = (0..bytes.len() - from.len())

@@ -336,7 +336,7 @@ impl RecordHandler for Predictor<'_> {
     fn begin(&mut self, _alone: bool) {}
 
     fn prepare(&mut self, record: NumberedRecord) -> Result<Option<PreparedPuzzle>, CommandError> {
-        let number = record.number as usize;
+        let number = usize::try_from(record.number).expect("an index of `records`");
         let (test, ..) = self.records[number];
         match record.body.and_then(|body| self.model.encode(body)) {
             Ok((puzzle, task)) => {

@@ -33,7 +33,7 @@ pub(super) fn count(
     for file in files {
         let stored = PredictionFile::open(file)?;
         for i in 0..stored.len {
-            let Some(&(task, augmentation)) = rows.get(&(stored.ids[i] as u32)) else {
+            let Some(&(task, augmentation)) = rows.get(&stored.ids[i]) else {
                 unrelated += 1;
                 continue;
             };
@@ -57,6 +57,7 @@ pub(super) fn count(
 
 /// A file of predictions. Its large tensors are read row by row.
 struct PredictionFile {
+    path: PathBuf,
     file: Checkpoint,
     inputs: String,
     /// Name of the tensor of answers: `preds` or `logits`.
@@ -64,7 +65,7 @@ struct PredictionFile {
     /// V, if the answers are logits.
     vocab: Option<usize>,
     q_halt: Vec<f32>,
-    ids: Vec<f32>,
+    ids: Vec<u32>,
     /// N.
     len: usize,
     /// Rows and columns of the canvas.
@@ -115,8 +116,14 @@ impl PredictionFile {
                 ))),
             }
         };
-        let (q_halt, ids) = (column("q_halt_logits")?, column("puzzle_identifiers")?);
+        let q_halt = column("q_halt_logits")?;
+        let ids = column("puzzle_identifiers")?.into_iter().map(integer);
+        let ids = ids.collect::<trm_runtime::Result<_>>().map_err(|e| {
+            e.context("tensor \"puzzle_identifiers\"")
+                .context(path.display())
+        })?;
         Ok(Self {
+            path: path.to_owned(),
             file,
             inputs: "inputs".into(),
             answers: answers.into(),
@@ -129,12 +136,11 @@ impl PredictionFile {
     }
 
     fn tokens(&self, name: &str, row: usize) -> trm_runtime::Result<Vec<u32>> {
-        Ok(self
-            .file
-            .read_row(name, row)?
-            .into_iter()
-            .map(|token| token as u32)
-            .collect())
+        let tokens = self.file.read_row(name, row)?.into_iter().map(integer);
+        tokens.collect::<trm_runtime::Result<_>>().map_err(|e| {
+            e.context(format!("tensor {name:?}, row {row}"))
+                .context(self.path.display())
+        })
     }
 
     fn answer(&self, row: usize) -> trm_runtime::Result<Vec<u32>> {
@@ -144,14 +150,22 @@ impl PredictionFile {
         let logits = self.file.read_row(&self.answers, row)?;
         // Of equal logits the first wins, as in PyTorch.
         let argmax = |logits: &[f32]| {
-            (0..logits.len())
-                .rev()
-                .max_by(|&a, &b| logits[a].total_cmp(&logits[b]))
-                .unwrap_or(0)
+            let best = (0..).zip(logits).min_by(|a, b| b.1.total_cmp(a.1));
+            best.map_or(0, |(token, _)| token)
         };
-        Ok(logits
-            .chunks(vocab)
-            .map(|logits| argmax(logits) as u32)
-            .collect())
+        Ok(logits.chunks(vocab).map(argmax).collect())
     }
+}
+
+/// Converts a token or an identifier.
+///
+/// # Errors
+/// It is negative, a fraction, or so large that an f32 does not represent every integer.
+#[allow(clippy::cast_possible_truncation, reason = "the value is checked")]
+fn integer(value: f32) -> trm_runtime::Result<u32> {
+    if (0.0..16_777_216.0).contains(&value) && value.fract() == 0.0 {
+        return Ok(value as u32);
+    }
+    let message = format!("has the value {value}; expected an integer from 0 to 16777215");
+    Err(Error::new(ErrorKind::Checkpoint, message))
 }

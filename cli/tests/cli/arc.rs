@@ -115,6 +115,59 @@ fn without_identifiers_stored_predictions_mean_nothing() {
     assert!(run.err.contains("no model"), "{}", run.err);
 }
 
+/// Negative numbers and fractions are not taken for the nearest token or identifier.
+#[test]
+fn predictions_that_are_not_integers_are_an_error() {
+    let scratch = Scratch::new();
+    let original = harness::read("tests/data/arc/predictions.safetensors");
+    let header_end = 8 + u64::from_le_bytes(original[..8].try_into().unwrap()) as usize;
+    let header = String::from_utf8(original[8..header_end].to_vec()).unwrap();
+    let offset = |name: &str| {
+        let header: Value = serde_json::from_str(&header).unwrap();
+        header_end + header[name]["data_offsets"][0].as_u64().unwrap() as usize
+    };
+    for (name, from, to, bytes, why) in [
+        ("puzzle_identifiers", "I32", "I32", vec![0xff; 4], "-1;"),
+        (
+            "puzzle_identifiers",
+            "I32",
+            "F32",
+            1.5_f32.to_le_bytes().to_vec(),
+            "1.5;",
+        ),
+        (
+            "preds",
+            "U8",
+            "I8",
+            vec![0xff; 65 * 144],
+            "row 0: has the value -1;",
+        ),
+    ] {
+        let mut file = original.clone();
+        let dtype = |dtype: &str| format!("\"{name}\":{{\"dtype\":\"{dtype}\"");
+        let changed = header.replace(&dtype(from), &dtype(to));
+        file[8..header_end].copy_from_slice(changed.as_bytes());
+        file[offset(name)..][..bytes.len()].copy_from_slice(&bytes);
+        let predictions = scratch.file("predictions.safetensors", file);
+        let output = scratch.path("submission.json");
+        let run = trm(&[
+            "arc",
+            CHALLENGES,
+            "--predictions",
+            &predictions,
+            "--identifiers",
+            IDENTIFIERS,
+            "-o",
+            &output,
+        ])
+        .expect(2);
+        for part in [&predictions, name, why, "expected an integer from 0"] {
+            assert!(run.err.contains(part), "{part}: {}", run.err);
+        }
+        assert!(!std::path::Path::new(&output).exists());
+    }
+}
+
 #[test]
 fn another_kind_of_file_is_an_error() {
     let scratch = Scratch::new();

@@ -127,7 +127,7 @@ pub(crate) fn interrupt(mut child: std::process::Child) -> Run {
     let kill = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status();
-    assert!(kill.unwrap().success());
+    assert!(kill.unwrap().success(), "kill failed");
     out.read_to_string(&mut text).unwrap();
     Run {
         out: text,

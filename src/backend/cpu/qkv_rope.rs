@@ -16,6 +16,7 @@ impl Rope {
         let theta = d.rope_theta?;
         let width = d.head_dim();
         // In f32 as in training: at high positions the rounding of the angle is visible.
+        #[allow(clippy::cast_possible_truncation, reason = "f32 as in training")]
         let frequency = |i: usize| (theta as f32).powf(-((2 * i) as f32) / width as f32);
         let angles = (0..d.positions)
             .flat_map(|position| (0..width / 2).map(move |i| position as f32 * frequency(i)));

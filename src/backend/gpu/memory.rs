@@ -111,6 +111,10 @@ impl Memory {
                 .await?,
             rope: context.buffer("rope", rope.len() * 4, usage).await?,
         };
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "`bind` refuses grids that are too large"
+        )]
         let grids: Vec<u32> = grids
             .iter()
             .flat_map(|&[x, y]| [x as u32, y as u32, 0])
@@ -138,6 +142,7 @@ pub(super) fn scratch_sizes<'a>(
 
 /// Returns cosines and sines of RoPE, `[L, half a head, 2]`, computed in f32 as in training. Empty
 /// for a model without RoPE.
+#[allow(clippy::cast_possible_truncation, reason = "f32 as in training")]
 fn rope_table(d: &Dims) -> Vec<f32> {
     let Some(theta) = d.rope_theta else {
         return Vec::new();
@@ -192,6 +197,7 @@ pub(super) async fn bind(
     Ok(BoundDispatch {
         group: pipeline.bind(context, &buffers).await?,
         pipeline,
+        #[allow(clippy::cast_possible_truncation, reason = "within the limits")]
         grid: dispatch.grid.map(|n| n as u32),
         grid_offset: grid_index as u64 * 12,
     })

@@ -105,17 +105,20 @@ impl Gpu {
 
     /// Sets the dtype in which the matrices of the blocks are stored. Arithmetic stays in f32.
     /// Models that are already loaded keep theirs.
+    #[must_use]
     pub fn with_dtype(self, dtype: WeightDtype) -> Self {
         Self { dtype, ..self }
     }
 
     /// Sets how kernel implementations are selected. Models that are already loaded keep theirs.
+    #[must_use]
     pub fn with_kernels(self, selection: KernelSelection) -> Self {
         Self { selection, ..self }
     }
 
     /// Stores the measurements that select kernels in this folder, so that they are made only once
     /// on this machine.
+    #[must_use]
     pub fn with_cache_dir(self, folder: impl Into<PathBuf>) -> Self {
         self.with_cache(MeasurementCache::new(Some(folder.into())))
     }

@@ -31,6 +31,10 @@ impl GpuProgram {
         }
         // `gather` overwrites the list.
         self.device_live = None;
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "`bind` checks the number of slots"
+        )]
         let max_slots = self.pipeline.live_count() as u32;
         let gather = Some(&self.pipeline.gather);
         let encoder = self.encode_calls(self.plan.step(), max_slots, SlotCount::OnDevice, gather);

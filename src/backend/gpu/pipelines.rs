@@ -172,12 +172,13 @@ fn compile(device: &wgpu::Device, kernel: &'static Kernel, constants: &Constants
         source: wgpu::ShaderSource::Wgsl(kernel.source.into()),
     });
     let entries: Vec<_> = (0..kernel.binding_count())
-        .map(|binding| wgpu::BindGroupLayoutEntry {
-            binding: binding as u32,
+        .zip(0..)
+        .map(|(index, binding)| wgpu::BindGroupLayoutEntry {
+            binding,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer {
                 ty: wgpu::BufferBindingType::Storage {
-                    read_only: binding < kernel.reads.len(),
+                    read_only: index < kernel.reads.len(),
                 },
                 has_dynamic_offset: false,
                 min_binding_size: None,
@@ -223,9 +224,9 @@ impl Pipeline {
     ) -> Result<wgpu::BindGroup> {
         let entries: Vec<_> = buffers
             .iter()
-            .enumerate()
-            .map(|(binding, buffer)| wgpu::BindGroupEntry {
-                binding: binding as u32,
+            .zip(0..)
+            .map(|(buffer, binding)| wgpu::BindGroupEntry {
+                binding,
                 resource: buffer.as_entire_binding(),
             })
             .collect();

@@ -151,6 +151,10 @@ impl GpuProgram {
         if live.is_empty() {
             return Ok(());
         }
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "`bind` checks the number of slots"
+        )]
         let list: Vec<u32> = live.iter().map(|&slot| slot as u32).collect();
         if self.device_live.as_ref() != Some(&list) {
             context
@@ -159,6 +163,10 @@ impl GpuProgram {
             self.device_live = Some(list);
         }
         self.results.clear();
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "`bind` checks the number of slots"
+        )]
         let slots = live.len() as u32;
         let encoder = self.encode_calls(calls.clone(), slots, SlotCount::Known(slots), None);
         let mut written = self.plan.calls[calls].iter().flat_map(Call::writes);

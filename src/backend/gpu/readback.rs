@@ -124,7 +124,8 @@ impl Readback {
             Some(staging) => Ok(staging),
             None => {
                 let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                context.buffer("staging", size as usize, usage).await
+                let size = usize::try_from(size).unwrap_or(usize::MAX);
+                context.buffer("staging", size, usage).await
             }
         }
     }

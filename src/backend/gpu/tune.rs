@@ -75,7 +75,7 @@ async fn measurement_memory(
         })
         .collect();
     let memory = Memory::new(weights, plan, slots, &[], &scratch_sizes(dispatches.iter())).await?;
-    let live: Vec<u32> = (0..slots as u32).collect();
+    let live: Vec<u32> = (0..).take(slots).collect();
     let queue = &weights.context.queue;
     queue.write_buffer(&memory.live, 0, bytemuck::cast_slice(&live));
     Ok(memory)
@@ -130,6 +130,10 @@ async fn measure(
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for dispatch in (0..repetitions).flat_map(|_| &dispatches) {
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "`bind` checks the number of slots"
+            )]
             let slots = SlotCount::Known(shape.slots as u32);
             dispatch.record(&mut pass, slots, &memory.grids);
         }

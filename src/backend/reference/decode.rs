@@ -24,6 +24,10 @@ pub(super) fn decode(d: &Dims, state: &[f32], weight: &[f32]) -> (Vec<f32>, Vec<
     (logits, answer)
 }
 
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a vocabulary has at most 2^20 tokens"
+)]
 fn argmax(logits: &[f32]) -> u32 {
     let mut best = 0;
     for (i, &logit) in logits.iter().enumerate() {

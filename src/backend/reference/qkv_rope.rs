@@ -16,6 +16,7 @@ pub(super) fn qkv_rope(d: &Dims, s: &[f32], qkv: &[f32]) -> Vec<f32> {
             // The first 2D elements are the heads of queries and keys.
             for head in projected[..2 * d.hidden].chunks_exact_mut(d.head_dim()) {
                 for i in 0..half {
+                    #[allow(clippy::cast_possible_truncation, reason = "f32 as in training")]
                     let angle = position as f32
                         * (theta as f32).powf(-((2 * i) as f32) / d.head_dim() as f32);
                     let (sin, cos) = angle.sin_cos();

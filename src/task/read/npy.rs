@@ -145,7 +145,7 @@ impl Number {
             .iter()
             .rev()
             .fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
-        let unused = 64 - 8 * self.bytes as u32;
+        let unused = 64 - 8 * self.bytes;
         // The arithmetic shift back extends the sign.
         if self.signed {
             (unsigned << unused) as i64 >> unused

@@ -30,7 +30,7 @@ fn saved(model: &Model, dtype: WeightDtype) -> Vec<u8> {
     model.save(out.path(), &options).unwrap();
     let config = fs::read_to_string(out.path().join("config.json")).unwrap();
     let config: Value = serde_json::from_str(&config).unwrap();
-    assert_eq!(config["dtype"], dtype.name());
+    assert_eq!(config["dtype"], dtype.name(), "{config}");
     fs::read(out.path().join("model.safetensors")).unwrap()
 }
 

@@ -164,4 +164,5 @@ fn replace(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 fn inner_widths_follow_the_published_rule() {
     assert_eq!(Config::inner_width(512, 4.0), 1536);
     assert_eq!(Config::inner_width(97, 4.0), 512);
+    assert_eq!(Config::inner_width(1, f64::INFINITY), usize::MAX);
 }

@@ -21,7 +21,7 @@ fn json(folder: &Folder) -> serde_json::Value {
 /// Checks that everything but the source is the same.
 #[track_caller]
 fn same(a: &Model, b: &Model) {
-    assert_eq!(a.config, b.config);
+    assert_eq!(a.config, b.config, "configuration");
     let (of_a, of_b) = (a.take_weights().unwrap(), b.take_weights().unwrap());
     for weight in a.config.weights() {
         assert_eq!(of_a.get(weight), of_b.get(weight), "{weight:?}");

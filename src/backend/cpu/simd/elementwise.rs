@@ -90,6 +90,10 @@ pub(super) fn rotate_head(head: &mut [f32], cos: &[f32], sin: &[f32]) {
 
 /// Rounds a number from -127 to 127 to a byte with a zero point of 0 or 0x80.
 #[inline(always)]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the last bits hold the number"
+)]
 pub(super) fn byte(x: f32, zero_point: u8) -> u8 {
     // 1.5 * 2^23: adding it leaves the rounded number in the last bits.
     (x + 12_582_912.0).to_bits() as u8 ^ zero_point
@@ -135,6 +139,10 @@ pub(super) fn bf16_columns(x: &[f32], width: usize, words: &mut [PackedWord]) {
 
 /// Rounds a number to the bits of an `i16`.
 #[inline(always)]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the last bits hold the number"
+)]
 fn round_to_i16(x: f32) -> u16 {
     // The same trick as in `byte`.
     (x + 12_582_912.0).to_bits() as u16

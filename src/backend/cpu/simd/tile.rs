@@ -225,12 +225,19 @@ pub(in super::super) fn for_each_tile(
     }
     let (row_tiles, col_tiles) = (grid.row_tiles(), grid.col_tiles());
     // These checks make the tiles disjoint and keep them inside their matrices.
-    assert!(matrices.iter().all(|m| grid.rows * grid.cols <= m.len()));
+    assert!(
+        matrices.iter().all(|m| grid.rows * grid.cols <= m.len()),
+        "a matrix is smaller than its tiles"
+    );
     assert!(
         grid.column_block
-            .is_none_or(|width| width.is_multiple_of(grid.tile_cols))
+            .is_none_or(|width| width.is_multiple_of(grid.tile_cols)),
+        "a tile is in two column blocks"
     );
-    assert!(epilogue.is_none() || grid.column_block.is_none());
+    assert!(
+        epilogue.is_none() || grid.column_block.is_none(),
+        "an epilogue needs whole rows"
+    );
     let row_blocks = matrices.len() * row_tiles;
     counters.remaining.clear();
     if epilogue.is_some() {
@@ -284,7 +291,8 @@ pub(in super::super) fn for_each_chosen<T: Send>(
     work: impl Fn(&mut T, &mut Scratch) + Sync,
 ) {
     assert!(
-        chosen.is_sorted_by(|a, b| a < b) && chosen.last().is_none_or(|last| *last < items.len())
+        chosen.is_sorted_by(|a, b| a < b) && chosen.last().is_none_or(|last| *last < items.len()),
+        "the indices do not ascend, or there is no such item"
     );
     let items = AtomicPtr::new(items.as_mut_ptr());
     let task = |number: usize, scratch: &mut Scratch| {
