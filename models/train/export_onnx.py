@@ -3,7 +3,7 @@
     python models/train/export_onnx.py models/sudoku-9x9 step.onnx
 
 Inputs: `inputs` [B, S] int64, `puzzle_identifiers` [B] int64 if the model has a puzzle embedding,
-and the states [B, L, D] (`z_H`, `z_L`, ...).
+and the states [B, L, D] (`z_H`, `z_L`, ...). With a symbol axis L = K S.
 
 Outputs: `next_z_H`, `next_z_L`, ..., `logits` [B, S, V], `q_halt` [B], `q_continue` [B].
 
@@ -51,10 +51,17 @@ class Step(nn.Module):
     def forward(self, inputs: Tensor, *others: Tensor):
         model = self.model
         ids, states = (others[0], others[1:]) if model.config.puzzle_emb_ndim else (None, others)
+        symbols = model.config.variant == "symbols"
+        if symbols:
+            fields = model.config.vocab_size - 2
+            states = [state.unflatten(1, (fields, -1)) for state in states]
         states, logits, q_halt, q_continue = model.step(
             dict(zip(model.states, states)), inputs, ids
         )
-        return *(states[name] for name in model.states), logits, q_halt, q_continue
+        after = (states[name] for name in model.states)
+        if symbols:
+            after = (state.flatten(1, 2) for state in after)
+        return *after, logits, q_halt, q_continue
 
 
 def describe(folder: pathlib.Path, config: trm.Config, tokens: int) -> dict:
@@ -153,7 +160,9 @@ def export(
     if c.puzzle_emb_ndim:
         arguments.append(torch.zeros(rows, dtype=torch.int64))
         names.append("puzzle_identifiers")
-    arguments += [state.contiguous() for state in model.initial(rows, tokens).values()]
+    initial = model.initial(rows, tokens).values()
+    # The fields of a symbol axis [B, K, S, D] follow each other in a graph: L = K S.
+    arguments += [state.reshape(rows, -1, c.hidden_size).contiguous() for state in initial]
     names += model.states
     outputs = [f"next_{name}" for name in model.states] + ["logits", "q_halt", "q_continue"]
     metadata = {

@@ -11,7 +11,7 @@ use trm_runtime::{LoadOptions, Model};
 use crate::backends::{backends, gpu_backends};
 use crate::data::data;
 use crate::each::test_each;
-use crate::expected::{CASES, Expected, SYMBOLS, TOLERANCE, differs_by};
+use crate::expected::{CASES, Expected, TOLERANCE, differs_by};
 use crate::long::long;
 
 /// Runs a case on a backend and returns what differs.
@@ -24,13 +24,12 @@ fn run(model: &Arc<Model>, loaded: &dyn DeviceWeights, expected: &Expected) -> V
 
 /// Returns whether a case runs on a GPU too.
 fn on_gpu(case: &str) -> bool {
-    long() || ["hrm", "trm_attention", "trm_mlp", SYMBOLS].contains(&case)
+    long() || ["hrm", "trm_attention", "trm_mlp", "trm_symbols"].contains(&case)
 }
 
 #[test]
 fn every_variant_equals_pytorch_on_every_backend() {
-    let all = CASES.into_iter().chain([SYMBOLS]);
-    test_each(all.map(|case| (case, case)), |case| {
+    test_each(CASES.map(|case| (case, case)), |case| {
         let directory = data("golden").join(case);
         let model = Arc::new(Model::open(&directory, &LoadOptions::default()).unwrap());
         let expected = Expected::open(&directory);
@@ -73,7 +72,7 @@ fn two_steps(model: &Arc<Model>, loaded: &dyn DeviceWeights, expected: &Expected
 #[test]
 fn every_weight_format_computes_what_it_stands_for() {
     const TWICE: f32 = 2.0 * TOLERANCE;
-    for case in ["trm_mlp", "trm_attention", SYMBOLS] {
+    for case in ["trm_mlp", "trm_attention", "trm_symbols"] {
         let directory = data("golden").join(case);
         let model = Arc::new(Model::open(&directory, &LoadOptions::default()).unwrap());
         let expected = Expected::open(&directory);
@@ -111,7 +110,7 @@ fn the_comparison_catches_planted_bugs() {
         ("trm_singlez", "num_heads", "8"),
         ("trm_no_prefix", "pos_encodings", "none"),
         ("trm_mlp", "rms_norm_eps", "0.001"),
-        (SYMBOLS, "box", "3x2"),
+        ("trm_symbols", "box", "3x2"),
     ];
     test_each(planted.map(|bug| (bug.0, bug)), |(case, key, wrong)| {
         let directory = data("golden").join(case);
