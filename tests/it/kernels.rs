@@ -156,7 +156,10 @@ fn cases(d: &Dims, slots: usize, noise: &mut Noise) -> Vec<SlotInput> {
     let states = [State::H, State::L]
         .into_iter()
         .chain((0..6).map(State::LowLevel));
-    let states: Vec<Buffer> = states.map(Buffer::State).collect();
+    let mut states: Vec<Buffer> = states.map(Buffer::State).collect();
+    if d.symbols > 0 {
+        states.truncate(2);
+    }
     crate::plans::cases(d, &states, slots, noise)
 }
 
