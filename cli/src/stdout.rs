@@ -50,10 +50,17 @@ mod descriptor {
     }
 }
 
-/// Checks that standard output is open, before anything is computed for it.
+/// Checks that standard output is open for writing, before anything is computed for it.
 pub(crate) fn check() -> io::Result<()> {
     #[cfg(unix)]
-    descriptor::with_file(|_| Ok(()))?;
+    descriptor::with_file(|mut file| {
+        use std::os::unix::fs::FileTypeExt;
+        // Writing nothing to a socket may send an empty message.
+        match file.metadata()?.file_type().is_socket() {
+            true => Ok(0),
+            false => file.write(&[]),
+        }
+    })?;
     Ok(())
 }
 

@@ -181,11 +181,11 @@ fn pipes_and_open_descriptors_are_written_in_place() {
         let bytes = fs::read(&file).unwrap();
         let rest = bytes.strip_prefix(b"before\n").expect("what was there");
         assert!(is_result(&writer, rest));
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        let mut child = command(&writer, &out);
-        let mut child = child.stdout(OwnedFd::from(theirs)).spawn().unwrap();
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut socket = command(&writer, &out);
+        let mut child = socket.stdout(OwnedFd::from(theirs)).spawn().unwrap();
+        drop(socket);
         let mut bytes = Vec::new();
-        let mut ours = ours;
         ours.read_to_end(&mut bytes).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(writer.2));
         assert!(is_result(&writer, &bytes));
