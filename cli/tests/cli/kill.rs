@@ -110,7 +110,7 @@ fn killed_converts(name: &str) {
         let next = &models[usize::from(old == 1)];
         let mut child = convert(next, &folder);
         // From the start of the process to a little beyond its usual end.
-        std::thread::sleep(time * (round % 50) / 40);
+        std::thread::sleep(time * 5 * round / (4 * rounds()));
         signal(&child, name);
         let status = child.wait().unwrap();
         let new = which(&folder);
@@ -211,7 +211,7 @@ fn killed_arc(name: &str) {
     for round in 0..rounds() {
         fs::write(&output, old).unwrap();
         let mut child = arc();
-        std::thread::sleep(time * (round % 50) / 40);
+        std::thread::sleep(time * 5 * round / (4 * rounds()));
         signal(&child, name);
         child.wait().unwrap();
         let found = fs::read(&output).unwrap();
