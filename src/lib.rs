@@ -57,6 +57,7 @@ pub mod guide;
 mod import;
 mod model;
 mod onnx;
+mod output;
 mod random;
 mod session;
 mod solver;
@@ -96,6 +97,11 @@ pub mod low_level {
     /// Hyper-parameters, and where each came from.
     pub mod config {
         pub use crate::config::*;
+    }
+
+    /// Files that are replaced only by complete ones.
+    pub mod output {
+        pub use crate::output::*;
     }
 
     /// The random numbers of symmetries and noise.

@@ -11,6 +11,7 @@ use std::path::Path;
 const LAYERS: &[&[&str]] = &[
     &["error"],
     &["random"],
+    &["output"],
     &["config", "task"],
     &["model"],
     &["checkpoint"],

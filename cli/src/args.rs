@@ -403,7 +403,7 @@ pub(crate) struct EvalArgs {
     /// states after each step.
     #[arg(long, value_name = "FORMAT", value_parser = dtypes())]
     pub(crate) compare: Option<WeightDtype>,
-    /// Draw accuracy over the number of steps, as an SVG file
+    /// Draw accuracy over the number of steps, as an SVG file or `-`
     ///
     /// The curve shows how many puzzles would be solved with a limit of 1 to --max-steps steps.
     #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["compare", "effort"])]
@@ -435,7 +435,7 @@ pub(crate) struct ArcArgs {
     /// Stored predictions of the training code, instead of a model
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) predictions: Vec<PathBuf>,
-    /// File to write, in the contest's format
+    /// File to write, in the contest's format; `-` for standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 }
@@ -452,7 +452,7 @@ pub(crate) struct TraceArgs {
     /// Number of refinement steps
     #[arg(long, value_name = "N", value_parser = steps())]
     pub(crate) steps: usize,
-    /// File to write
+    /// File to write; `-` for standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 }

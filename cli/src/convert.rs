@@ -1,5 +1,6 @@
 //! `convert`: writes a model as `config.json` and `model.safetensors`.
 
+use trm_runtime::low_level::output::check_folder;
 use trm_runtime::{Error, ErrorKind, SaveOptions};
 
 use crate::args::{ConvertArgs, Shared};
@@ -14,6 +15,11 @@ pub(crate) fn run(shared: &Shared, args: &ConvertArgs) -> Result<CommandStatus, 
     let box_shape = args.box_shape.as_deref().map(box_shape).transpose()?;
     let puzzle_ids = args.puzzle_ids.as_deref().map(ids).transpose()?;
     let path = model_path(&args.subject, shared)?;
+    if args.output.as_os_str() == "-" {
+        let message = "-o -: a model is a folder of two files, which standard output cannot take";
+        return Err(argument(message).into());
+    }
+    check_folder(&args.output)?;
     let mut model = open(path, shared)?;
     // The options take precedence over the files.
     if let Some(kind) = shared.task {

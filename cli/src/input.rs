@@ -293,6 +293,31 @@ impl Reader {
     }
 }
 
+/// Returns the files that [`RecordReader`] reads for these paths, `/dev/stdin` for `-`.
+pub(crate) fn input_files(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            files.push("/dev/stdin".into());
+        } else if path.is_dir() {
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            files.extend(
+                entries
+                    .map(|entry| entry.path())
+                    .filter(|p| holds_puzzles(p)),
+            );
+        } else {
+            files.push(path.clone());
+        }
+    }
+    let labels = |path: &PathBuf| {
+        let name = path.to_str()?.strip_suffix("__inputs.npy")?;
+        Some(PathBuf::from(format!("{name}__labels.npy")))
+    };
+    files.extend(files.iter().filter_map(labels).collect::<Vec<_>>());
+    files
+}
+
 /// Suffixes of the files that are read from a folder.
 const FILE_SUFFIXES: [&str; 6] = [".json", ".ndjson", ".jsonl", ".csv", ".txt", "__inputs.npy"];
 

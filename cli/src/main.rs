@@ -19,13 +19,15 @@ mod interrupt;
 mod logger;
 mod models;
 mod output;
+mod output_file;
 mod random;
 mod report;
 mod solve;
+mod stdout;
 mod stream;
 mod trace;
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -35,9 +37,16 @@ use interrupt::Interrupt;
 use output::{CommandError, CommandStatus, eprint_error, eprint_line};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    logger::start(cli.shared.quiet, cli.shared.verbose);
-    match run(cli) {
+    let result = match Cli::try_parse() {
+        Ok(cli) => {
+            logger::start(cli.shared.quiet, cli.shared.verbose);
+            run(cli)
+        }
+        Err(e) if e.use_stderr() => e.exit(),
+        // --help and --version.
+        Err(e) => print_page(&e).map_err(CommandError::Stdout),
+    };
+    match result {
         Ok(CommandStatus::Success) => ExitCode::SUCCESS,
         Ok(CommandStatus::Invalid) => ExitCode::from(1),
         Ok(CommandStatus::NothingRan) => ExitCode::from(2),
@@ -55,28 +64,39 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints a page of clap's, which takes care of colours.
+fn print_page(page: &clap::Error) -> std::io::Result<CommandStatus> {
+    stdout::check()?;
+    page.print()?;
+    Ok(CommandStatus::Success)
+}
+
 fn run(cli: Cli) -> Result<CommandStatus, CommandError> {
     let Cli {
         command,
         shared,
         solve,
     } = cli;
+    // Convert and trace print nothing there, unless they are asked to.
+    if !matches!(command, Some(Command::Convert(_) | Command::Trace(_))) || shared.json {
+        stdout::check()?;
+    }
     match command {
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "trm-run", &mut script);
-            std::io::stdout().write_all(&script)?;
+            stdout::write(&script)?;
         }
         Some(Command::Man) => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            std::io::stdout().write_all(&page)?;
+            stdout::write(&page)?;
         }
-        Some(Command::Devices) => return devices::run(&shared),
-        Some(Command::Inspect(args)) => return inspect::run(&shared, &args),
-        Some(Command::Convert(args)) => return convert::run(&shared, &args),
-        Some(Command::Trace(args)) => return trace::run(&shared, &args),
-        Some(Command::Check(args)) => return check::run(&shared, &args),
+        Some(Command::Devices) => return at_once(|| devices::run(&shared)),
+        Some(Command::Inspect(args)) => return at_once(|| inspect::run(&shared, &args)),
+        Some(Command::Convert(args)) => return at_once(|| convert::run(&shared, &args)),
+        Some(Command::Trace(args)) => return at_once(|| trace::run(&shared, &args)),
+        Some(Command::Check(args)) => return at_once(|| check::run(&shared, &args)),
         Some(Command::Bench(args)) => return bench::run(&shared, &args, &Interrupt::catch().asked),
         Some(Command::Arc(args)) => return arc::run(&shared, &args, &Interrupt::catch()),
         Some(Command::Eval(args)) => return eval::run(&shared, &args, &Interrupt::catch()),
@@ -91,4 +111,12 @@ fn run(cli: Cli) -> Result<CommandStatus, CommandError> {
         None => return solve::run(&shared, solve, &Interrupt::catch()),
     }
     Ok(CommandStatus::Success)
+}
+
+/// Runs a command that Ctrl-C ends at once.
+fn at_once(
+    command: impl FnOnce() -> Result<CommandStatus, CommandError>,
+) -> Result<CommandStatus, CommandError> {
+    interrupt::end_at_first();
+    command()
 }

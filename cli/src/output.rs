@@ -1,13 +1,16 @@
 //! The result of a command, and its two output streams.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, Write};
-use std::path::Path;
-use std::{fmt, fs};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use trm_runtime::Error;
 
-use crate::hints;
+use crate::{hints, stdout};
+
+/// Whether results go to standard error, since a file of results takes standard output.
+static RESULTS_TO_STDERR: AtomicBool = AtomicBool::new(false);
 
 /// How a command ended. Each value has an exit code: 0, 1, 2 and 130.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub(crate) enum CommandStatus {
     Invalid,
     /// Nothing could be run. The reason has been printed.
     NothingRan,
-    /// Stopped by Ctrl-C.
+    /// Stopped by Ctrl-C, SIGTERM or SIGHUP.
     Interrupted,
 }
 
@@ -45,7 +48,8 @@ impl From<io::Error> for CommandError {
 
 /// Writes a line to standard error. Ignores a closed standard error.
 pub(crate) fn eprint_line(line: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{}", printable(&line.to_string()));
+    let line = format!("{}\n", printable(&line.to_string()));
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Writes an error to standard error, and its hint on a line of its own.
@@ -72,22 +76,19 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escape).collect())
 }
 
-/// Writes a line to standard output and flushes it, so that a reader gets it at once.
+/// Writes a line of results in one write, so that a reader gets it at once and whole.
 pub(crate) fn print(line: impl fmt::Display) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
+    let line = format!("{line}\n");
+    if RESULTS_TO_STDERR.load(Ordering::Relaxed) {
+        let _ = io::stderr().write_all(line.as_bytes());
+        return Ok(());
+    }
+    stdout::write(line.as_bytes())
 }
 
-/// Writes a file, or leaves what was there if writing fails.
-pub(crate) fn write_file(path: &Path, text: &str) -> trm_runtime::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}.part", std::process::id()));
-    let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, path));
-    written.map_err(|e| {
-        let _ = fs::remove_file(&draft);
-        Error::io(path.display(), e)
-    })
+/// Prints results on standard error from now on.
+pub(crate) fn move_results_to_stderr() {
+    RESULTS_TO_STDERR.store(true, Ordering::Relaxed);
 }
 
 /// A progress line on standard error that is overwritten again and again.

@@ -5,7 +5,7 @@
 //! batches, and memory does not grow with their number.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,11 +14,12 @@ use trm_runtime::low_level::Inspect;
 use trm_runtime::low_level::checkpoint::{Checkpoint, Dtype};
 use trm_runtime::low_level::config::{Config, State};
 use trm_runtime::low_level::plan::Dims;
-use trm_runtime::{Error, ErrorKind};
+use trm_runtime::{CancelToken, Error, ErrorKind};
 
 use crate::args::{Shared, TraceArgs};
 use crate::models::{build_solver, display_path, model_path, open};
 use crate::output::{CommandError, CommandStatus, eprint_line};
+use crate::output_file::{OutputFile, Printed};
 
 /// Maximum of `--steps`.
 const MAX_STEPS: usize = 10_000;
@@ -36,8 +37,10 @@ pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<CommandStatus, Co
     // The input embedding of an ONNX graph is not accessible.
     let with_embedding = solver.model().checkpoint().is_some();
     inputs.check_states(&dims).map_err(|e| e.context(&file))?;
+    let read = [&[args.inputs.clone()][..], solver.model().files()].concat();
     let mut output = Output::create(
         &args.output,
+        &read,
         layout(config, &dims, &inputs, args.steps, with_embedding)?,
     )?;
     let slots = shared.batch_size().min(inputs.batch).max(1);
@@ -304,18 +307,21 @@ fn layout(
     Ok(tensors)
 }
 
-/// A safetensors file whose tensors are written piece by piece. It has a temporary name until it is
-/// complete.
+/// A safetensors file whose tensors are written piece by piece.
 struct Output {
     path: PathBuf,
-    temporary: PathBuf,
-    file: File,
+    output: OutputFile,
     /// Offset of each tensor in bytes.
     offsets: BTreeMap<String, u64>,
 }
 
 impl Output {
-    fn create(path: &Path, tensors: Vec<(String, Vec<usize>)>) -> trm_runtime::Result<Self> {
+    /// Creates the file, which may be none of those that were read.
+    fn create(
+        path: &Path,
+        read: &[PathBuf],
+        tensors: Vec<(String, Vec<usize>)>,
+    ) -> trm_runtime::Result<Self> {
         let too_large = || {
             Error::new(ErrorKind::Argument, "the output would be too large").context(path.display())
         };
@@ -348,23 +354,20 @@ impl Output {
         for offset in offsets.values_mut() {
             *offset += before;
         }
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = PathBuf::from(name);
-        let file = File::create(&temporary).map_err(|e| Error::io(path.display(), e))?;
         let mut output = Self {
             path: path.to_owned(),
-            temporary,
-            file,
+            output: OutputFile::create(path, Printed::Nothing, read)?,
             offsets,
         };
         let head = [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
         output.write(0, &head)?;
-        output
-            .file
-            .set_len(before + end)
-            .map_err(|e| Error::io(path.display(), e))?;
+        let sized = output.file()?.set_len(before + end);
+        sized.map_err(|e| Error::io(path.display(), e))?;
         Ok(output)
+    }
+
+    fn file(&mut self) -> trm_runtime::Result<&mut File> {
+        self.output.file()
     }
 
     /// Writes the values of one sequence to a tensor.
@@ -376,21 +379,15 @@ impl Output {
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> trm_runtime::Result<()> {
-        let written = self
-            .file
+        let file = self.file()?;
+        let written = file
             .seek(SeekFrom::Start(at))
-            .and_then(|_| self.file.write_all(bytes));
+            .and_then(|_| file.write_all(bytes));
         written.map_err(|e| Error::io(self.path.display(), e))
     }
 
-    fn finish(self) -> trm_runtime::Result<()> {
-        fs::rename(&self.temporary, &self.path).map_err(|e| Error::io(self.path.display(), e))
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        // Fails after the file got its name, since the temporary file is then gone.
-        let _ = fs::remove_file(&self.temporary);
+    fn finish(self) -> Result<(), CommandError> {
+        // Ctrl-C ends the program at once.
+        self.output.finish(&CancelToken::default())
     }
 }

@@ -1,10 +1,13 @@
 //! Measurements that choose and tune a device, kept in a file so that they are made once.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::output::{Destination, Draft};
 
 /// Largest file that is read. Ours stay far below.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -42,12 +45,8 @@ impl MeasurementCache {
         let mut all = read(&file).unwrap_or_default();
         all.insert(name.to_string(), value);
         let text = Value::Object(all).to_string();
-        let draft = folder.join(format!("{FILE_NAME}.{}", std::process::id()));
-        let written = fs::create_dir_all(folder)
-            .and_then(|()| fs::write(&draft, text))
-            .and_then(|()| fs::rename(&draft, &file));
-        if let Err(e) = written {
-            log::info!("{}: {e}; the measurement is not stored", file.display());
+        if let Err(e) = write(folder, &file, &text) {
+            log::info!("{e}; the measurement is not stored");
         }
     }
 
@@ -57,6 +56,17 @@ impl MeasurementCache {
 }
 
 const FILE_NAME: &str = "trm-measured.json";
+
+fn write(folder: &Path, file: &Path, text: &str) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| Error::io(folder.display(), e))?;
+    let Destination::File(target) = Destination::of(file)? else {
+        return Err(Error::argument("is not a regular file").context(file.display()));
+    };
+    let mut draft = Draft::create(&target)?;
+    let written = draft.file().write_all(text.as_bytes());
+    written.map_err(|e| Error::io(file.display(), e))?;
+    draft.replace()
+}
 
 fn read(file: &Path) -> Option<Map<String, Value>> {
     let mut text = String::new();

@@ -134,7 +134,7 @@ fn no_model(names: &[String]) -> Error {
     ))
 }
 
-/// Adds the configuration file beside a file of tensors. Returns whether there is one. If both
+/// Adds the configuration file beside a file of tensors. Returns its path. If both
 /// `config.json` and `all_config.yaml` are there, only the one that belongs to `format` is read:
 /// `config.json` for safetensors, `all_config.yaml` for `torch.save`.
 ///
@@ -144,37 +144,40 @@ pub(crate) fn add_config_beside(
     file: &Path,
     format: FileFormat,
     settings: &mut Settings,
-) -> Result<bool> {
+) -> Result<Option<PathBuf>> {
     let dir = parent(file);
     let order = match format {
         FileFormat::Safetensors => [CONFIG_FILE, TRAINING_FILE],
         FileFormat::Torch => [TRAINING_FILE, CONFIG_FILE],
     };
     for name in order {
-        if let Some(text) = read_config_if_exists(&dir.join(name))? {
+        let path = dir.join(name);
+        if let Some(text) = read_config_if_exists(&path)? {
             settings
                 .add_file(name, &text)
                 .map_err(|e| e.context(dir.display()))?;
-            return Ok(true);
+            return Ok(Some(path));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
-/// Adds the description of the training data, `dataset.json`, if there is one.
+/// Adds the description of the training data, `dataset.json`, if there is one. Returns its path.
 ///
 /// # Errors
 /// The file cannot be read, or is invalid.
-pub(crate) fn add_dataset_beside(file: &Path, settings: &mut Settings) -> Result<()> {
+pub(crate) fn add_dataset_beside(file: &Path, settings: &mut Settings) -> Result<Option<PathBuf>> {
     let dir = parent(file);
     for name in DATASET_FILES {
-        if let Some(text) = read_config_if_exists(&dir.join(name))? {
-            return settings
+        let path = dir.join(name);
+        if let Some(text) = read_config_if_exists(&path)? {
+            settings
                 .add_dataset(name, &text)
-                .map_err(|e| e.context(dir.display()));
+                .map_err(|e| e.context(dir.display()))?;
+            return Ok(Some(path));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Adds the settings beside an ONNX file: the configuration, if `configuration` is set, and the
@@ -191,7 +194,18 @@ pub(crate) fn add_settings_beside(
     if configuration {
         add_config_beside(file, FileFormat::Safetensors, settings)?;
     }
-    add_dataset_beside(file, settings)
+    add_dataset_beside(file, settings).map(drop)
+}
+
+/// Returns the files beside an ONNX file from which settings may be read.
+#[cfg(feature = "onnx")]
+pub(crate) fn settings_beside(file: &Path) -> Vec<PathBuf> {
+    let names = [CONFIG_FILE, TRAINING_FILE].into_iter();
+    let paths = names.chain(DATASET_FILES.iter().copied());
+    paths
+        .map(|name| parent(file).join(name))
+        .filter(|path| path.is_file())
+        .collect()
 }
 
 /// Returns the checkpoints beside an ONNX file: `model.safetensors`, and `step_N` with the largest

@@ -94,6 +94,11 @@ impl Checkpoint {
         }
     }
 
+    /// Returns whether a path still leads to the open file. True where the system cannot tell.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        self.source.is_at(path)
+    }
+
     /// Returns the format of the file.
     pub fn format(&self) -> FileFormat {
         self.format

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::output::is_at;
 
 /// The bytes of a checkpoint.
 pub(crate) struct Source {
@@ -50,6 +51,14 @@ impl Source {
             name: None,
             len: bytes.as_ref().len() as u64,
             bytes: Bytes::Memory(Box::new(bytes)),
+        }
+    }
+
+    /// Returns whether a path still leads to the open file. True where the system cannot tell.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        match &self.bytes {
+            Bytes::File(file) => is_at(&file.lock().unwrap_or_else(PoisonError::into_inner), path),
+            Bytes::Memory(_) => true,
         }
     }
 

@@ -17,7 +17,7 @@ mod yaml;
 #[cfg(feature = "onnx")]
 pub(crate) use graph::GraphShapes;
 pub use resolve::Provenance;
-pub(crate) use resolve::Shapes;
+pub(crate) use resolve::{ResolvedConfig, Shapes};
 pub(crate) use settings::{MAX_CONFIG_BYTES, Settings};
 
 /// A published architecture. The names of a model's tensors tell which one it is.

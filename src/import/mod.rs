@@ -1,6 +1,7 @@
 //! Opens a model from a file of tensors ([`checkpoint`](crate::checkpoint)) or from an ONNX graph
 //! ([`onnx`](crate::onnx)), and saves a model.
 
+mod folder;
 mod model;
 mod save;
 

@@ -19,11 +19,12 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
+use super::folder::{always_replaced, is_config_outdated, stored_config};
 use crate::checkpoint::names::{self, SCALE_SUFFIX, TensorNames, missing_error};
 use crate::checkpoint::shapes::model_shapes;
 use crate::checkpoint::{Checkpoint, Dtype, PuzzleRows, Source, int8, is_onnx, locate};
-use crate::config::{Config, Provenance, Settings, State};
-use crate::error::{Error, Result};
+use crate::config::{Config, Provenance, ResolvedConfig, Settings, State};
+use crate::error::{Error, Hint, Result};
 use crate::model::build::build_plan;
 use crate::model::dtype::WeightDtype;
 use crate::model::plan::Plan;
@@ -38,6 +39,9 @@ pub struct LoadOptions {
     /// Single hyper-parameters, as `(name, value)`. They also take precedence over `config`.
     pub set: Vec<(String, String)>,
 }
+
+/// Most attempts to open a model that another program replaces at the same time.
+const MAX_OPENINGS: usize = 20;
 
 /// Most tokens of a puzzle, S.
 const MAX_TOKENS: usize = 65_536;
@@ -85,6 +89,8 @@ pub struct Model {
     pub path: Option<PathBuf>,
     /// Notes on loading, such as ignored tensors. They are also logged as warnings.
     pub notes: Vec<String>,
+    /// The files that were read, for [`Model::files`].
+    files: Vec<PathBuf>,
     /// Dtype of the block matrices in the file: int8, or f32 for every other type.
     dtype: WeightDtype,
     /// Initial value of each state.
@@ -112,6 +118,14 @@ pub(super) struct TensorFile {
     pub(super) extra: Map<String, Value>,
 }
 
+/// What [`Model::gather`] found beside a file.
+struct FilesBeside {
+    config_file: Option<PathBuf>,
+    dataset_file: Option<PathBuf>,
+    /// The settings without `config_file`, if the file of tensors stores a configuration itself.
+    stored: Option<Settings>,
+}
+
 impl Model {
     /// Opens a model from a file of tensors or from a directory.
     ///
@@ -129,22 +143,77 @@ impl Model {
     /// # Errors
     /// - A file cannot be read, or is damaged.
     /// - A hyper-parameter is missing, or contradicts the tensors or another hyper-parameter.
+    /// - The configuration beside the file contradicts the one that the file stores itself.
     /// - A tensor is missing, has another shape than the configuration demands, or holds an
     ///   infinity or a NaN.
     pub fn open(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self> {
-        let file = locate::model_file(path.as_ref())?;
-        let source = Source::open(&file)?;
-        let mut settings = settings_from(options)?;
-        if is_onnx(&source)? {
-            return Self::from_graph(Graph::read(source, Some(&file), settings)?, Some(file));
+        for _ in 0..MAX_OPENINGS {
+            let file = locate::model_file(path.as_ref())?;
+            let source = Source::open(&file)?;
+            let mut settings = settings_from(options)?;
+            let mut files = vec![file.clone()];
+            files.extend(options.config.clone());
+            if is_onnx(&source)? {
+                let mut model = Self::from_graph(
+                    Graph::read(source, Some(&file), settings)?,
+                    Some(file.clone()),
+                )?;
+                #[cfg(feature = "onnx")]
+                files.extend(locate::settings_beside(&file));
+                model.files = files;
+                return Ok(model);
+            }
+            let checkpoint = Checkpoint::new(source)?;
+            let beside = Self::gather(&checkpoint, &file, &mut settings);
+            // Another run may have replaced the model in the meantime. Then the configuration
+            // beside it does not belong to the open file.
+            if !checkpoint.is_at(&file) {
+                continue;
+            }
+            let beside = beside?;
+            files.extend(
+                beside
+                    .config_file
+                    .clone()
+                    .into_iter()
+                    .chain(beside.dataset_file),
+            );
+            let stored = beside.stored.zip(beside.config_file);
+            let mut model = Self::load(checkpoint, &settings, stored, Some(file))?;
+            model.files = files;
+            return Ok(model);
         }
-        let checkpoint = Checkpoint::new(source)?;
-        if !locate::add_config_beside(&file, checkpoint.format(), &mut settings)? {
-            add_embedded_config(&checkpoint, &mut settings)
-                .map_err(|e| e.context(file.display()))?;
+        Err(always_replaced(path.as_ref()))
+    }
+
+    /// Adds the settings beside a file and in it.
+    fn gather(
+        checkpoint: &Checkpoint,
+        file: &Path,
+        settings: &mut Settings,
+    ) -> Result<FilesBeside> {
+        let mut stored = settings.clone();
+        let is_stored =
+            add_embedded_config(checkpoint, &mut stored).map_err(|e| e.context(file.display()))?;
+        let mut config_file = None;
+        if is_config_outdated(file, checkpoint) {
+            log::warn!(
+                "{}: {} belongs to the model before, since a save was interrupted; the \
+                 configuration in the file is used",
+                file.display(),
+                locate::CONFIG_FILE
+            );
+        } else {
+            config_file = locate::add_config_beside(file, checkpoint.format(), settings)?;
         }
-        locate::add_dataset_beside(&file, &mut settings)?;
-        Self::load(checkpoint, &settings, Some(file))
+        add_embedded_config(checkpoint, settings).map_err(|e| e.context(file.display()))?;
+        let dataset_file = locate::add_dataset_beside(file, settings)?;
+        locate::add_dataset_beside(file, &mut stored)?;
+        Ok(FilesBeside {
+            config_file,
+            dataset_file,
+            stored: is_stored.then_some(stored),
+        })
     }
 
     /// Opens a model from the bytes of its file. A file that [`Model::save`] wrote contains its
@@ -164,18 +233,31 @@ impl Model {
         }
         let checkpoint = Checkpoint::new(source)?;
         add_embedded_config(&checkpoint, &mut settings)?;
-        Self::load(checkpoint, &settings, None)
+        Self::load(checkpoint, &settings, None, None)
     }
 
-    /// Runs the stages 5 to 9 of opening a file of tensors.
-    fn load(checkpoint: Checkpoint, settings: &Settings, path: Option<PathBuf>) -> Result<Self> {
+    /// Runs the stages 5 to 9 of opening a file of tensors. `stored`: the settings without the
+    /// configuration beside the file, which must give the same values, and the path of that
+    /// configuration.
+    fn load(
+        checkpoint: Checkpoint,
+        settings: &Settings,
+        stored: Option<(Settings, PathBuf)>,
+        path: Option<PathBuf>,
+    ) -> Result<Self> {
         let locate = |e: Error| match &path {
             Some(path) => e.context(path.display()),
             None => e,
         };
         let names = names::assign(checkpoint.tensors()).map_err(locate)?;
         let shapes = model_shapes(&checkpoint, &names).map_err(locate)?;
-        let resolved = Config::resolve(&shapes, settings).map_err(locate)?;
+        let resolved = Config::resolve(&shapes, settings);
+        if let (Some((stored, config_file)), Some(path)) = (&stored, &path)
+            && let Ok(stored) = Config::resolve(&shapes, stored)
+        {
+            check_stored(&resolved, &stored.config, config_file, path)?;
+        }
+        let resolved = resolved.map_err(locate)?;
         let config = resolved.config;
         let mut notes = names.notes.clone();
         notes.extend(resolved.notes);
@@ -216,6 +298,7 @@ impl Model {
             provenance: resolved.provenance,
             puzzle_rows,
             path,
+            files: Vec::new(),
             notes,
             content: ModelContent::Tensors(Box::new(TensorFile {
                 weights: Mutex::new(Some(weights)),
@@ -236,6 +319,7 @@ impl Model {
             puzzle_rows: None,
             tensors: Vec::new(),
             path,
+            files: Vec::new(),
             notes: loaded.notes,
             dtype: WeightDtype::F32,
             initial: loaded.initial,
@@ -246,6 +330,12 @@ impl Model {
     /// Returns the directory of the model's file. `None`: the model is from memory.
     pub fn directory(&self) -> Option<&Path> {
         self.path.as_deref().map(locate::parent)
+    }
+
+    /// Returns the files that the model was read from: the tensors or the graph, and the
+    /// configuration. Empty for a model from memory.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Returns the weights, without the puzzle embedding, for a backend to store.
@@ -397,13 +487,72 @@ fn settings_from(options: &LoadOptions) -> Result<Settings> {
     Ok(settings)
 }
 
-/// Adds the configuration that [`Model::save`] writes into the metadata of the file.
-fn add_embedded_config(checkpoint: &Checkpoint, settings: &mut Settings) -> Result<()> {
-    match checkpoint.metadata().get("config") {
-        Some(text) if text.trim_start().starts_with('{') => {
-            settings.add_file("metadata \"config\" of the file", text)
+/// Adds the configuration that [`Model::save`] writes into the metadata of the file. Returns whether
+/// there is one.
+fn add_embedded_config(checkpoint: &Checkpoint, settings: &mut Settings) -> Result<bool> {
+    match stored_config(checkpoint) {
+        Some(text) => settings
+            .add_file("metadata \"config\" of the file", text)
+            .map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Checks that the configuration beside a file gives the values that the file stores itself. If
+/// not, the two files belong to different models.
+///
+/// # Errors
+/// A value differs.
+fn check_stored(
+    beside: &Result<ResolvedConfig>,
+    stored: &Config,
+    config_file: &Path,
+    path: &Path,
+) -> Result<()> {
+    let remedy = format!(
+        "the files belong to different models: save the model again, or remove {} to use the \
+         stored values",
+        config_file.display()
+    );
+    let beside = match beside {
+        Ok(beside) => beside.config.to_json(),
+        Err(e) => {
+            // The stored values fit the tensors, so that the error is about the other file.
+            let message = format!("{e}; {remedy}");
+            return Err(Error::config(message).context(path.display()));
         }
-        _ => Ok(()),
+    };
+    let mut differences = Vec::new();
+    let mut values = Vec::new();
+    let stored = stored.to_json();
+    for (key, value) in &beside {
+        // What only one file says is no contradiction, except which rows the tensors hold.
+        let other = stored.get(key).unwrap_or(&Value::Null);
+        if value != other && (key == "puzzle_ids" || !(value.is_null() || other.is_null())) {
+            differences.push(format!(
+                "{key} is {} in {}, but {} in the configuration stored in {}",
+                shortened(value),
+                config_file.display(),
+                shortened(other),
+                path.display()
+            ));
+            values.push((key.clone(), shortened(other)));
+        }
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{}; {remedy}", differences.join("; "));
+    Err(Error::config(message).with_hint(Hint::SetHyperparameters(values)))
+}
+
+/// Returns a value as a short text for a message.
+fn shortened(value: &Value) -> String {
+    const MAX_SHOWN_CHARS: usize = 40;
+    let text = value.to_string();
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text,
     }
 }
 

@@ -1,20 +1,22 @@
 //! Saves a model as `model.safetensors` and `config.json`. The same model gives the same bytes.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use half::f16;
 use serde_json::{Map, Value, json};
 
 use super::Model;
+use super::folder::ModelFolder;
 use crate::checkpoint::locate::{CONFIG_FILE, MODEL_FILE};
 use crate::checkpoint::names::{PUZZLE_EMB, SCALE_SUFFIX};
 use crate::checkpoint::{Dtype, PuzzleRows, int8};
 use crate::config::{Config, MAX_CONFIG_BYTES};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::dtype::{Int8Rows, WeightDtype, bf16_bits, int8_rows, takes_dtype};
 use crate::model::weights::Weight;
+use crate::output::{Destination, Draft, check_distinct, check_folder};
 
 /// Size of a write to the file, in bytes.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -36,43 +38,88 @@ pub struct SaveOptions {
 
 impl Model {
     /// Writes `model.safetensors` and `config.json` into the directory `dir`, and creates it if it
-    /// does not exist. The same model gives the same bytes. Both files are written under temporary
-    /// names and renamed when they are complete.
+    /// does not exist. The same model gives the same bytes.
+    ///
+    /// Both files are written under temporary names and renamed when they are complete. Until then
+    /// `dir` holds the model that it held before. A save that is killed, or several at the same
+    /// time, never leave the tensors of one model with the configuration of another.
     ///
     /// # Errors
     /// - The model is an ONNX graph.
-    /// - A file cannot be written, or `dir` is the directory of the model itself.
+    /// - A file cannot be written, or the model was read from it.
+    /// - `dir` is the directory of the model itself.
     /// - A puzzle identifier is unknown, or occurs twice.
     /// - An element is too large for f16.
     pub fn save(&self, dir: impl AsRef<Path>, options: &SaveOptions) -> Result<()> {
         self.tensor_file()?;
         let dir = dir.as_ref();
-        let io = |e| Error::io(dir.display(), e);
-        fs::create_dir_all(dir).map_err(io)?;
-        self.check_elsewhere(dir)?;
         let rows = self.row_selection(options)?;
         let config = self.output_config(options)?;
-        let tensors = self.output_tensors(rows.as_ref(), options.dtype);
-        let mut text = serde_json::to_string_pretty(&config).map_err(|e| io(e.into()))?;
+        let mut text = serde_json::to_string_pretty(&config)
+            .map_err(|e| Error::argument(e.to_string()).with_source(e))?;
         text.push('\n');
         if text.len() as u64 > MAX_CONFIG_BYTES {
             return Err(Error::argument(
                 "too many puzzle identifiers for a configuration file; keep all rows, or fewer",
             ));
         }
-        let mut writer = AtomicFile::create(&dir.join(MODEL_FILE))?;
-        writer.write(&header(&tensors, &config)?)?;
+        check_folder(dir)?;
+        let is_new = !dir.exists();
+        fs::create_dir_all(dir).map_err(|e| Error::io(dir.display(), e))?;
+        let saved = self
+            .output_folder(dir)
+            .and_then(|folder| self.write(&folder, &config, &text, rows.as_ref(), options.dtype));
+        if saved.is_err() && is_new {
+            // Fails if another program has put something into it.
+            let _ = fs::remove_dir(dir);
+        }
+        saved
+    }
+
+    /// Returns the files of `dir` after a check that both can be replaced.
+    fn output_folder(&self, dir: &Path) -> Result<ModelFolder> {
+        self.check_elsewhere(dir)?;
+        let resolve = |name: &str| {
+            let path = dir.join(name);
+            check_distinct(&path, self.files())?;
+            match Destination::of(&path)? {
+                Destination::File(path) => Ok(path),
+                _ => Err(Error::argument("is not a regular file").context(path.display())),
+            }
+        };
+        let folder = ModelFolder {
+            model: resolve(MODEL_FILE)?,
+            config: resolve(CONFIG_FILE)?,
+        };
+        check_distinct(&folder.model, [&folder.config])?;
+        Ok(folder)
+    }
+
+    fn write(
+        &self,
+        folder: &ModelFolder,
+        config: &Map<String, Value>,
+        text: &str,
+        rows: Option<&RowSelection<'_>>,
+        dtype: WeightDtype,
+    ) -> Result<()> {
+        let in_file = |e: Error| e.context(folder.model.display());
+        let tensors = self.output_tensors(rows, dtype);
+        let mut config_draft = Draft::create(&folder.config)?;
+        let written = config_draft.file().write_all(text.as_bytes());
+        written.map_err(|e| Error::io(folder.config.display(), e))?;
+        let mut model_draft = Draft::create(&folder.model)?;
+        let mut writer = TensorWriter(BufWriter::with_capacity(CHUNK_BYTES, model_draft.file()));
+        writer.write(&header(&tensors, config)?).map_err(in_file)?;
         for tensor in &tensors {
             self.write_tensor(tensor, &mut writer)
                 .map_err(|e| e.context(format!("tensor \"{}\"", tensor.name)))?;
         }
-        let mut config = AtomicFile::create(&dir.join(CONFIG_FILE))?;
-        config.write(text.as_bytes())?;
-        writer.finish()?;
-        config.finish()
+        writer.finish().map_err(in_file)?;
+        folder.replace(model_draft, config_draft)
     }
 
-    fn write_tensor(&self, tensor: &OutputTensor<'_>, writer: &mut AtomicFile) -> Result<()> {
+    fn write_tensor(&self, tensor: &OutputTensor<'_>, writer: &mut TensorWriter<'_>) -> Result<()> {
         let file = self.tensor_file()?;
         let quantised = |weight| {
             let matrix = int8::read(&file.checkpoint, &file.names, weight)?;
@@ -264,7 +311,7 @@ impl RowSelection<'_> {
     }
 
     /// Copies the rows, at most [`CHUNK_BYTES`] at a time.
-    fn write(&self, writer: &mut AtomicFile, dtype: Dtype) -> Result<()> {
+    fn write(&self, writer: &mut TensorWriter<'_>, dtype: Dtype) -> Result<()> {
         if let Some(chosen) = &self.chosen {
             return chosen
                 .iter()
@@ -308,29 +355,12 @@ fn header(tensors: &[OutputTensor<'_>], config: &Map<String, Value>) -> Result<V
     Ok(bytes)
 }
 
-/// A file that is written under a temporary name and renamed when it is complete.
-struct AtomicFile {
-    path: PathBuf,
-    temporary: PathBuf,
-    file: Option<BufWriter<File>>,
-}
+/// Writes elements to the draft of a file.
+struct TensorWriter<'a>(BufWriter<&'a mut fs::File>);
 
-impl AtomicFile {
-    fn create(path: &Path) -> Result<Self> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = PathBuf::from(name);
-        let file = File::create(&temporary).map_err(|e| Error::io(temporary.display(), e))?;
-        Ok(Self {
-            path: path.to_owned(),
-            temporary,
-            file: Some(BufWriter::with_capacity(CHUNK_BYTES, file)),
-        })
-    }
-
+impl TensorWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = self.file.as_mut().map_or(Ok(()), |f| f.write_all(bytes));
-        written.map_err(|e| Error::io(self.temporary.display(), e))
+        self.0.write_all(bytes).map_err(not_written)
     }
 
     /// Writes elements as F16, BF16 or F32.
@@ -358,23 +388,11 @@ impl AtomicFile {
         Ok(())
     }
 
-    /// Flushes the file to disk and gives it its final name.
     fn finish(mut self) -> Result<()> {
-        let file = self.file.take();
-        let flushed = file.map_or(Ok(()), |f| {
-            f.into_inner()
-                .map_err(|e| e.into_error())
-                .and_then(|f| f.sync_all())
-        });
-        let renamed = flushed.and_then(|()| fs::rename(&self.temporary, &self.path));
-        renamed.map_err(|e| Error::io(self.path.display(), e))
+        self.0.flush().map_err(not_written)
     }
 }
 
-impl Drop for AtomicFile {
-    fn drop(&mut self) {
-        // Removes an incomplete file. After the rename the temporary name no longer exists.
-        self.file = None;
-        let _ = fs::remove_file(&self.temporary);
-    }
+fn not_written(e: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, e.to_string()).with_source(e)
 }

@@ -8,6 +8,7 @@ mod tasks;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -17,12 +18,11 @@ use trm_runtime::task::{Augmentation, Cells, Identifiers, Puzzle, TaskKind};
 use trm_runtime::{Answer, Error, ErrorKind, HaltRule};
 
 use crate::args::{ArcArgs, Shared};
-use crate::input::{NumberedRecord, RecordReader};
+use crate::input::{NumberedRecord, RecordReader, input_files};
 use crate::interrupt::Interrupt;
 use crate::models::{LoadedModel, display_path, format_duration, open, solver_builder};
-use crate::output::{
-    CommandError, CommandStatus, StatusLine, eprint_error, eprint_line, print, write_file,
-};
+use crate::output::{CommandError, CommandStatus, StatusLine, eprint_error, eprint_line, print};
+use crate::output_file::{OutputFile, Printed, check_stdout_is_no_input};
 use crate::report::{self, rounded};
 use crate::stream::{self, PreparedPuzzle, RecordHandler};
 use tasks::Tasks;
@@ -44,7 +44,9 @@ pub(crate) fn run(
     args: &ArcArgs,
     interrupt: &Interrupt,
 ) -> Result<CommandStatus, CommandError> {
-    let mut tasks = Tasks::read(args)?;
+    let Some(mut tasks) = Tasks::read(args, interrupt)? else {
+        return Ok(CommandStatus::Interrupted);
+    };
     tasks.errors.iter().for_each(eprint_error);
     let started = Instant::now();
     let model = match shared.model() {
@@ -69,6 +71,14 @@ pub(crate) fn run(
     };
     let augmentations = find_augmentations(&tasks, args, model.as_deref(), shared.seed)?;
     let unknown = report_unknown(&tasks, &augmentations)?;
+    let inputs = inputs(args, model.as_deref());
+    check_stdout_is_no_input(&inputs)?;
+    let printed = if shared.json {
+        Printed::Records
+    } else {
+        Printed::Tables
+    };
+    let output = OutputFile::create(&args.output, printed, &inputs)?;
     let mut errors = tasks.errors.len();
     let interrupted = match &model {
         Some(model) => {
@@ -80,23 +90,37 @@ pub(crate) fn run(
             interrupted
         }
         None => {
-            let unrelated = predictions::count(&args.predictions, &mut tasks, &augmentations)?;
+            let stop = &interrupt.asked;
+            let unrelated =
+                predictions::count(&args.predictions, &mut tasks, &augmentations, stop)?;
             if unrelated > 0 {
                 eprint_line(format_args!(
                     "warning: {unrelated} predictions belong to no test input of these tasks"
                 ));
             }
-            false
+            stop.is_cancelled()
         }
     };
     tasks.close_all();
-    if tasks.predictions() == 0 && !interrupted {
+    if tasks.predictions() == 0 {
+        if interrupted {
+            eprint_line(format_args!(
+                "stopped before the first prediction; nothing was written"
+            ));
+            return Ok(CommandStatus::Interrupted);
+        }
         eprint_line(format_args!(
             "error: there is no prediction for any test input; nothing was written"
         ));
         return Ok(CommandStatus::NothingRan);
     }
-    write_file(&args.output, &tasks.submission().to_string())?;
+    let text = tasks.submission().to_string();
+    let written = match interrupted {
+        true => output.write_partial(&text, &interrupt.now, &inputs),
+        false => output
+            .write(&text, &interrupt.now)
+            .map(|()| args.output.clone()),
+    };
 
     let passes: Vec<(usize, f64)> = PASS_AT
         .iter()
@@ -114,6 +138,7 @@ pub(crate) fn run(
             "unknown": unknown,
             "puzzles": tasks.tests.len(),
             "predictions": tasks.predictions(),
+            "missing": tasks.missing(),
             "pass": (!pass.is_empty()).then_some(pass),
             "errors": errors,
             "seconds": rounded(started.elapsed().as_secs_f64(), 3),
@@ -122,19 +147,62 @@ pub(crate) fn run(
         }))?;
     } else {
         print_table(&tasks, &passes)?;
-        if !shared.quiet {
-            let time = format_duration(started.elapsed());
-            eprint_line(format_args!(
-                "wrote {}: two attempts for each test input, in {time}",
-                args.output.display()
-            ));
-        }
     }
+    // After the results, which are printed even if the file could not be written.
+    let written = written?;
+    let time = format_duration(started.elapsed());
+    report_written(shared, args, &tasks, &written, interrupted, &time);
     Ok(match interrupted {
         true => CommandStatus::Interrupted,
         false if errors > 0 || unknown > 0 => CommandStatus::Invalid,
         false => CommandStatus::Success,
     })
+}
+
+/// Returns the files that the command reads.
+fn inputs(args: &ArcArgs, model: Option<&LoadedModel>) -> Vec<PathBuf> {
+    let mut files = input_files(&args.tasks);
+    files.extend(args.identifiers.clone());
+    files.extend(args.solutions.clone());
+    files.extend(args.predictions.iter().cloned());
+    if let Some(model) = model.map(|model| model.solver.model()) {
+        files.extend_from_slice(model.files());
+        files.extend(model.directory().map(|dir| dir.join("identifiers.json")));
+    }
+    files
+}
+
+/// Says what was written, and what is missing in it.
+fn report_written(
+    shared: &Shared,
+    args: &ArcArgs,
+    tasks: &Tasks,
+    written: &Path,
+    interrupted: bool,
+    time: &str,
+) {
+    let file = written.display();
+    let (tests, missing) = (tasks.tests.len(), tasks.missing());
+    if interrupted && written != args.output {
+        eprint_line(format_args!(
+            "stopped: {} is unchanged",
+            args.output.display()
+        ));
+    }
+    if missing > 0 || interrupted {
+        let what = match (interrupted, missing) {
+            (true, _) => "stopped, not all augmentations were answered",
+            (false, _) => "incomplete",
+        };
+        eprint_line(format_args!(
+            "wrote {file}: {what}; {missing} of {tests} test inputs have no prediction and got \
+             placeholders, in {time}"
+        ));
+    } else if !shared.quiet {
+        eprint_line(format_args!(
+            "wrote {file}: two attempts for each test input, in {time}"
+        ));
+    }
 }
 
 /// Returns the augmentations of each task that the checkpoint knows, at most `--augment`.

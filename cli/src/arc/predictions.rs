@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use trm_runtime::low_level::checkpoint::Checkpoint;
 use trm_runtime::task::{Augmentation, crop};
-use trm_runtime::{Error, ErrorKind};
+use trm_runtime::{CancelToken, Error, ErrorKind};
 
 use super::AugmentationsByTask;
 use super::tasks::Tasks;
 
-/// Adds the stored predictions to the votes. Returns how many belong to none of the tasks.
+/// Adds the stored predictions to the votes, until `stop` is set. Returns how many belong to none of
+/// the tasks.
 ///
 /// The files are those that the published evaluation writes with `torch.save`: `inputs` `[N, S]`,
 /// `preds` `[N, S]` or `logits` `[N, S, V]`, `q_halt_logits` `[N]`, and `puzzle_identifiers` `[N]`.
@@ -18,6 +19,7 @@ pub(super) fn count(
     files: &[PathBuf],
     tasks: &mut Tasks,
     augmentations: &AugmentationsByTask,
+    stop: &CancelToken,
 ) -> trm_runtime::Result<usize> {
     let number: HashMap<&str, usize> = tasks.names.iter().map(String::as_str).zip(0..).collect();
     let mut rows: HashMap<u32, (usize, Augmentation)> = HashMap::new();
@@ -33,6 +35,9 @@ pub(super) fn count(
     for file in files {
         let stored = PredictionFile::open(file)?;
         for i in 0..stored.len {
+            if stop.is_cancelled() {
+                return Ok(unrelated);
+            }
             let Some(&(task, augmentation)) = rows.get(&stored.ids[i]) else {
                 unrelated += 1;
                 continue;

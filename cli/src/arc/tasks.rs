@@ -12,11 +12,14 @@ use trm_runtime::{Error, ErrorKind};
 
 use crate::args::ArcArgs;
 use crate::input::{Body, Next, NumberedRecord, RecordReader, located};
+use crate::interrupt::Interrupt;
 use crate::models::display_path;
 use crate::report::rounded;
 
 pub(super) type Grid = Vec<Vec<i64>>;
 
+/// How long a task is waited for before Ctrl-C is looked for again.
+const READ_WAIT: Duration = Duration::from_millis(100);
 /// Maximum size of a file of solutions. The published ones are smaller than 1 MiB.
 const MAX_SOLUTIONS_BYTES: u64 = 64 << 20;
 /// The attempt for a test input without predictions, as in the contest's sample.
@@ -58,13 +61,16 @@ struct VoteResult {
 }
 
 impl Tasks {
-    /// Reads the tasks, and the solutions if given.
-    pub(super) fn read(args: &ArcArgs) -> trm_runtime::Result<Self> {
+    /// Reads the tasks, and the solutions if given. `None`: Ctrl-C stopped it.
+    pub(super) fn read(args: &ArcArgs, interrupt: &Interrupt) -> trm_runtime::Result<Option<Self>> {
         let mut tasks = Self::default();
         let mut known = HashMap::new();
         let mut reader = RecordReader::start(args.tasks.clone(), None);
         loop {
-            match reader.next(Duration::from_secs(1)) {
+            if interrupt.asked.is_cancelled() {
+                return Ok(None);
+            }
+            match reader.next(READ_WAIT) {
                 Next::Record(record) => {
                     if let Err(e) = tasks.add(*record, &mut known) {
                         tasks.errors.push(e);
@@ -83,7 +89,15 @@ impl Tasks {
             let none = || Error::new(ErrorKind::Puzzle, "there is no ARC task");
             return Err(tasks.errors.into_iter().next().unwrap_or_else(none));
         }
-        Ok(tasks)
+        Ok(Some(tasks))
+    }
+
+    /// Returns the number of test inputs without a prediction.
+    pub(super) fn missing(&self) -> usize {
+        let results = self.tests.iter().map(|test| test.result.as_ref());
+        results
+            .filter(|result| result.is_none_or(|result| result.predictions == 0))
+            .count()
     }
 
     /// Adds the test input of a record.

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::metrics::{EvalReport, fraction, ratio};
-use crate::output::write_file;
 
 /// Colours that colour-blind readers can distinguish (Okabe and Ito).
 const COLORS: [&str; 6] = [
@@ -115,9 +113,9 @@ impl Curve {
             .collect()
     }
 
-    /// Writes the plot as an SVG file.
-    pub(crate) fn draw(&self, report: &EvalReport<'_>, file: &Path) -> trm_runtime::Result<()> {
-        write_file(file, &svg(&self.lines(report).collect::<Vec<_>>()))
+    /// Returns the plot as SVG.
+    pub(crate) fn svg(&self, report: &EvalReport<'_>) -> String {
+        svg(&self.lines(report).collect::<Vec<_>>())
     }
 }
 

@@ -255,6 +255,11 @@ impl<'a> EvalReport<'a> {
             .map(|(number, (name, _))| (*number, file_name(name)))
     }
 
+    /// Returns the number of puzzles with an answer.
+    pub(crate) fn puzzles(&self) -> u64 {
+        self.total().puzzles
+    }
+
     fn total(&self) -> Metrics {
         let add = |sum: Metrics, (_, file): &(Arc<str>, Metrics)| sum.plus(*file);
         self.files.values().fold(Metrics::default(), add)

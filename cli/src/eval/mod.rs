@@ -13,10 +13,11 @@ use trm_runtime::task::{EncodedPuzzle, Task};
 use trm_runtime::{Answer, HaltRule, MultiStart, PuzzleStep, Solver};
 
 use crate::args::{EvalArgs, Shared};
-use crate::input::{NumberedRecord, RecordReader};
+use crate::input::{NumberedRecord, RecordReader, input_files};
 use crate::interrupt::Interrupt;
 use crate::models::{LoadedModel, display_path, model_path, open, solver_builder};
-use crate::output::{CommandError, CommandStatus, print};
+use crate::output::{CommandError, CommandStatus, eprint_line, print};
+use crate::output_file::{OutputFile, Printed, check_stdout_is_no_input};
 use crate::stream::{self, PreparedPuzzle, RecordHandler};
 use compare::Comparison;
 use curve::Curve;
@@ -36,9 +37,21 @@ pub(crate) fn run(
         .cancel_token(interrupt.now.clone())
         .multi_start(multi_start(shared, starts))
         .build(open(path, shared)?)?;
+    let inputs = [input_files(&args.data).as_slice(), solver.model().files()].concat();
+    check_stdout_is_no_input(&inputs)?;
     if args.effort.len() > 1 {
         return compare_multi_starts(shared, args, solver, rule, interrupt);
     }
+    let printed = if shared.json {
+        Printed::Records
+    } else {
+        Printed::Tables
+    };
+    let plot = args
+        .curve
+        .as_ref()
+        .map(|file| OutputFile::create(file, printed, &inputs))
+        .transpose()?;
     let model = Rc::new(LoadedModel::new(&display_path(path), solver, shared)?);
     let mut comparison = args
         .compare
@@ -75,8 +88,18 @@ pub(crate) fn run(
         report.eprint_speed();
     }
     // Last, so that all figures are printed even if the plot cannot be written.
-    if let (Some(curve), Some(file)) = (&curve, &args.curve) {
-        curve.draw(&report, file)?;
+    if let (Some(curve), Some(file)) = (&curve, plot) {
+        match (interrupted, report.puzzles()) {
+            (true, 0) => eprint_line(format_args!("stopped before the first answer: no plot")),
+            (true, puzzles) => {
+                let path = file.write_partial(&curve.svg(&report), &interrupt.now, &inputs)?;
+                let path = path.display();
+                eprint_line(format_args!(
+                    "wrote {path}: only {puzzles} puzzles, then stopped"
+                ));
+            }
+            (false, _) => file.write(&curve.svg(&report), &interrupt.now)?,
+        }
     }
     Ok(status(interrupted, report.errors))
 }

@@ -1,6 +1,6 @@
 //! The live view: draws each frame over the last one on the terminal.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::args::Color;
+use crate::stdout;
 
 /// Minimum time that a frame is visible. A step can take a millisecond, which is too short to see.
 const MIN_FRAME_TIME: Duration = Duration::from_millis(120);
@@ -116,9 +117,7 @@ fn draw(frame: &[String], last_height: usize) -> io::Result<()> {
     if frame.len() < last_height {
         text += "\x1b[J";
     }
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    stdout::write(text.as_bytes())
 }
 
 /// Returns whether a frame can be overwritten: it fits on the screen, and no line wraps.

@@ -18,12 +18,13 @@ use trm_runtime::task::Id;
 use trm_runtime::{Answer, Error, MultiStart, PuzzleStep};
 
 use crate::args::{Shared, SolveArgs};
-use crate::input::{Body, NumberedRecord, RecordReader, located};
+use crate::input::{Body, NumberedRecord, RecordReader, input_files, located};
 use crate::interrupt::Interrupt;
 use crate::models::{LoadedModel, Models, format_duration};
 use crate::output::{
     CommandError, CommandStatus, StatusLine, eprint_error, eprint_line, print, printable,
 };
+use crate::output_file::check_stdout_is_no_input;
 use crate::report::{self, Totals};
 use crate::stream::{self, PreparedPuzzle, RecordHandler};
 use live::{LiveView, Terminal, fits};
@@ -50,6 +51,7 @@ pub(crate) fn run(
         let seconds = args.timeout.unwrap_or(UNTIL_VALID_SECONDS);
         multi_start = multi_start.with_until_valid(Duration::from_secs(seconds));
     }
+    check_stdout_is_no_input(&input_files(&args.puzzles))?;
     let models = Models::new(shared, multi_start, interrupt.now.clone())?;
     let mut reader = RecordReader::start(args.puzzles, None);
     let mut solve = Solve::new(shared, args.steps, args.unordered, models);

@@ -4,6 +4,9 @@
 #[path = "../../../tests/common/each.rs"]
 mod each;
 mod harness;
+#[cfg(all(target_os = "linux", feature = "bundled"))]
+#[path = "../../../tests/common/long.rs"]
+mod long;
 #[path = "../../../tests/common/skip.rs"]
 mod skip;
 
@@ -18,8 +21,12 @@ mod compare;
 mod devices;
 mod eval;
 mod input;
+#[cfg(all(target_os = "linux", feature = "bundled"))]
+mod kill;
 #[cfg(feature = "onnx")]
 mod onnx;
+#[cfg(all(target_os = "linux", feature = "bundled"))]
+mod outputs;
 mod solve;
 mod streams;
 mod terminal;

@@ -222,3 +222,101 @@ fn impossible_conversions_are_errors() {
         &["file"],
     );
 }
+
+/// Returns the test model with another number of cycles, which no shape shows.
+fn with_cycles(l_cycles: usize) -> Model {
+    let mut model = training();
+    model.config.l_cycles = l_cycles;
+    model
+}
+
+fn names(folder: &Folder) -> Vec<String> {
+    let entries = fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The states between the three renames of a save, as a crash leaves them.
+#[test]
+fn a_save_that_was_interrupted_leaves_one_model() {
+    let options = SaveOptions::default();
+    let [old, new] = [5, 6].map(|cycles| {
+        let folder = Folder::new(&[]);
+        with_cycles(cycles).save(folder.path(), &options).unwrap();
+        ["model.safetensors", "config.json"].map(|name| bytes(&folder, name))
+    });
+    for (model, config, next, cycles) in [
+        (&old[0], &old[1], None, 5),
+        (&old[0], &old[1], Some(&new[1]), 5),
+        (&new[0], &old[1], Some(&new[1]), 6),
+        (&new[0], &new[1], None, 6),
+    ] {
+        let folder = Folder::new(&[("model.safetensors", model), ("config.json", config)]);
+        if let Some(next) = next {
+            fs::write(folder.path().join(".config.json.next"), next).unwrap();
+        }
+        assert_eq!(folder.open().unwrap().config.l_cycles, cycles);
+        // The next save, even one that is interrupted too, begins with a folder of one model.
+        with_cycles(4).save(folder.path(), &options).unwrap();
+        assert_eq!(folder.open().unwrap().config.l_cycles, 4);
+        assert_eq!(names(&folder), ["config.json", "model.safetensors"]);
+    }
+    // Without the third file, and with one of another model, the mixture is an error.
+    for next in [None, Some(&old[1]), Some(&b"{".to_vec())] {
+        let folder = Folder::new(&[("model.safetensors", &new[0]), ("config.json", &old[1])]);
+        if let Some(next) = next {
+            fs::write(folder.path().join(".config.json.next"), next).unwrap();
+        }
+        let error = folder.open().unwrap_err().to_string();
+        for part in [
+            "L_cycles is 5 in",
+            "but 6 in",
+            "config.json",
+            "model.safetensors",
+            "remove",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_model_names_the_files_that_it_was_read_from() {
+    let folder = Folder::new(&[]);
+    training()
+        .save(folder.path(), &SaveOptions::default())
+        .unwrap();
+    let names = ["model.safetensors", "config.json"].map(|name| folder.path().join(name));
+    assert_eq!(folder.open().unwrap().files(), names);
+    let bytes = bytes(&folder, "model.safetensors");
+    let model = Model::from_bytes(bytes, &LoadOptions::default()).unwrap();
+    assert!(model.files().is_empty());
+}
+
+#[test]
+fn saves_at_the_same_time_leave_one_model() {
+    let folder = Folder::new(&[]);
+    with_cycles(4)
+        .save(folder.path(), &SaveOptions::default())
+        .unwrap();
+    std::thread::scope(|scope| {
+        for cycles in [5, 6] {
+            let path = folder.path();
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    with_cycles(cycles)
+                        .save(path, &SaveOptions::default())
+                        .unwrap();
+                }
+            });
+        }
+        for _ in 0..200 {
+            folder.open().unwrap();
+        }
+    });
+    assert!([5, 6].contains(&folder.open().unwrap().config.l_cycles));
+    assert_eq!(names(&folder), ["config.json", "model.safetensors"]);
+}
