@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, btree_map};
 use super::index::{Checksum, Index, TensorInfo};
 use super::pickle::{self, Id, Pickle, PickledTensor, Value};
 use super::source::Source;
+use super::stored::stored_configs;
 use super::zip::{self, Entries};
 use crate::error::{Error, Result};
 
@@ -63,6 +64,7 @@ pub(super) fn index(source: &Source) -> Result<Index> {
     Ok(Index {
         tensors,
         metadata: BTreeMap::new(),
+        configs: stored_configs(&pickle),
     })
 }
 
@@ -106,7 +108,7 @@ fn check_byte_order(source: &Source, entries: &Entries, prefix: &str) -> Result<
 fn no_tensors(pickle: &Pickle<'_>) -> Error {
     let hint = "save the weights alone: torch.save(model.state_dict(), path)";
     match (pickle.value(pickle.root), pickle.foreign.first()) {
-        (Value::Foreign, Some(class)) => Error::checkpoint(format!(
+        (Value::Foreign | Value::Object(_), Some(class)) => Error::checkpoint(format!(
             "holds a pickled object ({class}), which is never executed; {hint}"
         )),
         (Value::Dict(_), Some(class)) => Error::checkpoint(format!(
@@ -120,7 +122,8 @@ fn no_tensors(pickle: &Pickle<'_>) -> Error {
 /// Collects the tensors in nested dicts. A name is the keys joined by dots. Lists and foreign
 /// objects are not searched.
 fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<BTreeMap<String, &'p PickledTensor<'a>>> {
-    let mut found = BTreeMap::new();
+    // Each tensor with the dict that holds it.
+    let mut found: BTreeMap<String, (Id, &PickledTensor<'a>)> = BTreeMap::new();
     let mut pending: Vec<(String, Id, usize)> = vec![(String::new(), pickle.root, 0)];
     let mut items = 0;
     while let Some((path, id, depth)) = pending.pop() {
@@ -146,14 +149,24 @@ fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<BTreeMap<String, &'p Pickle
                     )));
                 }
                 Value::Tensor(tensor) => {
-                    found.insert(name, tensor.as_ref());
+                    if let btree_map::Entry::Occupied(known) = found.entry(name.clone())
+                        && known.get().0 != id
+                    {
+                        return Err(Error::checkpoint(format!(
+                            "has two tensors \"{name}\", in different dicts"
+                        )));
+                    }
+                    found.insert(name, (id, tensor.as_ref()));
                 }
                 Value::Dict(_) if depth < MAX_DEPTH => pending.push((name, *value, depth + 1)),
                 _ => {}
             }
         }
     }
-    Ok(found)
+    Ok(found
+        .into_iter()
+        .map(|(name, (_, tensor))| (name, tensor))
+        .collect())
 }
 
 /// Finds the bytes of storages. Looks up each storage once.

@@ -17,6 +17,7 @@ mod compare;
 #[cfg(feature = "gpu")]
 mod devices;
 mod eval;
+mod field;
 mod input;
 #[cfg(feature = "onnx")]
 mod onnx;
