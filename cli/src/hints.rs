@@ -29,9 +29,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Hint::IgnoreUnknownTensors => {
             "--ignore-unknown-tensors opens the model without these tensors".into()
         }
-        Hint::DownloadFile(address) => format!(
-            "download it first, for example with `curl -L -O {address}`, and give the file"
-        ),
+        Hint::DownloadFile(address) => {
+            format!("download it first, for example with `curl -L -O {address}`, and give the file")
+        }
         Hint::FetchFromHub(name) => format!(
             "if this is a model on the Hugging Face Hub, fetch it first with `hf download {name} \
              --local-dir {}`, and give that folder",
@@ -75,7 +75,10 @@ mod tests {
             (Hint::ListDevices, "trm-run devices"),
             (Hint::ReduceBatch, "--batch"),
             (Hint::IgnoreUnknownTensors, "--ignore-unknown-tensors"),
-            (Hint::DownloadFile("https://x/m.pt".into()), "curl -L -O https://x/m.pt"),
+            (
+                Hint::DownloadFile("https://x/m.pt".into()),
+                "curl -L -O https://x/m.pt",
+            ),
             (
                 Hint::FetchFromHub("user/model".into()),
                 "hf download user/model --local-dir model",

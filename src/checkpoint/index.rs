@@ -34,6 +34,8 @@ pub(super) struct Index {
     pub(super) metadata: BTreeMap<String, String>,
     /// Hyper-parameters that training stored in a pickle.
     pub(super) configs: Vec<StoredConfig>,
+    /// Keys of lists of averaged weights. Lists give their tensors no names.
+    pub(super) nameless_averages: Vec<String>,
 }
 
 impl TensorInfo {

@@ -71,10 +71,24 @@ pub(crate) fn model_file(path: &Path) -> Result<ModelFile> {
     if !found.is_dir() {
         return file_itself(path);
     }
-    if path.join(CONFIG_FILE).is_file() && path.join(MODEL_FILE).is_file() {
-        return Ok(single(path.join(MODEL_FILE)));
-    }
     let names = file_names(path)?;
+    if path.join(CONFIG_FILE).is_file() && path.join(MODEL_FILE).is_file() {
+        let others: Vec<&str> = names
+            .iter()
+            .filter(|name| *name != MODEL_FILE && !name.ends_with(".onnx"))
+            .filter(|name| step_number(name).is_some() || is_checkpoint(name) || is_index(name))
+            .map(String::as_str)
+            .collect();
+        return Ok(ModelFile {
+            note: (!others.is_empty()).then(|| {
+                format!(
+                    "{MODEL_FILE} is used; also in the directory: {}",
+                    shown(&others)
+                )
+            }),
+            ..single(path.join(MODEL_FILE))
+        });
+    }
     let candidates = candidates(path, &names);
     let mut steps: Vec<(u64, &String)> = names
         .iter()
@@ -99,8 +113,7 @@ pub(crate) fn model_file(path: &Path) -> Result<ModelFile> {
         });
     }
     match candidates.len() {
-        0 => in_checkpoint_directory(path)?
-            .ok_or_else(|| no_model(&names).context(path.display())),
+        0 => in_checkpoint_directory(path)?.ok_or_else(|| no_model(&names).context(path.display())),
         1 => candidates
             .into_iter()
             .next()
@@ -234,7 +247,9 @@ fn in_checkpoint_directory(dir: &Path) -> Result<Option<ModelFile>> {
         return Ok(None);
     };
     // A directory of checkpoints has no other below it, so this ends.
-    let is_nested = CHECKPOINT_DIRECTORIES.iter().any(|name| below.join(name).is_dir());
+    let is_nested = CHECKPOINT_DIRECTORIES
+        .iter()
+        .any(|name| below.join(name).is_dir());
     if is_nested {
         return Ok(None);
     }
@@ -257,7 +272,9 @@ fn absent(path: &Path, error: std::io::Error) -> Error {
         let error = Error::checkpoint("is an address, not a file: models are read from files")
             .context(path.display());
         return match scheme {
-            "hf" => error.with_hint(Hint::FetchFromHub(hub_name(rest).unwrap_or(rest).to_owned())),
+            "hf" => error.with_hint(Hint::FetchFromHub(
+                hub_name(rest).unwrap_or(rest).to_owned(),
+            )),
             _ => error.with_hint(Hint::DownloadFile(text.to_owned())),
         };
     }

@@ -147,6 +147,11 @@ impl Checkpoint {
         &self.index.configs
     }
 
+    /// Returns the keys of lists of averaged weights, which have no names.
+    pub(crate) fn nameless_averages(&self) -> &[String] {
+        &self.index.nameless_averages
+    }
+
     fn sources(&self) -> impl Iterator<Item = &Source> {
         std::iter::once(&self.source).chain(&self.more)
     }

@@ -9,8 +9,8 @@
 
 use std::collections::BTreeMap;
 
-use super::index::TensorInfo;
 use super::Dtype;
+use super::index::TensorInfo;
 use super::unknown::{UnknownKind, is_averaged, list};
 use crate::config::{Level, State};
 use crate::error::{Error, Result};
@@ -308,7 +308,10 @@ fn is_unused(parts: &[&str], info: &TensorInfo) -> bool {
         return true;
     }
     let is_counter = info.elements() == Some(1)
-        && matches!(info.dtype, Dtype::I64 | Dtype::I32 | Dtype::Bool | Dtype::U8);
+        && matches!(
+            info.dtype,
+            Dtype::I64 | Dtype::I32 | Dtype::Bool | Dtype::U8
+        );
     !parts.contains(&"layers")
         && (is_counter || UNUSED_TOP_LEVEL.iter().any(|buffer| ends_with(buffer)))
 }
@@ -319,7 +322,9 @@ fn is_outside(name: &str, prefixes: &[String]) -> bool {
     let first = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
     let own = first(name);
     UnknownKind::of(name) == UnknownKind::Other
-        && !name.split('.').any(|part| part == "layers" || part == "blocks")
+        && !name
+            .split('.')
+            .any(|part| part == "layers" || part == "blocks")
         && prefixes
             .iter()
             .all(|prefix| !prefix.is_empty() && first(prefix) != own)
@@ -347,7 +352,12 @@ fn only(
             raw.place()
         ));
     }
-    groups.sort_by_key(|group| (!group.is_model(), std::cmp::Reverse(group.members().count())));
+    groups.sort_by_key(|group| {
+        (
+            !group.is_model(),
+            std::cmp::Reverse(group.members().count()),
+        )
+    });
     let mut groups = groups.into_iter();
     let first = groups.next();
     for other in groups {
@@ -397,7 +407,9 @@ fn prefer_averaged(averaged: Group, plain: Group) -> TensorNames {
              from \"{plain_at}\""
         )
     } else {
-        format!("the averaged weights under \"{averaged_at}\" are used, not those of \"{plain_at}\"")
+        format!(
+            "the averaged weights under \"{averaged_at}\" are used, not those of \"{plain_at}\""
+        )
     });
     for (weight, name) in plain.weights {
         averaged.weights.entry(weight).or_insert(name);

@@ -83,7 +83,7 @@ pub(super) fn parse(header: &[u8], start: u64, file_len: u64) -> Result<Index> {
     Ok(Index {
         tensors,
         metadata,
-        configs: Vec::new(),
+        ..Index::default()
     })
 }
 

@@ -47,8 +47,8 @@ impl NumberedName {
         let (rest, count) = rest.rsplit_once("-of-")?;
         let (stem, number) = rest.rsplit_once('-')?;
         let parse = |digits: &str| {
-            let is_number = (1..=6).contains(&digits.len())
-                && digits.bytes().all(|byte| byte.is_ascii_digit());
+            let is_number =
+                (1..=6).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
             is_number.then(|| digits.parse().ok()).flatten()
         };
         Some(Self {
@@ -127,7 +127,7 @@ pub(crate) fn open_index(path: &Path) -> Result<OpenedShards> {
     let mut notes = Vec::new();
     if let Some(total) = listed.total_size.filter(|total| *total != stored) {
         notes.push(format!(
-            "the index states {total} bytes of tensors, the shards hold {stored}"
+            "the index states a total of {total} bytes, but the shards hold {stored}"
         ));
     }
     Ok((checkpoint, notes))
@@ -170,14 +170,16 @@ fn merge(whole: &mut Index, shard: Index, file: usize) -> Result<()> {
             )));
         }
         if whole.tensors.contains_key(&name) {
-            return Err(Error::checkpoint("is in another shard, too")
-                .context(format!("tensor \"{name}\"")));
+            return Err(
+                Error::checkpoint("is in another shard, too").context(format!("tensor \"{name}\""))
+            );
         }
         whole.tensors.insert(name, info);
     }
     for (key, value) in shard.metadata {
         whole.metadata.entry(key).or_insert(value);
     }
+    whole.nameless_averages.extend(shard.nameless_averages);
     for config in shard.configs {
         if !whole.configs.contains(&config) {
             whole.configs.push(config);
@@ -188,7 +190,8 @@ fn merge(whole: &mut Index, shard: Index, file: usize) -> Result<()> {
 
 /// Checks that a shard is a plain file name, so that an index cannot name files elsewhere.
 fn check_name(name: &str) -> Result<()> {
-    let plain = !name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && !name.starts_with('.');
+    let plain =
+        !name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && !name.starts_with('.');
     match plain {
         true => Ok(()),
         false => Err(Error::checkpoint(format!(
@@ -291,7 +294,9 @@ impl<'de> Deserialize<'de> for UniqueKeys {
                 let mut entries = BTreeMap::new();
                 while let Some((key, value)) = map.next_entry::<String, String>()? {
                     if entries.contains_key(&key) {
-                        return Err(A::Error::custom(format!("tensor \"{key}\" is listed twice")));
+                        return Err(A::Error::custom(format!(
+                            "tensor \"{key}\" is listed twice"
+                        )));
                     }
                     entries.insert(key, value);
                 }
@@ -309,7 +314,10 @@ mod tests {
     #[test]
     fn numbered_names() {
         let name = NumberedName::parse("model-00002-of-00010.safetensors").unwrap();
-        assert_eq!((name.stem.as_str(), name.number, name.count), ("model", 2, 10));
+        assert_eq!(
+            (name.stem.as_str(), name.number, name.count),
+            ("model", 2, 10)
+        );
         for other in [
             "model.safetensors",
             "model-of-2.bin",

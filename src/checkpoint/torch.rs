@@ -7,6 +7,7 @@ use super::index::{Checksum, Index, TensorInfo};
 use super::pickle::{self, Id, Pickle, PickledTensor, Value};
 use super::source::Source;
 use super::stored::stored_configs;
+use super::unknown::is_averaged;
 use super::zip::{self, Entries};
 use crate::error::{Error, Result};
 
@@ -52,7 +53,8 @@ pub(super) fn index(source: &Source) -> Result<Index> {
         located: BTreeMap::new(),
     };
     let mut tensors = BTreeMap::new();
-    for (name, tensor) in flatten(&pickle)? {
+    let (found, nameless_averages) = flatten(&pickle)?;
+    for (name, tensor) in found {
         let info = storages
             .locate(tensor)
             .map_err(|e| e.context(format!("tensor \"{name}\"")))?;
@@ -65,6 +67,7 @@ pub(super) fn index(source: &Source) -> Result<Index> {
         tensors,
         metadata: BTreeMap::new(),
         configs: stored_configs(&pickle),
+        nameless_averages,
     })
 }
 
@@ -119,9 +122,14 @@ fn no_tensors(pickle: &Pickle<'_>) -> Error {
     }
 }
 
+/// The tensors of a pickle by name, and the keys of lists of averaged weights.
+type Flattened<'p, 'a> = (BTreeMap<String, &'p PickledTensor<'a>>, Vec<String>);
+
 /// Collects the tensors in nested dicts. A name is the keys joined by dots. Lists and foreign
 /// objects are not searched.
-fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<BTreeMap<String, &'p PickledTensor<'a>>> {
+fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<Flattened<'p, 'a>> {
+    const MAX_NAMELESS: usize = 4;
+    let mut nameless = Vec::new();
     // Each tensor with the dict that holds it.
     let mut found: BTreeMap<String, (Id, &PickledTensor<'a>)> = BTreeMap::new();
     let mut pending: Vec<(String, Id, usize)> = vec![(String::new(), pickle.root, 0)];
@@ -158,15 +166,22 @@ fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<BTreeMap<String, &'p Pickle
                     }
                     found.insert(name, (id, tensor.as_ref()));
                 }
+                Value::List(list) if nameless.len() < MAX_NAMELESS && depth < 4 => {
+                    let first = list.first().map(|id| pickle.value(*id));
+                    if name.split('.').any(is_averaged) && matches!(first, Some(Value::Tensor(_))) {
+                        nameless.push(name);
+                    }
+                }
                 Value::Dict(_) if depth < MAX_DEPTH => pending.push((name, *value, depth + 1)),
                 _ => {}
             }
         }
     }
-    Ok(found
+    let found = found
         .into_iter()
         .map(|(name, (_, tensor))| (name, tensor))
-        .collect())
+        .collect();
+    Ok((found, nameless))
 }
 
 /// Finds the bytes of storages. Looks up each storage once.
@@ -218,5 +233,5 @@ impl<'a> Storages<'a> {
 #[cfg(fuzzing)]
 pub(super) fn pickled_names(data: &[u8]) -> Result<Vec<String>> {
     let pickle = Pickle::load(data)?;
-    Ok(flatten(&pickle)?.into_keys().collect())
+    Ok(flatten(&pickle)?.0.into_keys().collect())
 }

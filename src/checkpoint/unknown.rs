@@ -31,13 +31,27 @@ impl UnknownKind {
         if any(&["lora", "adapter", "hada_", "lokr", "ia3", "dora", "vera_"]) {
             Self::Adapter
         } else if any(&[
-            "weight_scale", "input_scale", "scale_inv", "zero_point", "qweight", "qzeros", "absmax",
-            "quant", "packed_params", "g_idx",
+            "weight_scale",
+            "input_scale",
+            "scale_inv",
+            "zero_point",
+            "qweight",
+            "qzeros",
+            "absmax",
+            "quant",
+            "packed_params",
+            "g_idx",
         ]) || ends(&["scale", "scales", "scb", "zeros", "codebook"])
         {
             Self::Quantisation
         } else if any(&["parametrizations", "weight_orig", "weight_u"])
-            || ends(&["weight_g", "weight_v", "original0", "original1", "magnitude"])
+            || ends(&[
+                "weight_g",
+                "weight_v",
+                "original0",
+                "original1",
+                "magnitude",
+            ])
         {
             Self::Reparametrised
         } else if last.ends_with("mask") {
@@ -61,8 +75,8 @@ impl UnknownKind {
     fn description(self) -> &'static str {
         match self {
             Self::Adapter => {
-                "low-rank adapters (LoRA): merge the adapters into the weights first, and save the \
-                 merged weights alone"
+                "adapters (LoRA): merge the adapters into the weights first, and save the merged \
+                 weights alone"
             }
             Self::Quantisation => {
                 "scales of quantised weights: save the weights in full precision instead"
@@ -88,13 +102,13 @@ pub(crate) fn unknown_error(names: &[String]) -> Error {
     kinds.sort_unstable();
     kinds.dedup();
     let descriptions: Vec<&str> = kinds.iter().map(|kind| kind.description()).collect();
-    let tensors = match names.len() {
-        1 => "1 tensor".to_owned(),
-        count => format!("{count} tensors"),
+    let (tensors, look) = match names.len() {
+        1 => ("1 tensor".to_owned(), "It looks"),
+        count => (format!("{count} tensors"), "They look"),
     };
     Error::checkpoint(format!(
         "holds {tensors} inside the network that the published architectures do not have: {}. \
-         They look like {}. Without them the answers are those of another network",
+         {look} like {}. Left out, the answers would be those of another network",
         list_names(names),
         descriptions.join("; and like "),
     ))

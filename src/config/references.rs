@@ -91,11 +91,12 @@ fn collect(value: &Value, path: &mut Path, found: &mut Vec<(Path, String)>) {
 /// Returns the value at a path.
 fn place<'v>(all: &'v mut Map<String, Value>, path: &[String]) -> Option<&'v mut Value> {
     let (first, rest) = path.split_first()?;
-    rest.iter().try_fold(all.get_mut(first)?, |value, step| match value {
-        Value::Object(map) => map.get_mut(step),
-        Value::Array(list) => list.get_mut(step.parse::<usize>().ok()?),
-        _ => None,
-    })
+    rest.iter()
+        .try_fold(all.get_mut(first)?, |value, step| match value {
+            Value::Object(map) => map.get_mut(step),
+            Value::Array(list) => list.get_mut(step.parse::<usize>().ok()?),
+            _ => None,
+        })
 }
 
 struct Follower<'v> {
@@ -128,7 +129,9 @@ impl Follower<'_> {
                 other => out.push_str(&other.to_string()),
             }
             if out.len() > MAX_TEXT_BYTES {
-                return Err(format!("it makes a text of more than {MAX_TEXT_BYTES} bytes"));
+                return Err(format!(
+                    "it makes a text of more than {MAX_TEXT_BYTES} bytes"
+                ));
             }
             rest = after.get(1..).unwrap_or_default();
         }
@@ -143,7 +146,10 @@ impl Follower<'_> {
                 "more than {MAX_CHAIN} references follow one another, or they form a circle"
             ));
         }
-        self.left = self.left.checked_sub(1).ok_or("the file has too many references")?;
+        self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or("the file has too many references")?;
         let inner = inner.trim();
         // `${a.${b}}`: the inner reference gives a part of the name.
         let inner = match inner.contains("${") {
@@ -316,7 +322,10 @@ mod tests {
         let mut map = Map::new();
         map.insert("a0".into(), "xxxxxxxx".into());
         for i in 1..200 {
-            map.insert(format!("a{i}"), format!("${{a{}}}${{a{}}}", i - 1, i - 1).into());
+            map.insert(
+                format!("a{i}"),
+                format!("${{a{}}}${{a{}}}", i - 1, i - 1).into(),
+            );
         }
         let start = std::time::Instant::now();
         resolve(&mut map);

@@ -509,13 +509,19 @@ pub(super) fn invalid(key: &str, value: &Value, from: &str, expected: &str) -> E
         return Error::config(format!(
             "{key} is {text} ({from}), a reference that is not followed: {reason}"
         ))
-        .with_hint(Hint::SetHyperparameters(vec![(key.to_owned(), "VALUE".into())]));
+        .with_hint(Hint::SetHyperparameters(vec![(
+            key.to_owned(),
+            "VALUE".into(),
+        )]));
     }
     if value.as_str() == Some("???") {
         return Error::config(format!(
             "{key} is ??? ({from}), the mark of a value that training had to be given"
         ))
-        .with_hint(Hint::SetHyperparameters(vec![(key.to_owned(), "VALUE".into())]));
+        .with_hint(Hint::SetHyperparameters(vec![(
+            key.to_owned(),
+            "VALUE".into(),
+        )]));
     }
     Error::config(format!("{key} is {text} ({from}); it must be {expected}"))
 }

@@ -189,7 +189,10 @@ impl Settings {
     /// As [`Settings::add_file`].
     pub(crate) fn add_file_if_useful(&mut self, from: &str, text: &str) -> Result<bool> {
         self.add_file(from, text)?;
-        let is_useless = |layer: &mut SettingsLayer| layer.values.is_empty();
+        let is_useless = |layer: &mut SettingsLayer| {
+            layer.values.retain(|key, _| !is_ambiguous(key));
+            layer.values.is_empty()
+        };
         Ok(self.layers.pop_if(is_useless).is_none())
     }
 
@@ -210,7 +213,8 @@ impl Settings {
         let Some(all) = all else {
             return;
         };
-        let layer = training_layer(Origin::Stored, from, all);
+        let mut layer = training_layer(Origin::Stored, from, all);
+        layer.values.retain(|key, _| !is_ambiguous(key));
         if !layer.values.is_empty() {
             self.layers.push(layer);
         }
@@ -400,6 +404,11 @@ impl SettingsLayer {
             self.values.insert(key, value);
         }
     }
+}
+
+/// Returns whether other programs use a key for something else: `task` is often `train`.
+fn is_ambiguous(key: &str) -> bool {
+    matches!(key, "task" | "box")
 }
 
 /// Returns whether two values of a hyper-parameter are the same: 4 and 4.0 are.

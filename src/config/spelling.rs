@@ -58,7 +58,11 @@ pub(super) fn published_names(all: Map<String, Value>) -> Spelled {
         let Some(value) = spelled.values.remove(*other) else {
             continue;
         };
-        if spelled.values.get(*published).is_some_and(|value| !value.is_null()) {
+        if spelled
+            .values
+            .get(*published)
+            .is_some_and(|value| !value.is_null())
+        {
             continue;
         }
         spelled
@@ -88,7 +92,9 @@ fn gather(mut all: Map<String, Value>, depth: usize, spelled: &mut Spelled) {
         let value = match value {
             Value::Object(mut map)
                 if map.contains_key("value")
-                    && map.keys().all(|key| ["value", "desc"].contains(&key.as_str())) =>
+                    && map
+                        .keys()
+                        .all(|key| ["value", "desc"].contains(&key.as_str())) =>
             {
                 map.remove("value").unwrap_or_default()
             }

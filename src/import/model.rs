@@ -208,6 +208,9 @@ impl Model {
             Some(path) => e.context(path.display()),
             None => e,
         };
+        notes.extend(checkpoint.nameless_averages().iter().map(|key| {
+            format!("the averaged weights under \"{key}\" have no names, so they are not used")
+        }));
         let names = names::assign(checkpoint.tensors()).map_err(locate)?;
         let mut unknown = names.unknown.clone();
         if !unknown.is_empty() && !options.ignore_unknown_tensors {
@@ -478,8 +481,8 @@ fn add_stored_configs(checkpoint: &Checkpoint, settings: &mut Settings) {
 /// Returns the error for known tensors that the architecture of the model does not use.
 fn unused_error(names: &[String], config: &Config) -> Error {
     Error::checkpoint(format!(
-        "holds tensors inside the network that its architecture ({}) does not use: {}. Without \
-         them the answers are those of another network",
+        "holds tensors inside the network that its architecture ({}) does not use: {}. Left \
+         out, the answers would be those of another network",
         config.variant.name(),
         names::list_names(names)
     ))

@@ -280,7 +280,11 @@ impl RowCheck {
         match self.expected {
             Some(rows) if self.count != rows => return Err(other_model(self.count, rows)),
             Some(rows) => {
-                let named: usize = self.named.iter().map(|bits| bits.count_ones() as usize).sum();
+                let named: usize = self
+                    .named
+                    .iter()
+                    .map(|bits| bits.count_ones() as usize)
+                    .sum();
                 if named != rows {
                     return Err(Error::checkpoint(format!(
                         "names rows that the puzzle embedding of the model, with {rows} rows, does \

@@ -36,8 +36,7 @@ fn with_metadata(
         for i in 0..shape.iter().product() {
             data.extend(element(name, i).to_le_bytes());
         }
-        let info =
-            json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]});
+        let info = json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]});
         header.insert(stored(name), info);
     }
     frame(&serde_json::to_vec(&header).unwrap(), &data)
@@ -89,23 +88,67 @@ fn a_safetensors_file_is_one_whatever_its_length_looks_like() {
 fn unknown_parts_of_the_network_are_errors() {
     for (name, shape, words) in [
         (format!("{DOWN}.lora_A.weight"), vec![1, 4], "LoRA"),
-        (format!("{DOWN}.lora_B.default.weight"), vec![4, 1], "merge the adapters"),
+        (
+            format!("{DOWN}.lora_B.default.weight"),
+            vec![4, 1],
+            "merge the adapters",
+        ),
         (format!("{DOWN}.lora_magnitude_vector"), vec![4], "LoRA"),
-        ("L_level.layers.0.adapter.up.weight".into(), vec![4, 2], "merge the adapters"),
+        (
+            "L_level.layers.0.adapter.up.weight".into(),
+            vec![4, 2],
+            "merge the adapters",
+        ),
         (format!("{DOWN}.bias"), vec![4], "a bias"),
         ("lm_head.bias".into(), vec![6], "a bias"),
-        ("L_level.layers.0.norm1.weight".into(), vec![4], "norm with learned weights"),
-        ("final_norm.weight".into(), vec![4], "norm with learned weights"),
-        ("L_level.layers.0.input_layernorm.weight".into(), vec![4], "norm with learned"),
-        ("L_level.layers.0.self_attn.q_norm.weight".into(), vec![2], "queries and keys"),
-        ("L_level.layers.0.self_attn.k_norm.weight".into(), vec![2], "queries and keys"),
-        ("L_level.layers.0.mlp.dwconv.weight".into(), vec![8, 1, 3], "a convolution"),
+        (
+            "L_level.layers.0.norm1.weight".into(),
+            vec![4],
+            "norm with learned weights",
+        ),
+        (
+            "final_norm.weight".into(),
+            vec![4],
+            "norm with learned weights",
+        ),
+        (
+            "L_level.layers.0.input_layernorm.weight".into(),
+            vec![4],
+            "norm with learned",
+        ),
+        (
+            "L_level.layers.0.self_attn.q_norm.weight".into(),
+            vec![2],
+            "queries and keys",
+        ),
+        (
+            "L_level.layers.0.self_attn.k_norm.weight".into(),
+            vec![2],
+            "queries and keys",
+        ),
+        (
+            "L_level.layers.0.mlp.dwconv.weight".into(),
+            vec![8, 1, 3],
+            "a convolution",
+        ),
         (format!("{DOWN}.weight_scale"), vec![4], "quantised weights"),
         (format!("{DOWN}.weight_g"), vec![4, 1], "reparametrised"),
         (format!("{DOWN}.mask"), vec![4, 4], "masks of pruned"),
-        ("model_ema.L_levellayers0mlpdown_projweight".into(), vec![4, 4], "averaged by training"),
-        ("L_level.layers.0.gate".into(), vec![1], "changed architecture"),
-        ("step_embedding.weight".into(), vec![16, 4], "changed architecture"),
+        (
+            "model_ema.L_levellayers0mlpdown_projweight".into(),
+            vec![4, 4],
+            "averaged by training",
+        ),
+        (
+            "L_level.layers.0.gate".into(),
+            vec![1],
+            "changed architecture",
+        ),
+        (
+            "step_embedding.weight".into(),
+            vec![16, 4],
+            "changed architecture",
+        ),
     ] {
         for prefix in ["", "_orig_mod.model.inner."] {
             let mut all = attention();
@@ -116,7 +159,13 @@ fn unknown_parts_of_the_network_are_errors() {
             let tensor = format!("\"{prefix}{name}\"");
             fails(
                 Err::<(), _>(error.to_string()),
-                &[&tensor, words, "another network", "1 tensor "],
+                &[
+                    &tensor,
+                    words,
+                    "another network",
+                    "1 tensor ",
+                    "It looks like",
+                ],
             );
             // The switch goes on, and says so.
             let model = Model::from_bytes(file, &ignoring(GIVEN)).unwrap();
@@ -159,7 +208,10 @@ fn known_tensors_of_another_architecture_are_errors() {
     load(safetensors(&all), GIVEN).unwrap();
     let extra = "L_level.layers.1.mlp_t.down_proj.weight";
     all.push((extra.into(), vec![9, 4]));
-    fails(load(safetensors(&all), GIVEN), &[extra, "does not use", "TRM"]);
+    fails(
+        load(safetensors(&all), GIVEN),
+        &[extra, "does not use", "TRM"],
+    );
     Model::from_bytes(safetensors(&all), &ignoring(GIVEN)).unwrap();
 }
 
@@ -190,7 +242,10 @@ fn what_is_no_part_of_the_network_is_no_error() {
     let model = load(safetensors(&all), GIVEN).unwrap();
     assert!(model.notes[0].contains("\"history\""), "{:?}", model.notes);
     // Adapters beside the model change its answers, wherever they are.
-    all.push(("peft.L_level.layers.0.mlp.down_proj.lora_A".into(), vec![1, 4]));
+    all.push((
+        "peft.L_level.layers.0.mlp.down_proj.lora_A".into(),
+        vec![1, 4],
+    ));
     fails(load(safetensors(&all), GIVEN), &["lora_A", "LoRA"]);
 }
 
@@ -250,13 +305,23 @@ fn a_wrapper_that_not_all_tensors_share_is_an_error() {
     // Two whole models; the same tensor twice.
     for second in ["teacher.", "_orig_mod."] {
         let mut all = attention();
-        all.extend(attention().into_iter().map(|t| (format!("{second}{}", t.0), t.1)));
-        fails(load(safetensors(&all), GIVEN), &["more than one model", second]);
+        all.extend(
+            attention()
+                .into_iter()
+                .map(|t| (format!("{second}{}", t.0), t.1)),
+        );
+        fails(
+            load(safetensors(&all), GIVEN),
+            &["more than one model", second],
+        );
     }
     // A part of a second model.
     let mut all = attention();
     all.push(("value.lm_head.weight".into(), vec![6, 4]));
-    fails(load(safetensors(&all), GIVEN), &["\"value.lm_head.weight\""]);
+    fails(
+        load(safetensors(&all), GIVEN),
+        &["\"value.lm_head.weight\""],
+    );
     // Three parts of a model: what is left over is named.
     let file = renamed(&attention(), |name| match name.split('.').next() {
         Some("lm_head") => format!("heads.{name}"),
@@ -277,7 +342,11 @@ fn averaged_and_raw_weights_are_told_apart() {
         ("state_dict.", "current_model_state."),
     ] {
         let mut all = attention();
-        all.extend(attention().into_iter().map(|t| (format!("raw.{}", t.0), t.1)));
+        all.extend(
+            attention()
+                .into_iter()
+                .map(|t| (format!("raw.{}", t.0), t.1)),
+        );
         let file = renamed(&all, |name| match name.strip_prefix("raw.") {
             Some(name) => format!("{raw}{name}"),
             None => format!("{averaged}{name}"),
@@ -289,7 +358,11 @@ fn averaged_and_raw_weights_are_told_apart() {
     }
     // Averaged weights in the state of a callback: training itself evaluates those of the model.
     let mut all = attention();
-    all.extend(attention().into_iter().map(|t| (format!("copy.{}", t.0), t.1)));
+    all.extend(
+        attention()
+            .into_iter()
+            .map(|t| (format!("copy.{}", t.0), t.1)),
+    );
     let model = load(
         renamed(&all, |name| match name.strip_prefix("copy.") {
             Some(name) => format!("callbacks.EMACallback.shadow.{name}"),
@@ -302,6 +375,18 @@ fn averaged_and_raw_weights_are_told_apart() {
     let note = &model.notes[0];
     assert!(note.contains("\"state_dict\" are used"), "{note}");
     assert!(note.contains("callbacks.EMACallback.shadow"), "{note}");
+}
+
+#[test]
+fn averaged_weights_without_names_are_told() {
+    let list = [b"](".as_slice(), &tensor("0", 4, 0, &[4], &[1]), b"e"].concat();
+    let shadow = mapping(&[("decay", value(&json!(0.999))), ("shadow_params", list)]);
+    let model = load(torch_with(&attention(), "model", &[("ema", shadow)]), GIVEN).unwrap();
+    let note = &model.notes[0];
+    assert!(
+        note.contains("\"ema.shadow_params\" have no names"),
+        "{note}"
+    );
 }
 
 // Other names, and hyper-parameters inside the file.
@@ -347,8 +432,10 @@ fn value(json: &Value) -> Vec<u8> {
             [b"](".as_slice(), &items, b"e"].concat()
         }
         Value::Object(map) => {
-            let items: Vec<(&str, Vec<u8>)> =
-                map.iter().map(|(key, item)| (key.as_str(), value(item))).collect();
+            let items: Vec<(&str, Vec<u8>)> = map
+                .iter()
+                .map(|(key, item)| (key.as_str(), value(item)))
+                .collect();
             mapping(&items)
         }
     }
@@ -384,7 +471,10 @@ fn check_ours(model: &Model, source: &str) {
 fn hyper_parameters_in_a_pickle_are_read() {
     let arch = json!({"arch": ours(), "lr": 0.1});
     let any_node = |value: &Value| {
-        object("omegaconf.nodes AnyNode", self::value(&json!({"_metadata": null, "_val": value})))
+        object(
+            "omegaconf.nodes AnyNode",
+            self::value(&json!({"_metadata": null, "_val": value})),
+        )
     };
     let content: Vec<(&str, Vec<u8>)> = ours()
         .as_object()
@@ -398,7 +488,10 @@ fn hyper_parameters_in_a_pickle_are_read() {
         .collect();
     let dict_config = object(
         "omegaconf.dictconfig DictConfig",
-        mapping(&[("_metadata", b"N".to_vec()), ("_content", mapping(&content))]),
+        mapping(&[
+            ("_metadata", b"N".to_vec()),
+            ("_content", mapping(&content)),
+        ]),
     );
     let dict_subclass = [
         b"clightning_fabric.utilities.data\nAttributeDict\n)\x81".as_slice(),
@@ -425,9 +518,17 @@ fn hyper_parameters_in_a_pickle_are_read() {
         ("config", object("lab.config PretrainConfig", value(&arch))),
         ("config", dict_config),
         ("config", text(&arch.to_string())),
-        ("cfg", text("arch:\n  H_cycles: 3\n  L_cycles: 4\n  num_heads: 2\n  pos_encodings: rope\n  no_ACT_continue: false\n  halt_max_steps: 9\n  rms_norm_eps: 1.0e-06\n")),
+        (
+            "cfg",
+            text(
+                "arch:\n  H_cycles: 3\n  L_cycles: 4\n  num_heads: 2\n  pos_encodings: rope\n  no_ACT_continue: false\n  halt_max_steps: 9\n  rms_norm_eps: 1.0e-06\n",
+            ),
+        ),
         ("args", slots),
-        ("model_config", object("pydantic.main Config", value(&json!({"__dict__": ours()})))),
+        (
+            "model_config",
+            object("pydantic.main Config", value(&json!({"__dict__": ours()}))),
+        ),
     ];
     for (i, (key, stored)) in cases.into_iter().enumerate() {
         let file = torch_with(&attention(), "state_dict", &[(key, stored)]);
@@ -437,7 +538,10 @@ fn hyper_parameters_in_a_pickle_are_read() {
     // One level down, and beside the weights at the top level.
     let inner = mapping(&[("config", value(&ours()))]);
     let file = torch_with(&attention(), "state_dict", &[("checkpoint", inner)]);
-    check_ours(&load(file, &[]).unwrap(), "\"checkpoint.config\" of the file");
+    check_ours(
+        &load(file, &[]).unwrap(),
+        "\"checkpoint.config\" of the file",
+    );
     let items = ours();
     let items: Vec<(&str, Vec<u8>)> = items
         .as_object()
@@ -447,9 +551,21 @@ fn hyper_parameters_in_a_pickle_are_read() {
         .collect();
     let file = torch_with(&attention(), "model", &items);
     check_ours(&load(file, &[]).unwrap(), "the top level of the file");
+    // What other programs call a task is none of ours.
+    let mut stored = ours();
+    stored["task"] = json!("train");
+    let file = torch_with(&attention(), "model", &[("args", value(&stored))]);
+    assert_eq!(load(file, &[]).unwrap().config.task, None);
     // What has no hyper-parameter has no say.
-    let file = torch_with(&attention(), "model", &[("args", value(&json!({"lr": 0.1})))]);
-    fails(load(file, &[]), &["cannot determine H_cycles", "no_ACT_continue"]);
+    let file = torch_with(
+        &attention(),
+        "model",
+        &[("args", value(&json!({"lr": 0.1})))],
+    );
+    fails(
+        load(file, &[]),
+        &["cannot determine H_cycles", "no_ACT_continue"],
+    );
 }
 
 #[test]
@@ -466,7 +582,10 @@ fn hyper_parameters_in_the_metadata_of_safetensors_are_read() {
         .collect();
     let nested = json!({"model": ours()}).to_string();
     for (metadata, source) in [
-        (vec![("hyper_parameters", nested.as_str())], "metadata \"hyper_parameters\""),
+        (
+            vec![("hyper_parameters", nested.as_str())],
+            "metadata \"hyper_parameters\"",
+        ),
         (vec![("config", nested.as_str())], "metadata \"config\""),
         (loose, "metadata of the file"),
     ] {
@@ -478,17 +597,30 @@ fn hyper_parameters_in_the_metadata_of_safetensors_are_read() {
 #[test]
 fn stored_hyper_parameters_must_agree_with_the_files_beside() {
     let file = torch_with(&attention(), "model", &[("config", value(&ours()))]);
-    let folder = |beside: &str| {
-        Folder::new(&[("last.ckpt", &file), ("all_config.yaml", beside.as_bytes())])
-    };
+    let folder =
+        |beside: &str| Folder::new(&[("last.ckpt", &file), ("all_config.yaml", beside.as_bytes())]);
     let yaml = format!("{YAML}  no_ACT_continue: false\n  halt_max_steps: 9\n");
     folder(&yaml).open().unwrap();
     // 3 and 3.0 are the same number.
-    folder(&yaml.replace("H_cycles: 3", "H_cycles: 3.0")).open().unwrap();
+    folder(&yaml.replace("H_cycles: 3", "H_cycles: 3.0"))
+        .open()
+        .unwrap();
     for (change, words) in [
-        ("L_cycles: 4", ["L_cycles is 6 (all_config.yaml)", "but 4 (\"config\" of the file)"]),
-        ("halt_max_steps: 9", ["halt_max_steps is 6 (all_config.yaml)", "but 9"]),
-        ("num_heads: 2", ["num_heads is 6 (all_config.yaml)", "but 2"]),
+        (
+            "L_cycles: 4",
+            [
+                "L_cycles is 6 (all_config.yaml)",
+                "but 4 (\"config\" of the file)",
+            ],
+        ),
+        (
+            "halt_max_steps: 9",
+            ["halt_max_steps is 6 (all_config.yaml)", "but 9"],
+        ),
+        (
+            "num_heads: 2",
+            ["num_heads is 6 (all_config.yaml)", "but 2"],
+        ),
     ] {
         let key = change.split_once(':').unwrap().0;
         let folder = folder(&yaml.replace(change, &format!("{key}: 6")));
@@ -506,9 +638,15 @@ fn stored_hyper_parameters_must_agree_with_the_files_beside() {
     // Two configurations in one file.
     let mut other = ours();
     other["L_cycles"] = json!(6);
-    let stored = [("config", value(&ours())), ("hyper_parameters", value(&other))];
+    let stored = [
+        ("config", value(&ours())),
+        ("hyper_parameters", value(&other)),
+    ];
     let file = torch_with(&attention(), "model", &stored);
-    fails(load(file, &[]), &["L_cycles is 4", "but 6 (\"hyper_parameters\" of the file)"]);
+    fails(
+        load(file, &[]),
+        &["L_cycles is 4", "but 6 (\"hyper_parameters\" of the file)"],
+    );
 }
 
 #[test]
@@ -543,7 +681,10 @@ fn nano() -> Tensors {
             .replace("L_level", "lenet")
             .replace("embed_tokens", "input_embedding"),
     };
-    let mut all: Tensors = attention().into_iter().map(|t| (rename(t.0), t.1)).collect();
+    let mut all: Tensors = attention()
+        .into_iter()
+        .map(|t| (rename(t.0), t.1))
+        .collect();
     for (name, shape) in &mut all {
         if name.starts_with("q_head") {
             shape[0] = 1;
@@ -564,9 +705,15 @@ fn the_names_and_hyper_parameters_of_nano_trm_are_read() {
     };
     let model = open(&stored).unwrap();
     let c = &model.config;
-    assert_eq!((c.variant, c.h_cycles, c.l_cycles), (Architecture::Trm, 3, 4));
+    assert_eq!(
+        (c.variant, c.h_cycles, c.l_cycles),
+        (Architecture::Trm, 3, 4)
+    );
     assert_eq!((c.halt_max_steps, c.pos_encodings), (7, PosEncodings::Rope));
-    assert_eq!((c.seq_len, c.prefix_len(), c.no_act_continue), (Some(9), 0, true));
+    assert_eq!(
+        (c.seq_len, c.prefix_len(), c.no_act_continue),
+        (Some(9), 0, true)
+    );
     assert_eq!(
         from(&model, "halt_max_steps"),
         "N_supervision_val in \"hyper_parameters\" of the file"
@@ -577,7 +724,10 @@ fn the_names_and_hyper_parameters_of_nano_trm_are_read() {
         let weights = model.take_weights().unwrap();
         let [head, bias] = ["q_head.weight", "q_head.bias"].map(|name| {
             let all = model.config.weights();
-            let weight = all.into_iter().find(|weight| weight.name() == name).unwrap();
+            let weight = all
+                .into_iter()
+                .find(|weight| weight.name() == name)
+                .unwrap();
             weights.get(weight).clone()
         });
         assert_eq!((head.shape, bias.shape), (vec![2, 4], vec![2]));
@@ -598,9 +748,18 @@ fn the_names_and_hyper_parameters_of_nano_trm_are_read() {
         let config = with("pos_emb_type", none).unwrap().config;
         assert_eq!(config.pos_encodings, PosEncodings::None);
     }
-    fails(with("pos_emb_type", json!("2d")), &["\"2d\"", "pos_emb_type in"]);
-    fails(with("num_layers", json!(2)), &["L_layers is 2 (num_layers in", "1 by the shape"]);
-    fails(with("use_mlp_t", json!(true)), &["mlp_t is true (use_mlp_t in", "self_attn"]);
+    fails(
+        with("pos_emb_type", json!("2d")),
+        &["\"2d\"", "pos_emb_type in"],
+    );
+    fails(
+        with("num_layers", json!(2)),
+        &["L_layers is 2 (num_layers in", "1 by the shape"],
+    );
+    fails(
+        with("use_mlp_t", json!(true)),
+        &["mlp_t is true (use_mlp_t in", "self_attn"],
+    );
     fails(
         with("no_ACT_continue", json!(false)),
         &["no_ACT_continue is false", "q_head has one output"],
@@ -620,10 +779,18 @@ fn a_published_file_may_have_one_halting_output() {
         .copied()
         .filter(|(key, _)| *key != "no_ACT_continue")
         .collect();
-    assert!(load(safetensors(&all), &given).unwrap().config.no_act_continue);
+    assert!(
+        load(safetensors(&all), &given)
+            .unwrap()
+            .config
+            .no_act_continue
+    );
     // One output in the weights and two in the bias do not fit together.
     all.iter_mut().find(|t| t.0 == "q_head.bias").unwrap().1 = vec![2];
-    fails(load(safetensors(&all), GIVEN), &["q_head.weight", "[1, 4]", "[2, 4]"]);
+    fails(
+        load(safetensors(&all), GIVEN),
+        &["q_head.weight", "[1, 4]", "[2, 4]"],
+    );
 }
 
 // References in YAML.
@@ -646,11 +813,15 @@ fn references_to_keys_of_the_same_file_are_followed() {
         format!("{REST}hidden_size: 4\npuzzle_emb_ndim: ${{arch.hidden_size}}\n"),
         format!("arch:\n{arch}  hidden_size: 4\n  puzzle_emb_ndim: ${{.hidden_size}}\n"),
         format!("arch:\n{arch}  hidden_size: 4\n  puzzle_emb_ndim: ${{arch.hidden_size}}\n"),
-        format!("arch:\n{arch}  hidden_size: ${{..width}}\n  puzzle_emb_ndim: ${{.hidden_size}}\nwidth: 4\n"),
+        format!(
+            "arch:\n{arch}  hidden_size: ${{..width}}\n  puzzle_emb_ndim: ${{.hidden_size}}\nwidth: 4\n"
+        ),
         format!("arch:\n{arch}  hidden_size: ${{data.sizes[1]}}\ndata:\n  sizes: [2, 4]\n"),
         format!("arch: &a\n{arch}  hidden_size: 4\ncopy: *a\n"),
         format!("base: &b {{hidden_size: 4, L_cycles: 9}}\narch:\n  <<: *b\n{arch}"),
-        format!("a: &a {{hidden_size: 4}}\nb: &b {{hidden_size: 5}}\narch:\n  <<: [*a, *b]\n{arch}"),
+        format!(
+            "a: &a {{hidden_size: 4}}\nb: &b {{hidden_size: 5}}\narch:\n  <<: [*a, *b]\n{arch}"
+        ),
         // What no hyper-parameter needs may refer to anything.
         format!("{REST}run: ${{now:%Y}}\nuser: ${{oc.env:USER}}\nlost: ${{.absent}}\n"),
     ] {
@@ -688,7 +859,10 @@ fn other_references_are_named_as_what_they_are() {
     }
     // In a value that must be one of some words.
     let yaml = YAML.replace("rope", "${oc.env:POS}");
-    fails(yaml_model(&yaml), &["pos_encodings", "environment variable POS"]);
+    fails(
+        yaml_model(&yaml),
+        &["pos_encodings", "environment variable POS"],
+    );
 }
 
 // Several files.
@@ -704,10 +878,16 @@ fn shards(at: usize) -> Folder {
         .enumerate()
         .map(|(i, (name, _))| {
             let number = 1 + usize::from(i >= at);
-            (name.clone(), json!(format!("model-0000{number}-of-00002.safetensors")))
+            (
+                name.clone(),
+                json!(format!("model-0000{number}-of-00002.safetensors")),
+            )
         })
         .collect();
-    write_index(&folder, &json!({"metadata": {"total_size": total(&all)}, "weight_map": map}));
+    write_index(
+        &folder,
+        &json!({"metadata": {"total_size": total(&all)}, "weight_map": map}),
+    );
     folder
 }
 
@@ -740,7 +920,11 @@ fn shards_with_an_index_are_one_model() {
     same_weights(&open(folder.path().join(INDEX), &[]).unwrap());
     let model = open(folder.path().join("model-00002-of-00002.safetensors"), &[]).unwrap();
     same_weights(&model);
-    assert!(model.notes[0].contains("one of 2 files"), "{:?}", model.notes);
+    assert!(
+        model.notes[0].contains("one of 2 files"),
+        "{:?}",
+        model.notes
+    );
     // The hash is that of both files, and the saved model is one file.
     let out = Folder::new(&[]);
     model.save(out.path(), &SaveOptions::default()).unwrap();
@@ -750,7 +934,11 @@ fn shards_with_an_index_are_one_model() {
     changed["metadata"]["total_size"] = json!(1);
     write_index(&folder, &changed);
     let model = folder.open().unwrap();
-    assert!(model.notes[0].contains("states 1 bytes"), "{:?}", model.notes);
+    assert!(
+        model.notes[0].contains("a total of 1 bytes"),
+        "{:?}",
+        model.notes
+    );
     // Without an index, the numbers tell.
     std::fs::remove_file(folder.path().join(INDEX)).unwrap();
     same_weights(&folder.open().unwrap());
@@ -762,7 +950,10 @@ fn shards_with_an_index_are_one_model() {
 fn shards_of_torch_save_are_one_model() {
     let all = attention();
     let (first, second) = all.split_at(5);
-    let names = ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"];
+    let names = [
+        "pytorch_model-00001-of-00002.bin",
+        "pytorch_model-00002-of-00002.bin",
+    ];
     let folder = Folder::new(&[
         ("all_config.yaml", YAML.as_bytes()),
         (names[0], &torch_with(&first.to_vec(), "state_dict", &[])),
@@ -772,7 +963,10 @@ fn shards_of_torch_save_are_one_model() {
         .iter()
         .enumerate()
         .map(|(i, (name, _))| {
-            (format!("state_dict.{name}"), json!(names[usize::from(i >= 5)]))
+            (
+                format!("state_dict.{name}"),
+                json!(names[usize::from(i >= 5)]),
+            )
         })
         .collect();
     let text = json!({"weight_map": map}).to_string();
@@ -801,7 +995,11 @@ fn an_index_that_does_not_fit_is_an_error() {
             let shard = folder.path().join("model-00002-of-00002.safetensors");
             std::fs::remove_file(shard).unwrap();
         },
-        &[INDEX, "\"model-00002-of-00002.safetensors\"", "not in the directory"],
+        &[
+            INDEX,
+            "\"model-00002-of-00002.safetensors\"",
+            "not in the directory",
+        ],
     );
     for trick in [
         "../model-00002-of-00002.safetensors",
@@ -858,9 +1056,18 @@ fn an_index_that_does_not_fit_is_an_error() {
         },
         &["model-00002-of-00002.safetensors", "cut short"],
     );
-    refused(&|_, index| index["weight_map"] = json!({}), &["no weight_map"]);
-    refused(&|_, index| index["weight_map"] = json!([1]), &["not an index"]);
-    refused(&|_, index| index["weight_map"][name] = json!(1), &["not an index"]);
+    refused(
+        &|_, index| index["weight_map"] = json!({}),
+        &["no weight_map"],
+    );
+    refused(
+        &|_, index| index["weight_map"] = json!([1]),
+        &["not an index"],
+    );
+    refused(
+        &|_, index| index["weight_map"][name] = json!(1),
+        &["not an index"],
+    );
     let many = |_: &Folder, index: &mut Value| {
         for i in 0..300 {
             index["weight_map"][format!("t{i}")] = json!(format!("s{i}"));
@@ -869,7 +1076,9 @@ fn an_index_that_does_not_fit_is_an_error() {
     refused(&many, &["not in the directory"]);
     // A tensor that is listed twice; text that is no JSON.
     let folder = shards(4);
-    let twice = index(&folder).to_string().replacen("\"L_init\"", "\"H_init\"", 1);
+    let twice = index(&folder)
+        .to_string()
+        .replacen("\"L_init\"", "\"H_init\"", 1);
     folder.write(INDEX, twice.as_bytes());
     fails(folder.open(), &["\"H_init\" is listed twice"]);
     folder.write(INDEX, b"{\"weight_map\": ");
@@ -905,13 +1114,44 @@ fn the_file_that_was_chosen_is_told() {
         let model = folder.open().unwrap();
         assert!(model.path.as_deref().unwrap().ends_with("step_7"));
         let note = &model.notes[0];
-        assert!(note.contains("step_7 is used") && note.contains(other), "{note}");
+        assert!(
+            note.contains("step_7 is used") && note.contains(other),
+            "{note}"
+        );
     }
+    // A saved model has precedence over the steps that it was made from.
+    let json = ours().to_string();
+    let saved = [
+        ("config.json", json.as_bytes()),
+        ("model.safetensors", &file[..]),
+    ];
+    let model = Folder::new(&saved).open().unwrap();
+    assert!(model.notes.is_empty(), "{:?}", model.notes);
+    let model = Folder::new(&[&saved[..], &[("step_7", &file[..])]].concat())
+        .open()
+        .unwrap();
+    let note = &model.notes[0];
+    assert!(
+        note.contains("model.safetensors is used") && note.contains("step_7"),
+        "{note}"
+    );
     // With suffixes, by number and not by name.
     let folder = Folder::new(&[yaml, ("step_9.pth", &file), ("step_10.pth", &file)]);
-    assert!(folder.open().unwrap().path.unwrap().ends_with("step_10.pth"));
+    assert!(
+        folder
+            .open()
+            .unwrap()
+            .path
+            .unwrap()
+            .ends_with("step_10.pth")
+    );
     // What training leaves beside a checkpoint is none.
-    for other in ["optimizer.pt", "training_args.bin", "rng_state_0.pth", "step_7_train_state.pt"] {
+    for other in [
+        "optimizer.pt",
+        "training_args.bin",
+        "rng_state_0.pth",
+        "step_7_train_state.pt",
+    ] {
         let folder = Folder::new(&[yaml, ("model.pt", &file), (other, b"x")]);
         let model = folder.open().unwrap_or_else(|e| panic!("{other}: {e}"));
         assert!(model.path.as_deref().unwrap().ends_with("model.pt"));
@@ -946,7 +1186,10 @@ fn folders_of_training_programs_are_read() {
     folder.write("hparams.yaml", flat.as_bytes());
     folder.open().unwrap();
     std::fs::remove_file(folder.path().join("hparams.yaml")).unwrap();
-    fails(folder.open(), &["cannot determine H_cycles", "no_ACT_continue"]);
+    fails(
+        folder.open(),
+        &["cannot determine H_cycles", "no_ACT_continue"],
+    );
     // A checkpoint in many pieces that only its own program can join.
     let folder = Folder::new(&[("__0_0.distcp", b"x"), (".metadata", b"x")]);
     fails(folder.open(), &["distributed checkpoint", "dcp_to_torch"]);
@@ -962,14 +1205,24 @@ fn an_address_or_a_name_of_a_hub_says_how_to_fetch_it() {
         error.hint().cloned()
     };
     let hub = |name: &str| Some(Hint::FetchFromHub(name.into()));
-    assert_eq!(hint("some-user/trm_sudoku.v2"), hub("some-user/trm_sudoku.v2"));
+    assert_eq!(
+        hint("some-user/trm_sudoku.v2"),
+        hub("some-user/trm_sudoku.v2")
+    );
     assert_eq!(hint("some-user/trm/"), hub("some-user/trm"));
     assert_eq!(hint("hf://some-user/trm"), hub("some-user/trm"));
     assert_eq!(hint("hub.example/some-user/trm"), hub("some-user/trm"));
     let address = "https://hub.example/some-user/trm/resolve/main/model.safetensors";
     assert_eq!(hint(address), Some(Hint::DownloadFile(address.into())));
     // A path that is only mistyped.
-    for path in ["no-such-model", "src/absent", "some-user/step_9", "a/b/c", "/no/model", "../x"] {
+    for path in [
+        "no-such-model",
+        "src/absent",
+        "some-user/step_9",
+        "a/b/c",
+        "/no/model",
+        "../x",
+    ] {
         assert!(!Path::new(path).exists());
         assert_eq!(hint(path), None, "{path}");
     }
@@ -980,14 +1233,14 @@ fn a_plan_without_end_is_an_error() {
     let deep = |layers: usize, set: &[(&str, &str)]| {
         let mut all = attention();
         for i in 1..layers {
-            all.extend(
-                ATTENTION
-                    .iter()
-                    .filter(|t| t.0.contains("layers.0"))
-                    .map(|(name, shape)| {
-                        (name.replace("layers.0", &format!("layers.{i}")), shape.to_vec())
-                    }),
-            );
+            all.extend(ATTENTION.iter().filter(|t| t.0.contains("layers.0")).map(
+                |(name, shape)| {
+                    (
+                        name.replace("layers.0", &format!("layers.{i}")),
+                        shape.to_vec(),
+                    )
+                },
+            ));
         }
         let rest = GIVEN.iter().filter(|g| !set.iter().any(|s| s.0 == g.0));
         let given: Vec<_> = rest.chain(set).copied().collect();
@@ -996,20 +1249,43 @@ fn a_plan_without_end_is_an_error() {
     let start = std::time::Instant::now();
     fails(
         deep(256, &[("H_cycles", "64"), ("L_cycles", "64")]),
-        &["5324802 kernel calls", "H_cycles 64", "L_cycles 64", "256 layers", "at most 100000"],
+        &[
+            "5324802 kernel calls",
+            "H_cycles 64",
+            "L_cycles 64",
+            "256 layers",
+            "at most 100000",
+        ],
     );
-    fails(deep(8, &[("H_cycles", "64"), ("L_cycles", "64")]), &["166402 kernel calls"]);
+    fails(
+        deep(8, &[("H_cycles", "64"), ("L_cycles", "64")]),
+        &["166402 kernel calls"],
+    );
     // A deep recursion of a small network is real, and so are thousands of steps.
     deep(2, &[("H_cycles", "64"), ("L_cycles", "64")]).unwrap();
     deep(1, &[("halt_max_steps", "20000")]).unwrap();
     fails(
         deep(1, &[("halt_max_steps", "1048576")]),
-        &["halt_max_steps is 1048576", "77 kernel calls", "at most 10000000"],
+        &[
+            "halt_max_steps is 1048576",
+            "77 kernel calls",
+            "at most 10000000",
+        ],
     );
     fails(
-        deep(2, &[("H_cycles", "64"), ("L_cycles", "64"), ("halt_max_steps", "1000")]),
+        deep(
+            2,
+            &[
+                ("H_cycles", "64"),
+                ("L_cycles", "64"),
+                ("halt_max_steps", "1000"),
+            ],
+        ),
         &["halt_max_steps is 1000", "41602 kernel calls"],
     );
-    fails(deep(1, &[("halt_max_steps", "1000000000")]), &["halt_max_steps", "from 1 to"]);
+    fails(
+        deep(1, &[("halt_max_steps", "1000000000")]),
+        &["halt_max_steps", "from 1 to"],
+    );
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
 }

@@ -86,7 +86,10 @@ fn a_training_folder_is_read() {
     let [note] = model.notes.as_slice() else {
         panic!("{:?}", model.notes)
     };
-    assert!(note.contains("step_100 is used") && note.contains("step_9"), "{note}");
+    assert!(
+        note.contains("step_100 is used") && note.contains("step_9"),
+        "{note}"
+    );
     let stored = model.tensors.iter().find(|t| t.name == "H_init").unwrap();
     assert_eq!(
         (stored.stored_name.as_str(), stored.dtype),
@@ -144,7 +147,11 @@ fn all_element_types_are_read() {
     fails(error("extra.float8"), &["extra.float8", "float8_e4m3fn"]);
     // The model is known without them, but they are part of the network.
     fails(open("wild/integers.pt"), &["9 tensors", "\"extra.0\""]);
-    check(&open_with("wild/integers.pt", true).unwrap(), |_| false, 0.0);
+    check(
+        &open_with("wild/integers.pt", true).unwrap(),
+        |_| false,
+        0.0,
+    );
 }
 
 #[test]
@@ -160,7 +167,10 @@ fn all_pickle_protocols_are_read() {
 
 #[test]
 fn strided_storages_are_read() {
-    fails(open("wild/strided.pt"), &["3 tensors", "\"extra.expanded\""]);
+    fails(
+        open("wild/strided.pt"),
+        &["3 tensors", "\"extra.expanded\""],
+    );
     check(&open_with("wild/strided.pt", true).unwrap(), |_| false, 0.0);
     let file = Checkpoint::open(data("wild/strided.pt")).unwrap();
     let expanded = file.read("extra.expanded").unwrap();

@@ -262,14 +262,35 @@ fn names_of_another_puzzle_embedding_are_refused() {
         names.check().expect("the names of this model");
     }
     for (json, part) in [
-        (r#"["<blank>", "aaaa", "bbbb"]"#, "names 3 rows, but the puzzle embedding"),
-        (r#"["<blank>", "x", "aaaa", "bbbb", "cccc"]"#, "names 5 rows"),
-        (r#"["aaaa", "bbbb", "cccc", "dddd"]"#, "row 0 to \"aaaa\": it must be <blank>"),
-        (r#"["aaaa", "<blank>", "bbbb", "cccc"]"#, "row 0 to \"aaaa\""),
+        (
+            r#"["<blank>", "aaaa", "bbbb"]"#,
+            "names 3 rows, but the puzzle embedding",
+        ),
+        (
+            r#"["<blank>", "x", "aaaa", "bbbb", "cccc"]"#,
+            "names 5 rows",
+        ),
+        (
+            r#"["aaaa", "bbbb", "cccc", "dddd"]"#,
+            "row 0 to \"aaaa\": it must be <blank>",
+        ),
+        (
+            r#"["aaaa", "<blank>", "bbbb", "cccc"]"#,
+            "row 0 to \"aaaa\"",
+        ),
         (r#"["", "aaaa", "bbbb", "cccc"]"#, "row 0 to \"\""),
-        (r#"{"<blank>": 0, "a": 1, "b": 2, "c": 4}"#, "names rows that"),
-        (r#"{"<blank>": 0, "a": 1, "b": 2, "c": 2}"#, "row 2 to more than one name"),
-        (r#"{"<blank>": 1, "a": 2, "b": 3, "c": 4}"#, "names rows that"),
+        (
+            r#"{"<blank>": 0, "a": 1, "b": 2, "c": 4}"#,
+            "names rows that",
+        ),
+        (
+            r#"{"<blank>": 0, "a": 1, "b": 2, "c": 2}"#,
+            "row 2 to more than one name",
+        ),
+        (
+            r#"{"<blank>": 1, "a": 2, "b": 3, "c": 4}"#,
+            "names rows that",
+        ),
         ("[]", "names 0 rows"),
     ] {
         let (_dir, path) = identifiers(json);
@@ -277,7 +298,10 @@ fn names_of_another_puzzle_embedding_are_refused() {
         let errors = [
             names.check().expect_err("another model"),
             names.find("aaaa").map(drop).expect_err("another model"),
-            names.augmentations(["aaaa"]).map(drop).expect_err("another model"),
+            names
+                .augmentations(["aaaa"])
+                .map(drop)
+                .expect_err("another model"),
         ];
         for error in errors {
             assert_says(&error.to_string(), part);
@@ -379,7 +403,9 @@ fn an_arc_task_needs_its_row_of_the_puzzle_embedding() {
             ..model
         };
         for name in ["00d62c1b", "far"] {
-            let error = known.encode(&named(name), &other).expect_err("another model");
+            let error = known
+                .encode(&named(name), &other)
+                .expect_err("another model");
             assert_says(
                 &error.to_string(),
                 &format!("names 4 rows, but the puzzle embedding of the model has {rows}"),
