@@ -63,6 +63,13 @@ pub enum Hint {
     ListDevices,
     /// Use a smaller batch.
     ReduceBatch,
+    /// Leave the unknown tensors of a model out. Its answers are then those of another network.
+    IgnoreUnknownTensors,
+    /// Download the file at this address, and open the downloaded file.
+    DownloadFile(String),
+    /// Fetch the model with this name, such as `user/model`, from the hub where it is published,
+    /// and open the folder with its files.
+    FetchFromHub(String),
 }
 
 /// An error of this library: what was found, and in which file, tensor, line or field.

@@ -8,6 +8,7 @@ macro_rules! pages {
     ($($name:ident $path:literal)*) => {$(
         /// [arc]: crate::guide::arc
         /// [c]: crate::guide::c
+        /// [checkpoints]: crate::guide::checkpoints
         /// [command-line]: crate::guide::command_line
         /// [config-json]: crate::guide::config_json
         /// [device-problems]: crate::guide::device_problems
@@ -40,6 +41,7 @@ pages! {
     halting "guide/halting"
     multi_start "guide/multi-start"
     streams "guide/streams"
+    checkpoints "guide/checkpoints"
     arc "guide/arc"
     devices "guide/devices"
     device_problems "guide/device-problems"

@@ -199,6 +199,12 @@ pub(crate) struct Shared {
     /// Takes precedence over all files. More examples: `seq_len=900`, `box=2,3`.
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
+    /// Open a model with tensors that no known architecture has
+    ///
+    /// Such tensors (adapters, extra norms or biases) are left out, so the answers are those of
+    /// another network. Without this option they are an error.
+    #[arg(long, global = true)]
+    pub(crate) ignore_unknown_tensors: bool,
     /// Kind of puzzle, if neither the puzzle nor the model tells
     #[arg(long, global = true, value_name = "TASK", value_parser = tasks())]
     pub(crate) task: Option<TaskKind>,

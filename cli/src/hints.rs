@@ -26,6 +26,17 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Hint::UseCpu => "use the CPU with --device cpu".into(),
         Hint::ListDevices => "`trm-run devices` lists the GPUs".into(),
         Hint::ReduceBatch => "use a smaller --batch".into(),
+        Hint::IgnoreUnknownTensors => {
+            "--ignore-unknown-tensors opens the model without these tensors".into()
+        }
+        Hint::DownloadFile(address) => {
+            format!("download it first, for example with `curl -L -O {address}`, and give the file")
+        }
+        Hint::FetchFromHub(name) => format!(
+            "if this is a model on the Hugging Face Hub, fetch it first with `hf download {name} \
+             --local-dir {}`, and give that folder",
+            name.rsplit('/').next().unwrap_or(name)
+        ),
         // A hint of a newer library.
         _ => return None,
     };
@@ -63,6 +74,15 @@ mod tests {
             (Hint::UseCpu, "--device cpu"),
             (Hint::ListDevices, "trm-run devices"),
             (Hint::ReduceBatch, "--batch"),
+            (Hint::IgnoreUnknownTensors, "--ignore-unknown-tensors"),
+            (
+                Hint::DownloadFile("https://x/m.pt".into()),
+                "curl -L -O https://x/m.pt",
+            ),
+            (
+                Hint::FetchFromHub("user/model".into()),
+                "hf download user/model --local-dir model",
+            ),
         ];
         for (given, expected) in cases {
             let error = Error::new(ErrorKind::Argument, "wrong").with_hint(given);

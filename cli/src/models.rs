@@ -37,6 +37,13 @@ impl LoadedModel {
             .file_name()
             .map_or_else(|| name.to_string(), |n| n.to_string_lossy().into_owned());
         let device = solver.device_name()?;
+        let is_arc = solver.model().config.task.as_deref() == Some(TaskKind::Arc.name());
+        if is_arc || shared.task == Some(TaskKind::Arc) {
+            // Names that belong to another model are an error before any puzzle runs.
+            if let Some(identifiers) = solver.identifiers()? {
+                identifiers.check()?;
+            }
+        }
         Ok(Self {
             name,
             starts: solver.multi_start().starts,
@@ -199,6 +206,7 @@ pub(crate) fn open(path: &Path, shared: &Shared) -> trm_runtime::Result<Model> {
     let options = LoadOptions {
         config: shared.config.clone(),
         set: shared.set.clone(),
+        ignore_unknown_tensors: shared.ignore_unknown_tensors,
     };
     if !matches!(path.try_exists(), Ok(false)) {
         return Model::open(path, &options);
@@ -206,6 +214,12 @@ pub(crate) fn open(path: &Path, shared: &Shared) -> trm_runtime::Result<Model> {
     match path.to_str().and_then(trm_runtime::bundled::bytes) {
         Some(bytes) => Model::from_bytes(bytes, &options).map_err(|e| e.context(path.display())),
         None => {
+            // An address, or the name of a model on a hub, has a hint.
+            if let Err(e) = Model::open(path, &options)
+                && e.hint().is_some()
+            {
+                return Err(e);
+            }
             let message = match trm_runtime::bundled::NAMES {
                 [] => "no such file or directory".to_string(),
                 names => format!(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::dtype::Dtype;
+use super::stored::StoredConfig;
 use crate::error::{Error, Result};
 
 /// The CRC-32 that a file states for the bytes of a tensor.
@@ -20,6 +21,8 @@ pub struct TensorInfo {
     pub strides: Vec<usize>,
     /// Position of the first element in the file, in bytes.
     pub offset: u64,
+    /// Number of the file that holds it, among those of the model.
+    pub(super) file: usize,
     /// Set only if the file states a checksum for exactly these bytes.
     pub(super) checksum: Option<Checksum>,
 }
@@ -29,6 +32,10 @@ pub struct TensorInfo {
 pub(super) struct Index {
     pub(super) tensors: BTreeMap<String, TensorInfo>,
     pub(super) metadata: BTreeMap<String, String>,
+    /// Hyper-parameters that training stored in a pickle.
+    pub(super) configs: Vec<StoredConfig>,
+    /// Keys of lists of averaged weights. Lists give their tensors no names.
+    pub(super) nameless_averages: Vec<String>,
 }
 
 impl TensorInfo {
@@ -39,6 +46,7 @@ impl TensorInfo {
             shape,
             strides,
             offset: 0,
+            file: 0,
             checksum: None,
         }
     }

@@ -85,6 +85,7 @@ fn check_scales(info: Option<&TensorInfo>, rows: usize) -> Result<()> {
 }
 
 /// Reads a tensor of the model as f32, after [`check`]. An int8 matrix is multiplied by its scales.
+/// A halting head with one output gets a second one that is 0.
 ///
 /// # Errors
 /// The file cannot be read, or the tensor or its scales hold an infinity or a NaN.
@@ -103,5 +104,10 @@ pub(crate) fn read(checkpoint: &Checkpoint, names: &TensorNames, weight: Weight)
         }
     }
     check_finite(&tensor.data).map_err(|e| checkpoint.locate(name, e))?;
+    if let (Weight::QHead | Weight::QHeadBias, Some(rows @ 1)) = (weight, tensor.shape.first_mut())
+    {
+        *rows = 2;
+        tensor.data.resize(2 * tensor.data.len(), 0.0);
+    }
     Ok(tensor)
 }

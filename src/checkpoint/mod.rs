@@ -15,8 +15,11 @@ mod read;
 mod rows;
 mod safetensors;
 pub(crate) mod shapes;
+pub(crate) mod shards;
 mod source;
+mod stored;
 mod torch;
+mod unknown;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -31,6 +34,7 @@ pub use rows::PuzzleRows;
 use crate::error::{Error, Result};
 use index::Index;
 pub(crate) use source::Source;
+pub(crate) use stored::StoredConfig;
 
 /// Size of the buffer for hashing a file, in bytes.
 const HASH_CHUNK_BYTES: usize = 1 << 20;
@@ -50,7 +54,10 @@ const HASH_CHUNK_BYTES: usize = 1 << 20;
 /// ```
 #[derive(Debug)]
 pub struct Checkpoint {
+    /// The file, or the first of several.
     source: Source,
+    /// The other files of a model that is stored in several.
+    more: Vec<Source>,
     index: Index,
     format: FileFormat,
 }
@@ -87,6 +94,7 @@ impl Checkpoint {
         match index(&source) {
             Ok((format, index)) => Ok(Self {
                 source,
+                more: Vec::new(),
                 index,
                 format,
             }),
@@ -109,22 +117,23 @@ impl Checkpoint {
         &self.index.tensors
     }
 
-    /// Returns the SHA-256 of the whole file, as 64 hexadecimal digits.
+    /// Returns the SHA-256 of the whole file, as 64 hexadecimal digits. A model of several files is
+    /// hashed as if they were joined in the order of their names.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// A file cannot be read.
     pub fn sha256(&self) -> Result<String> {
         let mut hash = Sha256::new();
         let mut buffer = vec![0; HASH_CHUNK_BYTES];
-        let mut at = 0;
-        while at < self.source.len() {
-            let left = usize::try_from(self.source.len() - at).unwrap_or(usize::MAX);
-            let part = &mut buffer[..left.min(HASH_CHUNK_BYTES)];
-            self.source
-                .read_at(at, part)
-                .map_err(|e| self.source.locate(e))?;
-            hash.update(&*part);
-            at += part.len() as u64;
+        for source in self.sources() {
+            let mut at = 0;
+            while at < source.len() {
+                let left = usize::try_from(source.len() - at).unwrap_or(usize::MAX);
+                let part = &mut buffer[..left.min(HASH_CHUNK_BYTES)];
+                source.read_at(at, part).map_err(|e| source.locate(e))?;
+                hash.update(&*part);
+                at += part.len() as u64;
+            }
         }
         Ok(hash
             .finalize()
@@ -136,6 +145,30 @@ impl Checkpoint {
     /// Returns the metadata of a safetensors file. Empty for other formats.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.index.metadata
+    }
+
+    /// Returns the hyper-parameters that training stored in a file of `torch.save`.
+    pub(crate) fn stored_configs(&self) -> &[StoredConfig] {
+        &self.index.configs
+    }
+
+    /// Returns the keys of lists of averaged weights, which have no names.
+    pub(crate) fn nameless_averages(&self) -> &[String] {
+        &self.index.nameless_averages
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &Source> {
+        std::iter::once(&self.source).chain(&self.more)
+    }
+
+    /// Returns the file that holds a tensor.
+    fn source_of(&self, info: &TensorInfo) -> &Source {
+        self.sources().nth(info.file).unwrap_or(&self.source)
+    }
+
+    /// Returns the size of all files in bytes.
+    fn total_bytes(&self) -> u64 {
+        self.sources().map(Source::len).sum()
     }
 }
 
@@ -158,6 +191,10 @@ fn index(source: &Source) -> Result<(FileFormat, Index)> {
     let start = source.read_vec(0, source.len().min(512))?;
     if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
         return Ok((FileFormat::Torch, torch::index(source)?));
+    }
+    // The length of a header can look like the beginning of another format.
+    if safetensors::is_certain(&start) {
+        return Ok((FileFormat::Safetensors, safetensors::index(source)?));
     }
     if let Some(message) = unsupported(&start) {
         return Err(Error::checkpoint(message));

@@ -1,9 +1,9 @@
 //! Interprets just enough of Python's pickle format to find the tensors that `torch.save` wrote.
 //!
 //! A pickle is a program for a stack machine. In Python it can call any function. Here it can call
-//! nothing: a short list of globals ([`PickleGlobal`]) has a meaning. Every other global, and every
-//! value that is made with it, becomes [`Value::Foreign`], which is passed along and never
-//! inspected.
+//! nothing: a short list of globals ([`PickleGlobal`]) has a meaning. Every other global becomes
+//! [`Value::Foreign`]. A value that is made with it becomes a [`Value::Object`]: the data that the
+//! file states for it, such as the fields of a dataclass, without any behaviour.
 //!
 //! Values live in an arena and refer to one another by index, so cycles and deep nesting need
 //! neither recursion nor copies. Each instruction makes at most one value, and the number of
@@ -39,13 +39,24 @@ pub(super) struct PickledTensor<'a> {
     pub(super) strides: Vec<usize>,
 }
 
-/// A value of the pickle. Values that no tensor needs carry no data.
+/// What the file states about an object of a foreign class. The class has no meaning here.
+#[derive(Debug, Default)]
+pub(super) struct PickledObject {
+    /// Items, if the class is a kind of dict.
+    pub(super) items: Vec<(Id, Id)>,
+    /// The attributes: usually a dict.
+    pub(super) state: Option<Id>,
+    /// The only argument of the call that made it, such as the value of an enum.
+    pub(super) argument: Option<Id>,
+}
+
+/// A value of the pickle. Values that neither a tensor nor a configuration needs carry no data.
 #[derive(Debug)]
 pub(super) enum Value<'a> {
     None,
-    Bool,
+    Bool(bool),
     Int(i64),
-    Float,
+    Float(f64),
     Str(&'a str),
     Bytes,
     Tuple(Box<[Id]>),
@@ -59,6 +70,8 @@ pub(super) enum Value<'a> {
         dtype: Option<Dtype>,
     },
     Tensor(Box<PickledTensor<'a>>),
+    /// An object of a foreign class.
+    Object(Box<PickledObject>),
     /// A value without a meaning here.
     Foreign,
 }
@@ -172,7 +185,8 @@ impl<'a> Machine<'a> {
                 Ok(())
             }
             b'N' => self.push(Value::None),
-            0x88 | 0x89 => self.push(Value::Bool),
+            0x88 => self.push(Value::Bool(true)),
+            0x89 => self.push(Value::Bool(false)),
             b'}' => self.push(Value::Dict(Vec::new())),
             b']' => self.push(Value::List(Vec::new())),
             b')' => self.push(Value::Tuple(Box::default())),
@@ -204,14 +218,8 @@ impl<'a> Machine<'a> {
             b'J' => Value::Int(i32::from_le_bytes(self.bytes()?).into()),
             b'K' => Value::Int(self.bytes::<1>()?[0].into()),
             b'M' => Value::Int(u16::from_le_bytes(self.bytes()?).into()),
-            b'G' => {
-                self.skip(8)?;
-                Value::Float
-            }
-            b'F' => {
-                self.line()?;
-                Value::Float
-            }
+            b'G' => Value::Float(f64::from_be_bytes(self.bytes()?)),
+            b'F' => self.line()?.parse().map_or(Value::Foreign, Value::Float),
             b'I' | b'L' => {
                 let line = self.line()?;
                 line.trim_end_matches('L')
@@ -315,7 +323,8 @@ impl<'a> Machine<'a> {
         match (self.values.get_mut(container), opcode) {
             (Some(Value::List(list)), b'a' | b'e') => list.extend(items),
             (Some(Value::Dict(dict)), b's' | b'u') => dict.extend(pairs(&items)?),
-            (Some(Value::Set), 0x90) | (Some(Value::Foreign), _) => {}
+            (Some(Value::Object(object)), b's' | b'u') => object.items.extend(pairs(&items)?),
+            (Some(Value::Set), 0x90) | (Some(Value::Foreign | Value::Object(_)), _) => {}
             _ => return Err(malformed("adds items to a value that is not a container")),
         }
         Ok(())
@@ -341,21 +350,29 @@ impl<'a> Machine<'a> {
                 let (module, name) = (self.line()?, self.line()?);
                 self.pop_mark()?;
                 self.global(module, name);
-                self.push(Value::Foreign)
+                self.push(Value::Object(Box::default()))
             }
-            b'o' => self.pop_mark().and_then(|_| self.push(Value::Foreign)),
+            b'o' => self
+                .pop_mark()
+                .and_then(|_| self.push(Value::Object(Box::default()))),
             // EXT1, EXT2, EXT4: globals registered in the Python process that wrote the file.
             0x82..=0x84 => self
                 .skip(1 << (opcode - 0x82))
                 .and_then(|()| self.push(Value::Foreign)),
-            // BUILD sets attributes, of a dict (`_metadata`) or a foreign object. No tensor needs
-            // them.
-            b'b' => self.drop_top().and_then(|()| self.top()).map(drop),
+            // BUILD sets attributes. Those of a dict (`_metadata`) have no meaning.
+            b'b' => {
+                let state = self.pop()?;
+                let object = self.top()? as usize;
+                if let Some(Value::Object(object)) = self.values.get_mut(object) {
+                    object.state = Some(state);
+                }
+                Ok(())
+            }
             0x81 | 0x92 => {
                 let parts = self.pop_many(if opcode == 0x92 { 3 } else { 2 })?;
                 let value = match self.as_global(parts.first()) {
                     Some(PickleGlobal::OrderedDict) => Value::Dict(Vec::new()),
-                    _ => Value::Foreign,
+                    _ => Value::Object(Box::default()),
                 };
                 self.push(value)
             }
@@ -409,7 +426,10 @@ impl<'a> Machine<'a> {
                 self.stack.push(inner);
                 return Ok(());
             }
-            _ => Value::Foreign,
+            _ => Value::Object(Box::new(PickledObject {
+                argument: args.first().copied().filter(|_| args.len() == 1),
+                ..PickledObject::default()
+            })),
         };
         self.push(value)
     }

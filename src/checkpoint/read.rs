@@ -24,7 +24,7 @@ impl Checkpoint {
         let read = || {
             let info = self.info(name)?;
             self.check_cost([name])?;
-            let data = read(&self.source, info)?;
+            let data = read(self.source_of(info), info)?;
             Ok(Tensor {
                 shape: info.shape.clone(),
                 data,
@@ -55,10 +55,10 @@ impl Checkpoint {
                 )));
             }
             let part = info.rows(first, count)?;
-            if part.cost() > budget(self.source.len()) {
+            if part.cost() > budget(self.total_bytes()) {
                 return Err(expands());
             }
-            read(&self.source, &part)
+            read(self.source_of(info), &part)
         };
         read().map_err(|e: Error| self.locate(name, e))
     }
@@ -74,7 +74,7 @@ impl Checkpoint {
         for name in names {
             sum = sum.saturating_add(self.info(name)?.cost());
         }
-        if sum > budget(self.source.len()) {
+        if sum > budget(self.total_bytes()) {
             Err(expands())
         } else {
             Ok(())
@@ -90,8 +90,11 @@ impl Checkpoint {
 
     /// Adds the file and the tensor to an error.
     pub(crate) fn locate(&self, name: &str, error: Error) -> Error {
-        self.source
-            .locate(error.context(format!("tensor \"{name}\"")))
+        let error = error.context(format!("tensor \"{name}\""));
+        match self.index.tensors.get(name) {
+            Some(info) => self.source_of(info).locate(error),
+            None => self.source.locate(error),
+        }
     }
 }
 
@@ -135,6 +138,7 @@ impl TensorInfo {
             shape,
             strides: self.strides.clone(),
             offset,
+            file: self.file,
             checksum: None,
         })
     }

@@ -17,6 +17,12 @@ pub(super) fn recognises(start: &[u8]) -> bool {
     start.get(8) == Some(&b'{')
 }
 
+/// Returns whether a file that begins with `start` has this format and no other: the length of the
+/// header is below 4 GiB.
+pub(super) fn is_certain(start: &[u8]) -> bool {
+    recognises(start) && start.get(4..8) == Some(&[0; 4])
+}
+
 /// Reads the index of a file.
 ///
 /// # Errors
@@ -74,7 +80,11 @@ pub(super) fn parse(header: &[u8], start: u64, file_len: u64) -> Result<Index> {
         .unwrap_or_default()
         .into_iter()
         .collect();
-    Ok(Index { tensors, metadata })
+    Ok(Index {
+        tensors,
+        metadata,
+        ..Index::default()
+    })
 }
 
 /// Returns the strides of a row-major tensor without gaps, in elements.

@@ -51,6 +51,13 @@ pub(crate) fn model_shapes(checkpoint: &Checkpoint, names: &TensorNames) -> Resu
         None if learned_positions => Some(reader.matrix(Weight::EmbedPos)?[0]),
         None => None,
     };
+    let rows = |weight| {
+        let info = names
+            .weights
+            .get(&weight)
+            .and_then(|name| checkpoint.tensors().get(name));
+        info.and_then(|info| info.shape.first().copied())
+    };
     Ok(Shapes {
         variant,
         hidden_size,
@@ -70,6 +77,9 @@ pub(crate) fn model_shapes(checkpoint: &Checkpoint, names: &TensorNames) -> Resu
             .as_deref()
             .map(|name| reader.dimensions(name))
             .transpose()?,
+        one_halting_output: [Weight::QHead, Weight::QHeadBias]
+            .iter()
+            .all(|weight| rows(*weight) == Some(1)),
     })
 }
 

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, btree_map};
 use super::index::{Checksum, Index, TensorInfo};
 use super::pickle::{self, Id, Pickle, PickledTensor, Value};
 use super::source::Source;
+use super::stored::stored_configs;
+use super::unknown::is_averaged;
 use super::zip::{self, Entries};
 use crate::error::{Error, Result};
 
@@ -51,7 +53,8 @@ pub(super) fn index(source: &Source) -> Result<Index> {
         located: BTreeMap::new(),
     };
     let mut tensors = BTreeMap::new();
-    for (name, tensor) in flatten(&pickle)? {
+    let (found, nameless_averages) = flatten(&pickle)?;
+    for (name, tensor) in found {
         let info = storages
             .locate(tensor)
             .map_err(|e| e.context(format!("tensor \"{name}\"")))?;
@@ -63,6 +66,8 @@ pub(super) fn index(source: &Source) -> Result<Index> {
     Ok(Index {
         tensors,
         metadata: BTreeMap::new(),
+        configs: stored_configs(&pickle),
+        nameless_averages,
     })
 }
 
@@ -106,7 +111,7 @@ fn check_byte_order(source: &Source, entries: &Entries, prefix: &str) -> Result<
 fn no_tensors(pickle: &Pickle<'_>) -> Error {
     let hint = "save the weights alone: torch.save(model.state_dict(), path)";
     match (pickle.value(pickle.root), pickle.foreign.first()) {
-        (Value::Foreign, Some(class)) => Error::checkpoint(format!(
+        (Value::Foreign | Value::Object(_), Some(class)) => Error::checkpoint(format!(
             "holds a pickled object ({class}), which is never executed; {hint}"
         )),
         (Value::Dict(_), Some(class)) => Error::checkpoint(format!(
@@ -117,10 +122,16 @@ fn no_tensors(pickle: &Pickle<'_>) -> Error {
     }
 }
 
+/// The tensors of a pickle by name, and the keys of lists of averaged weights.
+type Flattened<'p, 'a> = (BTreeMap<String, &'p PickledTensor<'a>>, Vec<String>);
+
 /// Collects the tensors in nested dicts. A name is the keys joined by dots. Lists and foreign
 /// objects are not searched.
-fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<BTreeMap<String, &'p PickledTensor<'a>>> {
-    let mut found = BTreeMap::new();
+fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<Flattened<'p, 'a>> {
+    const MAX_NAMELESS: usize = 4;
+    let mut nameless = Vec::new();
+    // Each tensor with the dict that holds it.
+    let mut found: BTreeMap<String, (Id, &PickledTensor<'a>)> = BTreeMap::new();
     let mut pending: Vec<(String, Id, usize)> = vec![(String::new(), pickle.root, 0)];
     let mut items = 0;
     while let Some((path, id, depth)) = pending.pop() {
@@ -146,14 +157,31 @@ fn flatten<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<BTreeMap<String, &'p Pickle
                     )));
                 }
                 Value::Tensor(tensor) => {
-                    found.insert(name, tensor.as_ref());
+                    if let btree_map::Entry::Occupied(known) = found.entry(name.clone())
+                        && known.get().0 != id
+                    {
+                        return Err(Error::checkpoint(format!(
+                            "has two tensors \"{name}\", in different dicts"
+                        )));
+                    }
+                    found.insert(name, (id, tensor.as_ref()));
+                }
+                Value::List(list) if nameless.len() < MAX_NAMELESS && depth < 4 => {
+                    let first = list.first().map(|id| pickle.value(*id));
+                    if name.split('.').any(is_averaged) && matches!(first, Some(Value::Tensor(_))) {
+                        nameless.push(name);
+                    }
                 }
                 Value::Dict(_) if depth < MAX_DEPTH => pending.push((name, *value, depth + 1)),
                 _ => {}
             }
         }
     }
-    Ok(found)
+    let found = found
+        .into_iter()
+        .map(|(name, (_, tensor))| (name, tensor))
+        .collect();
+    Ok((found, nameless))
 }
 
 /// Finds the bytes of storages. Looks up each storage once.
@@ -205,5 +233,5 @@ impl<'a> Storages<'a> {
 #[cfg(fuzzing)]
 pub(super) fn pickled_names(data: &[u8]) -> Result<Vec<String>> {
     let pickle = Pickle::load(data)?;
-    Ok(flatten(&pickle)?.into_keys().collect())
+    Ok(flatten(&pickle)?.0.into_keys().collect())
 }

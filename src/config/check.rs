@@ -1,14 +1,14 @@
 //! Checks that need several hyper-parameters of a configuration.
 
-use super::limits::MAX_DIMENSION;
+use super::limits::{MAX_CALLS, MAX_DIMENSION, MAX_RUN_CALLS};
 use super::{Architecture, Config, PosEncodings, UNITS};
-use crate::error::{Error, Result};
+use crate::error::{Error, Hint, Result};
 
 /// Checks that every size is within its limits and that the sizes fit together.
 ///
 /// # Errors
-/// A size is 0 or too large, attention heads have an odd size under rotary positions, or the model
-/// has too many positions.
+/// A size is 0 or too large, attention heads have an odd size under rotary positions, the model has
+/// too many positions, or its steps have too many kernel calls.
 pub(super) fn check(config: &Config) -> Result<()> {
     let sizes = [
         ("hidden_size", config.hidden_size),
@@ -46,6 +46,41 @@ pub(super) fn check(config: &Config) -> Result<()> {
         return Err(Error::config(format!(
             "the model has {positions} positions; at most {MAX_DIMENSION} are supported"
         )));
+    }
+    check_work(config)
+}
+
+/// Checks the number of kernel calls of a step, and of all steps. Each factor has its own limit, but
+/// their product would be endless work.
+fn check_work(config: &Config) -> Result<()> {
+    let (h, l) = (config.h_cycles, config.l_cycles);
+    let blocks = match config.variant {
+        Architecture::Trm
+        | Architecture::SingleZ
+        | Architecture::Hier6
+        | Architecture::Symbols => h * (l + 1) * config.l_layers,
+        Architecture::Hrm => h * (l * config.l_layers + config.h_layers),
+        Architecture::Baseline => config.h_layers,
+    };
+    let calls_per_block = if config.mlp_t { 3 } else { 5 };
+    // Both heads are calls, too.
+    let calls = blocks * calls_per_block + 2;
+    if calls > MAX_CALLS {
+        return Err(Error::config(format!(
+            "a refinement step has {calls} kernel calls: H_cycles {h}, L_cycles {l}, {} layers and \
+             {calls_per_block} calls for each; at most {MAX_CALLS} are supported",
+            config.h_layers + config.l_layers
+        )));
+    }
+    let steps = config.halt_max_steps;
+    if calls.saturating_mul(steps) > MAX_RUN_CALLS {
+        let example = ("halt_max_steps".to_owned(), "16".to_owned());
+        return Err(Error::config(format!(
+            "halt_max_steps is {steps}, and a refinement step has {calls} kernel calls: {} calls \
+             for a puzzle; at most {MAX_RUN_CALLS} are supported",
+            calls.saturating_mul(steps)
+        ))
+        .with_hint(Hint::SetHyperparameters(vec![example])));
     }
     Ok(())
 }

@@ -53,6 +53,7 @@ impl Config {
             positions: Some(graph.positions),
             learned_positions: false,
             puzzle_emb: None,
+            one_halting_output: false,
         };
         let mut resolver = Resolver::new(&shapes, settings);
         let config = resolver.of_graph(graph)?;

@@ -13,3 +13,7 @@ pub(super) const MAX_DIMENSION: usize = 1 << 20;
 pub(super) const MAX_SYMBOLS: usize = 36;
 /// Most puzzle identifiers: an identifier is a `u32`.
 pub(super) const MAX_IDENTIFIERS: usize = u32::MAX as usize;
+/// Most kernel calls of a refinement step. Published models have up to a few hundred.
+pub(super) const MAX_CALLS: usize = 100_000;
+/// Most kernel calls of all refinement steps that a model was trained for: days of work.
+pub(super) const MAX_RUN_CALLS: usize = 10_000_000;

@@ -10,8 +10,10 @@ mod graph;
 mod json;
 mod limits;
 mod puzzle_embedding;
+mod references;
 mod resolve;
 mod settings;
+mod spelling;
 mod yaml;
 
 #[cfg(feature = "onnx")]

@@ -10,6 +10,8 @@ use super::check::check;
 use super::limits::{
     MAX_CYCLES, MAX_DIMENSION, MAX_IDENTIFIERS, MAX_LAYERS, MAX_STEPS, MAX_SYMBOLS,
 };
+use super::references::unresolved_reason;
+use super::settings::short;
 use super::{Architecture, Config, PosEncodings, Settings};
 use crate::error::{Error, Hint, Result};
 
@@ -48,6 +50,8 @@ pub(crate) struct Shapes {
     pub(crate) learned_positions: bool,
     /// Rows and elements per row of the puzzle embedding.
     pub(crate) puzzle_emb: Option<[usize; 2]>,
+    /// Whether the halting head has the output for halting only.
+    pub(crate) one_halting_output: bool,
 }
 
 /// A configuration and the sources of its values.
@@ -68,6 +72,7 @@ impl Config {
     /// A setting is invalid or contradicts a shape, a value is missing, or the values do not fit
     /// together.
     pub(crate) fn resolve(shapes: &Shapes, settings: &Settings) -> Result<ResolvedConfig> {
+        settings.check_agreement()?;
         let mut resolver = Resolver::new(shapes, settings);
         let config = resolver.config()?;
         if !resolver.missing.is_empty() {
@@ -421,6 +426,12 @@ impl<'a> Resolver<'a> {
                 }
                 (false, "published rule of the variant".into())
             }
+            Some((false, from)) if self.shapes.one_halting_output => {
+                return Err(Error::config(format!(
+                    "{KEY} is false ({from}), but q_head has one output, the one for halting"
+                )));
+            }
+            _ if self.shapes.one_halting_output => (true, "q_head has one output".to_owned()),
             Some(setting) => setting,
             None if self.settings.has_training_file() => (true, "published default".to_owned()),
             None => {
@@ -527,14 +538,24 @@ pub(super) fn contradiction(
 
 /// Returns the error for a setting that is not what `expected` describes.
 pub(super) fn invalid(key: &str, value: &Value, from: &str, expected: &str) -> Error {
-    const MAX_SHOWN_CHARS: usize = 40;
-    let mut text = value.to_string();
-    if text.len() > MAX_SHOWN_CHARS {
-        text = text
-            .chars()
-            .take(MAX_SHOWN_CHARS)
-            .chain("...".chars())
-            .collect();
+    let text = short(value);
+    if let Some((_, reason)) = unresolved_reason(value) {
+        return Error::config(format!(
+            "{key} is {text} ({from}), a reference that is not followed: {reason}"
+        ))
+        .with_hint(Hint::SetHyperparameters(vec![(
+            key.to_owned(),
+            "VALUE".into(),
+        )]));
+    }
+    if value.as_str() == Some("???") {
+        return Error::config(format!(
+            "{key} is ??? ({from}), the mark of a value that training had to be given"
+        ))
+        .with_hint(Hint::SetHyperparameters(vec![(
+            key.to_owned(),
+            "VALUE".into(),
+        )]));
     }
     Error::config(format!("{key} is {text} ({from}); it must be {expected}"))
 }

@@ -1,9 +1,13 @@
 //! Hyper-parameters as the user and the files give them. The first source that has a key wins.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
+use super::references::{resolve, unresolved_reason};
+use super::spelling::{Spelled, published_names};
 use super::yaml;
-use crate::error::{Error, Result};
+use crate::error::{Error, Hint, Result};
 
 /// Size limit of a configuration file, in bytes.
 pub(crate) const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -60,6 +64,8 @@ enum Origin {
     Json,
     /// `dataset.json`.
     Dataset,
+    /// Hyper-parameters that training stored in the file of tensors.
+    Stored,
 }
 
 /// One source of hyper-parameters.
@@ -69,6 +75,29 @@ struct SettingsLayer {
     /// Name of the source, for messages: a path, `option`, ...
     from: String,
     values: Map<String, Value>,
+    /// The name in the source of each hyper-parameter with another name, with the source.
+    other_names: BTreeMap<String, String>,
+    /// Whether the caller gave the source, so that it overrides those of the model.
+    given: bool,
+}
+
+impl SettingsLayer {
+    fn new(origin: Origin, from: &str, values: Map<String, Value>) -> Self {
+        Self {
+            origin,
+            from: from.to_owned(),
+            values,
+            other_names: BTreeMap::new(),
+            given: origin == Origin::Option,
+        }
+    }
+
+    /// Returns a value that is not null, with the name of its source.
+    fn get(&self, key: &str) -> Option<(&Value, &str)> {
+        let value = self.values.get(key).filter(|value| !value.is_null())?;
+        let from = self.other_names.get(key).unwrap_or(&self.from);
+        Some((value, from))
+    }
 }
 
 /// Hyper-parameters by source, in order of precedence.
@@ -109,11 +138,8 @@ impl Settings {
             values.insert(key.clone(), value);
         }
         if !values.is_empty() {
-            self.layers.push(SettingsLayer {
-                origin: Origin::Option,
-                from: "option".into(),
-                values,
-            });
+            self.layers
+                .push(SettingsLayer::new(Origin::Option, "option", values));
         }
         Ok(())
     }
@@ -139,12 +165,67 @@ impl Settings {
             }
         }
         any |= !values.is_empty();
-        self.layers.push(SettingsLayer {
-            origin: Origin::Json,
-            from: "metadata of the file".into(),
+        self.layers.push(SettingsLayer::new(
+            Origin::Json,
+            "metadata of the file",
             values,
-        });
+        ));
         Ok(any)
+    }
+
+    /// Adds the text of a configuration file that the caller gave, as the next source.
+    ///
+    /// # Errors
+    /// As [`Settings::add_file`].
+    pub(crate) fn add_given_file(&mut self, from: &str, text: &str) -> Result<()> {
+        self.add_file(from, text)?;
+        if let Some(layer) = self.layers.last_mut() {
+            layer.given = true;
+        }
+        Ok(())
+    }
+
+    /// Adds the text of a configuration file as the next source, if it has a hyper-parameter.
+    /// Returns whether it has.
+    ///
+    /// # Errors
+    /// As [`Settings::add_file`].
+    pub(crate) fn add_file_if_useful(&mut self, from: &str, text: &str) -> Result<bool> {
+        self.add_file(from, text)?;
+        let is_useless = |layer: &mut SettingsLayer| {
+            layer.values.retain(|key, _| !is_ambiguous(key));
+            layer.values.is_empty()
+        };
+        Ok(self.layers.pop_if(is_useless).is_none())
+    }
+
+    /// Adds hyper-parameters that training stored in the file of tensors, as the next source. They
+    /// are a mapping, or the text of a configuration file.
+    pub(crate) fn add_stored(&mut self, from: &str, value: &Value) {
+        let all = match value {
+            Value::Object(all) => Some(all.clone()),
+            Value::String(text) if text.contains(['\n', '{']) => {
+                let parsed = parse_json(text).or_else(|_| yaml::parse(text));
+                match parsed {
+                    Ok(Value::Object(all)) => Some(all),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        let Some(all) = all else {
+            return;
+        };
+        let mut layer = training_layer(Origin::Stored, from, all);
+        layer.values.retain(|key, _| !is_ambiguous(key));
+        if !layer.values.is_empty() {
+            self.layers.push(layer);
+        }
+    }
+
+    /// Returns the value of a single hyper-parameter that a file stores as text.
+    pub(crate) fn value_of_text(text: &str) -> Value {
+        parse_value(text)
     }
 
     /// Adds the text of a configuration file as the next source. A text that begins with `{` is
@@ -169,7 +250,8 @@ impl Settings {
         if json {
             self.add_json(from, all)
         } else {
-            self.add_training(from, all)
+            self.add_training(from, all);
+            Ok(())
         }
     }
 
@@ -182,26 +264,18 @@ impl Settings {
             return Err(Error::config("is not a JSON object").context(from));
         };
         values.retain(|key, _| DATASET_KEYS.contains(&key.as_str()));
-        self.layers.push(SettingsLayer {
-            origin: Origin::Dataset,
-            from: from.into(),
-            values,
-        });
+        self.layers
+            .push(SettingsLayer::new(Origin::Dataset, from, values));
         Ok(())
     }
 
-    fn add_training(&mut self, from: &str, all: Map<String, Value>) -> Result<()> {
-        let mut values = with_arch(all);
-        if let Some(dtype) = values.get("forward_dtype") {
+    fn add_training(&mut self, from: &str, all: Map<String, Value>) {
+        let arch = all.get("arch").unwrap_or(&Value::Null);
+        if let Some(dtype) = arch.get("forward_dtype").or(all.get("forward_dtype")) {
             self.extra.entry("forward_dtype").or_insert(dtype.clone());
         }
-        values.retain(|key, _| HYPER_PARAMETERS.contains(&key.as_str()));
-        self.layers.push(SettingsLayer {
-            origin: Origin::Training,
-            from: from.into(),
-            values,
-        });
-        Ok(())
+        self.layers
+            .push(training_layer(Origin::Training, from, all));
     }
 
     fn add_json(&mut self, from: &str, all: Map<String, Value>) -> Result<()> {
@@ -215,6 +289,10 @@ impl Settings {
                 .context(from));
             }
         }
+        let mut all = all;
+        resolve(&mut all);
+        // The configuration of another program nests its hyper-parameters, or names them otherwise.
+        let spelled = published_names(all.clone());
         let mut values = with_arch(all);
         let is = |list: &[&str], key: &str| list.contains(&key);
         let mut unknown = Vec::new();
@@ -234,30 +312,63 @@ impl Settings {
             ));
         }
         values.retain(|key, _| is(HYPER_PARAMETERS, key));
-        self.layers.push(SettingsLayer {
-            origin: Origin::Json,
-            from: from.into(),
-            values,
-        });
+        let mut layer = SettingsLayer::new(Origin::Json, from, values);
+        layer.add_missing(spelled);
+        self.layers.push(layer);
         Ok(())
     }
 
     /// Returns the value of a key and the name of its source. A null value counts as absent.
     pub(super) fn get(&self, key: &str) -> Option<(&Value, &str)> {
-        self.layers.iter().find_map(|layer| {
-            let value = layer.values.get(key).filter(|v| !v.is_null())?;
-            Some((value, layer.from.as_str()))
-        })
+        self.layers.iter().find_map(|layer| layer.get(key))
+    }
+
+    /// Checks that the hyper-parameters which training stored in the file of tensors agree with
+    /// those of the files beside it, unless the caller gave the value.
+    ///
+    /// # Errors
+    /// They do not.
+    pub(super) fn check_agreement(&self) -> Result<()> {
+        for key in HYPER_PARAMETERS {
+            let is_given = |layer: &SettingsLayer| layer.given && layer.get(key).is_some();
+            if self.layers.iter().any(is_given) {
+                continue;
+            }
+            let stored = self.layers.iter().filter(|l| l.origin == Origin::Stored);
+            for (value, from) in stored.filter_map(|layer| layer.get(key)) {
+                let Some((first, first_from)) = self.get(key) else {
+                    continue;
+                };
+                if !same(first, value) {
+                    let error = Error::config(format!(
+                        "{key} is {} ({first_from}), but {} ({from}): the two do not belong \
+                         together",
+                        short(first),
+                        short(value)
+                    ));
+                    let example = ((*key).to_owned(), short(first));
+                    return Err(error.with_hint(Hint::SetHyperparameters(vec![example])));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether one of the sources is the file that training writes.
     pub(super) fn has_training_file(&self) -> bool {
-        self.has(Origin::Training)
+        self.has(Origin::Training) || self.has_whole_stored_config()
     }
 
     /// Returns whether one of the sources is a configuration file.
     pub(super) fn has_config_file(&self) -> bool {
-        self.has(Origin::Training) || self.has(Origin::Json)
+        self.has(Origin::Training) || self.has(Origin::Json) || self.has_whole_stored_config()
+    }
+
+    /// Returns whether training stored its configuration, and not only single values.
+    fn has_whole_stored_config(&self) -> bool {
+        self.layers
+            .iter()
+            .any(|layer| layer.origin == Origin::Stored && layer.get("H_cycles").is_some())
     }
 
     fn has(&self, origin: Origin) -> bool {
@@ -270,6 +381,61 @@ fn parse_value(text: &str) -> Value {
     match text.starts_with(['[', '"']) {
         true => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
         false => yaml::scalar(text),
+    }
+}
+
+/// Returns the hyper-parameters of a training program's configuration.
+fn training_layer(origin: Origin, from: &str, mut all: Map<String, Value>) -> SettingsLayer {
+    resolve(&mut all);
+    let mut layer = SettingsLayer::new(origin, from, Map::new());
+    layer.add_missing(published_names(all));
+    layer
+}
+
+impl SettingsLayer {
+    /// Adds the hyper-parameters that the layer does not have yet.
+    fn add_missing(&mut self, spelled: Spelled) {
+        for (key, value) in spelled.values {
+            let is_known = self.values.get(&key).is_some_and(|value| !value.is_null());
+            if is_known || !HYPER_PARAMETERS.contains(&key.as_str()) {
+                continue;
+            }
+            if let Some(other) = spelled.other_names.get(&key) {
+                let from = format!("{other} in {}", self.from);
+                self.other_names.insert(key.clone(), from);
+            }
+            self.values.insert(key, value);
+        }
+    }
+}
+
+/// Returns whether other programs use a key for something else: `task` is often `train`.
+fn is_ambiguous(key: &str) -> bool {
+    matches!(key, "task" | "box")
+}
+
+/// Returns whether two values of a hyper-parameter are the same: 4 and 4.0 are.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+/// Returns a value as text for a message.
+pub(super) fn short(value: &Value) -> String {
+    const MAX_SHOWN_CHARS: usize = 40;
+    if let Some((text, _)) = unresolved_reason(value) {
+        return format!("\"{text}\"");
+    }
+    let text = value.to_string();
+    match text.chars().count() > MAX_SHOWN_CHARS {
+        true => text
+            .chars()
+            .take(MAX_SHOWN_CHARS)
+            .chain("...".chars())
+            .collect(),
+        false => text,
     }
 }
 

@@ -90,8 +90,11 @@ impl Builder {
                 Some(OpenNode {
                     anchor,
                     nodes_before,
-                    container: Container::Map(map, _),
-                }) => self.close(Value::Object(map), anchor, nodes_before),
+                    container: Container::Map(mut map, _),
+                }) => {
+                    merge(&mut map);
+                    self.close(Value::Object(map), anchor, nodes_before)
+                }
                 None => Err(Error::config("is not valid YAML")),
             },
             Event::Alias(id) => {
@@ -159,6 +162,28 @@ impl Builder {
             },
         }
         Ok(None)
+    }
+}
+
+/// Adds the entries of the mappings under the merge key `<<`, which an alias usually gives. The
+/// entries beside the key win, then those of the first mapping.
+fn merge(map: &mut Map<String, Value>) {
+    let merged = match map.get("<<") {
+        Some(Value::Object(_)) => map.shift_remove("<<").into_iter().collect(),
+        Some(Value::Array(list)) if list.iter().all(Value::is_object) => {
+            match map.shift_remove("<<") {
+                Some(Value::Array(list)) => list,
+                _ => Vec::new(),
+            }
+        }
+        _ => return,
+    };
+    for mapping in merged {
+        if let Value::Object(entries) = mapping {
+            for (key, value) in entries {
+                map.entry(key).or_insert(value);
+            }
+        }
     }
 }
 

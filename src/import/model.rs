@@ -20,9 +20,10 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Map, Value};
 
 use super::folder::{always_replaced, is_config_outdated, stored_config};
-use crate::checkpoint::names::{self, SCALE_SUFFIX, TensorNames, missing_error};
+use crate::checkpoint::locate::{Layout, ModelFile};
+use crate::checkpoint::names::{self, SCALE_SUFFIX, TensorNames, missing_error, unknown_error};
 use crate::checkpoint::shapes::model_shapes;
-use crate::checkpoint::{Checkpoint, Dtype, PuzzleRows, Source, int8, is_onnx, locate};
+use crate::checkpoint::{Checkpoint, Dtype, PuzzleRows, Source, int8, is_onnx, locate, shards};
 use crate::config::{Config, Provenance, ResolvedConfig, Settings, State};
 use crate::error::{Error, Hint, Result};
 use crate::model::build::build_plan;
@@ -38,6 +39,10 @@ pub struct LoadOptions {
     pub config: Option<PathBuf>,
     /// Single hyper-parameters, as `(name, value)`. They also take precedence over `config`.
     pub set: Vec<(String, String)>,
+    /// Opens a model whose network has tensors that no published architecture has, such as
+    /// adapters. They are left out, so its answers are those of another network. Default: `false`,
+    /// which makes such tensors an error.
+    pub ignore_unknown_tensors: bool,
 }
 
 /// Most attempts to open a model that another program replaces at the same time.
@@ -131,11 +136,16 @@ impl Model {
     ///
     /// A directory holds one of:
     /// - `config.json` and `model.safetensors`, as [`Model::save`] writes them;
-    /// - `step_N` and `all_config.yaml`, as training writes them (the largest N wins);
-    /// - a single file of tensors.
+    /// - `step_N` and `all_config.yaml`, as training writes them (the largest N wins, and a note
+    ///   says so);
+    /// - a single file of tensors, or a model in several files with or without an index
+    ///   (`model.safetensors.index.json`);
+    /// - a directory `checkpoints` with one of these.
     ///
     /// `dataset.json` is read if it is in the directory, or in `train/` or `test/` below it. For a
-    /// file, the configuration and `dataset.json` are read from its directory.
+    /// file, the configuration and `dataset.json` are read from its directory. Hyper-parameters
+    /// that training stored in the file of tensors are read, too; see [the guide to
+    /// checkpoints](crate::guide::checkpoints).
     ///
     /// With the feature `onnx`, the path may also be that of an ONNX graph: see
     /// [the ONNX guide](crate::guide::onnx).
@@ -146,40 +156,56 @@ impl Model {
     /// - The configuration beside the file contradicts the one that the file stores itself.
     /// - A tensor is missing, has another shape than the configuration demands, or holds an
     ///   infinity or a NaN.
+    /// - The network has a tensor that no published architecture has, unless
+    ///   [`LoadOptions::ignore_unknown_tensors`] is set.
     pub fn open(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self> {
         for _ in 0..MAX_OPENINGS {
-            let file = locate::model_file(path.as_ref())?;
-            let source = Source::open(&file)?;
+            let ModelFile {
+                path: file,
+                layout,
+                note,
+            } = locate::model_file(path.as_ref())?;
+            let mut notes: Vec<String> = note.into_iter().collect();
             let mut settings = settings_from(options)?;
             let mut files = vec![file.clone()];
             files.extend(options.config.clone());
-            if is_onnx(&source)? {
-                let mut model = Self::from_graph(
-                    Graph::read(source, Some(&file), settings)?,
-                    Some(file.clone()),
-                )?;
-                #[cfg(feature = "onnx")]
-                files.extend(locate::settings_beside(&file));
-                model.files = files;
-                return Ok(model);
-            }
-            let checkpoint = Checkpoint::new(source)?;
+            let is_index = matches!(layout, Layout::Index);
+            let checkpoint = match layout {
+                Layout::Single => {
+                    let source = Source::open(&file)?;
+                    if is_onnx(&source)? {
+                        let mut graph = Graph::read(source, Some(&file), settings)?;
+                        notes.append(&mut graph.notes);
+                        graph.notes = notes;
+                        let mut model = Self::from_graph(graph, Some(file.clone()))?;
+                        #[cfg(feature = "onnx")]
+                        files.extend(locate::settings_beside(&file));
+                        model.files = files;
+                        return Ok(model);
+                    }
+                    Checkpoint::new(source)?
+                }
+                Layout::Index => {
+                    let (checkpoint, mut shard_notes) = shards::open_index(&file)?;
+                    notes.append(&mut shard_notes);
+                    checkpoint
+                }
+                Layout::Numbered(paths) => {
+                    files.extend(paths.iter().cloned());
+                    shards::open_files(&paths)?
+                }
+            };
             let beside = Self::gather(&checkpoint, &file, &mut settings);
             // Another run may have replaced the model in the meantime. Then the configuration
             // beside it does not belong to the open file.
-            if !checkpoint.is_at(&file) {
+            if !is_index && !checkpoint.is_at(&file) {
                 continue;
             }
             let beside = beside?;
-            files.extend(
-                beside
-                    .config_file
-                    .clone()
-                    .into_iter()
-                    .chain(beside.dataset_file),
-            );
+            let config_file = beside.config_file.clone();
+            files.extend(config_file.into_iter().chain(beside.dataset_file));
             let stored = beside.stored.zip(beside.config_file);
-            let mut model = Self::load(checkpoint, &settings, stored, Some(file))?;
+            let mut model = Self::load(checkpoint, &settings, stored, Some(file), options, notes)?;
             model.files = files;
             return Ok(model);
         }
@@ -207,6 +233,7 @@ impl Model {
             config_file = locate::add_config_beside(file, checkpoint.format(), settings)?;
         }
         add_embedded_config(checkpoint, settings).map_err(|e| e.context(file.display()))?;
+        add_stored_configs(checkpoint, settings);
         let dataset_file = locate::add_dataset_beside(file, settings)?;
         locate::add_dataset_beside(file, &mut stored)?;
         Ok(FilesBeside {
@@ -233,23 +260,33 @@ impl Model {
         }
         let checkpoint = Checkpoint::new(source)?;
         add_embedded_config(&checkpoint, &mut settings)?;
-        Self::load(checkpoint, &settings, None, None)
+        add_stored_configs(&checkpoint, &mut settings);
+        Self::load(checkpoint, &settings, None, None, options, Vec::new())
     }
 
     /// Runs the stages 5 to 9 of opening a file of tensors. `stored`: the settings without the
     /// configuration beside the file, which must give the same values, and the path of that
-    /// configuration.
+    /// configuration. `notes` are those of the stages before.
     fn load(
         checkpoint: Checkpoint,
         settings: &Settings,
         stored: Option<(Settings, PathBuf)>,
         path: Option<PathBuf>,
+        options: &LoadOptions,
+        mut notes: Vec<String>,
     ) -> Result<Self> {
         let locate = |e: Error| match &path {
             Some(path) => e.context(path.display()),
             None => e,
         };
+        notes.extend(checkpoint.nameless_averages().iter().map(|key| {
+            format!("the averaged weights under \"{key}\" have no names, so they are not used")
+        }));
         let names = names::assign(checkpoint.tensors()).map_err(locate)?;
+        let mut unknown = names.unknown.clone();
+        if !unknown.is_empty() && !options.ignore_unknown_tensors {
+            return Err(locate(unknown_error(&unknown)));
+        }
         let shapes = model_shapes(&checkpoint, &names).map_err(locate)?;
         let resolved = Config::resolve(&shapes, settings);
         if let (Some((stored, config_file)), Some(path)) = (&stored, &path)
@@ -259,13 +296,19 @@ impl Model {
         }
         let resolved = resolved.map_err(locate)?;
         let config = resolved.config;
-        let mut notes = names.notes.clone();
+        notes.extend(names.notes.iter().cloned());
         notes.extend(resolved.notes);
-        let unused_tensors = check_tensors(&checkpoint, &names, &config).map_err(locate)?;
-        if !unused_tensors.is_empty() {
+        let unused = check_tensors(&checkpoint, &names, &config, shapes.one_halting_output)
+            .map_err(locate)?;
+        if !unused.is_empty() && !options.ignore_unknown_tensors {
+            return Err(locate(unused_error(&unused, &config)));
+        }
+        unknown.extend(unused);
+        if !unknown.is_empty() {
             notes.push(format!(
-                "tensors that this architecture does not use: {}",
-                unused_tensors.join(", ")
+                "unknown tensors of the network are ignored, so the answers are those of another \
+                 network: {}",
+                names::list_names(&unknown)
             ));
         }
         let dtype = int8::check(&checkpoint, &names, &config).map_err(locate)?;
@@ -482,7 +525,7 @@ fn settings_from(options: &LoadOptions) -> Result<Settings> {
     let mut settings = Settings::default();
     settings.add_options(&options.set)?;
     if let Some(path) = &options.config {
-        settings.add_file(&path.display().to_string(), &locate::read_config(path)?)?;
+        settings.add_given_file(&path.display().to_string(), &locate::read_config(path)?)?;
     }
     Ok(settings)
 }
@@ -556,12 +599,47 @@ fn shortened(value: &Value) -> String {
     }
 }
 
+/// Adds the hyper-parameters that training stored in the file of tensors: in a pickle, or in the
+/// metadata of a safetensors file under other names than `config`.
+fn add_stored_configs(checkpoint: &Checkpoint, settings: &mut Settings) {
+    for stored in checkpoint.stored_configs() {
+        let from = match stored.key.as_str() {
+            "" => "the top level of the file".to_owned(),
+            key => format!("\"{key}\" of the file"),
+        };
+        settings.add_stored(&from, &stored.value);
+    }
+    let mut single = Map::new();
+    for (key, text) in checkpoint.metadata() {
+        if key != "config" {
+            settings.add_stored(
+                &format!("metadata \"{key}\" of the file"),
+                &Value::String(text.clone()),
+            );
+            single.insert(key.clone(), Settings::value_of_text(text));
+        }
+    }
+    settings.add_stored("metadata of the file", &Value::Object(single));
+}
+
+/// Returns the error for known tensors that the architecture of the model does not use.
+fn unused_error(names: &[String], config: &Config) -> Error {
+    Error::checkpoint(format!(
+        "holds tensors inside the network that its architecture ({}) does not use: {}. Left \
+         out, the answers would be those of another network",
+        config.variant.name(),
+        names::list_names(names)
+    ))
+    .with_hint(Hint::IgnoreUnknownTensors)
+}
+
 /// Checks that the file has every tensor that `config` demands, in the demanded shape. Returns the
 /// names of the tensors that the model does not use.
 fn check_tensors(
     checkpoint: &Checkpoint,
     names: &TensorNames,
     config: &Config,
+    one_halting_output: bool,
 ) -> Result<Vec<String>> {
     let demanded = config.weights();
     for weight in &demanded {
@@ -574,8 +652,15 @@ fn check_tensors(
             .get(name)
             .map(|info| info.shape.as_slice())
             .unwrap_or_default();
+        // A halting head with one output is extended when it is read.
+        let extended: Vec<usize> = match (weight, found) {
+            (Weight::QHead | Weight::QHeadBias, [1, rest @ ..]) if one_halting_output => {
+                std::iter::once(2).chain(rest.iter().copied()).collect()
+            }
+            _ => found.to_vec(),
+        };
         weight
-            .check_shape(config, found)
+            .check_shape(config, &extended)
             .map_err(|e| e.context(format!("tensor \"{name}\"")))?;
     }
     let used = demanded

@@ -88,6 +88,14 @@ impl SolverBuilder {
         self
     }
 
+    /// Sets whether a model opens whose network has tensors that no published architecture has, such
+    /// as adapters. They are left out, so its answers are those of another network. Default: `false`,
+    /// which makes such tensors an error.
+    pub fn ignore_unknown_tensors(mut self, ignore: bool) -> Self {
+        self.load.ignore_unknown_tensors = ignore;
+        self
+    }
+
     /// Sets the device. Default: [`Device::Auto`].
     pub fn device(mut self, device: Device) -> Self {
         self.request.device = device;
@@ -258,6 +266,7 @@ impl SolverBuilder {
             multi_start,
             model,
             cache,
+            identifiers: Arc::default(),
             settings: self,
         };
         solver.graph()?;

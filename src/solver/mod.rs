@@ -7,7 +7,7 @@ pub use builder::SolverBuilder;
 pub use solve_many::SolveMany;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::backend::lockstep::{Difference, compare_with};
@@ -46,6 +46,8 @@ pub struct Solver {
     multi_start: MultiStart,
     /// The weights on the device, loaded at the first use.
     cache: Arc<DeviceCache>,
+    /// The names of the rows of the puzzle embedding, once they were looked for.
+    identifiers: Arc<OnceLock<Option<Identifiers>>>,
 }
 
 impl Solver {
@@ -433,16 +435,27 @@ impl Solver {
     /// the model, if it exists.
     ///
     /// # Errors
-    /// The file cannot be opened.
+    /// The file cannot be opened. Its content is checked against the model when it is read.
     pub fn identifiers(&self) -> Result<Option<Identifiers>> {
-        if self.settings.identifiers.is_some() {
-            return Ok(self.settings.identifiers.clone());
+        if let Some(known) = self.identifiers.get() {
+            return Ok(known.clone());
         }
-        let beside = self
-            .model
-            .directory()
-            .map(|directory| directory.join("identifiers.json"))
-            .filter(|path| path.exists());
-        beside.map(Identifiers::open).transpose()
+        let found = match &self.settings.identifiers {
+            Some(given) => Some(given.clone()),
+            None => {
+                let beside = self
+                    .model
+                    .directory()
+                    .map(|directory| directory.join("identifiers.json"))
+                    .filter(|path| path.exists());
+                beside.map(Identifiers::open).transpose()?
+            }
+        };
+        // A model without a puzzle embedding ignores the names.
+        let found = found.map(|names| match self.model.config.num_puzzle_identifiers {
+            0 => names,
+            rows => names.for_rows(rows),
+        });
+        Ok(self.identifiers.get_or_init(|| found).clone())
     }
 }

@@ -213,7 +213,15 @@ fn find_augmentations(
     seed: u64,
 ) -> trm_runtime::Result<AugmentationsByTask> {
     let identifiers = match (&args.identifiers, model) {
-        (Some(file), _) => Some(Identifiers::open(file)?),
+        (Some(file), Some(model)) => {
+            let names = Identifiers::open(file)?;
+            // A model without a puzzle embedding ignores the names.
+            Some(match model.solver.model().config.num_puzzle_identifiers {
+                0 => names,
+                rows => names.for_rows(rows),
+            })
+        }
+        (Some(file), None) => Some(Identifiers::open(file)?),
         (None, Some(model)) => model.solver.identifiers()?,
         (None, None) => {
             let message = "--predictions needs --identifiers, the names of the embedding's rows";

@@ -20,6 +20,7 @@ mod compare;
 #[cfg(feature = "gpu")]
 mod devices;
 mod eval;
+mod field;
 mod input;
 #[cfg(all(target_os = "linux", feature = "bundled"))]
 mod kill;

@@ -14,14 +14,41 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// The file lists one name per row: `<blank>`, then a task (`007bbfb7`) or an augmentation of it
 /// (`007bbfb7|||t3|||0213456789`: dihedral transform, permutation of the colours). An object of
-/// names and rows is also accepted.
+/// names and rows is also accepted. Row 0 must be `<blank>`, and every row of the embedding must
+/// have a name: otherwise the file belongs to another model, and all rows may be the wrong ones.
 ///
 /// The file has up to a million names. It is read when the first task is looked up, and only tasks
-/// without augmentation are kept in memory.
+/// without augmentation are kept in memory. A file that is refused is not read again.
 #[derive(Debug, Clone)]
 pub struct Identifiers {
     path: PathBuf,
-    rows: Arc<OnceLock<RowsByTask>>,
+    /// Rows of the puzzle embedding that the names belong to. `None`: not known.
+    expected_rows: Option<usize>,
+    content: Arc<OnceLock<Result<Content, Failure>>>,
+}
+
+/// What is kept of the file.
+#[derive(Debug)]
+struct Content {
+    rows: RowsByTask,
+    /// Number of names.
+    count: usize,
+}
+
+/// The error for a file that was refused, kept so that the file is not read again.
+#[derive(Debug)]
+struct Failure {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            kind: error.kind(),
+            message: error.to_string(),
+        }
+    }
 }
 
 /// The row of each task.
@@ -53,23 +80,56 @@ impl Identifiers {
     /// Opens the file at `path`. It is read later, when the first task is looked up.
     ///
     /// # Errors
-    /// If the file cannot be opened.
+    /// If the file cannot be opened, or is not a regular file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        File::open(path).map_err(|e| Error::io(path.display(), e))?;
+        open_file(path)?;
         Ok(Self {
             path: path.to_owned(),
-            rows: Arc::default(),
+            expected_rows: None,
+            content: Arc::default(),
         })
+    }
+
+    /// Returns the same names, which are refused when they are read unless they are those of a
+    /// puzzle embedding with `rows` rows.
+    #[must_use]
+    pub fn for_rows(self, rows: usize) -> Self {
+        match self.expected_rows {
+            Some(expected) if expected == rows => self,
+            _ => Self {
+                expected_rows: Some(rows),
+                content: Arc::default(),
+                path: self.path,
+            },
+        }
+    }
+
+    /// Reads the file, if it was not read yet, and checks it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not a list of identifiers, or does not belong to the rows of
+    /// the puzzle embedding.
+    pub fn check(&self) -> Result<()> {
+        self.content().map(drop)
+    }
+
+    /// Checks that the names are those of a puzzle embedding with `rows` rows.
+    pub(super) fn check_rows(&self, rows: usize) -> Result<()> {
+        let count = self.content()?.count;
+        match count == rows {
+            true => Ok(()),
+            false => Err(other_model(count, rows).context(self.path.display())),
+        }
     }
 
     /// Returns the row of a task without augmentation, or `None` if training did not include the
     /// task. The row of the plain name takes precedence over that of the identity augmentation.
     ///
     /// # Errors
-    /// If the file cannot be read or is not a list of identifiers.
+    /// As [`check`](Self::check).
     pub fn find(&self, task: &str) -> Result<Option<u32>> {
-        Ok(self.rows()?.get(task).map(|row| row.row))
+        Ok(self.content()?.rows.get(task).map(|row| row.row))
     }
 
     /// Returns the augmentations of these tasks in the training data, each with its row.
@@ -85,7 +145,7 @@ impl Identifiers {
     ) -> Result<BTreeMap<&'t str, Vec<(Augmentation, u32)>>> {
         let mut found: BTreeMap<&str, Vec<(Augmentation, u32)>> =
             tasks.into_iter().map(|task| (task, Vec::new())).collect();
-        scan(&self.path, &mut |name, row| {
+        self.scan(&mut |name, row| {
             let (task, augmentation) = name.split_once(SEPARATOR).unwrap_or((name, ""));
             let Some(augmentations) = found.get_mut(task) else {
                 return Ok(());
@@ -109,39 +169,147 @@ impl Identifiers {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn task_count(&self) -> Result<usize> {
-        Ok(self.rows()?.len())
+        Ok(self.content()?.rows.len())
     }
 
-    fn rows(&self) -> Result<&RowsByTask> {
-        match self.rows.get() {
-            Some(rows) => Ok(rows),
-            None => {
-                let mut tasks = TaskRows::default();
-                scan(&self.path, &mut |name, row| tasks.add(name, row))?;
-                Ok(self.rows.get_or_init(|| tasks.rows))
+    fn content(&self) -> Result<&Content> {
+        let read = || {
+            let mut tasks = TaskRows::default();
+            let count = self.scan(&mut |name, row| tasks.add(name, row))?;
+            Ok(Content {
+                rows: tasks.rows,
+                count,
+            })
+        };
+        let content = self
+            .content
+            .get_or_init(|| read().map_err(|e: Error| e.into()));
+        content
+            .as_ref()
+            .map_err(|failure| Error::new(failure.kind, failure.message.clone()))
+    }
+
+    /// Calls `on_name` for each name, and checks the rows. Returns the number of names.
+    fn scan(&self, on_name: &mut OnName) -> Result<usize> {
+        let at = |e: Error| e.context(self.path.display());
+        let file = open_file(&self.path)?;
+        let size = file
+            .metadata()
+            .map_err(|e| Error::io(self.path.display(), e))?
+            .len();
+        if size > MAX_FILE_BYTES {
+            return Err(at(Error::checkpoint(format!(
+                "has {size} bytes: a list of puzzle identifiers has at most {MAX_FILE_BYTES}"
+            ))));
+        }
+        let mut check = RowCheck::new(self.expected_rows);
+        let reader = BufReader::with_capacity(64 << 10, file.take(MAX_FILE_BYTES));
+        let read = read(reader, &mut |name, row| {
+            check.add(name, row)?;
+            on_name(name, row)
+        });
+        read.and_then(|()| check.finish()).map_err(at)
+    }
+}
+
+/// Opens a regular file. Opening a pipe could block.
+fn open_file(path: &Path) -> Result<File> {
+    let io = |e| Error::io(path.display(), e);
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(Error::checkpoint("is not a regular file").context(path.display()));
+    }
+    File::open(path).map_err(io)
+}
+
+/// Returns the error for names that do not belong to the rows of a puzzle embedding.
+fn other_model(count: usize, rows: usize) -> Error {
+    Error::checkpoint(format!(
+        "names {count} rows, but the puzzle embedding of the model has {rows}: the two do not \
+         belong together"
+    ))
+}
+
+/// Checks the rows of all names.
+struct RowCheck {
+    expected: Option<usize>,
+    count: usize,
+    /// The name of row 0.
+    first: Option<String>,
+    /// A bit for each expected row that has a name.
+    named: Vec<u64>,
+}
+
+impl RowCheck {
+    fn new(expected: Option<usize>) -> Self {
+        Self {
+            expected,
+            count: 0,
+            first: None,
+            named: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, name: &str, row: u32) -> Result<()> {
+        self.count += 1;
+        if row == 0 && self.first.is_none() {
+            self.first = Some(name.to_owned());
+        }
+        let row = row as usize;
+        // Rows of a list that is too long are counted first, so that the message has their number.
+        if self.expected.is_none_or(|rows| row >= rows) {
+            return Ok(());
+        }
+        let (word, bit) = (row / 64, 1 << (row % 64));
+        if self.named.len() <= word {
+            self.named.resize(word + 1, 0);
+        }
+        match self.named.get_mut(word) {
+            Some(bits) if *bits & bit != 0 => Err(Error::checkpoint(format!(
+                "gives row {row} to more than one name"
+            ))),
+            Some(bits) => {
+                *bits |= bit;
+                Ok(())
             }
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the number of names.
+    fn finish(&self) -> Result<usize> {
+        match self.expected {
+            Some(rows) if self.count != rows => return Err(other_model(self.count, rows)),
+            Some(rows) => {
+                let named: usize = self
+                    .named
+                    .iter()
+                    .map(|bits| bits.count_ones() as usize)
+                    .sum();
+                if named != rows {
+                    return Err(Error::checkpoint(format!(
+                        "names rows that the puzzle embedding of the model, with {rows} rows, does \
+                         not have: the two do not belong together"
+                    )));
+                }
+            }
+            None => {}
+        }
+        match &self.first {
+            Some(name) if name == BLANK => Ok(self.count),
+            Some(name) => Err(Error::checkpoint(format!(
+                "gives row 0 to \"{}\": it must be {BLANK}, the row of no task, so every name may \
+                 have the wrong row",
+                name.escape_debug()
+            ))),
+            None => Err(Error::checkpoint(format!(
+                "names no row 0, which must be {BLANK}: it is not a whole list of identifiers"
+            ))),
         }
     }
 }
 
 /// A callback for each name and its row.
 type OnName<'c> = dyn FnMut(&str, u32) -> Result<()> + 'c;
-
-/// Calls `on_name` for each name in the file at `path`.
-fn scan(path: &Path, on_name: &mut OnName) -> Result<()> {
-    let file = File::open(path).map_err(|e| Error::io(path.display(), e))?;
-    let size = file
-        .metadata()
-        .map_err(|e| Error::io(path.display(), e))?
-        .len();
-    if size > MAX_FILE_BYTES {
-        let message =
-            format!("has {size} bytes: a list of puzzle identifiers has at most {MAX_FILE_BYTES}");
-        return Err(Error::checkpoint(message).context(path.display()));
-    }
-    let reader = BufReader::with_capacity(64 << 10, file.take(MAX_FILE_BYTES));
-    read(reader, on_name).map_err(|e| e.context(path.display()))
-}
 
 fn read(reader: impl BufRead, on_name: &mut OnName) -> Result<()> {
     let mut json = NameScanner {

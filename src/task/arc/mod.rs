@@ -117,13 +117,9 @@ impl ArcGrid {
                  or a puzzle_id",
             ));
         };
+        identifiers.check_rows(rows)?;
         match identifiers.find(name)? {
-            Some(row) if (row as usize) < rows => Ok(row),
-            Some(row) => Err(Error::puzzle(format!(
-                "identifiers.json gives ARC task {} the row {row}, but the model has only {rows} \
-                 rows: the two do not belong together",
-                escape_name(name)
-            ))),
+            Some(row) => Ok(row),
             None => Err(Error::puzzle(format!(
                 "ARC task {} is not among the {} puzzles that this checkpoint was trained on; an \
                  ARC checkpoint knows only the tasks of its training",

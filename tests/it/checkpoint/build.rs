@@ -123,7 +123,10 @@ pub(crate) fn options(set: &[(&str, &str)]) -> LoadOptions {
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
         .collect();
-    LoadOptions { config: None, set }
+    LoadOptions {
+        set,
+        ..LoadOptions::default()
+    }
 }
 
 /// Returns a file of tests/data/checkpoint.

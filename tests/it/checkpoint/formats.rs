@@ -114,7 +114,7 @@ fn inconsistent_bytes_and_scales_are_errors() {
     refused(
         &|header, _| {
             let scales = header.remove(&scale).unwrap();
-            header.insert("extra".into(), scales);
+            header.insert("optimizer.extra".into(), scales);
         },
         &[DOWN, ".scale\", is missing"],
     );
@@ -148,7 +148,7 @@ fn inconsistent_bytes_and_scales_are_errors() {
         let old = header[DOWN]["data_offsets"].clone();
         let old = [old[0].as_u64().unwrap(), old[1].as_u64().unwrap()];
         header.insert(
-            "extra".into(),
+            "optimizer.extra".into(),
             json!({"dtype": "I8", "shape": [16], "data_offsets": old}),
         );
         header[DOWN] =
@@ -156,7 +156,7 @@ fn inconsistent_bytes_and_scales_are_errors() {
         data.extend([0; 64]);
         if !keep {
             let scales = header.remove(&scale).unwrap();
-            header.insert("more".into(), scales);
+            header.insert("optimizer.more".into(), scales);
         }
     };
     refused(

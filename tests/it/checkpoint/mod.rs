@@ -3,6 +3,7 @@
 
 mod build;
 mod config;
+mod field;
 mod formats;
 mod hostile;
 mod pickles;

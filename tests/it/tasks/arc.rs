@@ -253,6 +253,91 @@ fn damaged_and_hostile_identifiers_are_errors() {
 }
 
 #[test]
+fn names_of_another_puzzle_embedding_are_refused() {
+    let whole = r#"["<blank>", "aaaa", "bbbb", "cccc"]"#;
+    let whole_object = r#"{"bbbb": 2, "<blank>": 0, "cccc": 3, "aaaa": 1}"#;
+    for json in [whole, whole_object] {
+        let (_dir, path) = identifiers(json);
+        let names = Identifiers::open(&path).expect("opens").for_rows(4);
+        names.check().expect("the names of this model");
+    }
+    for (json, part) in [
+        (
+            r#"["<blank>", "aaaa", "bbbb"]"#,
+            "names 3 rows, but the puzzle embedding",
+        ),
+        (
+            r#"["<blank>", "x", "aaaa", "bbbb", "cccc"]"#,
+            "names 5 rows",
+        ),
+        (
+            r#"["aaaa", "bbbb", "cccc", "dddd"]"#,
+            "row 0 to \"aaaa\": it must be <blank>",
+        ),
+        (
+            r#"["aaaa", "<blank>", "bbbb", "cccc"]"#,
+            "row 0 to \"aaaa\"",
+        ),
+        (r#"["", "aaaa", "bbbb", "cccc"]"#, "row 0 to \"\""),
+        (
+            r#"{"<blank>": 0, "a": 1, "b": 2, "c": 4}"#,
+            "names rows that",
+        ),
+        (
+            r#"{"<blank>": 0, "a": 1, "b": 2, "c": 2}"#,
+            "row 2 to more than one name",
+        ),
+        (
+            r#"{"<blank>": 1, "a": 2, "b": 3, "c": 4}"#,
+            "names rows that",
+        ),
+        ("[]", "names 0 rows"),
+    ] {
+        let (_dir, path) = identifiers(json);
+        let names = Identifiers::open(&path).expect("opens").for_rows(4);
+        let errors = [
+            names.check().expect_err("another model"),
+            names.find("aaaa").map(drop).expect_err("another model"),
+            names
+                .augmentations(["aaaa"])
+                .map(drop)
+                .expect_err("another model"),
+        ];
+        for error in errors {
+            assert_says(&error.to_string(), part);
+            assert_says(&error.to_string(), "identifiers.json");
+        }
+    }
+    // Without a known number of rows the blank is still demanded.
+    for json in [r#"["aaaa", "bbbb"]"#, r#"{"aaaa": 1}"#, "[]"] {
+        let (_dir, path) = identifiers(json);
+        let error = Identifiers::open(&path).expect("opens").check();
+        assert_says(&error.expect_err("no blank").to_string(), "<blank>");
+    }
+}
+
+#[test]
+fn refused_names_are_not_read_again() {
+    let (dir, path) = identifiers(r#"["<blank>", "aaaa"]"#);
+    let names = Identifiers::open(&path).expect("opens").for_rows(3);
+    let first = names.find("aaaa").expect_err("another model").to_string();
+    fs::remove_file(&path).expect("removed");
+    for _ in 0..2 {
+        let again = names.clone().find("aaaa").expect_err("another model");
+        assert_eq!(again.to_string(), first);
+    }
+    // A pipe would block for ever.
+    let pipe = dir.path().join("pipe.json");
+    #[cfg(unix)]
+    {
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo").success());
+        let error = Identifiers::open(&pipe).expect_err("a pipe").to_string();
+        assert_says(&error, "not a regular file");
+    }
+}
+
+#[test]
 fn a_list_as_long_as_the_published_one_is_searched() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("identifiers.json");
@@ -283,7 +368,7 @@ fn an_arc_task_needs_its_row_of_the_puzzle_embedding() {
     let model = TokenSpec {
         vocab_size: 12,
         seq_len: Some(900),
-        num_puzzle_identifiers: 3,
+        num_puzzle_identifiers: 4,
     };
     let row = |task: &ArcGrid, puzzle: &Puzzle| {
         task.encode(puzzle, &model)
@@ -301,20 +386,32 @@ fn an_arc_task_needs_its_row_of_the_puzzle_embedding() {
     given.puzzle_id = Some(2);
     assert_eq!(row(&known, &given), Ok(2));
     assert_eq!(row(&ArcGrid::default(), &given), Ok(2));
-    given.puzzle_id = Some(3);
+    given.puzzle_id = Some(4);
     assert_says(
-        &row(&known, &given).expect_err("3 rows"),
-        "puzzle_id is 3, but the model knows only 0 to 2",
+        &row(&known, &given).expect_err("4 rows"),
+        "puzzle_id is 4, but the model knows only 0 to 3",
     );
     let message = row(&known, &named("unse\u{1b}en")).expect_err("unseen");
     assert_says(
         &message,
         r"ARC task unse\u{1b}en is not among the 3 puzzles that this checkpoint was trained on",
     );
-    assert_says(
-        &row(&known, &named("far")).expect_err("row 3"),
-        "the model has only 3 rows",
-    );
+    // A model with fewer or more rows is another one, and every name may have the wrong row.
+    for rows in [3, 5] {
+        let other = TokenSpec {
+            num_puzzle_identifiers: rows,
+            ..model
+        };
+        for name in ["00d62c1b", "far"] {
+            let error = known
+                .encode(&named(name), &other)
+                .expect_err("another model");
+            assert_says(
+                &error.to_string(),
+                &format!("names 4 rows, but the puzzle embedding of the model has {rows}"),
+            );
+        }
+    }
     assert_says(
         &row(&known, &arc(None, vec![vec![0]])).expect_err("no name"),
         "give it an id",
