@@ -20,6 +20,13 @@ mod eval;
 mod input;
 #[cfg(feature = "onnx")]
 mod onnx;
+#[cfg(all(feature = "onnx", target_os = "linux"))]
+#[allow(dead_code, reason = "the cases need only a part of it")]
+#[path = "../../../tests/common/onnx_file.rs"]
+mod onnx_file;
+#[cfg(all(feature = "onnx", target_os = "linux"))]
+#[path = "../../../tests/common/onnx_hostile.rs"]
+mod onnx_hostile;
 mod solve;
 mod streams;
 mod terminal;
