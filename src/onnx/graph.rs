@@ -1,31 +1,38 @@
-//! Reads an ONNX graph: finds its inputs and outputs by name, checks their sizes, and lets tract
-//! optimise it.
+//! Reads an ONNX graph: finds its inputs and outputs by name, checks it, and lets tract optimise
+//! it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use tract_onnx::pb::{self, tensor_shape_proto, type_proto};
 use tract_onnx::prelude::*;
-use tract_onnx::tract_hir::infer::Factoid;
 
 use super::LoadedGraph;
+use super::check::{check_operators, graph, infer, open_inputs};
+use super::decode::{MAX_FILE_BYTES, decode};
+use super::external::ExternalFiles;
+use super::guarded::{guarded, shorten};
 use super::initial::{StateSize, initial_states};
+use super::value::{Element, Value};
 use crate::checkpoint::Source;
 use crate::checkpoint::locate::add_settings_beside;
 use crate::config::{Architecture, Config, GraphShapes, Settings, State};
 use crate::error::{Error, Hint, Result};
 
-/// Size limit of an ONNX file, in bytes. The format (protobuf) has the same limit.
-const MAX_FILE_BYTES: u64 = 1 << 31;
 /// Largest batch size of a graph, B.
 const MAX_BATCH: usize = 1 << 12;
-/// Largest tensor that a graph may compute, in bytes.
-const MAX_TENSOR_BYTES: usize = 1 << 32;
+/// Largest size of S, L and D.
+const MAX_AXIS: usize = 1 << 24;
+/// Largest size of all values that exist at one time in a run, in bytes.
+const MAX_RUN_BYTES: u64 = 1 << 32;
 
 /// Name of the input with the tokens, `[B, S]`.
 const TOKENS_INPUT: &str = "inputs";
 /// Name of the input with the puzzle identifiers, `[B]`.
 const IDENTIFIERS_INPUT: &str = "puzzle_identifiers";
+/// Name of the optional output with the second logit of the halting head, `[B]`.
+const Q_CONTINUE: &str = "q_continue";
 
 /// A graph that is ready to run.
 pub(crate) struct Graph {
@@ -82,8 +89,11 @@ impl Graph {
             )));
         }
         let bytes = source.read_vec(0, source.len()).map_err(at)?;
-        let (model, metadata) = parse(&bytes, path).map_err(at)?;
+        let mut model = decode(&bytes).map_err(at)?;
         drop(bytes);
+        let version = check_operators(&model).map_err(at)?;
+        let metadata = std::mem::take(&mut model.metadata_props);
+        let metadata: Vec<_> = metadata.into_iter().map(|p| (p.key, p.value)).collect();
         let pairs = metadata
             .iter()
             .map(|(key, text)| (key.as_str(), text.as_str()));
@@ -91,16 +101,18 @@ impl Graph {
         if let Some(path) = path {
             add_settings_beside(path, !has_config, &mut settings)?;
         }
-        let signature = Signature::new(&model, &settings).map_err(at)?;
-        let typed = optimise(model, &signature).map_err(at)?;
-        let shapes = signature.shapes(&typed).map_err(at)?;
+        let mut files = ExternalFiles::beside(path);
+        let (signature, shapes) =
+            check_graph(&model, version, &settings, &mut files).map_err(at)?;
         let resolved = Config::of_graph(&shapes, &settings).map_err(at)?;
         let size = StateSize {
             positions: shapes.positions,
             hidden: shapes.hidden_size,
         };
         let initial = initial_states(&signature.states, size, &metadata, path).map_err(at)?;
+        let typed = optimise(model, version, &signature, files).map_err(at)?;
         let plan = guarded("plan the graph", || typed.into_runnable()).map_err(at)?;
+        check_run_bytes(&plan).map_err(at)?;
         Ok(Self {
             graph: Graph {
                 plan,
@@ -111,8 +123,8 @@ impl Graph {
                 inputs: signature
                     .inputs
                     .iter()
-                    .map(|i| (i.role, i.datum_type))
-                    .collect(),
+                    .map(|i| Ok((i.role, i.datum_type()?)))
+                    .collect::<Result<_>>()?,
                 states: signature.states,
             },
             config: resolved.config,
@@ -134,61 +146,33 @@ fn lens(shapes: &GraphShapes, states: usize) -> Vec<usize> {
     lens
 }
 
-/// Runs `work`, which calls tract on an untrusted graph.
+/// Checks a graph. Returns its signature and the sizes of the model.
 ///
 /// # Errors
-/// Tract returns an error, or panics. `what` completes the sentence "tract could not ..".
-pub(crate) fn guarded<T>(what: &str, work: impl FnOnce() -> TractResult<T>) -> Result<T> {
-    let failed = |reason: &str| Error::checkpoint(format!("tract could not {what}: {reason}"));
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(e)) => {
-            // Some errors in the chain contain the text of the whole graph, so each is shortened.
-            let chain: Vec<String> = e.chain().map(|e| shorten(&e.to_string())).collect();
-            Err(failed(&chain.join(": ")))
-        }
-        Err(_) => Err(failed(
-            "it panicked; the file is damaged, or uses unsupported operations",
-        )),
-    }
-}
-
-/// Returns the first line of a text, cut to 200 characters.
-fn shorten(text: &str) -> String {
-    const MAX_CHARS: usize = 200;
-    let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}...", &line[..end]),
-        None => line.to_owned(),
-    }
-}
-
-/// Parses a graph. Returns it with its metadata.
-fn parse(bytes: &[u8], path: Option<&Path>) -> Result<(InferenceModel, Vec<(String, String)>)> {
-    // Sizes follow from the inputs that `optimise` sets. The sizes in the file are ignored, so that
-    // they cannot contradict them.
-    let onnx = tract_onnx::onnx().with_ignore_value_info(true);
-    let proto = guarded("read the file", || {
-        onnx.proto_model_for_read(&mut &bytes[..])
-    })?;
-    let folder = path.and_then(Path::parent).and_then(Path::to_str);
-    let parsed = guarded("read the graph", || onnx.parse(&proto, folder))?;
-    if let Some(name) = parsed.unresolved_inputs.first() {
-        return Err(Error::checkpoint(format!(
-            "the graph reads {name:?}, which no node computes"
-        )));
-    }
-    let metadata = proto.metadata_props.iter();
-    let metadata = metadata.map(|p| (p.key.clone(), p.value.clone())).collect();
-    Ok((parsed.model, metadata))
+/// The graph is not a refinement step, or a limit is exceeded.
+fn check_graph(
+    model: &pb::ModelProto,
+    version: i64,
+    settings: &Settings,
+    files: &mut ExternalFiles,
+) -> Result<(Signature, GraphShapes)> {
+    let graph = graph(model)?;
+    let signature = Signature::new(graph, settings)?;
+    let inputs = signature.inputs.iter();
+    let inputs = inputs.map(|i| (i.name.as_str(), signature.value(i)));
+    let inputs: Vec<(&str, Value)> = inputs.collect();
+    let values = infer(graph, version, inputs, signature.batch, files)?;
+    let shapes = signature.shapes(&values)?;
+    Ok((signature, shapes))
 }
 
 /// The inputs, outputs and sizes of a refinement step.
 struct Signature {
     states: Vec<State>,
+    /// In the order of the graph.
     inputs: Vec<Input>,
     /// In the order of [`Graph::states`] and the heads.
-    outputs: Vec<OutletId>,
+    outputs: Vec<String>,
     has_q_continue: bool,
     /// B.
     batch: usize,
@@ -203,7 +187,7 @@ struct Signature {
 /// An input of the graph.
 struct Input {
     role: Role,
-    datum_type: DatumType,
+    element: Element,
     /// `None` for an axis whose size the graph does not fix.
     shape: Vec<Option<usize>>,
     name: String,
@@ -211,19 +195,17 @@ struct Input {
 
 impl Signature {
     /// Finds the inputs and outputs of a step by their names.
-    fn new(model: &InferenceModel, settings: &Settings) -> Result<Self> {
-        let outlets = guarded("find the inputs", || model.input_outlets())?;
-        let names: Vec<&str> = outlets
-            .iter()
-            .map(|o| model.node(o.node).name.as_str())
-            .collect();
+    fn new(graph: &pb::GraphProto, settings: &Settings) -> Result<Self> {
+        let open = open_inputs(graph)?;
+        let names: Vec<&str> = open.iter().map(|input| input.name.as_str()).collect();
         let states = states(&names)?;
-        let mut inputs = Vec::new();
-        for (index, name) in names.iter().enumerate() {
-            let role = match *name {
+        let mut inputs: Vec<Input> = Vec::new();
+        for proto in open {
+            let name = proto.name.as_str();
+            let role = match name {
                 TOKENS_INPUT => Role::Tokens,
                 IDENTIFIERS_INPUT => Role::Identifiers,
-                _ => match states.iter().position(|s| s.name() == *name) {
+                _ => match states.iter().position(|s| s.name() == name) {
                     Some(state) => Role::State(state),
                     None => {
                         let message = format!("{UNKNOWN_INPUT} {}", list(&names));
@@ -231,7 +213,10 @@ impl Signature {
                     }
                 },
             };
-            inputs.push(Input::new(role, name, model, index)?);
+            if inputs.iter().any(|i| i.role == role) {
+                return Err(Error::checkpoint("is there twice").context(input(name)));
+            }
+            inputs.push(Input::new(role, proto).map_err(|e| e.context(input(name)))?);
         }
         if !inputs.iter().any(|i| i.role == Role::Tokens) {
             let message = format!("is missing: it takes the tokens, [B, S]; {}", list(&names));
@@ -249,40 +234,35 @@ impl Signature {
         let tokens = axis(|role| role == Role::Tokens, 1, "tokens")?.or(settings.size("seq_len"));
         let tokens = tokens.ok_or_else(|| missing_size("S", TOKENS_INPUT, "seq_len"))?;
         let prefix = settings.size("puzzle_emb_len");
-        let positions = axis(is_state, 1, "positions")?.or(prefix.map(|prefix| prefix + tokens));
+        let with_prefix = prefix.map(|prefix| prefix.saturating_add(tokens));
+        let positions = axis(is_state, 1, "positions")?.or(with_prefix);
         let positions =
             positions.ok_or_else(|| missing_size("L", &states[0].name(), "puzzle_emb_len"))?;
         let hidden = axis(is_state, 2, "elements")?.or(settings.size("hidden_size"));
         let hidden = hidden.ok_or_else(|| missing_size("D", &states[0].name(), "hidden_size"))?;
+        for (name, size) in [("S", tokens), ("L", positions), ("D", hidden)] {
+            if !(1..=MAX_AXIS).contains(&size) {
+                return Err(Error::checkpoint(format!(
+                    "the size {name} is {size}; it must be from 1 to {MAX_AXIS}"
+                )));
+            }
+        }
 
-        let outputs = guarded("find the outputs", || model.output_outlets())?;
-        let find = |name: &str| {
-            outputs
-                .iter()
-                .find(|o| model.outlet_label(**o) == Some(name))
-                .copied()
-        };
+        let labels: Vec<&str> = graph.output.iter().map(|o| o.name.as_str()).collect();
         let required = states.iter().map(|s| format!("next_{}", s.name()));
         let required = required.chain(["logits".to_owned(), "q_halt".to_owned()]);
-        let mut found = Vec::new();
-        for name in required {
-            let outlet = find(&name).ok_or_else(|| {
-                let labels: Vec<&str> = outputs
-                    .iter()
-                    .filter_map(|o| model.outlet_label(*o))
-                    .collect();
-                Error::checkpoint(format!("is missing; the outputs are {}", labels.join(", ")))
-                    .context(format!("output \"{name}\""))
-            })?;
-            found.push(outlet);
+        let mut outputs: Vec<String> = required.collect();
+        if let Some(missing) = outputs.iter().find(|name| !labels.contains(&name.as_str())) {
+            let message = format!("is missing; the outputs are {}", shown(&labels));
+            return Err(Error::checkpoint(message).context(format!("output \"{missing}\"")));
         }
-        let q_continue = find("q_continue");
-        found.extend(q_continue);
+        let has_q_continue = labels.contains(&Q_CONTINUE);
+        outputs.extend(has_q_continue.then(|| Q_CONTINUE.to_owned()));
         Ok(Self {
             states,
             inputs,
-            outputs: found,
-            has_q_continue: q_continue.is_some(),
+            outputs,
+            has_q_continue,
             batch,
             tokens,
             positions,
@@ -291,66 +271,71 @@ impl Signature {
     }
 
     /// Returns the shape of an input.
-    fn shape(&self, role: Role) -> TVec<usize> {
+    fn shape(&self, role: Role) -> Vec<usize> {
         match role {
-            Role::Tokens => tvec!(self.batch, self.tokens),
-            Role::Identifiers => tvec!(self.batch),
-            Role::State(_) => tvec!(self.batch, self.positions, self.hidden),
+            Role::Tokens => vec![self.batch, self.tokens],
+            Role::Identifiers => vec![self.batch],
+            Role::State(_) => vec![self.batch, self.positions, self.hidden],
         }
     }
 
-    /// Returns the sizes of the model. Checks that the outputs have the shapes of a step.
-    fn shapes(&self, model: &TypedModel) -> Result<GraphShapes> {
-        let state = [self.batch, self.positions, self.hidden];
-        let shape = |output: usize| -> Result<Vec<usize>> {
-            let fact = guarded("find an output", || model.output_fact(output))?;
-            let shape = fact.shape.as_concrete().map(<[usize]>::to_vec);
-            shape.ok_or_else(|| {
-                Error::checkpoint(format!(
-                    "has shape {:?}, which depends on a size that is not fixed",
-                    fact.shape
-                ))
-            })
+    /// Returns the description of an input with fixed sizes.
+    fn proto(&self, input: &Input) -> pb::ValueInfoProto {
+        let size = |size: usize| tensor_shape_proto::Dimension {
+            denotation: String::new(),
+            value: Some(tensor_shape_proto::dimension::Value::DimValue(size as i64)),
         };
-        let check =
-            |output: usize, name: String, fits: &dyn Fn(&[usize]) -> bool, expected: String| {
-                let found = shape(output).map_err(|e| e.context(format!("output \"{name}\"")))?;
-                match fits(&found) {
-                    true => Ok(found),
-                    false => Err(
-                        Error::checkpoint(format!("has shape {found:?}, not {expected}"))
-                            .context(format!("output \"{name}\"")),
-                    ),
-                }
-            };
+        let shape = self.shape(input.role).into_iter().map(size).collect();
+        let tensor = type_proto::Tensor {
+            elem_type: input.element.number(),
+            shape: Some(pb::TensorShapeProto { dim: shape }),
+        };
+        pb::ValueInfoProto {
+            r#type: Some(pb::TypeProto {
+                value: Some(type_proto::Value::TensorType(tensor)),
+                ..pb::TypeProto::default()
+            }),
+            ..value_info(&input.name)
+        }
+    }
+
+    /// Returns an input as a value of the graph.
+    fn value(&self, input: &Input) -> Value {
+        Value::new(input.element, self.shape(input.role))
+    }
+
+    /// Returns the sizes of the model. Checks that the outputs have the shapes of a step.
+    fn shapes(&self, values: &HashMap<&str, Value>) -> Result<GraphShapes> {
+        let state = [self.batch, self.positions, self.hidden];
+        let check = |output: usize,
+                     fits: &dyn Fn(&[usize]) -> bool,
+                     expected: String|
+         -> Result<Vec<usize>> {
+            let name = &self.outputs[output];
+            let at = |e: Error| e.context(format!("output \"{name}\""));
+            let value = values.get(name.as_str());
+            let value = value.ok_or_else(|| at(Error::checkpoint("no node computes it")))?;
+            match fits(&value.shape) {
+                true => Ok(value.shape.clone()),
+                false => Err(at(Error::checkpoint(format!(
+                    "has shape {:?}, not {expected}",
+                    value.shape
+                )))),
+            }
+        };
         let states = self.states.len();
-        for (i, s) in self.states.iter().enumerate() {
-            check(
-                i,
-                format!("next_{}", s.name()),
-                &|found| found == state,
-                format!("{state:?}"),
-            )?;
+        for i in 0..states {
+            check(i, &|found| found == state, format!("{state:?}"))?;
         }
         let rows = [self.batch, self.tokens];
         let logits = check(
             states,
-            "logits".into(),
             &|found| found.len() == 3 && found[..2] == rows && found[2] > 0,
             format!("[{}, {}, V]", rows[0], rows[1]),
         )?;
         let per_puzzle = |found: &[usize]| found == [self.batch] || found == [self.batch, 1];
-        for (i, name) in ["q_halt", "q_continue"]
-            .iter()
-            .enumerate()
-            .take(1 + usize::from(self.has_q_continue))
-        {
-            check(
-                states + 1 + i,
-                (*name).into(),
-                &per_puzzle,
-                format!("[{}]", self.batch),
-            )?;
+        for i in states + 1..self.outputs.len() {
+            check(i, &per_puzzle, format!("[{}]", self.batch))?;
         }
         Ok(GraphShapes {
             variant: architecture(&self.states),
@@ -366,46 +351,57 @@ impl Signature {
 
 impl Input {
     /// Checks the element type and the number of axes of an input.
-    fn new(role: Role, name: &str, model: &InferenceModel, index: usize) -> Result<Self> {
-        let at = |e: Error| e.context(input(name));
-        let fact = guarded("find an input", || model.input_fact(index)).map_err(at)?;
-        let datum_type = fact.datum_type.concretize();
-        let datum_type = datum_type.ok_or_else(|| at(Error::checkpoint("has no element type")))?;
+    fn new(role: Role, proto: &pb::ValueInfoProto) -> Result<Self> {
+        let Some(type_proto::Value::TensorType(tensor)) =
+            proto.r#type.as_ref().and_then(|t| t.value.as_ref())
+        else {
+            return Err(Error::checkpoint("is not a tensor"));
+        };
+        let element = Element::new(tensor.elem_type)?;
         let (fits, expected) = match role {
-            Role::State(_) => (datum_type.is_float(), "float"),
-            _ => (datum_type.is_integer(), "int32 or int64"),
+            Role::State(_) => (element.is_float(), "float"),
+            _ => (element.is_integer(), "int32 or int64"),
         };
         if !fits {
-            return Err(at(Error::checkpoint(format!(
-                "has elements of type {datum_type:?}, not {expected}"
-            ))));
+            return Err(Error::checkpoint(format!(
+                "has elements of type {}, not {expected}",
+                element.name()
+            )));
         }
-        let axes: Vec<_> = fact.shape.dims().collect();
-        let shape: Vec<Option<usize>> = axes
-            .iter()
-            .map(|axis| {
-                axis.concretize()
-                    .and_then(|size| size.to_i64().ok())
-                    .and_then(|size| usize::try_from(size).ok())
-            })
-            .collect();
         let (rank, expected) = match role {
             Role::Tokens => (2, "[B, S]"),
             Role::Identifiers => (1, "[B]"),
             Role::State(_) => (3, "[B, L, D]"),
         };
-        if shape.len() != rank {
-            return Err(at(Error::checkpoint(format!(
+        let Some(shape) = &tensor.shape else {
+            return Err(Error::checkpoint(format!(
+                "has no shape, but needs {expected}"
+            )));
+        };
+        if shape.dim.len() != rank {
+            return Err(Error::checkpoint(format!(
                 "has {} axes, not {expected}",
-                shape.len()
-            ))));
+                shape.dim.len()
+            )));
         }
+        let size = |axis: &tensor_shape_proto::Dimension| match axis.value {
+            Some(tensor_shape_proto::dimension::Value::DimValue(size)) => {
+                usize::try_from(size).ok()
+            }
+            _ => None,
+        };
         Ok(Self {
             role,
-            datum_type,
-            shape,
-            name: name.to_owned(),
+            element,
+            shape: shape.dim.iter().map(size).collect(),
+            name: proto.name.clone(),
         })
+    }
+
+    fn datum_type(&self) -> Result<DatumType> {
+        let number = pb::tensor_proto::DataType::try_from(self.element.number());
+        let number = number.map_err(|e| Error::checkpoint(e.to_string()))?;
+        guarded("understand the type of an input", || number.try_into())
     }
 }
 
@@ -475,12 +471,18 @@ const UNKNOWN_INPUT: &str = "is not an input of a refinement step (inputs, puzzl
 
 /// Lists the inputs of the graph for a message.
 fn list(names: &[&str]) -> String {
-    const MAX_SHOWN_NAMES: usize = 12;
-    let names: Vec<&str> = names.iter().take(MAX_SHOWN_NAMES).copied().collect();
     match names.is_empty() {
         true => "the graph has no inputs".into(),
-        false => format!("the inputs are {}", names.join(", ")),
+        false => format!("the inputs are {}", shown(names)),
     }
+}
+
+/// Returns the first of several names, each shortened.
+fn shown(names: &[&str]) -> String {
+    const MAX_SHOWN_NAMES: usize = 12;
+    let names = names.iter().take(MAX_SHOWN_NAMES);
+    let names: Vec<String> = names.map(|name| shorten(name)).collect();
+    names.join(", ")
 }
 
 fn input(name: &str) -> String {
@@ -495,37 +497,90 @@ fn missing_size(axis: &str, name: &str, key: &str) -> Error {
         .with_hint(Hint::SetHyperparameters(vec![(key.into(), "N".into())]))
 }
 
-/// Sets the sizes of the inputs, checks the sizes of all tensors, and lets tract optimise the
-/// graph.
-fn optimise(mut model: InferenceModel, signature: &Signature) -> Result<TypedModel> {
-    let typed = guarded("understand the graph", || {
-        for (index, i) in signature.inputs.iter().enumerate() {
-            let fact = InferenceFact::dt_shape(i.datum_type, &*signature.shape(i.role));
-            model.set_input_fact(index, fact)?;
+/// Gives tract the checked parts of a model, and lets it optimise the graph.
+fn optimise(
+    mut model: pb::ModelProto,
+    version: i64,
+    signature: &Signature,
+    files: ExternalFiles,
+) -> Result<TypedModel> {
+    let mut checked = model.graph.take().unwrap_or_default();
+    checked.input = signature
+        .inputs
+        .iter()
+        .map(|i| signature.proto(i))
+        .collect();
+    checked.output = signature
+        .outputs
+        .iter()
+        .map(|name| value_info(name))
+        .collect();
+    checked.value_info.clear();
+    let model = pb::ModelProto {
+        graph: Some(checked),
+        opset_import: vec![pb::OperatorSetIdProto {
+            domain: String::new(),
+            version,
+        }],
+        ..pb::ModelProto::default()
+    };
+    let folder = files.folder().map(str::to_owned);
+    let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
+    onnx.provider = Arc::new(files);
+    let parsed = guarded("read the graph", || onnx.parse(&model, folder.as_deref()))?;
+    drop(model);
+    let typed = guarded("understand the graph", || parsed.model.into_typed())?;
+    guarded("optimise the graph", || typed.into_optimized())
+}
+
+/// Returns the description of a value without its type.
+fn value_info(name: &str) -> pb::ValueInfoProto {
+    pb::ValueInfoProto {
+        name: name.into(),
+        ..pb::ValueInfoProto::default()
+    }
+}
+
+/// Checks the size of the values that exist at one time while the graph runs, in tract's order.
+fn check_run_bytes(plan: &TypedRunnableModel) -> Result<()> {
+    let model = plan.model();
+    let order = plan.order_without_consts();
+    let mut last_use = HashMap::new();
+    for (step, &node) in order.iter().enumerate() {
+        let reads = model.nodes[node].inputs.iter();
+        last_use.extend(reads.map(|outlet| (outlet.node, step)));
+    }
+    last_use.extend(
+        model
+            .outputs
+            .iter()
+            .map(|outlet| (outlet.node, order.len())),
+    );
+    let bytes = |node: usize| -> u64 {
+        let outputs = model.nodes[node].outputs.iter();
+        // A size that is not known is larger than any limit.
+        let sizes = outputs.map(|o| o.fact.mem_size().to_i64().map_or(u64::MAX, |n| n as u64));
+        sizes.fold(0, u64::saturating_add)
+    };
+    let mut alive = HashMap::new();
+    let mut total: u64 = 0;
+    for (step, &node) in order.iter().enumerate() {
+        let own = bytes(node);
+        total = total.saturating_add(own);
+        if total > MAX_RUN_BYTES {
+            return Err(Error::checkpoint(format!(
+                "the values that a run needs at node {:?} take more than {} MiB, the limit",
+                shorten(&model.nodes[node].name),
+                MAX_RUN_BYTES >> 20
+            )));
         }
-        model.select_output_outlets(&signature.outputs)?;
-        model.into_typed()
-    })?;
-    // The check comes before tract computes anything, because a small file can ask for huge
-    // tensors.
-    for node in typed.nodes() {
-        for output in &node.outputs {
-            let elements = output.fact.shape.as_concrete();
-            let bytes = elements.and_then(|shape| {
-                shape
-                    .iter()
-                    .try_fold(output.fact.datum_type.size_of(), |n, size| {
-                        n.checked_mul(*size)
-                    })
-            });
-            if elements.is_some() && bytes.is_none_or(|bytes| bytes > MAX_TENSOR_BYTES) {
-                return Err(Error::checkpoint(format!(
-                    "node \"{}\" computes a tensor of shape {:?}, more than 4 GiB",
-                    shorten(&node.name),
-                    output.fact.shape
-                )));
+        alive.insert(node, own);
+        let reads = model.nodes[node].inputs.iter().map(|outlet| outlet.node);
+        for freed in reads.chain([node]) {
+            if last_use.get(&freed).is_none_or(|last| *last <= step) {
+                total -= alive.remove(&freed).unwrap_or(0);
             }
         }
     }
-    guarded("optimise the graph", || typed.into_optimized())
+    Ok(())
 }

@@ -11,6 +11,12 @@ mod gpu;
 mod long;
 #[path = "../common/noise.rs"]
 mod noise;
+#[cfg(feature = "onnx")]
+#[path = "../common/onnx_file.rs"]
+mod onnx_file;
+#[cfg(feature = "onnx")]
+#[path = "../common/onnx_hostile.rs"]
+mod onnx_hostile;
 #[cfg(any(feature = "gpu", feature = "onnx"))]
 #[path = "../common/rebuild.rs"]
 mod rebuild;

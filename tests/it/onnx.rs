@@ -4,6 +4,8 @@
 //! The graphs of tests/data/onnx leave their weights in the checkpoint, which is copied beside
 //! them. If Python has PyTorch, they are also exported anew (`TRM_PYTHON` names the interpreter).
 
+mod hostile;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,6 +21,7 @@ use crate::data::data;
 use crate::each::test_each;
 use crate::expected::{CASES, Expected, run};
 use crate::noise::Noise;
+use crate::onnx_file::Attribute;
 use crate::skip::skip;
 use crate::solving::{finish, puzzles};
 
@@ -415,6 +418,22 @@ fn options_override_the_file() {
             .config
             .no_act_continue
     );
+}
+
+fn axis(axis: i64) -> (&'static str, Attribute) {
+    ("axis", Attribute::Int(axis))
+}
+
+fn to(element: i64) -> (&'static str, Attribute) {
+    ("to", Attribute::Int(element))
+}
+
+fn ints(numbers: &[i64]) -> Attribute {
+    Attribute::Ints(numbers.to_vec())
+}
+
+fn equation(text: &str) -> (&'static str, Attribute) {
+    ("equation", Attribute::Text(text.into()))
 }
 
 /// A step of an unpublished architecture with open sizes, 32-bit tokens and outputs in another

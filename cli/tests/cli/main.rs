@@ -28,6 +28,13 @@ mod kill;
 mod onnx;
 #[cfg(all(target_os = "linux", feature = "bundled"))]
 mod outputs;
+#[cfg(all(feature = "onnx", target_os = "linux"))]
+#[allow(dead_code, reason = "the cases need only a part of it")]
+#[path = "../../../tests/common/onnx_file.rs"]
+mod onnx_file;
+#[cfg(all(feature = "onnx", target_os = "linux"))]
+#[path = "../../../tests/common/onnx_hostile.rs"]
+mod onnx_hostile;
 mod solve;
 mod streams;
 mod terminal;

@@ -260,3 +260,73 @@ fn what_a_graph_does_not_do_is_an_error() {
         run.err
     );
 }
+
+/// Every hostile file ends in an error at once, within 2 GB of address space, and without the text
+/// of a panic.
+#[cfg(target_os = "linux")]
+#[test]
+fn hostile_files_take_neither_time_nor_memory() {
+    use std::time::{Duration, Instant};
+    let scratch = Scratch::new();
+    for case in crate::onnx_hostile::cases() {
+        let file = scratch.file("hostile.onnx", &case.file);
+        let start = Instant::now();
+        let run = limited("2000000", &["inspect", &file]);
+        let time = start.elapsed();
+        assert_eq!(run.status.code(), Some(2), "{}: {run:?}", case.name);
+        assert!(time < Duration::from_secs(2), "{}: {time:?}", case.name);
+        let text = String::from_utf8_lossy(&run.stderr);
+        assert!(text.starts_with("error: "), "{}: {text}", case.name);
+        assert!(!text.contains("panicked"), "{}: {text}", case.name);
+        for part in &case.says {
+            assert!(
+                text.contains(part),
+                "{}: {part:?} is not in: {text}",
+                case.name
+            );
+        }
+    }
+}
+
+/// A graph at the limit of what may be computed while loading is read within 2 GB.
+#[cfg(target_os = "linux")]
+#[test]
+fn loading_takes_bounded_memory() {
+    use crate::onnx_file::{integers, node, step};
+    let nodes = [
+        node("ConstantOfShape", &["shape"], &["a"], &[]),
+        node("Exp", &["a"], &["b"], &[]),
+        node("ReduceMax", &["b"], &["y"], &[]),
+    ];
+    let file = step(&nodes, &[integers("shape", &[16_000_000])]);
+    let scratch = Scratch::new();
+    let run = limited("2000000", &["inspect", &scratch.file("limit.onnx", file)]);
+    assert_eq!(run.status.code(), Some(0), "{run:?}");
+}
+
+/// A token for which the graph has no row.
+#[cfg(target_os = "linux")]
+#[test]
+fn panics_of_tract_are_errors_without_output() {
+    use crate::onnx_file::{floats, node, step};
+    let nodes = [node("Gather", &["rows", "inputs"], &["y"], &[])];
+    let file = step(&nodes, &[floats("rows", &[2, 3], &[0.0; 6])]);
+    let scratch = Scratch::new();
+    let graph = scratch.file("step.onnx", file);
+    for (tokens, code) in [("0 1 0 1", 0), ("0 1 0 5", 2)] {
+        let args = ["--model", &graph, "-", "--task", "tokens"];
+        let run = trm_with(&args, tokens.as_bytes()).expect(code);
+        assert_eq!(run.err.contains("tract could not run the graph"), code == 2, "{}", run.err);
+    }
+}
+
+/// Runs the program with a limit of its address space, in kB.
+#[cfg(target_os = "linux")]
+fn limited(kilobytes: &str, args: &[&str]) -> std::process::Output {
+    let script = r#"ulimit -v "$0" && exec "$@""#;
+    std::process::Command::new("sh")
+        .args(["-c", script, kilobytes, env!("CARGO_BIN_EXE_trm-run")])
+        .args(args)
+        .output()
+        .unwrap()
+}
