@@ -53,6 +53,7 @@ mod checkpoint;
 mod config;
 mod device;
 mod error;
+mod file_kind;
 pub mod guide;
 mod import;
 mod model;

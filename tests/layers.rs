@@ -10,7 +10,7 @@ use std::path::Path;
 /// From the bottom to the top. A file may import from its own layer and from those below it.
 const LAYERS: &[&[&str]] = &[
     &["error"],
-    &["random"],
+    &["random", "file_kind"],
     &["output"],
     &["config", "task"],
     &["model"],

@@ -43,6 +43,20 @@ pub(super) fn wrong_form(cells: &Cells, expected: &str) -> Error {
     Error::puzzle(format!("this is {form}, not {expected}"))
 }
 
+/// Returns whether a solution has a cell that is compared. Without one it is no solution.
+pub(super) fn has_known_cell(solution: &Vec<u32>) -> bool {
+    solution.iter().any(|token| *token != 0)
+}
+
+/// Returns the error about a solution that contradicts its puzzle in the cell `index`.
+pub(super) fn wrong_solution(index: usize, cols: usize, solution: &str, puzzle: &str) -> Error {
+    let cell = cell_position(index, cols);
+    Error::puzzle(format!(
+        "belongs to another puzzle: {cell} is {solution} in the solution and {puzzle} in the puzzle"
+    ))
+    .context("solution")
+}
+
 /// Returns the `id` of the puzzle, or else 0. A reader of records sets the number of the record.
 pub(super) fn id_of(puzzle: &Puzzle) -> Id {
     puzzle.id.clone().unwrap_or(Id::Number(0))

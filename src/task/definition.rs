@@ -56,6 +56,17 @@ pub trait Task: std::fmt::Debug + Send + Sync {
     /// Verifies the tokens of an answer, `[S]`, by the rules of the puzzle.
     fn verify(&self, puzzle: &EncodedPuzzle, answer: &[u32]) -> Verdict;
 
+    /// Checks that the solution of a puzzle, if given, belongs to it.
+    ///
+    /// Default: accepts every solution.
+    ///
+    /// # Errors
+    /// If the solution contradicts the puzzle. The message names the cell.
+    fn check_solution(&self, puzzle: &EncodedPuzzle) -> Result<()> {
+        let _ = puzzle;
+        Ok(())
+    }
+
     /// Returns a random symmetry of this kind of puzzle, or `None` if it has no symmetries.
     ///
     /// Default: `None`.

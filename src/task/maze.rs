@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::common::{cell_position, check_size, square_side, wrong_length};
+use super::common::{cell_position, check_size, square_side, wrong_length, wrong_solution};
 use super::square::{self, Cell, SquareFormat};
 use super::{Cells, EncodedPuzzle, Puzzle, Symmetry, Task, TokenSpec, Verdict};
 use crate::error::{Error, Result};
@@ -25,6 +25,9 @@ const GOAL: u32 = 4;
 const PATH: u32 = 5;
 /// In a solution, a cell that is not compared.
 const PADDING: u32 = 0;
+
+/// The smallest number of cells of a maze that is written as numbers: 3 x 3.
+const MIN_TOKENS: usize = 9;
 
 /// The characters of tokens 1 to 5.
 const CHARS: [char; 5] = ['#', ' ', 'S', 'G', 'o'];
@@ -77,9 +80,26 @@ impl Task for Maze {
             return Err(Error::puzzle("no path leads from the start to the goal"));
         }
         let tokens = pad(&tokens, n, canvas, WALL);
-        square::encode(puzzle, spec, canvas, tokens, |content, _| {
+        let encoded = square::encode(puzzle, spec, canvas, tokens, |content, _| {
             Ok(pad(&read_solution(content, n)?, n, canvas, PADDING))
-        })
+        })?;
+        self.check_solution(&encoded)?;
+        Ok(encoded)
+    }
+
+    fn check_solution(&self, puzzle: &EncodedPuzzle) -> Result<()> {
+        let solution = puzzle.solution.as_deref().unwrap_or_default();
+        let belongs = |(&m, &s): (&u32, &u32)| s == PADDING || m == s || (m, s) == (FREE, PATH);
+        let cells = || puzzle.tokens.iter().zip(solution);
+        match cells().position(|pair| !belongs(pair)) {
+            Some(cell) => {
+                let pair = cells().nth(cell);
+                let (maze, solved) = pair.map_or((PADDING, PADDING), |(m, s)| (*m, *s));
+                let name = |token| cell_name(Some(&token));
+                Err(wrong_solution(cell, puzzle.cols, name(solved), name(maze)))
+            }
+            None => Ok(()),
+        }
     }
 
     fn decode(&self, puzzle: &EncodedPuzzle, answer: &[u32]) -> Cells {
@@ -143,7 +163,7 @@ impl Task for Maze {
 
 /// Returns the side n and the tokens (`[n * n]`) of a maze in any form.
 fn read(content: &Cells) -> Result<(usize, Vec<u32>)> {
-    if matches!(content, Cells::Grid(_) | Cells::List(_)) {
+    if matches!(content, Cells::Grid(_) | Cells::List(_)) && !has_tokens(content) {
         return Err(Error::puzzle(
             "a maze is written in characters: # for walls, blanks for free cells, S for the start, \
              G for the goal",
@@ -163,6 +183,22 @@ fn read(content: &Cells) -> Result<(usize, Vec<u32>)> {
         n,
         cells.iter().enumerate().map(token).collect::<Result<_>>()?,
     ))
+}
+
+/// Returns whether numbers are the tokens of a maze: 1 to 5, with one start and one goal. Other
+/// numbers have no agreed meaning.
+fn has_tokens(content: &Cells) -> bool {
+    let numbers: Vec<i64> = match content {
+        Cells::Grid(rows) => rows.iter().flatten().copied().collect(),
+        Cells::List(numbers) => numbers.clone(),
+        _ => return false,
+    };
+    let count = |token: u32| numbers.iter().filter(|n| **n == i64::from(token)).count();
+    let is_token = |n: &i64| (i64::from(WALL)..=i64::from(PATH)).contains(n);
+    numbers.len() >= MIN_TOKENS
+        && numbers.iter().all(is_token)
+        && count(START) == 1
+        && count(GOAL) == 1
 }
 
 fn read_solution(content: &Cells, n: usize) -> Result<Vec<u32>> {
@@ -285,17 +321,21 @@ fn not_shortest(verdict: Verdict) -> Verdict {
     }
 }
 
-/// Returns the verdict on an answer that changed a cell of the maze other than a free cell to path.
-fn changed_cell(cell: usize, n: usize, maze: &[u32], answer: &[u32]) -> Verdict {
-    let name = |tokens: &[u32]| match tokens.get(cell) {
+/// Returns what a cell is, for messages.
+fn cell_name(token: Option<&u32>) -> &'static str {
+    match token {
         Some(&WALL) => "a wall",
         Some(&FREE) => "free",
         Some(&START) => "the start",
         Some(&GOAL) => "the goal",
         Some(&PATH) => "path",
         _ => "not a maze cell",
-    };
-    let (was, is) = (name(maze), name(answer));
+    }
+}
+
+/// Returns the verdict on an answer that changed a cell of the maze other than a free cell to path.
+fn changed_cell(cell: usize, n: usize, maze: &[u32], answer: &[u32]) -> Verdict {
+    let (was, is) = (cell_name(maze.get(cell)), cell_name(answer.get(cell)));
     Verdict::wrong(format!(
         "{} is {was} in the maze and {is} in the answer",
         cell_position(cell, n)

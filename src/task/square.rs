@@ -1,6 +1,6 @@
 //! Reads square grids in every form of [`Cells`], and writes answers in the same form.
 
-use super::common::{cell_position, puzzle_row, square_side, wrong_form};
+use super::common::{cell_position, has_known_cell, puzzle_row, square_side, wrong_form};
 use super::puzzle::{Cells, MAX_CELLS};
 use super::{EncodedPuzzle, Puzzle, TokenSpec};
 use crate::error::{Error, Result};
@@ -38,7 +38,7 @@ pub(super) fn encode(
 ) -> Result<EncodedPuzzle> {
     let solution = puzzle.solution.as_ref().map(|s| read_solution(s, n));
     Ok(EncodedPuzzle {
-        solution: solution.transpose()?,
+        solution: solution.transpose()?.filter(has_known_cell),
         puzzle_id: puzzle_row(puzzle, spec)?.unwrap_or(0),
         ..EncodedPuzzle::new(puzzle, tokens, n, n)
     })

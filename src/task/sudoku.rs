@@ -1,6 +1,6 @@
 //! Sudoku: n x n digits, each exactly once in every row, column and box.
 
-use super::common::{cell_position, check_size, wrong_length};
+use super::common::{cell_position, check_size, wrong_length, wrong_solution};
 use super::square::{self, Cell, SquareFormat};
 use super::{Cells, EncodedPuzzle, Puzzle, Symmetry, Task, TokenSpec, Verdict, symmetry};
 use crate::error::{Error, Result};
@@ -36,6 +36,9 @@ pub struct Sudoku {
 const BLANK: u32 = 1;
 /// The token of digit 1.
 const ONE: u32 = 2;
+/// What an error adds if a Sudoku has no other digit than 1.
+const SOLELY_ZERO_AND_ONE: &str = "; if this is a maze of 0 and 1, it has no start and no goal: \
+                                   mark them with S and G";
 /// The largest digit that one character can express: `Z`.
 const MAX_CHAR_DIGIT: usize = 35;
 
@@ -62,11 +65,34 @@ impl Task for Sudoku {
             )));
         }
         if let Some(duplicate) = find_duplicate(&tokens, n, self.boxes(n)?) {
+            let is_maze = tokens.iter().all(|&token| token == BLANK || token == ONE);
+            let note = if is_maze { SOLELY_ZERO_AND_ONE } else { "" };
             return Err(Error::puzzle(format!(
-                "the givens contradict each other: {duplicate}"
+                "the givens contradict each other: {duplicate}{note}"
             )));
         }
-        square::encode(puzzle, spec, n, tokens, read_solution)
+        let encoded = square::encode(puzzle, spec, n, tokens, read_solution)?;
+        self.check_solution(&encoded)?;
+        Ok(encoded)
+    }
+
+    fn check_solution(&self, puzzle: &EncodedPuzzle) -> Result<()> {
+        let (n, solution) = (puzzle.rows, puzzle.solution.as_deref().unwrap_or_default());
+        let digit = |token: u32| token.saturating_sub(BLANK).to_string();
+        let contradicts =
+            |(&given, &solved): (&u32, &u32)| given >= ONE && solved >= ONE && given != solved;
+        let cells = || puzzle.tokens.iter().zip(solution);
+        if let Some(cell) = cells().position(contradicts)
+            && let Some((&given, &solved)) = cells().nth(cell)
+        {
+            return Err(wrong_solution(cell, n, &digit(solved), &digit(given)));
+        }
+        if solution.len() == puzzle.tokens.len()
+            && let Some(duplicate) = find_duplicate(solution, n, self.boxes(n)?)
+        {
+            return Err(Error::puzzle(format!("breaks the rules: {duplicate}")).context("solution"));
+        }
+        Ok(())
     }
 
     fn decode(&self, puzzle: &EncodedPuzzle, answer: &[u32]) -> Cells {

@@ -1,6 +1,6 @@
 //! Raw tokens, for any model on any data.
 
-use super::common::{puzzle_row, square_side, wrong_form};
+use super::common::{has_known_cell, puzzle_row, square_side, wrong_form};
 use super::puzzle::MAX_CELLS;
 use super::{Cells, EncodedPuzzle, Puzzle, Task, TokenSpec, Verdict};
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ impl Task for Tokens {
             None => (1, tokens.len()),
         };
         Ok(EncodedPuzzle {
-            solution,
+            solution: solution.filter(has_known_cell),
             puzzle_id: puzzle_row(puzzle, spec)?.unwrap_or(0),
             ..EncodedPuzzle::new(puzzle, tokens, rows, cols)
         })

@@ -2,6 +2,7 @@
 
 use super::json::{self, Json};
 use super::lines::{Line, LineError, Lines};
+use super::literal;
 use crate::error::Error;
 use crate::task::puzzle::MAX_DOCUMENT_BYTES;
 
@@ -85,7 +86,7 @@ impl DocumentText {
         document
     }
 
-    /// Parses the document.
+    /// Parses the document: JSON, or a list as Python prints it.
     ///
     /// # Errors
     /// Returns the error and the number of its line.
@@ -93,11 +94,16 @@ impl DocumentText {
         if let Some(error) = &self.error {
             return Err((Error::new(error.kind(), error.to_string()), self.span.first));
         }
-        Json::parse(&self.text).map_err(|e| {
+        Json::parse(&self.text).or_else(|e| {
+            if e.is_syntax()
+                && let Some(json) = literal::parse(&self.text)
+            {
+                return Ok(json);
+            }
             let line = self.span.first + (e.line() as u64).saturating_sub(1);
             let (message, column) = (json::error_message(&e), e.column());
             let error = Error::puzzle(format!("invalid JSON: {message} (column {column})"));
-            (error, line)
+            Err((error, line))
         })
     }
 }

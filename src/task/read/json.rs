@@ -9,6 +9,10 @@ use std::fmt;
 const MAX_VALUES: usize = 500_000;
 /// The largest nesting depth of a document. A collection of ARC tasks has depth 5.
 const MAX_DEPTH: usize = 32;
+/// The number of digits from which a whole number may have more than 64 bits.
+const MIN_LONG_DIGITS: usize = 20;
+/// The largest number up to which all whole numbers are exact in 64-bit floats: 2^53.
+const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +32,11 @@ pub(crate) enum Json {
 
 impl Json {
     /// Parses a document.
+    ///
+    /// A number with more digits than 64 bits have is a text: it can be a puzzle.
     pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let quoted = quote_long_numbers(text);
+        let text = quoted.as_deref().unwrap_or(text);
         let mut parser = serde_json::Deserializer::from_str(text);
         let json = ValueReader::root(&Cell::new(MAX_VALUES)).deserialize(&mut parser)?;
         parser.end()?;
@@ -40,12 +48,32 @@ impl Json {
         ValueReader::root(&Cell::new(MAX_VALUES)).deserialize(value)
     }
 
+    /// Returns a list, in its compact form if all values are whole numbers.
+    pub(crate) fn of_list(list: Vec<Self>) -> Self {
+        match list.iter().map(as_i64).collect::<Option<Vec<i64>>>() {
+            Some(ints) => Self::Ints(ints),
+            None => Self::List(list),
+        }
+    }
+
+    /// Returns a number. `5.0` is the whole number 5, if all its digits are exact.
+    pub(crate) fn of_float(number: f64) -> Self {
+        if number.fract() == 0.0 && number.abs() <= MAX_EXACT_FLOAT {
+            Self::Int(number as i128)
+        } else {
+            Self::Float(number)
+        }
+    }
+
     /// Returns the type of the value with its article, for messages.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Bool => "true or false",
             Self::Int(_) => "a number",
+            Self::Float(number) if number.fract() == 0.0 => {
+                "a number with more digits than are exact (write it as a string)"
+            }
             Self::Float(_) => "a number that is not whole",
             Self::Text(_) => "a string",
             Self::Ints(list) if list.is_empty() => "an empty list",
@@ -53,6 +81,41 @@ impl Json {
             Self::Object(_) => "an object",
         }
     }
+}
+
+/// Returns the text with quotes around numbers that have more digits than 64 bits, or `None` if it
+/// has no such number.
+fn quote_long_numbers(text: &str) -> Option<String> {
+    let is_long = |digits: usize| digits >= MIN_LONG_DIGITS;
+    if !text.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit())
+        .any(|run| run.first().is_some_and(u8::is_ascii_digit) && is_long(run.len()))
+    {
+        return None;
+    }
+    let mut quoted = String::with_capacity(text.len() + 16);
+    let (mut in_string, mut escaped, mut last) = (false, false, ' ');
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let starts_number = !in_string && digits > 0 && !matches!(last, '.' | '-' | '+' | 'e' | 'E');
+        let len = digits.max(c.len_utf8());
+        let (token, after) = rest.split_at(len);
+        let is_whole = !after.starts_with(['.', 'e', 'E']);
+        if starts_number && is_long(digits) && is_whole {
+            quoted.extend(["\"", token, "\""]);
+        } else {
+            quoted.push_str(token);
+        }
+        if digits == 0 {
+            in_string ^= c == '"' && !escaped;
+            escaped = in_string && c == '\\' && !escaped;
+        } else {
+            escaped = false;
+        }
+        last = token.chars().next_back().unwrap_or(' ');
+        rest = after;
+    }
+    Some(quoted)
 }
 
 /// Returns whether a text starts like JSON.
@@ -144,7 +207,7 @@ impl<'de> Visitor<'de> for ValueReader<'_> {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Json, E> {
-        Ok(Json::Float(number))
+        Ok(Json::of_float(number))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Json, E> {
@@ -204,7 +267,8 @@ impl ValueReader<'_> {
     }
 }
 
-fn as_i64(value: &Json) -> Option<i64> {
+/// Returns a whole number of 64 bits.
+pub(crate) fn as_i64(value: &Json) -> Option<i64> {
     match value {
         Json::Int(int) => i64::try_from(*int).ok(),
         _ => None,

@@ -1,10 +1,13 @@
 //! Reads the lines of a stream in bounded memory.
 
 use crate::error::{Error, Result};
+use crate::file_kind::{FileKind, START_BYTES};
 use std::io::{BufRead, ErrorKind};
 
 /// The largest length of a line of a stream, in bytes: 1 MiB.
 pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
+/// How many bytes without a line ending are skipped: 64 MiB. A device may never end.
+const MAX_SKIPPED_BYTES: usize = 64 << 20;
 
 /// A line without its line ending.
 #[derive(Debug)]
@@ -20,8 +23,12 @@ pub(crate) struct Line {
 pub(crate) enum LineError {
     /// The line is longer than this limit in bytes. It was skipped.
     TooLong(usize),
-    /// The line is not UTF-8.
-    NotUtf8,
+    /// The input has no line ending within this many bytes. It is not read further.
+    Endless(usize),
+    /// The input is a file of another kind.
+    Kind(FileKind),
+    /// The line is not UTF-8. The position of its first byte that is no text, from 0.
+    NotUtf8(usize),
     /// The reader failed. No line follows.
     Io(std::io::Error),
 }
@@ -33,7 +40,15 @@ impl LineError {
                 "the line is longer than {} MiB and was skipped",
                 limit >> 20
             )),
-            Self::NotUtf8 => Error::puzzle("this is not text (not UTF-8)"),
+            Self::Endless(limit) => Error::puzzle(format!(
+                "no line ends within {} MiB: this is not a list of puzzles, or it never ends",
+                limit >> 20
+            )),
+            Self::Kind(kind) => Error::puzzle(format!("this {}", kind.message())),
+            Self::NotUtf8(at) => Error::puzzle(format!(
+                "this is not text (not UTF-8): byte {} of the line",
+                at + 1
+            )),
             Self::Io(error) => Error::io("the input", error),
         }
     }
@@ -77,7 +92,10 @@ impl Lines {
         }
         let bytes = self.read(max_bytes, max_json_bytes)?;
         self.number += 1;
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| LineError::NotUtf8));
+        let text = bytes.and_then(|bytes| {
+            String::from_utf8(bytes)
+                .map_err(|e| LineError::NotUtf8(e.utf8_error().valid_up_to()))
+        });
         Some(Line {
             number: self.number,
             text,
@@ -106,8 +124,12 @@ impl Lines {
         max_bytes: usize,
         max_json_bytes: usize,
     ) -> Option<Result<Vec<u8>, LineError>> {
+        let is_first = self.number == 0;
         let reader = self.reader.as_mut()?;
         let mut line = Vec::new();
+        // The beginning of the input, with its line ending.
+        let mut start = Vec::new();
+        let mut skipped = 0;
         let (mut any, mut too_long, mut limit) = (false, None, None);
         loop {
             let chunk = match reader.fill_buf() {
@@ -127,6 +149,15 @@ impl Lines {
             }
             any = true;
             let end = chunk.iter().position(|&byte| byte == b'\n');
+            if is_first && start.len() < START_BYTES {
+                let len = end.map_or(chunk.len(), |end| end + 1);
+                start.extend(chunk.iter().take(len.min(START_BYTES - start.len())));
+                let kind = FileKind::of(&start).filter(|_| start.len() == START_BYTES);
+                if let Some(kind) = kind {
+                    self.reader = None;
+                    return Some(Err(LineError::Kind(kind)));
+                }
+            }
             let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or(chunk);
             if too_long.is_none() {
                 // The first byte that is not white space decides.
@@ -140,11 +171,20 @@ impl Lines {
                     line.extend_from_slice(part);
                 }
             }
+            skipped += part.len();
+            if too_long.is_some() && skipped > MAX_SKIPPED_BYTES {
+                self.reader = None;
+                return Some(Err(LineError::Endless(MAX_SKIPPED_BYTES)));
+            }
             let consumed = end.map_or(chunk.len(), |end| end + 1);
             reader.consume(consumed);
             if end.is_some() {
                 break;
             }
+        }
+        if is_first && let Some(kind) = FileKind::of(&start) {
+            self.reader = None;
+            return Some(Err(LineError::Kind(kind)));
         }
         if let Some(limit) = too_long {
             return Some(Err(LineError::TooLong(limit)));

@@ -3,12 +3,17 @@
 mod csv;
 mod document;
 mod document_text;
+mod grid;
 mod json;
 mod lines;
+mod literal;
+mod names;
 mod npy;
+mod one_line;
 mod parse;
 mod plain;
 mod records;
+mod symbols;
 mod text;
 mod values;
 

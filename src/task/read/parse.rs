@@ -4,9 +4,11 @@ use std::str::FromStr;
 
 use super::document::DocumentPuzzles;
 use super::json::{self, Json};
+use super::literal;
+use super::symbols;
 use super::text::parse_cells;
 use crate::error::{Error, Result};
-use crate::task::puzzle::{MAX_DOCUMENT_BYTES, Puzzle};
+use crate::task::puzzle::{Cells, MAX_DOCUMENT_BYTES, Puzzle};
 
 fn from_value(document: serde_json::Value) -> Result<Json> {
     Json::from_value(document).map_err(|e| Error::puzzle(json::error_message(&e)))
@@ -61,15 +63,23 @@ impl FromStr for Puzzle {
             return Err(Error::puzzle("the document is longer than 8 MiB"));
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if json::is_json(text) {
-            let json = Json::parse(text).map_err(|e| {
-                Error::puzzle(format!("invalid JSON: {}", json::error_message(&e)))
-                    .context(format!("line {}, column {}", e.line(), e.column()))
+        if json::is_json(text) && symbols::section(text.lines().next().unwrap_or("")).is_none() {
+            let json = Json::parse(text).or_else(|e| {
+                let message = format!("invalid JSON: {}", json::error_message(&e));
+                let at = format!("line {}, column {}", e.line(), e.column());
+                literal::parse(text)
+                    .filter(|_| e.is_syntax())
+                    .ok_or_else(|| Error::puzzle(message).context(at))
             })?;
             return Self::single(json);
         }
+        if let Some(list) = literal::list_start(text).and_then(|at| text.get(at..))
+            && let Some(json) = literal::parse(list)
+        {
+            return Self::single(json);
+        }
         let cells = parse_cells(text)
-            .bounded()
+            .and_then(Cells::bounded)
             .map_err(|e| e.context("the puzzle"))?;
         Ok(cells.into())
     }

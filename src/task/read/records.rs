@@ -5,7 +5,9 @@ use super::document::{self, DocumentPuzzles};
 use super::document_text::{DocumentText, LineSpan};
 use super::json::{self, Json};
 use super::lines::{Line, LineError, Lines, MAX_LINE_BYTES};
+use super::literal;
 use super::plain::{PlainParser, PlainPuzzle};
+use super::symbols;
 use crate::error::Error;
 use crate::task::puzzle::{Id, MAX_DOCUMENT_BYTES, Puzzle};
 use std::collections::VecDeque;
@@ -35,6 +37,8 @@ pub struct RecordError {
     pub id: Option<Id>,
     /// The error. Its context includes the name of the input and the line.
     pub error: Error,
+    /// False if the record is well-formed JSON, but has no field of a puzzle.
+    pub is_puzzle: bool,
 }
 
 impl fmt::Display for RecordError {
@@ -61,14 +65,23 @@ impl From<RecordError> for Error {
 ///
 /// - JSON, if the line starts with `{`, `[` or `"`: a document, which may span several lines and is
 ///   described at [`Puzzle::all_from_json`], or NDJSON with one document per line.
-/// - CSV, if the line is a header with a column `puzzle`, `maze`, `question`, `quizzes` or
-///   `sudoku`. The columns `solution` (or `answer`), `id`, `task` and `puzzle_id` are optional.
-///   Other columns are ignored. One puzzle per line follows. A quoted field must end on its line.
-/// - Plain text otherwise. If the line is a whole puzzle, there is one puzzle per line: 81
+///   Lists and dictionaries as Python and NumPy print them are read in the same way.
+/// - CSV, if the line is a header with a column `puzzle`, `board` or another name of a puzzle,
+///   separated by commas, semicolons or tabs. The columns `solution` (or `answer`), `id`, `task` and
+///   `puzzle_id` are optional. Other columns are ignored. One puzzle per line follows. A quoted
+///   field must end on its line.
+/// - Plain text otherwise. If the line has a whole puzzle, there is one puzzle per line: 81
 ///   characters are a Sudoku. A whole puzzle has n x n cells with n >= 4. All of them are digits up
-///   to n, or they include a start and a goal. If the line is not a whole puzzle, it is the first
-///   row of a grid: nine lines of 9 characters are also a Sudoku. A grid ends when it is square, at
-///   an empty line, or at the end of the input.
+///   to n, or they include a start and a goal. Its solution, a rating, a comment or the rest of a
+///   URL may stand beside it. If the line is not a whole puzzle, it is the first row of a grid: nine
+///   lines of 9 characters are also a Sudoku. A grid ends when it is square, at an empty line, or at
+///   the end of the input.
+///
+/// A grid may have a frame, and its cells may be separated by spaces, commas, semicolons, tabs or
+/// bars. The blanks of a Sudoku are `0`, `.`, `*`, `_`, `?`, `-`, `x`, or spaces and empty fields
+/// where nothing else is a blank. The free cells of a maze are spaces, `.` or `_`, and its walls `#`
+/// or solid blocks. Comments and titles are skipped. If such a grid can be read in two ways, it is
+/// an error.
 ///
 /// If a record cannot be read, the item is an error, and the next line is read. A line has at most
 /// 1 MiB. The document at the beginning of the input has at most 8 MiB.
@@ -154,11 +167,16 @@ impl Records {
     }
 
     fn error(&mut self, error: Error, line: Option<u64>, id: Option<Id>) -> RecordResult {
-        let number = self.take_number();
         let error = match line {
             Some(line) => error.context(format!("line {line}")),
             None => error,
         };
+        self.error_at(error, line, id)
+    }
+
+    /// Returns an error whose context has its line.
+    fn error_at(&mut self, error: Error, line: Option<u64>, id: Option<Id>) -> RecordResult {
+        let number = self.take_number();
         let error = if self.name.is_empty() {
             error
         } else {
@@ -169,6 +187,7 @@ impl Records {
             line,
             id,
             error,
+            is_puzzle: true,
         })
     }
 
@@ -184,7 +203,13 @@ impl Records {
         let line = *line;
         match puzzles.next() {
             Some(Ok(puzzle)) => Some(self.record(puzzle, line)),
-            Some(Err(failed)) => Some(self.error(failed.error, line, failed.id)),
+            Some(Err(failed)) => {
+                let record = self.error(failed.error, line, failed.id);
+                Some(record.map_err(|error| RecordError {
+                    is_puzzle: failed.is_puzzle,
+                    ..error
+                }))
+            }
             None => {
                 self.reported_fields = std::mem::take(&mut puzzles.reported_fields);
                 self.document = None;
@@ -204,10 +229,10 @@ impl Records {
     /// Returns the error about a line that cannot be read. Later lines may be readable.
     fn line_error(&mut self, line: u64, error: LineError) -> RecordResult {
         // A binary file is one error, not a stream of thousands of malformed records.
-        if matches!(error, LineError::Io(_))
+        if matches!(error, LineError::Io(_) | LineError::Kind(_) | LineError::Endless(_))
             || matches!(
                 (&error, &self.format),
-                (LineError::NotUtf8, InputFormat::Unknown)
+                (LineError::NotUtf8(_), InputFormat::Unknown)
             )
         {
             self.format = InputFormat::Done;
@@ -221,16 +246,15 @@ impl Records {
         loop {
             let Some(Line { number, text }) = self.lines.next(MAX_LINE_BYTES, MAX_DOCUMENT_BYTES)
             else {
+                plain.finish(&mut self.ready);
                 self.format = InputFormat::Done;
                 return None;
             };
-            let text = match text {
+            let mut text = match text {
                 Ok(text) => text,
                 Err(error) => return Some(self.line_error(number, error)),
             };
-            if text.trim().is_empty() {
-                // It may be the first row of a maze.
-                plain.add_line(number, text, &mut self.ready);
+            if csv::is_separator_line(&text) {
                 continue;
             }
             if csv::is_header(&text) {
@@ -245,12 +269,22 @@ impl Records {
                     }
                 };
             }
-            if json::is_json(&text) {
+            let is_section = symbols::section(&text).is_some();
+            if json::is_json(&text) && !is_section {
+                // Text above a document is an error of its own.
+                plain.finish(&mut self.ready);
                 return self.first_document(number, text);
             }
+            if let Some(at) = literal::list_start(&text) {
+                plain.finish(&mut self.ready);
+                return self.first_document(number, text.split_off(at));
+            }
             plain.add_line(number, text, &mut self.ready);
-            self.format = InputFormat::Plain(plain);
-            return None;
+            // Empty lines, comments and titles can stand above every format.
+            if plain.has_begun() {
+                self.format = InputFormat::Plain(plain);
+                return None;
+            }
         }
     }
 
@@ -371,19 +405,33 @@ impl Records {
         let InputFormat::Csv(columns) = &self.format else {
             return None;
         };
+        if columns.is_comment(&text) {
+            return None;
+        }
         Some(match columns.parse_line(&text) {
             Ok(puzzle) => self.record(puzzle, Some(number)),
             Err(error) => self.error(error, Some(number), None),
         })
     }
 
+    /// Returns the next puzzle that was read from plain text.
+    fn next_ready(&mut self) -> Option<RecordResult> {
+        let PlainPuzzle {
+            puzzle,
+            line,
+            column,
+        } = self.ready.pop_front()?;
+        Some(match (puzzle, column) {
+            (Ok(puzzle), _) => self.record(puzzle, Some(line)),
+            (Err(error), Some(column)) => {
+                let error = error.context(format!("line {line}, column {column}"));
+                self.error_at(error, Some(line), None)
+            }
+            (Err(error), None) => self.error(error, Some(line), None),
+        })
+    }
+
     fn next_plain(&mut self) -> Option<RecordResult> {
-        if let Some(PlainPuzzle { cells, line }) = self.ready.pop_front() {
-            return Some(match cells.bounded() {
-                Ok(cells) => self.record(cells.into(), Some(line)),
-                Err(error) => self.error(error.context("the puzzle"), Some(line), None),
-            });
-        }
         let InputFormat::Plain(plain) = &mut self.format else {
             return None;
         };
@@ -397,7 +445,7 @@ impl Records {
                 text: Err(error),
             }) => return Some(self.line_error(number, error)),
             None => {
-                plain.end(&mut self.ready);
+                plain.finish(&mut self.ready);
                 if self.ready.is_empty() {
                     self.format = InputFormat::Done;
                 }
@@ -412,7 +460,7 @@ impl Iterator for Records {
 
     fn next(&mut self) -> Option<RecordResult> {
         loop {
-            if let Some(item) = self.next_in_document() {
+            if let Some(item) = self.next_ready().or_else(|| self.next_in_document()) {
                 return Some(item);
             }
             let item = match self.format {
@@ -445,7 +493,7 @@ fn is_whole_document(line: &str) -> bool {
     match Json::parse(line) {
         Ok(Json::Object(fields)) => fields
             .iter()
-            .any(|(name, _)| document::is_puzzle_field(name)),
+            .any(|(name, _)| document::is_puzzle_field(name) && !document::is_pair_field(name)),
         Ok(Json::Text(_)) => true,
         _ => false,
     }

@@ -4,6 +4,7 @@ mod arc;
 mod examples;
 mod kind;
 mod maze;
+mod notations;
 mod npy;
 mod properties;
 mod records;

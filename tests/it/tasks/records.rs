@@ -220,8 +220,8 @@ fn one_unreadable_document_is_one_error() {
         }
     }
     assert_eq!(
-        shown(b"\xff\xfe\n\xff\n".to_vec(), "-"),
-        ["0@1 ! -: line 1: this is not text (not UTF-8)"]
+        shown(b"1\xfc\n\xff\n".to_vec(), "-"),
+        ["0@1 ! -: line 1: this is not text (not UTF-8): byte 2 of the line"]
     );
 }
 
@@ -232,7 +232,7 @@ fn errors_name_the_field() {
             "{}",
             "an object needs `puzzle`, or `tokens`, or `train` and `test`",
         ),
-        (r#"{"Puzzle": 1}"#, "this one has `Puzzle`"),
+        (r#"{"Puzle": 1}"#, "this one has `Puzle`"),
         (r#"{"puzzle": "1", "tokens": [1]}"#, "can have only one of"),
         (r#"{"puzzle": ""}"#, "`puzzle`: is empty"),
         (r#"{"puzzle": []}"#, "`puzzle`: is empty"),
