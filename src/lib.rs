@@ -51,10 +51,13 @@ mod checkpoint;
 mod config;
 mod device;
 mod error;
+mod files;
 pub mod guide;
 mod import;
+mod memory;
 mod model;
 mod onnx;
+mod process;
 mod random;
 mod session;
 mod solver;
@@ -78,6 +81,7 @@ pub use task::Puzzle;
 /// Everything here may change in any release. It is public for researchers who inspect a model, for
 /// benchmarks, and for apps that bring their own backend.
 pub mod low_level {
+    pub use crate::files::open_regular;
     pub use crate::model::{build, dtype, plan, weights};
     pub use crate::session::{Inspect, PlanStepper, Stepper};
 

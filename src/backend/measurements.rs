@@ -1,10 +1,12 @@
 //! Measurements that choose and tune a device, kept in a file so that they are made once.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+
+use crate::files::open_regular;
 
 /// Largest file that is read. Ours stay far below.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -44,7 +46,7 @@ impl MeasurementCache {
         let text = Value::Object(all).to_string();
         let draft = folder.join(format!("{FILE_NAME}.{}", std::process::id()));
         let written = fs::create_dir_all(folder)
-            .and_then(|()| fs::write(&draft, text))
+            .and_then(|()| write_new(&draft, &text))
             .and_then(|()| fs::rename(&draft, &file));
         if let Err(e) = written {
             log::info!("{}: {e}; the measurement is not stored", file.display());
@@ -58,9 +60,16 @@ impl MeasurementCache {
 
 const FILE_NAME: &str = "trm-measured.json";
 
+/// Writes a new file, in place of a draft that an earlier process left behind. Does not follow a
+/// link and does not open a pipe of that name.
+fn write_new(draft: &Path, text: &str) -> std::io::Result<()> {
+    let _ = fs::remove_file(draft);
+    fs::File::create_new(draft)?.write_all(text.as_bytes())
+}
+
 fn read(file: &Path) -> Option<Map<String, Value>> {
     let mut text = String::new();
-    let opened = fs::File::open(file).ok()?;
+    let opened = open_regular(file).ok()?;
     opened.take(MAX_FILE_BYTES).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use half::{bf16, f16};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Hint, Result};
 use crate::model::weights::{Tensor, Weight, Weights};
 
 /// The element type in which the matrices of the blocks are stored.
@@ -105,6 +105,27 @@ pub fn bf16_bits(value: f32) -> u16 {
     bf16::from_f32(value).to_bits()
 }
 
+/// Checks that no finite value is beyond the range of `dtype`.
+///
+/// # Errors
+/// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) names the first value that is.
+pub(crate) fn check_range(data: &[f32], dtype: WeightDtype) -> Result<()> {
+    let limit = match dtype {
+        WeightDtype::F16 => f16::MAX.to_f32(),
+        WeightDtype::Bf16 => bf16::MAX.to_f32(),
+        // Its scale is an f32.
+        WeightDtype::F32 | WeightDtype::Int8 => return Ok(()),
+    };
+    match data.iter().find(|v| v.is_finite() && v.abs() > limit) {
+        Some(value) => {
+            let message =
+                format!("holds {value:e}; the largest number of {dtype} is {limit:e}");
+            Err(Error::checkpoint(message).with_hint(Hint::RepairWeights))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Returns the value of the f16 with these bits.
 pub fn from_f16_bits(bits: u16) -> f32 {
     f16::from_bits(bits).to_f32()
@@ -175,6 +196,21 @@ impl Int8Rows {
 }
 
 impl Weights {
+    /// Checks that every number of the matrices that take `dtype` is within its range. Rounding
+    /// would replace a larger one by the largest of the range.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) names the tensor.
+    pub fn check_range(&self, dtype: WeightDtype) -> Result<()> {
+        let sorted = self.sorted().into_iter();
+        sorted
+            .filter(|(weight, _)| takes_dtype(*weight))
+            .try_for_each(|(weight, tensor)| {
+                check_range(&tensor.data, dtype)
+                    .map_err(|e| e.context(format!("tensor \"{}\"", weight.name())))
+            })
+    }
+
     /// Returns these weights rounded to `dtype` and converted back to f32. The reference backend
     /// computes with them to check a backend that stores weights in `dtype`.
     pub fn rounded(self, dtype: WeightDtype) -> Self {

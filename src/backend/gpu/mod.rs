@@ -154,6 +154,7 @@ impl Backend for Gpu {
     }
 
     fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>> {
+        weights.check_range(self.dtype)?;
         let weights = pollster::block_on(GpuWeights::upload(
             self.context.clone(),
             self.pipelines.clone(),

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::augmentation::Augmentation;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::open_regular;
 
 /// The names of the rows of a puzzle embedding, from the `identifiers.json` of ARC training.
 ///
@@ -56,7 +56,7 @@ impl Identifiers {
     /// If the file cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        File::open(path).map_err(|e| Error::io(path.display(), e))?;
+        open_regular(path).map_err(|e| Error::io(path.display(), e))?;
         Ok(Self {
             path: path.to_owned(),
             rows: Arc::default(),
@@ -129,7 +129,7 @@ type OnName<'c> = dyn FnMut(&str, u32) -> Result<()> + 'c;
 
 /// Calls `on_name` for each name in the file at `path`.
 fn scan(path: &Path, on_name: &mut OnName) -> Result<()> {
-    let file = File::open(path).map_err(|e| Error::io(path.display(), e))?;
+    let file = open_regular(path).map_err(|e| Error::io(path.display(), e))?;
     let size = file
         .metadata()
         .map_err(|e| Error::io(path.display(), e))?
