@@ -1,7 +1,9 @@
 // decode: the answer logits of the positions from P on, and the most likely token of each cell.
 //
-// The first token wins a tie. A workgroup computes 8 cells; the 8 invocations of a cell share the
-// vocabulary. Grid: 1, (L - P) / 8, live slots.
+// The first token wins a tie. A cell with a logit that is not finite gets NO_TOKEN. A workgroup
+// computes 8 cells; the 8 invocations of a cell share the vocabulary.
+// Grid: 1, (L - P) / 8, live slots.
+// Uses shared/math.wgsl.
 
 override L: u32 = 97u;   // positions
 override D: u32 = 512u;  // hidden size
@@ -28,6 +30,7 @@ fn decode(
     let inside = cell < L - P;
     var best = -1e30;
     var token = V;
+    var finite = true;
     if inside {
         let start = (slot * L + P + cell) * D;
         for (var v = local.x; v < V; v += 8u) {
@@ -36,6 +39,7 @@ fn decode(
                 logit += weight[k * V + v] * state[start + k];
             }
             logits[(slot * (L - P) + cell) * V + v] = logit;
+            finite &= is_finite(logit);
             if token == V || logit > best {
                 best = logit;
                 token = v;
@@ -43,10 +47,11 @@ fn decode(
         }
     }
     best_logits[id] = best;
-    best_tokens[id] = token;
+    best_tokens[id] = select(NO_TOKEN, token, finite);
     workgroupBarrier();
     if inside && local.x == 0u {
         for (var i = 1u; i < 8u; i++) {
+            finite &= best_tokens[id + i] != NO_TOKEN;
             let other = best_logits[id + i];
             let larger = other > best || (other == best && best_tokens[id + i] < token);
             if best_tokens[id + i] < V && larger {
@@ -54,6 +59,6 @@ fn decode(
                 token = best_tokens[id + i];
             }
         }
-        answer[slot * (L - P) + cell] = token;
+        answer[slot * (L - P) + cell] = select(NO_TOKEN, token, finite);
     }
 }

@@ -26,6 +26,10 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Hint::UseCpu => "use the CPU with --device cpu".into(),
         Hint::ListDevices => "`trm-run devices` lists the GPUs".into(),
         Hint::ReduceBatch => "use a smaller --batch".into(),
+        Hint::ReduceThreads => "use fewer threads with --threads".into(),
+        Hint::RepairWeights => {
+            "convert the checkpoint that training wrote again; f32 holds all of its numbers".into()
+        }
         // A hint of a newer library.
         _ => return None,
     };
@@ -63,6 +67,8 @@ mod tests {
             (Hint::UseCpu, "--device cpu"),
             (Hint::ListDevices, "trm-run devices"),
             (Hint::ReduceBatch, "--batch"),
+            (Hint::ReduceThreads, "--threads"),
+            (Hint::RepairWeights, "f32"),
         ];
         for (given, expected) in cases {
             let error = Error::new(ErrorKind::Argument, "wrong").with_hint(given);

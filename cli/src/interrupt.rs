@@ -29,11 +29,15 @@ impl Interrupt {
                 return now.cancel();
             }
             asked.cancel();
-            let now = now.clone();
-            std::thread::spawn(move || {
+            let later = now.clone();
+            let timer = std::thread::Builder::new().spawn(move || {
                 std::thread::sleep(GRACE_PERIOD);
-                now.cancel();
+                later.cancel();
             });
+            // Without a thread that waits there is no grace period.
+            if timer.is_err() {
+                now.cancel();
+            }
         });
         if let Err(e) = installed {
             log::debug!("Ctrl-C will end the program without a summary: {e}");

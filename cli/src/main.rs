@@ -60,6 +60,7 @@ fn run(cli: Cli) -> Result<CommandStatus, CommandError> {
         shared,
         solve,
     } = cli;
+    let shared = shared.with_environment()?;
     match command {
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

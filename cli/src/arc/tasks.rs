@@ -62,7 +62,7 @@ impl Tasks {
     pub(super) fn read(args: &ArcArgs) -> trm_runtime::Result<Self> {
         let mut tasks = Self::default();
         let mut known = HashMap::new();
-        let mut reader = RecordReader::start(args.tasks.clone(), None);
+        let mut reader = RecordReader::start(args.tasks.clone(), None)?;
         loop {
             match reader.next(Duration::from_secs(1)) {
                 Next::Record(record) => {
@@ -261,6 +261,12 @@ impl Tasks {
             }
             Some(record)
         })
+    }
+
+    /// Returns the number of test inputs that pass@k is about: those with a solution.
+    pub(super) fn scored(&self) -> usize {
+        let scored = self.tests.iter().filter(|test| test.solution.is_some());
+        scored.count()
     }
 
     /// Returns pass@k: the fraction of a task's test inputs whose solution is among the best k

@@ -20,6 +20,7 @@ mod eval;
 mod input;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod robust;
 mod solve;
 mod streams;
 mod terminal;

@@ -130,6 +130,11 @@ impl Gpu {
         self.context.description()
     }
 
+    /// Returns whether the adapter is a software implementation, which computes on the CPU.
+    pub fn is_software(&self) -> bool {
+        self.context.is_software()
+    }
+
     /// Returns how many buffers, pipelines and bind groups were created on the device so far. The
     /// number stays the same once a batch has taken a few steps.
     pub fn resource_count(&self) -> usize {
