@@ -263,8 +263,8 @@ enum trm_status trm_answer_free(trm_answer answer);
 enum trm_status trm_cancel_new(trm_cancel *cancel);
 
 // Cancels every current and future call that solves with this token: the call returns
-// `TRM_STATUS_CANCELLED`, on the CPU within a step. Any thread may call this function at any time, and so
-// may callbacks.
+// `TRM_STATUS_CANCELLED`, on the CPU within a step. Any thread may call this function at any time,
+// and so may callbacks.
 enum trm_status trm_cancel_now(trm_cancel cancel);
 
 // Frees a cancel token. Calls that are solving with it continue and can no longer be cancelled

@@ -182,11 +182,7 @@ pub(crate) struct Shared {
     ///
     /// A file that training wrote, a .safetensors file, or a directory with one of them. Bundled
     /// models have names such as sudoku-9x9.
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH"
-    )]
+    #[arg(long, global = true, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
     /// Read the hyper-parameters from this file
     ///
@@ -206,11 +202,7 @@ pub(crate) struct Shared {
     /// `auto` measures whether the CPU or a GPU is faster, and never takes a software adapter.
     /// `gpu` takes the best adapter, a software one included. `gpu:N` takes the N-th adapter of
     /// `trm-run devices`. `reference` is the scalar reference.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DEVICE"
-    )]
+    #[arg(long, global = true, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Weight dtype of the blocks [default: int8 if stored so, else f32]
     #[arg(long, global = true, value_name = "FORMAT", value_parser = dtypes())]
@@ -238,7 +230,12 @@ pub(crate) struct Shared {
     #[arg(long, global = true, value_name = "RULE", value_parser = halt_rules())]
     pub(crate) halt: Option<HaltRule>,
     /// Same as --halt never
-    #[arg(long, global = true, conflicts_with = "halt", overrides_with = "no_halt")]
+    #[arg(
+        long,
+        global = true,
+        conflicts_with = "halt",
+        overrides_with = "no_halt"
+    )]
     pub(crate) no_halt: bool,
     /// Seed of all random numbers [default: 0]
     ///
@@ -267,8 +264,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Fills in `--model` and `--device` from `TRM_MODEL` and `TRM_DEVICE`. An empty variable counts
-    /// as not set.
+    /// Fills in `--model` and `--device` from `TRM_MODEL` and `TRM_DEVICE`. An empty variable
+    /// counts as not set.
     ///
     /// # Errors
     /// `TRM_DEVICE` is not UTF-8.
@@ -278,7 +275,9 @@ impl Shared {
             self.model = variable("TRM_MODEL").map(PathBuf::from);
         }
         if self.device.is_none() {
-            let device = variable("TRM_DEVICE").map(OsString::into_string).transpose();
+            let device = variable("TRM_DEVICE")
+                .map(OsString::into_string)
+                .transpose();
             self.device = device.map_err(|value| {
                 let message = format!("TRM_DEVICE: {value:?} is not a device");
                 Error::new(ErrorKind::Argument, message)

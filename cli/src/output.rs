@@ -69,7 +69,9 @@ pub(crate) fn can_redraw(stream: &impl io::IsTerminal) -> bool {
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     // Marks that change the order in which characters are shown, and further line separators.
     let reorders = |c: char| {
-        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        let marks = ['\u{61c}', '\u{200e}', '\u{200f}'];
+        let ranges = ['\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+        marks.contains(&c) || ranges.iter().any(|range| range.contains(&c))
     };
     let harmful = |c: char| (c.is_control() && c != '\n' && c != '\t') || reorders(c);
     if !text.contains(harmful) {
@@ -140,7 +142,9 @@ mod tests {
         assert_eq!(super::printable("a\tb\n┌ ok"), "a\tb\n┌ ok");
         assert_eq!(super::printable("\x1b]0;gone\x07"), "\\u{1b}]0;gone\\u{7}");
         // A C1 control, an override and an isolate of the direction, an Arabic letter mark.
-        for harmful in ['\u{9b}', '\u{202e}', '\u{2067}', '\u{61c}', '\u{200f}', '\u{2028}'] {
+        for harmful in [
+            '\u{9b}', '\u{202e}', '\u{2067}', '\u{61c}', '\u{200f}', '\u{2028}',
+        ] {
             let text = format!("a{harmful}b");
             let escaped = format!("a{}b", harmful.escape_unicode());
             assert_eq!(super::printable(&text), escaped);

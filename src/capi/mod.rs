@@ -293,8 +293,8 @@ pub unsafe extern "C" fn trm_cancel_new(cancel: *mut trm_cancel) -> trm_status {
 }
 
 /// Cancels every current and future call that solves with this token: the call returns
-/// `TRM_STATUS_CANCELLED`, on the CPU within a step. Any thread may call this function at any time, and so
-/// may callbacks.
+/// `TRM_STATUS_CANCELLED`, on the CPU within a step. Any thread may call this function at any time,
+/// and so may callbacks.
 #[unsafe(no_mangle)]
 pub extern "C" fn trm_cancel_now(cancel: trm_cancel) -> trm_status {
     run_reentrant_entry(|| {

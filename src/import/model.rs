@@ -452,7 +452,11 @@ fn check_tensors(
 /// Reads the weights after [`check_tensors`].
 fn read_weights(checkpoint: &Checkpoint, names: &TensorNames, config: &Config) -> Result<Weights> {
     let sizes = config.weights().into_iter();
-    let sizes = sizes.map(|w| w.shape(config).iter().fold(4usize, |n, d| n.saturating_mul(*d)));
+    let sizes = sizes.map(|w| {
+        w.shape(config)
+            .iter()
+            .fold(4usize, |n, d| n.saturating_mul(*d))
+    });
     let bytes = sizes.fold(0usize, usize::saturating_add);
     memory::check(bytes, "the weights of the model")?;
     Weights::collect(config, |weight| int8::read(checkpoint, names, weight))

@@ -118,8 +118,7 @@ pub(crate) fn check_range(data: &[f32], dtype: WeightDtype) -> Result<()> {
     };
     match data.iter().find(|v| v.is_finite() && v.abs() > limit) {
         Some(value) => {
-            let message =
-                format!("holds {value:e}; the largest number of {dtype} is {limit:e}");
+            let message = format!("holds {value:e}; the largest number of {dtype} is {limit:e}");
             Err(Error::checkpoint(message).with_hint(Hint::RepairWeights))
         }
         None => Ok(()),
@@ -327,6 +326,40 @@ mod tests {
             assert!(rows.values()[..2].iter().all(|v| v.is_nan()), "{damage}");
             assert_eq!(rows.values[2..], [64, 127]);
         }
+    }
+
+    #[test]
+    fn weights_beyond_the_range_of_a_dtype_are_errors() {
+        let with = |weight, value| {
+            let shape = vec![2, 3];
+            let data = vec![0.1, value, 0.2, 0.3, 0.4, 0.5];
+            Weights::from_tensors([(weight, Tensor { shape, data })].into())
+        };
+        let block = Weight::Down(Level::L, 0);
+        let error = with(block, -1e6).check_range(WeightDtype::F16).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "tensor \"L_level.layers.0.mlp.down_proj.weight\": holds -1e6; the largest number of \
+             f16 is 6.5504e4"
+        );
+        assert!(
+            with(block, f32::MAX)
+                .check_range(WeightDtype::Bf16)
+                .is_err()
+        );
+        // These fit: another dtype, the largest number, and a tensor that stays f32.
+        assert!(with(block, -1e6).check_range(WeightDtype::Bf16).is_ok());
+        assert!(with(block, f32::MAX).check_range(WeightDtype::Int8).is_ok());
+        assert!(with(block, 65504.0).check_range(WeightDtype::F16).is_ok());
+        assert!(
+            with(Weight::LmHead, 1e6)
+                .check_range(WeightDtype::F16)
+                .is_ok()
+        );
+        // Every backend checks it.
+        let cpu = crate::backend::cpu::Cpu::new(Some(1)).unwrap();
+        let cpu = cpu.with_dtype(WeightDtype::F16);
+        assert!(crate::backend::Backend::load(&cpu, with(block, 1e6)).is_err());
     }
 
     #[test]

@@ -233,7 +233,11 @@ impl Weights {
 
     /// Returns all tensors, in the order of [`Weight`].
     pub(crate) fn sorted(&self) -> Vec<(Weight, &Tensor)> {
-        let mut all: Vec<_> = self.tensors.iter().map(|(w, tensor)| (*w, tensor)).collect();
+        let mut all: Vec<_> = self
+            .tensors
+            .iter()
+            .map(|(w, tensor)| (*w, tensor))
+            .collect();
         all.sort_by_key(|(weight, _)| *weight);
         all
     }

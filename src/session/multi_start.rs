@@ -244,7 +244,9 @@ impl Starts {
 
     /// Ends the puzzle of a start that has failed. Returns the error with the index of that puzzle.
     fn end_failed(&mut self, halting_loop: &mut HaltingLoop, error: Error) -> Error {
-        let start = error.puzzle_index().and_then(|index| self.owners.get(&index));
+        let start = error
+            .puzzle_index()
+            .and_then(|index| self.owners.get(&index));
         let Some(owner) = start.map(|(owner, _)| *owner) else {
             return error;
         };

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::{HaltPolicy, Halting, Inspect, Stepper, stepper};
-use crate::backend::{
-    DeviceWeights, HaltParams, PipelinedProgram, Program, SlotInput, StopSignal,
-};
+use crate::backend::{DeviceWeights, HaltParams, PipelinedProgram, Program, SlotInput, StopSignal};
 use crate::config::State;
 use crate::error::{Error, Result};
 use crate::import::Model;

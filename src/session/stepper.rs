@@ -58,7 +58,8 @@ pub trait Stepper: fmt::Debug + Send {
     /// Checks that the outputs of both heads for a slot are finite after its last step.
     ///
     /// # Errors
-    /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) if the numbers of the model overflow.
+    /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) if the numbers of the model
+    /// overflow.
     fn check_finite(&self, slot: usize) -> Result<()> {
         check_finite(&self.halting(slot)?, &self.answer(slot)?)
     }

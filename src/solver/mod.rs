@@ -158,7 +158,8 @@ impl Solver {
     ///
     /// # Errors
     /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if the puzzle is impossible,
-    /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) if the numbers of the model overflow,
+    /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) if the numbers of the model
+    /// overflow,
     /// [`ErrorKind::Deadline`](crate::ErrorKind::Deadline) or
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) if it was stopped.
     pub fn solve(&self, puzzle: &Puzzle) -> Result<Answer> {

@@ -47,7 +47,10 @@ fn solver(model: Model, (device, dtype): (Device, WeightDtype)) -> Solver {
 fn expect_overflow(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error}");
     let text = error.to_string();
-    assert!(text.contains("step 1: the numbers of the model overflow"), "{text}");
+    assert!(
+        text.contains("step 1: the numbers of the model overflow"),
+        "{text}"
+    );
     assert!(error.hint().is_some());
 }
 
@@ -109,7 +112,11 @@ fn the_other_puzzles_of_a_batch_go_on() {
                 }
             }
             answered.sort_unstable();
-            assert_eq!((answered, failed), (vec![0, 2], vec![1]), "{device:?}, {starts}");
+            assert_eq!(
+                (answered, failed),
+                (vec![0, 2], vec![1]),
+                "{device:?}, {starts}"
+            );
         }
     }
 }
@@ -126,7 +133,10 @@ fn a_stepper_marks_the_cells_and_says_what_is_wrong() {
         assert!(error.contains("logits of cell"), "{error}");
     }
     // Planted: an intact model passes.
-    let solver = solver(patched("q_head.bias", None, 0.5), (Device::Cpu, WeightDtype::F32));
+    let solver = solver(
+        patched("q_head.bias", None, 0.5),
+        (Device::Cpu, WeightDtype::F32),
+    );
     let mut stepper = solver.stepper(16, 1).unwrap();
     stepper.load(0, &[1; 16], 0).unwrap();
     stepper.step(&[0]).unwrap();

@@ -43,7 +43,10 @@ fn a_deadline_ends_a_long_step() {
             let error = session.next_step().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
             let taken = started.elapsed();
-            assert!(taken < Duration::from_secs(6), "{dtype}, {puzzles}: {taken:?}");
+            assert!(
+                taken < Duration::from_secs(6),
+                "{dtype}, {puzzles}: {taken:?}"
+            );
             assert_eq!(session.unfinished(), puzzles);
         }
     }
@@ -121,7 +124,10 @@ fn a_session_goes_on_after_a_step_that_was_stopped() {
     session.set_deadline(None);
     let answers = crate::solving::finish(session);
     let logits = |answers: &[trm_runtime::Answer]| -> Vec<_> {
-        answers.iter().map(|a| (a.index, a.steps, a.halting.q_halt)).collect()
+        answers
+            .iter()
+            .map(|a| (a.index, a.steps, a.halting.q_halt))
+            .collect()
     };
     assert_eq!(logits(&answers), logits(&expected));
 }
@@ -190,6 +196,12 @@ mod forks {
         thread.join().unwrap();
         // Dropped there, it does not wait for threads that do not exist.
         let mut held = Some((solver, session));
-        assert_eq!(in_child(|| held.take().map_or(1, |held| { drop(held); 7 })), 7 << 8);
+        assert_eq!(
+            in_child(|| held.take().map_or(1, |held| {
+                drop(held);
+                7
+            })),
+            7 << 8
+        );
     }
 }

@@ -124,8 +124,7 @@ pub(crate) fn run(
     } else {
         print_table(&tasks, &passes)?;
         let (scored, all) = (tasks.scored(), tasks.tests.len());
-        // Even with --quiet: a figure over a part is not that of the whole.
-        if scored > 0 && scored < all {
+        if !shared.quiet && scored > 0 && scored < all {
             eprint_line(format_args!(
                 "scored {scored} of {all} test inputs: the others have no solution"
             ));

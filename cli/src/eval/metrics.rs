@@ -412,8 +412,11 @@ impl<'a> EvalReport<'a> {
     }
 
     /// Prints which part of the data the figures are about, if it is not the whole, to standard
-    /// error. Even with `--quiet`: a figure over a part is not that of the whole.
+    /// error. A figure over a part is not that of the whole.
     pub(crate) fn eprint_part(&self, interrupted: bool) {
+        if self.shared.quiet {
+            return;
+        }
         let scored = self.total().puzzles;
         let mut reasons = Vec::new();
         if let Some(limit) = self.limit.filter(|_| self.reached_limit()) {
@@ -427,7 +430,9 @@ impl<'a> EvalReport<'a> {
         }
         if !reasons.is_empty() {
             let reasons = reasons.join("; ");
-            eprint_line(format_args!("scored {scored} puzzles, a part of the data: {reasons}"));
+            eprint_line(format_args!(
+                "scored {scored} puzzles, a part of the data: {reasons}"
+            ));
         }
     }
 

@@ -1,5 +1,5 @@
-//! What goes wrong around a model: numbers that overflow, pipes in its folder, limits of the system,
-//! names that control the terminal, empty variables.
+//! What goes wrong around a model: numbers that overflow, pipes in its folder, limits of the
+//! system, names that control the terminal, empty variables.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -60,7 +60,10 @@ fn numbers_that_overflow_are_an_error_in_every_task() {
             let error = &run.records("error")[0];
             let text = error["error"].as_str().unwrap();
             assert_eq!(error["id"], "t");
-            assert!(text.contains("step 1: the numbers of the model overflow"), "{text}");
+            assert!(
+                text.contains("step 1: the numbers of the model overflow"),
+                "{text}"
+            );
             assert!(text.contains("f32"), "what to do: {text}");
             assert_eq!(run.summary()["errors"], 1, "{run:?}");
             let sudoku = trm_with(&args, PUZZLE.as_bytes()).expect(2);
@@ -75,7 +78,12 @@ fn numbers_that_overflow_are_an_error_in_eval_trace_and_check() {
     let model = patched(&scratch, "lm_head.weight", None, 3e38);
     let csv = data("sudoku-4x4.csv");
     let overflow = "the numbers of the model overflow";
-    for more in [&[][..], &["--halt", "never"], &["--compare", "f32"], &["--effort", "2"]] {
+    for more in [
+        &[][..],
+        &["--halt", "never"],
+        &["--compare", "f32"],
+        &["--effort", "2"],
+    ] {
         let args = [&["eval", &model, "--data", &csv, "--limit", "3"], more].concat();
         let run = trm(&args).expect(2);
         assert!(run.err.contains(overflow), "{more:?}: {run:?}");
@@ -87,13 +95,19 @@ fn numbers_that_overflow_are_an_error_in_eval_trace_and_check() {
     let inputs = [&length[..], &header, &[1, 0, 0, 0].repeat(16)].concat();
     let inputs = scratch.file("inputs.safetensors", inputs);
     let output = scratch.path("trace.safetensors");
-    let args = ["trace", &model, "--inputs", &inputs, "--steps", "1", "-o", &output];
+    let args = [
+        "trace", &model, "--inputs", &inputs, "--steps", "1", "-o", &output,
+    ];
     let run = trm(&args).expect(2);
     assert!(run.err.contains("sequence 0: step 1"), "{run:?}");
     assert!(!Path::new(&output).exists());
     // The comparison of kernels names the call, and blames no device.
     let run = trm(&["check", &model]).expect(2);
-    assert!(run.err.contains("decode: the numbers of the model overflow"), "{run:?}");
+    assert!(
+        run.err
+            .contains("decode: the numbers of the model overflow"),
+        "{run:?}"
+    );
 }
 
 /// Token 5 is the digit 4. The first puzzle has none, so its answer does not depend on the row.
@@ -108,8 +122,21 @@ fn a_puzzle_that_overflows_does_not_spoil_the_others_of_its_batch() {
         let run = trm_with(&args, input.as_bytes()).expect(1);
         let (answers, errors) = (run.records("answer"), run.records("error"));
         assert_eq!((answers.len(), errors.len()), (2, 1), "{more:?}: {run:?}");
-        assert_eq!((&errors[0]["line"], &errors[0]["id"]), (&2.into(), &1.into()));
-        let good = [&["--model", "models/sudoku-4x4", "-", "--json", "--halt", "never"], more];
+        assert_eq!(
+            (&errors[0]["line"], &errors[0]["id"]),
+            (&2.into(), &1.into())
+        );
+        let good = [
+            &[
+                "--model",
+                "models/sudoku-4x4",
+                "-",
+                "--json",
+                "--halt",
+                "never",
+            ],
+            more,
+        ];
         let good = trm_with(&good.concat(), input.as_bytes()).expect(0);
         for answer in &answers {
             let same = good.records("answer");
@@ -196,7 +223,10 @@ fn what_lies_beside_a_model_is_read_only_if_it_is_a_regular_file() {
     std::fs::write(&inputs, "").unwrap();
     let eval = ["eval", "sudoku-4x4", "--data", &inputs];
     let run = within(Duration::from_secs(20), &eval, "").expect(2);
-    assert!(run.err.contains("all__labels.npy: is not a regular file"), "{run:?}");
+    assert!(
+        run.err.contains("all__labels.npy: is not a regular file"),
+        "{run:?}"
+    );
 }
 
 /// Runs the program under a limit of the system. `None` without the tools, or without the right.
@@ -220,7 +250,10 @@ fn limited(limit: &str, args: &[&str], input: &str) -> Option<Run> {
     let mut command = Command::new("timeout");
     command.arg("60").args(as_nobody.split(' ')).arg(limit);
     command.arg(&copy).args(args).current_dir("/");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes());
     Some(run(child.wait_with_output().unwrap()))
@@ -243,15 +276,24 @@ fn a_limit_of_processes_gives_an_error_or_fewer_threads() {
         }
         codes.push(run.code);
     }
-    assert!(codes.contains(&Some(2)) && codes.contains(&Some(0)), "{codes:?}");
+    assert!(
+        codes.contains(&Some(2)) && codes.contains(&Some(0)),
+        "{codes:?}"
+    );
     // Threads that were asked for are an error, which does not blame the puzzle.
     let args = ["-", "--threads", "64"];
     let Some(run) = limited("--nproc=8", &args, PUZZLE) else {
         return;
     };
     let run = run.expect(2);
-    assert!(run.err.contains("of 64 threads could be started"), "{run:?}");
-    assert!(run.err.contains("--threads") && !run.err.contains("line 1"), "{run:?}");
+    assert!(
+        run.err.contains("of 64 threads could be started"),
+        "{run:?}"
+    );
+    assert!(
+        run.err.contains("--threads") && !run.err.contains("line 1"),
+        "{run:?}"
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -263,7 +305,15 @@ fn a_batch_that_does_not_fit_into_memory_is_an_error() {
     };
     for args in [
         ["-", "--device", "cpu", "--effort", "64", "--batch", "4096"],
-        ["-", "--device", "reference", "--effort", "256", "--batch", "4096"],
+        [
+            "-",
+            "--device",
+            "reference",
+            "--effort",
+            "256",
+            "--batch",
+            "4096",
+        ],
     ] {
         let Some(run) = limited("--as=400000000", &args, &maze) else {
             return;
@@ -300,7 +350,10 @@ fn names_of_files_and_models_do_not_control_the_terminal() {
         let run = trm(args);
         let text = run.out.clone() + &run.err;
         assert!(run.code == Some(0), "{run:?}");
-        assert!(!text.contains('\x1b') && !text.contains('\u{202e}'), "{args:?}: {run:?}");
+        assert!(
+            !text.contains('\x1b') && !text.contains('\u{202e}'),
+            "{args:?}: {run:?}"
+        );
     }
 }
 
@@ -346,9 +399,12 @@ fn a_score_over_a_part_says_so() {
     let eval = |more: &[&str]| trm(&[&["eval", &model, "--data", &csv], more].concat());
     let part = "a part of the data";
     assert!(!eval(&[]).expect(0).err.contains(part));
-    for more in [&["--limit", "3"][..], &["--limit", "3", "-q"], &["--limit", "3", "--effort", "1,2"]] {
+    for more in [&["--limit", "3"][..], &["--limit", "3", "--effort", "1,2"]] {
         let run = eval(more).expect(0);
-        assert!(run.err.contains("scored 3 puzzles, a part of the data"), "{run:?}");
+        assert!(
+            run.err.contains("scored 3 puzzles, a part of the data"),
+            "{run:?}"
+        );
     }
     assert_eq!(eval(&["--limit", "3", "--json"]).summary()["limit"], 3);
     assert_eq!(eval(&["--json"]).summary()["limit"], Value::Null);
@@ -357,5 +413,8 @@ fn a_score_over_a_part_says_so() {
     let broken = [read(&csv), b"1100000000000000,3421123443122143\n".to_vec()].concat();
     let broken = scratch.file("broken.csv", broken);
     let run = trm(&["eval", &model, "--data", &broken]).expect(1);
-    assert!(run.err.contains("1 records in error are not counted"), "{run:?}");
+    assert!(
+        run.err.contains("1 records in error are not counted"),
+        "{run:?}"
+    );
 }

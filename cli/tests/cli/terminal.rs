@@ -74,6 +74,9 @@ fn no_color_means_none() {
         let Some(seen) = on_terminal(&args, &[("TERM", term)]) else {
             return;
         };
-        assert!(!seen.contains('\x1b') && seen.contains("3 4"), "{term}: {seen:?}");
+        assert!(
+            !seen.contains('\x1b') && seen.contains("3 4"),
+            "{term}: {seen:?}"
+        );
     }
 }

@@ -5,8 +5,8 @@ use crate::model::plan::{Dims, NO_TOKEN};
 
 /// Returns the logits of the positions from P on, and the most likely token of each cell.
 ///
-/// state `[L, D]`, weight `[V, D]` -> logits `[S, V]`, tokens `[S]`. The first token wins a tie. A cell
-/// with a logit that is not finite has [`NO_TOKEN`].
+/// state `[L, D]`, weight `[V, D]` -> logits `[S, V]`, tokens `[S]`. The first token wins a tie. A
+/// cell with a logit that is not finite has [`NO_TOKEN`].
 pub(super) fn decode(d: &Dims, state: &[f32], weight: &[f32]) -> (Vec<f32>, Vec<u32>) {
     let cells = state[d.prefix * d.hidden..].chunks_exact(d.hidden);
     let logits: Vec<f32> = cells.flat_map(|cell| project(weight, cell)).collect();
