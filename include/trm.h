@@ -12,6 +12,10 @@
    Handles are numbers, not addresses. A freed or foreign handle is an error (TRM_STATUS_HANDLE),
    never undefined behaviour.
 
+   Fork: a child of fork() has none of the parent's threads and devices. Calls with a solver of the
+   parent return TRM_STATUS_DEVICE there. Open the model again in the child. Freeing the parent's
+   solver in the child does nothing.
+
    Generated from src/capi by tests/capi.rs. Edit src/capi, not this file. */
 
 #ifndef TRM_H
@@ -218,8 +222,11 @@ enum trm_status trm_solver_from_bytes(const void *bytes,
 // `device` is NULL or valid during the call.
 enum trm_status trm_solver_device(trm_solver solver, const char **device);
 
-// Frees a solver. Calls that are solving with it on other threads stop before their next step and
-// return `TRM_STATUS_CANCELLED`. Its answers stay valid.
+// Frees a solver. Calls that are solving with it on other threads stop and return
+// `TRM_STATUS_CANCELLED`. Its answers stay valid.
+//
+// In a child of `fork`, a solver of the parent is forgotten and its memory is not freed. The
+// parent's solver is not affected, and borrowed bytes are not released.
 enum trm_status trm_solver_free(trm_solver solver);
 
 // Solves a puzzle on the calling thread and returns when the puzzle has ended.
@@ -255,9 +262,9 @@ enum trm_status trm_answer_free(trm_answer answer);
 // `cancel` is NULL or valid during the call.
 enum trm_status trm_cancel_new(trm_cancel *cancel);
 
-// Cancels every current and future call that solves with this token: the step in flight ends, and
-// the call returns `TRM_STATUS_CANCELLED`. Any thread may call this function at any time, and so
-// may callbacks.
+// Cancels every current and future call that solves with this token: the call returns
+// `TRM_STATUS_CANCELLED`, on the CPU within a step. Any thread may call this function at any time,
+// and so may callbacks.
 enum trm_status trm_cancel_now(trm_cancel cancel);
 
 // Frees a cancel token. Calls that are solving with it continue and can no longer be cancelled

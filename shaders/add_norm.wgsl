@@ -46,7 +46,7 @@ fn add_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         }
         workgroupBarrier();
     }
-    let factor = inverseSqrt(squares[0] / f32(D) + EPS);
+    let factor = norm_factor(vec4<f32>(squares[0] / f32(D)), EPS).x;
     // Each invocation reads only the columns that it has stored itself.
     for (var column = id * 4u; column < D; column += WG * 4u) {
         let i = (slot * L + row) * D + column;

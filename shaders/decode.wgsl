@@ -1,8 +1,10 @@
 // decode: the answer logits of the positions from P on, and the most likely token of each cell.
 //
-// The first token wins a tie. With a symbol axis, the logit of token k + 2 is the product of the one
-// row of the weight with the cell in field k, and the tokens 0 and 1 have a fixed logit. A workgroup computes 8 cells; the 8 invocations of a cell share the
-// vocabulary. Grid: 1, S / 8, live slots.
+// The first token wins a tie. A cell with a logit that is not finite gets NO_TOKEN. With a symbol
+// axis, the logit of token k + 2 is the product of the one row of the weight with the cell in field
+// k, and the tokens 0 and 1 have a fixed logit. A workgroup computes 8 cells; the 8 invocations of a
+// cell share the vocabulary. Grid: 1, S / 8, live slots.
+// Uses shared/math.wgsl.
 
 override L: u32 = 97u;   // positions
 override D: u32 = 512u;  // hidden size
@@ -53,10 +55,12 @@ fn decode(
     let inside = cell < cells();
     var best = -1e30;
     var token = V;
+    var finite = true;
     if inside {
         for (var v = local.x; v < V; v += 8u) {
             let logit = logit_of(slot, cell, v);
             logits[(slot * cells() + cell) * V + v] = logit;
+            finite &= is_finite(logit);
             if token == V || logit > best {
                 best = logit;
                 token = v;
@@ -64,10 +68,11 @@ fn decode(
         }
     }
     best_logits[id] = best;
-    best_tokens[id] = token;
+    best_tokens[id] = select(NO_TOKEN, token, finite);
     workgroupBarrier();
     if inside && local.x == 0u {
         for (var i = 1u; i < 8u; i++) {
+            finite &= best_tokens[id + i] != NO_TOKEN;
             let other = best_logits[id + i];
             let larger = other > best || (other == best && best_tokens[id + i] < token);
             if best_tokens[id + i] < V && larger {
@@ -75,6 +80,6 @@ fn decode(
                 token = best_tokens[id + i];
             }
         }
-        answer[slot * cells() + cell] = token;
+        answer[slot * cells() + cell] = select(NO_TOKEN, token, finite);
     }
 }

@@ -2,6 +2,7 @@
 //
 // The logits are read from the first position of a state. A workgroup computes a slot.
 // Grid: 1, 1, live slots.
+// Uses shared/math.wgsl.
 
 override L: u32 = 97u;   // positions
 override D: u32 = 512u;  // hidden size
@@ -48,7 +49,10 @@ fn halt(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let steps = statuses[slot].x + 1u;
         let logit = select(q.x, q.x - q.y, params.minus_continue == 1u);
         let may_halt = steps >= params.min_steps;
-        let halts = steps >= params.max_steps || (may_halt && logit > params.threshold);
+        // Numbers that overflow stay so: a slot with them ends, and the host reports it.
+        let overflows = !is_finite(q.x) || !is_finite(q.y);
+        let at_end = overflows || steps >= params.max_steps;
+        let halts = at_end || (may_halt && logit > params.threshold);
         statuses[slot] = vec2<u32>(steps, select(1u, 0u, halts));
     }
 }

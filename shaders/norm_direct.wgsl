@@ -32,7 +32,7 @@ fn norm_direct(@builtin(global_invocation_id) id: vec3<u32>) {
         for (var i = 0u; i < stride / 4u; i++) {
             square += sums[partials + i];
         }
-        factor = vec4<f32>(inverseSqrt(dot(square, vec4<f32>(1.0)) / f32(D) + EPS));
+        factor = norm_factor(vec4<f32>(dot(square, vec4<f32>(1.0)) / f32(D)), EPS);
     } else {
         // Squares are [L / 8, D].
         let tiles = (L + 7u) / 8u;
@@ -42,7 +42,7 @@ fn norm_direct(@builtin(global_invocation_id) id: vec3<u32>) {
         for (var i = 0u; i < tiles; i++) {
             square += sums[partials + i * stride];
         }
-        factor = inverseSqrt(square / f32(L) + EPS);
+        factor = norm_factor(square / f32(L), EPS);
     }
     let v = sums[start + row * stride + id.x] * factor;
     store4((slot * L + row) * D + channel, channel, D, v);

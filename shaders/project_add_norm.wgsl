@@ -132,8 +132,8 @@ fn project_add_norm(
         }
         workgroupBarrier();
     }
-    let a = inverseSqrt(squares[0] / f32(D) + EPS);
-    let b = inverseSqrt(squares[WG] / f32(D) + EPS);
+    let a = norm_factor(squares[0] / f32(D), EPS);
+    let b = norm_factor(squares[WG] / f32(D), EPS);
     for (var first = id * 4u; first < D; first += WG * 4u) {
         for (var r = 0u; r < rows; r++) {
             var factor: f32;

@@ -158,7 +158,7 @@ fn token_mix(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
         }
         workgroupBarrier();
     }
-    let factor = inverseSqrt(squares[channel] / f32(L) + EPS);
+    let factor = norm_factor(vec4<f32>(squares[channel] / f32(L)), EPS).x;
     for (var item = id; item < items; item += WG) {
         if channel < left {
             let l = item / 4u * 4u;

@@ -70,6 +70,10 @@ pub enum Hint {
     /// Fetch the model with this name, such as `user/model`, from the hub where it is published,
     /// and open the folder with its files.
     FetchFromHub(String),
+    /// Use fewer threads.
+    ReduceThreads,
+    /// Use a checkpoint whose weights are intact, in a dtype that can hold them.
+    RepairWeights,
 }
 
 /// An error of this library: what was found, and in which file, tensor, line or field.
@@ -83,6 +87,7 @@ pub struct Error {
     /// Innermost first.
     context: Vec<String>,
     hint: Option<Box<Hint>>,
+    puzzle_index: Option<usize>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -97,6 +102,7 @@ impl Error {
             message: message.into().into(),
             context: Vec::new(),
             hint: None,
+            puzzle_index: None,
             source: None,
         }
     }
@@ -134,6 +140,19 @@ impl Error {
     /// Returns what the caller can do about the error, if the library knows.
     pub fn hint(&self) -> Option<&Hint> {
         self.hint.as_deref()
+    }
+
+    /// Returns the index in its session of the puzzle that the error is about. That puzzle has
+    /// ended, and the session goes on with the others. `None`: the error is about no single puzzle.
+    pub fn puzzle_index(&self) -> Option<usize> {
+        self.puzzle_index
+    }
+
+    /// Sets the index of the puzzle that the error is about.
+    #[must_use]
+    pub(crate) fn with_puzzle_index(mut self, index: usize) -> Self {
+        self.puzzle_index = Some(index);
+        self
     }
 
     /// Creates an error about the input or output of `about`, usually a path.

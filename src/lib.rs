@@ -54,11 +54,14 @@ mod config;
 mod device;
 mod error;
 mod file_kind;
+mod files;
 pub mod guide;
 mod import;
+mod memory;
 mod model;
 mod onnx;
 mod output;
+mod process;
 mod random;
 mod session;
 mod solver;
@@ -82,6 +85,7 @@ pub use task::Puzzle;
 /// Everything here may change in any release. It is public for researchers who inspect a model, for
 /// benchmarks, and for apps that bring their own backend.
 pub mod low_level {
+    pub use crate::files::open_regular;
     pub use crate::model::{build, dtype, plan, weights};
     pub use crate::session::{Inspect, PlanStepper, Stepper};
 

@@ -162,6 +162,13 @@ fn misuse_returns_error_codes_and_accesses_no_invalid_memory() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("Invalid read"));
 }
 
+/// `alarm` in the children turns a hang into a failure.
+#[test]
+fn a_forked_process_gets_a_status_and_does_not_hang() {
+    let program = compile("tests/capi/fork.c");
+    run(Command::new(program).arg(MODEL));
+}
+
 /// The library exports exactly the functions that the header declares.
 #[test]
 #[cfg(target_os = "linux")]

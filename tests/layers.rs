@@ -9,8 +9,8 @@ use std::path::Path;
 
 /// From the bottom to the top. A file may import from its own layer and from those below it.
 const LAYERS: &[&[&str]] = &[
-    &["error"],
-    &["random", "file_kind"],
+    &["error", "files"],
+    &["memory", "process", "random", "file_kind"],
     &["output"],
     &["config", "task"],
     &["model"],

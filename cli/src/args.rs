@@ -1,12 +1,13 @@
 //! The command line: the options that all commands share, and each command's own.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use trm_runtime::task::TaskKind;
-use trm_runtime::{HaltRule, MultiStart, WeightDtype};
+use trm_runtime::{Error, ErrorKind, HaltRule, MultiStart, WeightDtype};
 
 /// Solve Sudokus, mazes and ARC grids with Tiny Recursive Models
 ///
@@ -181,13 +182,7 @@ pub(crate) struct Shared {
     ///
     /// A file that training wrote, a .safetensors file, or a directory with one of them. Bundled
     /// models have names such as sudoku-9x9.
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        env = "TRM_MODEL",
-        hide_env = true
-    )]
+    #[arg(long, global = true, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
     /// Read the hyper-parameters from this file
     ///
@@ -213,13 +208,7 @@ pub(crate) struct Shared {
     /// `auto` measures whether the CPU or a GPU is faster, and never takes a software adapter.
     /// `gpu` takes the best adapter, a software one included. `gpu:N` takes the N-th adapter of
     /// `trm-run devices`. `reference` is the scalar reference.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DEVICE",
-        env = "TRM_DEVICE",
-        hide_env = true
-    )]
+    #[arg(long, global = true, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Weight dtype of the blocks [default: int8 if stored so, else f32]
     #[arg(long, global = true, value_name = "FORMAT", value_parser = dtypes())]
@@ -247,7 +236,12 @@ pub(crate) struct Shared {
     #[arg(long, global = true, value_name = "RULE", value_parser = halt_rules())]
     pub(crate) halt: Option<HaltRule>,
     /// Same as --halt never
-    #[arg(long, global = true, conflicts_with = "halt")]
+    #[arg(
+        long,
+        global = true,
+        conflicts_with = "halt",
+        overrides_with = "no_halt"
+    )]
     pub(crate) no_halt: bool,
     /// Seed of all random numbers [default: 0]
     ///
@@ -262,7 +256,7 @@ pub(crate) struct Shared {
     )]
     pub(crate) seed: u64,
     /// Print JSON on standard output: one object, or one per line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, overrides_with = "json")]
     pub(crate) json: bool,
     /// When to use colours
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
@@ -271,16 +265,36 @@ pub(crate) struct Shared {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Print nothing but errors on standard error
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, overrides_with = "quiet")]
     pub(crate) quiet: bool,
 }
 
 impl Shared {
-    /// Returns `--model` or `TRM_MODEL`. An empty variable counts as not set.
+    /// Fills in `--model` and `--device` from `TRM_MODEL` and `TRM_DEVICE`. An empty variable
+    /// counts as not set.
+    ///
+    /// # Errors
+    /// `TRM_DEVICE` is not UTF-8.
+    pub(crate) fn with_environment(mut self) -> trm_runtime::Result<Self> {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        if self.model.is_none() {
+            self.model = variable("TRM_MODEL").map(PathBuf::from);
+        }
+        if self.device.is_none() {
+            let device = variable("TRM_DEVICE")
+                .map(OsString::into_string)
+                .transpose();
+            self.device = device.map_err(|value| {
+                let message = format!("TRM_DEVICE: {value:?} is not a device");
+                Error::new(ErrorKind::Argument, message)
+            })?;
+        }
+        Ok(self)
+    }
+
+    /// Returns `--model` or `TRM_MODEL`.
     pub(crate) fn model(&self) -> Option<&Path> {
-        self.model
-            .as_deref()
-            .filter(|path| !path.as_os_str().is_empty())
+        self.model.as_deref()
     }
 
     /// Returns `--device` or `TRM_DEVICE`. Default: `auto`.

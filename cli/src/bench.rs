@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use trm_runtime::low_level::Inspect;
+use trm_runtime::low_level::backend::StopSignal;
 use trm_runtime::{CancelToken, Error, ErrorKind, Solver, SolverBuilder};
 
 use crate::args::{BenchArgs, Shared};
 use crate::models::{build_solver, display_path, model_path, open, token_count};
-use crate::output::{CommandError, CommandStatus, print};
+use crate::output::{CommandError, CommandStatus, print, print_text};
 use crate::random;
 use crate::report::{milliseconds, rounded};
 
@@ -25,13 +26,24 @@ pub(crate) fn run(
     args: &BenchArgs,
     cancel: &CancelToken,
 ) -> Result<CommandStatus, CommandError> {
-    let mut timed = vec![TimedModel::new(
-        model_path(&args.subject, shared)?,
-        shared,
-        Role::First,
-    )?];
+    match measure(shared, args, cancel) {
+        // Ctrl-C ended a step early.
+        Err(CommandError::Run(e)) if e.kind() == ErrorKind::Cancelled => {
+            Ok(CommandStatus::Interrupted)
+        }
+        ended => ended,
+    }
+}
+
+fn measure(
+    shared: &Shared,
+    args: &BenchArgs,
+    cancel: &CancelToken,
+) -> Result<CommandStatus, CommandError> {
+    let first = model_path(&args.subject, shared)?;
+    let mut timed = vec![TimedModel::new(first, shared, Role::First, cancel)?];
     if let Some(other) = &args.against {
-        timed.push(TimedModel::new(other, shared, Role::Second)?);
+        timed.push(TimedModel::new(other, shared, Role::Second, cancel)?);
     }
     let difference = match &timed[..] {
         [one, other] => Some(one.difference(other)?),
@@ -66,13 +78,13 @@ pub(crate) fn run(
     } else {
         timed.iter().try_for_each(|t| t.print(shared))?;
         if let (Some(ratio), Some(difference)) = (ratio, difference) {
-            print(format_args!(
+            print_text(format_args!(
                 "ratio       a step of the second model takes {ratio:.2} times as long; \
                  largest difference of the logits after the first step: {difference:.1e}"
             ))?;
         }
         if let Some(mb) = peak_memory() {
-            print(format_args!("memory      {mb:.1} MB peak"))?;
+            print_text(format_args!("memory      {mb:.1} MB peak"))?;
         }
     }
     Ok(if cancel.is_cancelled() {
@@ -106,7 +118,12 @@ struct TimedModel {
 
 impl TimedModel {
     /// Opens a model, fills its slots and runs the first step.
-    fn new(path: &Path, shared: &Shared, role: Role) -> Result<Self, CommandError> {
+    fn new(
+        path: &Path,
+        shared: &Shared,
+        role: Role,
+        cancel: &CancelToken,
+    ) -> Result<Self, CommandError> {
         let start = Instant::now();
         let model = open(path, shared)?;
         // A second model without a checkpoint runs on the CPU and in its own dtype, so that it can
@@ -125,6 +142,8 @@ impl TimedModel {
         let tokens = token_count(config)?;
         let batch = shared.batch.unwrap_or(1);
         let mut stepper = solver.stepper(tokens, batch)?;
+        let token = cancel.clone();
+        stepper.set_stop(StopSignal::new(move || token.is_cancelled()));
         let load = start.elapsed();
         let mut random = trm_runtime::low_level::random::Random::new(shared.seed);
         for slot in 0..batch {
@@ -245,7 +264,7 @@ impl TimedModel {
     }
 
     fn print(&self, shared: &Shared) -> Result<(), CommandError> {
-        print(format_args!(
+        print_text(format_args!(
             "{}: {}, {}, {} threads, batch of {}",
             display_path(&self.path),
             self.device,
@@ -253,7 +272,7 @@ impl TimedModel {
             self.threads(shared),
             self.live.len()
         ))?;
-        print(format_args!(
+        print_text(format_args!(
             "step        {:.3} ms fastest, {:.3} ms median of {}",
             milliseconds(self.shortest()),
             milliseconds(self.median()),
@@ -261,17 +280,17 @@ impl TimedModel {
         ))?;
         let per_second = self.per_second();
         if let Some(gflop) = self.gflop {
-            print(format_args!(
+            print_text(format_args!(
                 "work        {gflop:.4} GFLOP per puzzle and step, {:.1} GFLOP/s",
                 gflop * per_second
             ))?;
         }
         let steps = self.solver.model().config.halt_max_steps;
-        print(format_args!(
+        print_text(format_args!(
             "throughput  {per_second:.1} puzzles/s at 1 step each, {:.1} at {steps}",
             per_second / steps as f64,
         ))?;
-        print(format_args!(
+        print_text(format_args!(
             "loading     {:.1} ms",
             milliseconds(self.load)
         ))?;

@@ -5,7 +5,7 @@ use trm_runtime::low_level::backend::lockstep::Difference;
 
 use crate::args::{CheckArgs, Shared};
 use crate::models::{build_solver, display_path, model_path, open, token_count};
-use crate::output::{CommandError, CommandStatus, print};
+use crate::output::{CommandError, CommandStatus, print, print_text};
 use crate::random;
 
 /// Number of random puzzles that are compared.
@@ -48,16 +48,16 @@ pub(crate) fn run(shared: &Shared, args: &CheckArgs) -> Result<CommandStatus, Co
             "largest": largest.as_ref().map(as_json),
         }))?;
     } else if let Some(found) = &found {
-        print(format_args!(
+        print_text(format_args!(
             "{model} on {device}, {dtype}: {found}, the first beyond {tolerance:e}"
         ))?;
     } else {
-        print(format_args!(
+        print_text(format_args!(
             "{model} on {device}, {dtype}: all {calls} calls agree with the reference to \
              {tolerance:e}"
         ))?;
         if let Some(largest) = &largest {
-            print(format_args!("largest difference: {largest}"))?;
+            print_text(format_args!("largest difference: {largest}"))?;
         }
     }
     Ok(if found.is_none() {

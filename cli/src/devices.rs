@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use trm_runtime::{CpuInfo, DeviceInfo, DeviceKind};
 
 use crate::args::Shared;
-use crate::output::{CommandError, CommandStatus, print};
+use crate::output::{CommandError, CommandStatus, print, print_text};
 
 /// Runs the command.
 pub(crate) fn run(shared: &Shared) -> Result<CommandStatus, CommandError> {
@@ -29,7 +29,7 @@ pub(crate) fn run(shared: &Shared) -> Result<CommandStatus, CommandError> {
         print("no GPU: no driver offers one, or this build has no GPU backend (feature `gpu`)")?;
     }
     match candidate {
-        Some(d) => print(format_args!(
+        Some(d) => print_text(format_args!(
             "auto takes gpu:{} for models that run faster there than on the CPU",
             d.number
         ))?,
@@ -83,22 +83,22 @@ fn yes_no(yes: bool) -> &'static str {
 }
 
 fn show_cpu(cpu: &CpuInfo) -> Result<(), CommandError> {
-    print(format_args!("{cpu}"))?;
+    print_text(format_args!("{cpu}"))?;
     if !cpu.features.is_empty() {
         let features = cpu
             .features
             .iter()
             .map(|(name, has)| format!("{name} {}", yes_no(*has)));
         let features = features.collect::<Vec<_>>().join(", ");
-        print(format_args!("  features    {features}"))?;
+        print_text(format_args!("  features    {features}"))?;
     }
     let int8 = cpu.int8.unwrap_or("in 16 bits");
-    print(format_args!("  int8        {int8}"))?;
-    print(format_args!(
+    print_text(format_args!("  int8        {int8}"))?;
+    print_text(format_args!(
         "  bf16        {}",
         cpu.bf16.unwrap_or("in f32")
     ))?;
-    print(format_args!(
+    print_text(format_args!(
         "  cores       {} physical, {} logical",
         cpu.physical_cores, cpu.logical_cores
     ))?;
@@ -106,19 +106,22 @@ fn show_cpu(cpu: &CpuInfo) -> Result<(), CommandError> {
 }
 
 fn show(d: &DeviceInfo) -> Result<(), CommandError> {
-    print(format_args!("{d}"))?;
-    print(format_args!("  driver      {}", d.driver))?;
+    print_text(format_args!("{d}"))?;
+    if d.kind == DeviceKind::Software {
+        print_text("  software    computes on the CPU, many times slower than `--device cpu`")?;
+    }
+    print_text(format_args!("  driver      {}", d.driver))?;
     let subgroups = match d.subgroups {
         Some([min, max]) if min == max => min.to_string(),
         Some([min, max]) => format!("{min} to {max}"),
         None => "no".into(),
     };
-    print(format_args!(
+    print_text(format_args!(
         "  features    f16 {}, subgroups {subgroups}, cooperative matrices {}",
         yes_no(d.f16),
         yes_no(d.cooperative_matrix)
     ))?;
-    print(format_args!(
+    print_text(format_args!(
         "  limits      {} MiB per buffer, {} KiB of workgroup memory, \
          {} invocations per workgroup, {} buffers per kernel",
         d.limits.buffer >> 20,
@@ -127,7 +130,7 @@ fn show(d: &DeviceInfo) -> Result<(), CommandError> {
         d.limits.storage_buffers
     ))?;
     if let Some(missing) = &d.unsupported_reason {
-        print(format_args!("  cannot run the kernels: {missing}"))?;
+        print_text(format_args!("  cannot run the kernels: {missing}"))?;
     }
     Ok(())
 }

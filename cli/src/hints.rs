@@ -37,6 +37,10 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
              --local-dir {}`, and give that folder",
             name.rsplit('/').next().unwrap_or(name)
         ),
+        Hint::ReduceThreads => "use fewer threads with --threads".into(),
+        Hint::RepairWeights => {
+            "convert the checkpoint that training wrote again; f32 holds all of its numbers".into()
+        }
         // A hint of a newer library.
         _ => return None,
     };
@@ -83,6 +87,8 @@ mod tests {
                 Hint::FetchFromHub("user/model".into()),
                 "hf download user/model --local-dir model",
             ),
+            (Hint::ReduceThreads, "--threads"),
+            (Hint::RepairWeights, "f32"),
         ];
         for (given, expected) in cases {
             let error = Error::new(ErrorKind::Argument, "wrong").with_hint(given);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
+use trm_runtime::low_level::open_regular;
 use trm_runtime::task::{Id, NpyRows, Records};
 use trm_runtime::{Error, ErrorKind, Puzzle};
 
@@ -66,14 +67,22 @@ pub(crate) struct RecordReader {
 
 impl RecordReader {
     /// Starts reading the files, at most `limit` records of each.
-    pub(crate) fn start(paths: Vec<PathBuf>, limit: Option<usize>) -> Self {
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(crate) fn start(paths: Vec<PathBuf>, limit: Option<usize>) -> trm_runtime::Result<Self> {
         Self::spawn(limit, move |reader| {
             paths.iter().try_for_each(|path| reader.path(path));
         })
     }
 
     /// Starts reading puzzles that the program makes.
-    pub(crate) fn from_puzzles(puzzles: impl Iterator<Item = Puzzle> + Send + 'static) -> Self {
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(crate) fn from_puzzles(
+        puzzles: impl Iterator<Item = Puzzle> + Send + 'static,
+    ) -> trm_runtime::Result<Self> {
         Self::spawn(None, move |reader| {
             let name: Arc<str> = "".into();
             let mut puzzles = puzzles;
@@ -83,21 +92,30 @@ impl RecordReader {
 
     /// Starts the thread. It ends with the input, or when the receiver is dropped. It can wait for
     /// standard input forever.
-    fn spawn(limit: Option<usize>, work: impl FnOnce(&mut Reader) + Send + 'static) -> Self {
+    fn spawn(
+        limit: Option<usize>,
+        work: impl FnOnce(&mut Reader) + Send + 'static,
+    ) -> trm_runtime::Result<Self> {
         let (sender, receiver) = sync_channel(READ_AHEAD);
-        std::thread::spawn(move || {
+        let read = move || {
             work(&mut Reader {
                 sender,
                 next: 0,
                 file_number: 0,
                 limit: limit.unwrap_or(usize::MAX),
             });
-        });
-        Self {
+        };
+        if let Err(e) = std::thread::Builder::new().name("input".into()).spawn(read) {
+            let message = format!(
+                "the system allows no further thread, which is needed to read the input: {e}"
+            );
+            return Err(Error::new(ErrorKind::Device, message).with_source(e));
+        }
+        Ok(Self {
             receiver,
             held: VecDeque::new(),
             ended: false,
-        }
+        })
     }
 
     /// Returns the next record, if one comes within `wait`.
@@ -240,7 +258,7 @@ impl Reader {
             .and_then(|p| p.strip_suffix("__inputs.npy"))
             .map(|p| format!("{p}__labels.npy"));
         let labels = beside.filter(|p| Path::new(p).exists()).map(|p| {
-            let file = File::open(&p).map_err(|e| Error::io(&p, e))?;
+            let file = open_regular(Path::new(&p)).map_err(|e| Error::io(&p, e))?;
             NpyRows::open(BufReader::new(file)).map_err(|e| e.context(&p))
         });
         let inputs = NpyRows::open(BufReader::new(file)).map_err(|e| e.context(name));

@@ -8,7 +8,7 @@ use trm_runtime::{Model, Solver};
 
 use crate::args::{InspectArgs, Shared};
 use crate::models::{display_path, model_path, open};
-use crate::output::{CommandError, CommandStatus, print, printable};
+use crate::output::{CommandError, CommandStatus, print, print_text, printable};
 use crate::report::rounded;
 
 /// Runs the command.
@@ -30,13 +30,13 @@ pub(crate) fn run(shared: &Shared, args: &InspectArgs) -> Result<CommandStatus, 
     ))?;
     if args.plan {
         match plan {
-            Some(plan) => print(format_args!(
+            Some(plan) => print_text(format_args!(
                 "\nplan for {} tokens\n{}",
                 plan.dims.tokens,
                 plan.to_string().trim_end()
             ))?,
             None if model.is_onnx() => print("\nplan: not available for an ONNX graph")?,
-            None => print(format_args!("\nplan: {SIZE_UNKNOWN}"))?,
+            None => print_text(format_args!("\nplan: {SIZE_UNKNOWN}"))?,
         }
     }
     Ok(CommandStatus::Success)

@@ -77,6 +77,7 @@ fn run(cli: Cli) -> Result<CommandStatus, CommandError> {
         shared,
         solve,
     } = cli;
+    let shared = shared.with_environment()?;
     // Convert and trace print nothing there, unless they are asked to.
     if !matches!(command, Some(Command::Convert(_) | Command::Trace(_))) || shared.json {
         stdout::check()?;

@@ -60,9 +60,24 @@ pub(crate) fn eprint_error(error: &Error) {
     }
 }
 
-/// Escapes the control characters of untrusted text, so that it cannot control the terminal.
+/// Returns whether lines that are written to a stream can be overwritten: it is a terminal, and
+/// the environment names one that knows escape sequences.
+pub(crate) fn can_redraw(stream: &impl io::IsTerminal) -> bool {
+    let term = std::env::var_os("TERM").unwrap_or_default();
+    // Windows has no TERM.
+    let knows_escapes = cfg!(windows) && term.is_empty() || !term.is_empty() && term != "dumb";
+    stream.is_terminal() && knows_escapes
+}
+
+/// Escapes the characters of untrusted text that control the terminal or the direction of text.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+    // Marks that change the order in which characters are shown, and further line separators.
+    let reorders = |c: char| {
+        let marks = ['\u{61c}', '\u{200e}', '\u{200f}'];
+        let ranges = ['\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+        marks.contains(&c) || ranges.iter().any(|range| range.contains(&c))
+    };
+    let harmful = |c: char| (c.is_control() && c != '\n' && c != '\t') || reorders(c);
     if !text.contains(harmful) {
         return Cow::Borrowed(text);
     }
@@ -84,6 +99,12 @@ pub(crate) fn print(line: impl fmt::Display) -> io::Result<()> {
         return Ok(());
     }
     stdout::write(line.as_bytes())
+}
+
+/// Writes a line for people to standard output. Unlike [`print`], escapes what could control the
+/// terminal: names of files and models are untrusted.
+pub(crate) fn print_text(line: impl fmt::Display) -> io::Result<()> {
+    print(printable(&line.to_string()))
 }
 
 /// Prints results on standard error from now on.
@@ -121,5 +142,14 @@ mod tests {
     fn untrusted_text_cannot_control_the_terminal() {
         assert_eq!(super::printable("a\tb\n┌ ok"), "a\tb\n┌ ok");
         assert_eq!(super::printable("\x1b]0;gone\x07"), "\\u{1b}]0;gone\\u{7}");
+        // A C1 control, an override and an isolate of the direction, an Arabic letter mark.
+        for harmful in [
+            '\u{9b}', '\u{202e}', '\u{2067}', '\u{61c}', '\u{200f}', '\u{2028}',
+        ] {
+            let text = format!("a{harmful}b");
+            let escaped = format!("a{}b", harmful.escape_unicode());
+            assert_eq!(super::printable(&text), escaped);
+        }
+        assert_eq!(super::printable("日本 ümlaut ‐ שלום"), "日本 ümlaut ‐ שלום");
     }
 }

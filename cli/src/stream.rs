@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trm_runtime::task::{EncodedPuzzle, Task};
-use trm_runtime::{Answer, ErrorKind, PuzzleStep, Session};
+use trm_runtime::{Answer, Error, ErrorKind, PuzzleStep, Session};
 
 use crate::input::{Next, NumberedRecord, RecordReader};
 use crate::interrupt::Interrupt;
@@ -57,6 +57,9 @@ pub(crate) trait RecordHandler {
 
     /// Receives the answer of a puzzle.
     fn end(&mut self, prepared: usize, answer: Answer) -> Result<(), CommandError>;
+
+    /// Receives the error of a puzzle that ended without an answer. The others go on.
+    fn fail(&mut self, prepared: usize, error: Error) -> Result<(), CommandError>;
 
     /// Called between steps, to show progress.
     fn tick(&mut self);
@@ -128,6 +131,10 @@ pub(crate) fn run(
                     }
                 }
                 Err(CommandError::Run(e)) if e.kind() == ErrorKind::Cancelled => return Ok(true),
+                Err(CommandError::Run(e)) => match e.puzzle_index() {
+                    Some(index) => handler.fail(current.first + index, e)?,
+                    None => return Err(e.into()),
+                },
                 Err(e) => return Err(e),
             }
         }

@@ -62,6 +62,10 @@ pub(crate) fn run(shared: &Shared, args: &TraceArgs) -> Result<CommandStatus, Co
         for step in 1..=args.steps {
             stepper.step(&live)?;
             for &slot in &live {
+                stepper.check_finite(slot).map_err(|e| {
+                    let sequence = format!("sequence {}", first + slot);
+                    e.context(format!("step {step}")).context(sequence)
+                })?;
                 for state in config.states() {
                     output.put(
                         &format!("step{step}.{}", state.name()),

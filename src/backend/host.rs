@@ -6,8 +6,9 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Program;
-use crate::error::{Error, ErrorKind, Result};
+use super::{Program, StopSignal};
+use crate::error::{Error, ErrorKind, Hint, Result};
+use crate::memory;
 use crate::model::plan::{Buffer, Call, Dims, Plan};
 
 /// Kernels that run on host memory.
@@ -22,16 +23,24 @@ pub(crate) struct HostProgram<K> {
     plan: Arc<Plan>,
     memory: HostBuffers,
     kernels: K,
+    stop: StopSignal,
 }
 
 impl<K: HostKernels> HostProgram<K> {
     /// Allocates memory for `slots` puzzles.
-    pub(crate) fn new(plan: Arc<Plan>, slots: usize, kernels: K) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// There is not enough memory.
+    pub(crate) fn new(plan: Arc<Plan>, slots: usize, kernels: K) -> Result<Self> {
+        let bytes = HostBuffers::bytes_per_slot(&plan).saturating_mul(slots);
+        memory::check(bytes, &format!("a batch of {slots} slots"))
+            .map_err(|e| e.with_hint(Hint::ReduceBatch))?;
+        Ok(Self {
             memory: HostBuffers::new(&plan, slots),
             plan,
             kernels,
-        }
+            stop: StopSignal::default(),
+        })
     }
 }
 
@@ -41,8 +50,18 @@ impl<K: HostKernels> Program for HostProgram<K> {
     }
 
     fn run(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()> {
-        self.kernels
-            .run(&self.plan.calls[calls], &mut self.memory, live)
+        for call in &self.plan.calls[calls] {
+            if self.stop.is_set() {
+                return Err(StopSignal::error());
+            }
+            let call = std::slice::from_ref(call);
+            self.kernels.run(call, &mut self.memory, live)?;
+        }
+        Ok(())
+    }
+
+    fn set_stop(&mut self, stop: StopSignal) {
+        self.stop = stop;
     }
 
     fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {
@@ -73,6 +92,12 @@ pub(crate) struct HostBuffers {
 }
 
 impl HostBuffers {
+    /// Returns the memory that [`HostBuffers::new`] allocates for each slot.
+    pub(crate) fn bytes_per_slot(plan: &Plan) -> usize {
+        let lengths = plan.buffers().into_iter().map(|b| b.len(&plan.dims));
+        lengths.sum::<usize>().saturating_mul(size_of::<f32>())
+    }
+
     /// Allocates all buffers of `plan`, filled with zeros.
     pub(crate) fn new(plan: &Plan, slots: usize) -> Self {
         let (mut floats, mut integers) = (BTreeMap::new(), BTreeMap::new());

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{DeviceWeights, Program, SlotInput};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Hint, Result};
 use crate::model::plan::{Buffer, Plan};
 
 /// Largest difference from the reference that the order of floating-point sums explains, relative
@@ -51,7 +51,8 @@ impl fmt::Display for Difference {
 /// differ only where the logits of both tokens differ by at most twice as much.
 ///
 /// # Errors
-/// A device failed, or the lengths in `cases` differ from those of the plan.
+/// A device failed, the lengths in `cases` differ from those of the plan, or a result of `expected`
+/// is not finite.
 pub fn compare(
     expected: &dyn DeviceWeights,
     actual: &dyn DeviceWeights,
@@ -92,6 +93,13 @@ pub fn compare_with(
         for &slot in &live {
             let want = floats(&**expected, buffer, slot)?;
             let got = floats(&**actual, buffer, slot)?;
+            if !want.iter().all(|x| x.is_finite()) {
+                let message = format!("the numbers of the model overflow: {buffer} is not finite");
+                let at = format!("call {number}, {}", call.kernel());
+                return Err(Error::new(ErrorKind::Checkpoint, message)
+                    .context(at)
+                    .with_hint(Hint::RepairWeights));
+            }
             let allowed = tolerance * want.iter().fold(1.0f32, |m, v| m.max(v.abs()));
             let difference = largest_difference(&want, &got);
             let mut found = Difference {

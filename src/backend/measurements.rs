@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::files::open_regular;
 use crate::output::{Destination, Draft};
 
 /// Largest file that is read. Ours stay far below.
@@ -70,7 +71,7 @@ fn write(folder: &Path, file: &Path, text: &str) -> Result<()> {
 
 fn read(file: &Path) -> Option<Map<String, Value>> {
     let mut text = String::new();
-    let opened = fs::File::open(file).ok()?;
+    let opened = open_regular(file).ok()?;
     opened.take(MAX_FILE_BYTES).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
@@ -78,6 +79,27 @@ fn read(file: &Path) -> Option<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The folder may be somebody else's: neither the file nor the draft is opened if it is a pipe.
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_folder_does_not_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let draft = format!("{FILE_NAME}.{}", std::process::id());
+        for name in [FILE_NAME, &draft] {
+            let path = folder.path().join(name);
+            let made = std::process::Command::new("mkfifo").arg(&path).status();
+            assert!(made.unwrap().success());
+            let cache = MeasurementCache::new(Some(folder.path().into()));
+            let started = std::time::Instant::now();
+            if name == FILE_NAME {
+                assert_eq!(cache.get("a"), None);
+            }
+            cache.put("a", 1.into());
+            assert_eq!(cache.get("a"), Some(1.into()));
+            assert!(started.elapsed() < std::time::Duration::from_secs(2));
+        }
+    }
 
     #[test]
     fn measurements_are_stored_and_bad_files_count_as_empty() {

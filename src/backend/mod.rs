@@ -17,6 +17,7 @@ pub mod lockstep;
 )]
 pub(crate) mod measurements;
 pub mod reference;
+mod stop;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::model::plan::{Buffer, Plan};
 use crate::model::weights::Weights;
+pub use stop::StopSignal;
 
 /// Runs plans on one kind of device.
 pub trait Backend: Debug + Send + Sync {
@@ -61,8 +63,15 @@ pub trait Program: Debug + Send {
     /// depends on no other slot and not on the number of slots, bit for bit.
     ///
     /// # Errors
-    /// The device failed.
+    /// The device failed. [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) if the signal of
+    /// [`Program::set_stop`] ended the run: the buffers then hold parts of a step.
     fn run(&mut self, calls: Range<usize>, live: &[usize]) -> Result<()>;
+
+    /// Sets the signal that ends a run early. Default: none. A program that cannot end early
+    /// ignores it.
+    fn set_stop(&mut self, stop: StopSignal) {
+        let _ = stop;
+    }
 
     /// Writes one slot of a buffer of `f32`.
     ///

@@ -13,6 +13,7 @@ mod status;
 
 use std::ffi::{CString, c_char, c_void};
 use std::path::Path;
+use std::sync::Arc;
 
 use c_structs::{OwnedAnswer, OwnedStep};
 pub use c_structs::{trm_answer_record, trm_step, trm_truth};
@@ -22,6 +23,7 @@ pub use options::trm_options;
 pub use status::trm_status;
 
 use crate::error::{Error, ErrorKind};
+use crate::process::ProcessId;
 use crate::session::{Answer, CancelToken};
 use crate::solver::Solver;
 use crate::task::Puzzle;
@@ -53,6 +55,8 @@ struct SolverEntry {
     solver: Solver,
     /// Cancelled by `trm_solver_free`.
     freed: CancelToken,
+    /// The process that opened the solver, and has its threads.
+    process: ProcessId,
 }
 
 static SOLVERS: HandleTable<SolverEntry> = HandleTable::new("a solver");
@@ -105,7 +109,7 @@ pub unsafe extern "C" fn trm_solver_open(
         let path = path.ok_or_else(|| CallError::argument("path is NULL"))?;
         // SAFETY: guaranteed by the caller.
         let builder = unsafe { options::builder(options) }?;
-        out.write(insert_solver(builder.open(Path::new(path))?));
+        out.write(insert_solver(builder.open(Path::new(path))?)?);
         Ok(())
     })
 }
@@ -152,7 +156,7 @@ pub unsafe extern "C" fn trm_solver_from_bytes(
         out.write(insert_solver(match borrowed.release {
             Some(_) => builder.from_bytes(borrowed)?,
             None => builder.from_bytes(borrowed.as_ref().to_vec())?,
-        }));
+        })?);
         Ok(())
     })
 }
@@ -175,7 +179,7 @@ pub unsafe extern "C" fn trm_solver_device(
         // SAFETY: guaranteed by the caller.
         let out = unsafe { OutParam::new(device, std::ptr::null(), "device")? };
         // A batch of 1, as in trm_solver_solve.
-        let solver = SOLVERS.get(solver)?.solver.clone();
+        let solver = solver_entry(solver)?.solver.clone();
         let name = solver.device_name()?;
         let description = match solver.device_choice_reason() {
             Some(reason) => format!("{name}: {reason}"),
@@ -187,12 +191,21 @@ pub unsafe extern "C" fn trm_solver_device(
     })
 }
 
-/// Frees a solver. Calls that are solving with it on other threads stop before their next step and
-/// return `TRM_STATUS_CANCELLED`. Its answers stay valid.
+/// Frees a solver. Calls that are solving with it on other threads stop and return
+/// `TRM_STATUS_CANCELLED`. Its answers stay valid.
+///
+/// In a child of `fork`, a solver of the parent is forgotten and its memory is not freed. The
+/// parent's solver is not affected, and borrowed bytes are not released.
 #[unsafe(no_mangle)]
 pub extern "C" fn trm_solver_free(solver: trm_solver) -> trm_status {
     run_entry(|| {
-        SOLVERS.remove(solver)?.freed.cancel();
+        let entry = SOLVERS.remove(solver)?;
+        if entry.process.is_other() {
+            // Its threads are not in this process, and its locks may be held for ever.
+            std::mem::forget(entry);
+            return Ok(());
+        }
+        entry.freed.cancel();
         Ok(())
     })
 }
@@ -222,7 +235,7 @@ pub unsafe extern "C" fn trm_solver_solve(
     run_entry(|| {
         // SAFETY: guaranteed by the caller.
         let out = unsafe { OutParam::new(answer, 0, "answer")? };
-        let entry = SOLVERS.get(solver)?;
+        let entry = solver_entry(solver)?;
         let token = match cancel {
             0 => entry.freed.clone(),
             _ => entry.freed.or(&*CANCEL_TOKENS.get(cancel)?),
@@ -241,7 +254,7 @@ pub unsafe extern "C" fn trm_solver_solve(
                 solve_with_callback(&solver, &puzzle, |step| unsafe { call(context, step) })?
             }
         };
-        out.write(ANSWERS.insert(OwnedAnswer::new(solved)));
+        out.write(ANSWERS.insert(OwnedAnswer::new(solved))?);
         Ok(())
     })
 }
@@ -274,14 +287,14 @@ pub unsafe extern "C" fn trm_cancel_new(cancel: *mut trm_cancel) -> trm_status {
     run_entry(|| {
         // SAFETY: guaranteed by the caller.
         let out = unsafe { OutParam::new(cancel, 0, "cancel")? };
-        out.write(CANCEL_TOKENS.insert(CancelToken::new()));
+        out.write(CANCEL_TOKENS.insert(CancelToken::new())?);
         Ok(())
     })
 }
 
-/// Cancels every current and future call that solves with this token: the step in flight ends, and
-/// the call returns `TRM_STATUS_CANCELLED`. Any thread may call this function at any time, and so
-/// may callbacks.
+/// Cancels every current and future call that solves with this token: the call returns
+/// `TRM_STATUS_CANCELLED`, on the CPU within a step. Any thread may call this function at any time,
+/// and so may callbacks.
 #[unsafe(no_mangle)]
 pub extern "C" fn trm_cancel_now(cancel: trm_cancel) -> trm_status {
     run_reentrant_entry(|| {
@@ -297,9 +310,25 @@ pub extern "C" fn trm_cancel_free(cancel: trm_cancel) -> trm_status {
     run_entry(|| CANCEL_TOKENS.remove(cancel).map(drop))
 }
 
-fn insert_solver(solver: Solver) -> trm_solver {
-    let freed = CancelToken::new();
-    SOLVERS.insert(SolverEntry { solver, freed })
+fn insert_solver(solver: Solver) -> Result<trm_solver, CallError> {
+    SOLVERS.insert(SolverEntry {
+        solver,
+        freed: CancelToken::new(),
+        process: ProcessId::current(),
+    })
+}
+
+/// Returns the entry of a solver that this process opened.
+fn solver_entry(solver: trm_solver) -> Result<Arc<SolverEntry>, CallError> {
+    let entry = SOLVERS.get(solver)?;
+    match entry.process.check() {
+        Ok(()) => Ok(entry),
+        Err(e) => {
+            // Dropped, it could be the last reference, and would wait for threads.
+            std::mem::forget(entry);
+            Err(e.into())
+        }
+    }
 }
 
 /// Solves step by step. `on_step` returns whether to continue.

@@ -8,6 +8,7 @@ use super::FileFormat;
 use super::shards::{NumberedName, is_index};
 use crate::config::{MAX_CONFIG_BYTES, Settings};
 use crate::error::{Error, Hint, Result};
+use crate::files::open_regular;
 
 /// Suffixes of files that may be a checkpoint or an ONNX graph.
 const MODEL_SUFFIXES: &[&str] = &["safetensors", "pt", "pth", "ckpt", "bin", "onnx"];
@@ -507,7 +508,8 @@ pub(crate) fn checkpoints_beside(file: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn read_config_if_exists(path: &Path) -> Result<Option<String>> {
-    if path.is_file() {
+    // Whatever has the name is opened, so that a pipe or a folder is an error and not overlooked.
+    if path.exists() {
         read_config(path).map(Some)
     } else {
         Ok(None)
@@ -520,11 +522,8 @@ fn read_config_if_exists(path: &Path) -> Result<Option<String>> {
 /// The file cannot be read, is larger than [`MAX_CONFIG_BYTES`], or is not UTF-8.
 pub(crate) fn read_config(path: &Path) -> Result<String> {
     let at = |e| Error::io(path.display(), e);
-    if !fs::metadata(path).map_err(at)?.is_file() {
-        return Err(Error::config("is not a regular file").context(path.display()));
-    }
     let mut bytes = Vec::new();
-    fs::File::open(path)
+    open_regular(path)
         .and_then(|f| f.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes))
         .map_err(at)?;
     if bytes.len() as u64 > MAX_CONFIG_BYTES {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::files::open_regular;
 use crate::output::is_at;
 
 /// The bytes of a checkpoint.
@@ -31,12 +32,7 @@ impl Source {
     /// The file cannot be opened, or is not a regular file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let at = |e| Error::io(path.display(), e);
-        let found = std::fs::metadata(path).map_err(at)?;
-        // Reading a pipe could block, and reading a device might never end.
-        if !found.is_file() {
-            return Err(Error::checkpoint("is not a regular file").context(path.display()));
-        }
-        let mut file = File::open(path).map_err(at)?;
+        let mut file = open_regular(path).map_err(at)?;
         let len = file.seek(SeekFrom::End(0)).map_err(at)?;
         Ok(Self {
             name: Some(path.display().to_string()),

@@ -9,6 +9,7 @@ use crate::backend::cpu::Cpu;
 use crate::backend::reference::Reference;
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::Model;
+use crate::process::ProcessId;
 
 /// Number of device failures after which a solver uses only the CPU.
 const MAX_FAILURES: usize = 2;
@@ -38,7 +39,10 @@ impl BatchClass {
 /// A solver's model on the devices that it has used. Filled at the first use, shared by all clones
 /// of the solver.
 #[derive(Debug, Default)]
-pub(crate) struct DeviceCache(Mutex<DeviceState>);
+pub(crate) struct DeviceCache {
+    state: Mutex<DeviceState>,
+    process: ProcessId,
+}
 
 #[derive(Debug, Default)]
 struct DeviceState {
@@ -67,7 +71,7 @@ impl DeviceCache {
         slots: usize,
     ) -> Result<LoadedModel> {
         let class = BatchClass::of(slots);
-        let mut state = self.lock();
+        let mut state = self.lock()?;
         if let Some(chosen) = state.chosen.get(&class) {
             return Ok(chosen.clone());
         }
@@ -90,7 +94,7 @@ impl DeviceCache {
 
     /// Returns why [`Device::Auto`] chose the device that it chose last.
     pub(crate) fn choice_reason(&self) -> Option<String> {
-        self.lock().choice_reason.clone()
+        self.lock().ok()?.choice_reason.clone()
     }
 
     /// Returns the model on the CPU, after the device of `failed` has failed.
@@ -101,7 +105,7 @@ impl DeviceCache {
         model: &Model,
         request: &DeviceRequest,
     ) -> Result<LoadedModel> {
-        let mut state = self.lock();
+        let mut state = self.lock()?;
         log::warn!("{error}; its puzzles start again on the CPU");
         let cpu = state.cpu(model, request)?;
         // If several sessions used the same device, only the first report counts as a failure.
@@ -117,10 +121,15 @@ impl DeviceCache {
         Ok(cpu)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, DeviceState> {
+    /// Locks the state.
+    ///
+    /// # Errors
+    /// The process is a child of a fork. A thread of its parent may hold the lock there.
+    fn lock(&self) -> Result<std::sync::MutexGuard<'_, DeviceState>> {
+        self.process.check()?;
         // A poisoned lock means that loading panicked on another thread. The state only ever holds
         // complete entries.
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
+        Ok(self.state.lock().unwrap_or_else(|e| e.into_inner()))
     }
 }
 
@@ -153,7 +162,11 @@ impl DeviceState {
             (Some(backend), _) => backend.clone(),
             (None, Device::Reference) => {
                 // The reference stores f32 only. It computes with the rounded weights.
-                let load = || Reference.load(model.take_weights()?.rounded(request.dtype));
+                let load = || {
+                    let weights = model.take_weights()?;
+                    weights.check_range(request.dtype)?;
+                    Reference.load(weights.rounded(request.dtype))
+                };
                 return Ok(LoadedModel {
                     device: Reference.name(),
                     weights: load().map_err(not_opened)?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cache::DeviceCache;
 use super::request::{DeviceRequest, LoadedModel};
-use crate::backend::{HaltParams, PipelinedProgram};
+use crate::backend::{HaltParams, PipelinedProgram, StopSignal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::Model;
 use crate::session::{HaltPolicy, Halting, PlanStepper, Stepper};
@@ -19,6 +19,7 @@ pub(crate) struct FallbackStepper {
     request: DeviceRequest,
     /// S of the puzzles.
     tokens: usize,
+    stop: StopSignal,
 }
 
 impl FallbackStepper {
@@ -48,6 +49,7 @@ impl FallbackStepper {
             cache,
             request,
             tokens,
+            stop: StopSignal::default(),
         })
     }
 }
@@ -67,6 +69,11 @@ impl Stepper for FallbackStepper {
 
     fn step(&mut self, live: &[usize]) -> Result<()> {
         self.stepper.step(live)
+    }
+
+    fn set_stop(&mut self, stop: StopSignal) {
+        self.stop = stop.clone();
+        self.stepper.set_stop(stop);
     }
 
     fn halting(&self, slot: usize) -> Result<Halting> {
@@ -89,7 +96,8 @@ impl Stepper for FallbackStepper {
     }
 
     fn recover(&mut self, error: &Error) -> Result<bool> {
-        if error.kind() != ErrorKind::Device || !self.loaded.is_replaceable() {
+        let recovers = error.kind() == ErrorKind::Device && self.loaded.is_replaceable();
+        if !recovers || self.stepper.check_process().is_err() {
             return Ok(false);
         }
         self.loaded = self
@@ -97,6 +105,7 @@ impl Stepper for FallbackStepper {
             .replace(&self.loaded, error, &self.model, &self.request)?;
         let (model, slots) = (self.model.clone(), self.stepper.slots());
         self.stepper = PlanStepper::new(model, &*self.loaded.weights, self.tokens, slots)?;
+        self.stepper.set_stop(self.stop.clone());
         Ok(true)
     }
 }

@@ -121,6 +121,17 @@ pub(crate) fn load(backend: &dyn Backend, model: &Model) -> Result<LoadedModel> 
 #[cfg(feature = "gpu")]
 pub(crate) fn open_gpu(number: Option<usize>, request: &DeviceRequest) -> Result<Arc<dyn Backend>> {
     let gpu = crate::backend::gpu::Gpu::open(number)?;
+    if gpu.is_software() {
+        // Once: a solver opens its device again after a failure.
+        static WARN: std::sync::Once = std::sync::Once::new();
+        WARN.call_once(|| {
+            log::warn!(
+                "{} is a software adapter: it computes on the CPU, many times slower than the \
+                 CPU backend",
+                gpu.description()
+            );
+        });
+    }
     Ok(Arc::new(
         gpu.with_dtype(request.dtype)
             .with_cache(request.measurements.clone()),

@@ -26,6 +26,7 @@ use crate::checkpoint::shapes::model_shapes;
 use crate::checkpoint::{Checkpoint, Dtype, PuzzleRows, Source, int8, is_onnx, locate, shards};
 use crate::config::{Config, Provenance, ResolvedConfig, Settings, State};
 use crate::error::{Error, Hint, Result};
+use crate::memory;
 use crate::model::build::build_plan;
 use crate::model::dtype::WeightDtype;
 use crate::model::plan::Plan;
@@ -684,6 +685,14 @@ fn check_tensors(
 
 /// Reads the weights after [`check_tensors`].
 fn read_weights(checkpoint: &Checkpoint, names: &TensorNames, config: &Config) -> Result<Weights> {
+    let sizes = config.weights().into_iter();
+    let sizes = sizes.map(|w| {
+        w.shape(config)
+            .iter()
+            .fold(4usize, |n, d| n.saturating_mul(*d))
+    });
+    let bytes = sizes.fold(0usize, usize::saturating_add);
+    memory::check(bytes, "the weights of the model")?;
     Weights::collect(config, |weight| int8::read(checkpoint, names, weight))
 }
 

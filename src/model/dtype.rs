@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use half::{bf16, f16};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Hint, Result};
 use crate::model::weights::{Tensor, Weight, Weights};
 
 /// The element type in which the matrices of the blocks are stored.
@@ -107,6 +107,26 @@ pub fn bf16_bits(value: f32) -> u16 {
     bf16::from_f32(value).to_bits()
 }
 
+/// Checks that no finite value is beyond the range of `dtype`.
+///
+/// # Errors
+/// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) names the first value that is.
+pub(crate) fn check_range(data: &[f32], dtype: WeightDtype) -> Result<()> {
+    let limit = match dtype {
+        WeightDtype::F16 => f16::MAX.to_f32(),
+        WeightDtype::Bf16 => bf16::MAX.to_f32(),
+        // Its scale is an f32.
+        WeightDtype::F32 | WeightDtype::Int8 => return Ok(()),
+    };
+    match data.iter().find(|v| v.is_finite() && v.abs() > limit) {
+        Some(value) => {
+            let message = format!("holds {value:e}; the largest number of {dtype} is {limit:e}");
+            Err(Error::checkpoint(message).with_hint(Hint::RepairWeights))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Returns the value of the f16 with these bits.
 pub fn from_f16_bits(bits: u16) -> f32 {
     f16::from_bits(bits).to_f32()
@@ -181,6 +201,21 @@ impl Int8Rows {
 }
 
 impl Weights {
+    /// Checks that every number of the matrices that take `dtype` is within its range. Rounding
+    /// would replace a larger one by the largest of the range.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) names the tensor.
+    pub fn check_range(&self, dtype: WeightDtype) -> Result<()> {
+        let sorted = self.sorted().into_iter();
+        sorted
+            .filter(|(weight, _)| takes_dtype(*weight))
+            .try_for_each(|(weight, tensor)| {
+                check_range(&tensor.data, dtype)
+                    .map_err(|e| e.context(format!("tensor \"{}\"", weight.name())))
+            })
+    }
+
     /// Returns these weights rounded to `dtype` and converted back to f32. The reference backend
     /// computes with them to check a backend that stores weights in `dtype`.
     #[must_use]
@@ -298,6 +333,40 @@ mod tests {
             assert!(rows.values()[..2].iter().all(|v| v.is_nan()), "{damage}");
             assert_eq!(rows.values[2..], [64, 127]);
         }
+    }
+
+    #[test]
+    fn weights_beyond_the_range_of_a_dtype_are_errors() {
+        let with = |weight, value| {
+            let shape = vec![2, 3];
+            let data = vec![0.1, value, 0.2, 0.3, 0.4, 0.5];
+            Weights::from_tensors([(weight, Tensor { shape, data })].into())
+        };
+        let block = Weight::Down(Level::L, 0);
+        let error = with(block, -1e6).check_range(WeightDtype::F16).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "tensor \"L_level.layers.0.mlp.down_proj.weight\": holds -1e6; the largest number of \
+             f16 is 6.5504e4"
+        );
+        assert!(
+            with(block, f32::MAX)
+                .check_range(WeightDtype::Bf16)
+                .is_err()
+        );
+        // These fit: another dtype, the largest number, and a tensor that stays f32.
+        assert!(with(block, -1e6).check_range(WeightDtype::Bf16).is_ok());
+        assert!(with(block, f32::MAX).check_range(WeightDtype::Int8).is_ok());
+        assert!(with(block, 65504.0).check_range(WeightDtype::F16).is_ok());
+        assert!(
+            with(Weight::LmHead, 1e6)
+                .check_range(WeightDtype::F16)
+                .is_ok()
+        );
+        // Every backend checks it.
+        let cpu = crate::backend::cpu::Cpu::new(Some(1)).unwrap();
+        let cpu = cpu.with_dtype(WeightDtype::F16);
+        assert!(crate::backend::Backend::load(&cpu, with(block, 1e6)).is_err());
     }
 
     #[test]

@@ -84,6 +84,9 @@ impl Dims {
     }
 }
 
+/// The entry of [`Buffer::Answer`] for a cell with a logit that is infinite or NaN.
+pub const NO_TOKEN: u32 = u32::MAX;
+
 /// A named piece of memory, of which every slot of a batch has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Buffer {
@@ -113,7 +116,8 @@ pub enum Buffer {
     Halting,
     /// The logits of the answer head, `[S, V]`.
     Logits,
-    /// The most probable token of every cell, `[S]`, `u32`.
+    /// The most probable token of every cell, `[S]`, `u32`; [`NO_TOKEN`] for a cell with a logit
+    /// that is not finite.
     Answer,
 }
 

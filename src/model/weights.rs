@@ -255,6 +255,23 @@ impl Weights {
         self.tensors.into_iter()
     }
 
+    /// Returns all tensors, in the order of [`Weight`].
+    pub(crate) fn sorted(&self) -> Vec<(Weight, &Tensor)> {
+        let mut all: Vec<_> = self
+            .tensors
+            .iter()
+            .map(|(w, tensor)| (*w, tensor))
+            .collect();
+        all.sort_by_key(|(weight, _)| *weight);
+        all
+    }
+
+    /// Returns the size of all elements in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let lengths = self.tensors.values().map(|tensor| tensor.data.len());
+        lengths.sum::<usize>().saturating_mul(size_of::<f32>())
+    }
+
     /// Returns the tensor of `weight`.
     ///
     /// # Panics

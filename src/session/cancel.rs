@@ -39,7 +39,7 @@ impl CancelToken {
         }))
     }
 
-    /// Stops the sessions of this token before their next step.
+    /// Stops the sessions of this token: before their next step, and on the CPU also within a step.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }

@@ -8,7 +8,8 @@ use super::cancel::CancelToken;
 use super::halting::Halting;
 use super::policy::{HaltPolicy, HaltRule};
 use super::step::{Answer, PuzzleStep, Step};
-use super::stepper::Stepper;
+use super::stepper::{Stepper, check_finite};
+use crate::backend::StopSignal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::{EncodedPuzzle, Task, Verdict};
 
@@ -57,6 +58,8 @@ pub(super) struct HaltingLoop {
     cancel: CancelToken,
     deadline: Option<Instant>,
     steps_in_flight: usize,
+    /// Errors of puzzles that have ended without an answer, until they are returned.
+    failed: VecDeque<Error>,
 }
 
 impl HaltingLoop {
@@ -71,6 +74,7 @@ impl HaltingLoop {
             cancel: CancelToken::new(),
             deadline: None,
             steps_in_flight: 0,
+            failed: VecDeque::new(),
         })
     }
 
@@ -103,6 +107,7 @@ impl HaltingLoop {
     /// Removes a puzzle that has not ended. Only allowed while no pipelined step is in flight.
     pub(super) fn abandon(&mut self, index: usize) {
         self.queue.retain(|queued| queued.index != index);
+        self.failed.retain(|e| e.puzzle_index() != Some(index));
         for slot in &mut self.active {
             slot.take_if(|active| active.queued.index == index);
         }
@@ -114,9 +119,10 @@ impl HaltingLoop {
         empty.saturating_sub(self.queue.len())
     }
 
-    /// Returns the number of puzzles that have not ended.
+    /// Returns the number of puzzles that have not ended, and of those whose error is not returned
+    /// yet.
     pub(super) fn unfinished(&self) -> usize {
-        self.queue.len() + self.active.iter().flatten().count()
+        self.queue.len() + self.active.iter().flatten().count() + self.failed.len()
     }
 
     pub(super) fn cancel_token(&self) -> CancelToken {
@@ -125,29 +131,42 @@ impl HaltingLoop {
 
     pub(super) fn set_cancel_token(&mut self, token: CancelToken) {
         self.cancel = token;
+        self.update_stop();
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
+        self.update_stop();
+    }
+
+    /// Lets the token and the deadline end a running step.
+    fn update_stop(&mut self) {
+        let (token, deadline) = (self.cancel.clone(), self.deadline);
+        let is_late = move || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        self.stepper
+            .set_stop(StopSignal::new(move || token.is_cancelled() || is_late()));
     }
 
     /// Refines every active puzzle by one step. `None` when all puzzles have ended.
     pub(super) fn next_step(&mut self) -> Result<Option<Step>> {
+        self.return_failed(true)?;
         if !self.has_work()? {
             return Ok(None);
         }
         let drained = self.retry_on_fallback(Self::drain_pipeline)?;
         let mut puzzles = self.judge_all(drained);
-        if puzzles.is_empty() {
+        if puzzles.is_empty() && self.failed.is_empty() {
             let refined = self.retry_on_fallback(Self::step_once)?;
             puzzles = self.judge_all(refined);
         }
+        self.return_failed(puzzles.is_empty())?;
         Ok(Some(Step { puzzles }))
     }
 
     /// Takes at least one step and returns the answers of the puzzles that ended. Uses the pipeline
     /// of the stepper if it has one. `None` when all puzzles have ended.
     pub(super) fn next_answers(&mut self) -> Result<Option<Vec<Answer>>> {
+        self.return_failed(true)?;
         if !self.has_work()? {
             return Ok(None);
         }
@@ -156,7 +175,18 @@ impl HaltingLoop {
             None => self.retry_on_fallback(Self::step_once)?,
         };
         let steps = self.judge_all(refined).into_iter();
-        Ok(Some(steps.filter_map(|step| step.outcome).collect()))
+        let answers: Vec<Answer> = steps.filter_map(|step| step.outcome).collect();
+        self.return_failed(answers.is_empty())?;
+        Ok(Some(answers))
+    }
+
+    /// Returns the error of a puzzle that has ended without an answer, if there is one and nothing
+    /// else is to be returned.
+    fn return_failed(&mut self, is_due: bool) -> Result<()> {
+        match self.failed.pop_front_if(|_| is_due) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// Returns whether any puzzle is unfinished.
@@ -185,6 +215,13 @@ impl HaltingLoop {
         loop {
             match work(self) {
                 Ok(done) => return Ok(done),
+                Err(e) if e.kind() == ErrorKind::Cancelled => {
+                    // The step was ended early. If the session goes on, with another token or
+                    // deadline, its puzzles start again.
+                    self.requeue_active();
+                    self.has_work()?;
+                    return Err(e);
+                }
                 Err(e) if self.stepper.recover(&e)? => self.requeue_active(),
                 Err(e) => return Err(e),
             }
@@ -279,6 +316,13 @@ impl HaltingLoop {
         let mut puzzles = Vec::with_capacity(outputs.len());
         for (slot, halting, tokens) in outputs {
             if let Some(active) = self.active[slot].take() {
+                if let Err(e) = check_finite(&halting, &tokens) {
+                    // The puzzle ends. The other slots do not depend on it.
+                    let at = format!("step {}", active.steps + 1);
+                    let e = e.context(at).with_puzzle_index(active.queued.index);
+                    self.failed.push_back(e);
+                    continue;
+                }
                 let (step, unfinished) = self.judge(active, halting, tokens);
                 self.active[slot] = unfinished;
                 puzzles.push(step);
@@ -309,12 +353,16 @@ impl HaltingLoop {
                     loaded = loaded.and_then(|()| self.stepper.perturb(slot, *seed));
                 }
                 if let Err(e) = loaded {
-                    // After a device error another device may be able to load the puzzle. Any
-                    // other error is due to the puzzle, which is dropped.
-                    if e.kind() != ErrorKind::Device {
-                        self.queue.pop_front();
+                    // After a device error another device may be able to load the puzzle, and
+                    // later it may not be cancelled. Any other error is due to the puzzle, which
+                    // is dropped.
+                    if matches!(e.kind(), ErrorKind::Device | ErrorKind::Cancelled) {
+                        return Err(e);
                     }
-                    return Err(e);
+                    return Err(match self.queue.pop_front() {
+                        Some(queued) => e.with_puzzle_index(queued.index),
+                        None => e,
+                    });
                 }
                 let Some(queued) = self.queue.pop_front() else {
                     break;

@@ -109,7 +109,8 @@ impl Session {
         self.halting_loop.set_cancel_token(token);
     }
 
-    /// Sets the time after which no further step is taken. Default: `None`.
+    /// Sets the time after which no further step is taken, and the running one ends early. Default:
+    /// `None`.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.halting_loop.set_deadline(deadline);
     }
@@ -122,8 +123,12 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or
-    /// [`ErrorKind::Deadline`](crate::ErrorKind::Deadline) before the next step would begin; the
-    /// errors of the stepper.
+    /// [`ErrorKind::Deadline`](crate::ErrorKind::Deadline), also within a step: if the session then
+    /// goes on, its active puzzles start again from step 1. The errors of the stepper.
+    ///
+    /// If [`Error::puzzle_index`](crate::Error::puzzle_index) is set, the error concerns that
+    /// puzzle alone, which has ended: for example, the numbers of the model overflow for it. The next call
+    /// goes on with the others.
     pub fn next_step(&mut self) -> Result<Option<Step>> {
         match &mut self.starts {
             None => self.halting_loop.next_step(),

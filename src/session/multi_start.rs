@@ -207,8 +207,10 @@ impl Starts {
 
     pub(super) fn next_step(&mut self, halting_loop: &mut HaltingLoop) -> Result<Option<Step>> {
         let now = Instant::now();
-        let Some(step) = halting_loop.next_step()? else {
-            return Ok(None);
+        let step = match halting_loop.next_step() {
+            Ok(Some(step)) => step,
+            Ok(None) => return Ok(None),
+            Err(e) => return Err(self.end_failed(halting_loop, e)),
         };
         // For each puzzle, the start with the highest halting probability.
         let mut leaders: BTreeMap<usize, PuzzleStep> = BTreeMap::new();
@@ -244,6 +246,21 @@ impl Starts {
         Ok(Some(Step {
             puzzles: puzzles.collect::<Result<_>>()?,
         }))
+    }
+
+    /// Ends the puzzle of a start that has failed. Returns the error with the index of that puzzle.
+    fn end_failed(&mut self, halting_loop: &mut HaltingLoop, error: Error) -> Error {
+        let start = error
+            .puzzle_index()
+            .and_then(|index| self.owners.get(&index));
+        let Some(owner) = start.map(|(owner, _)| *owner) else {
+            return error;
+        };
+        for start in self.puzzles.remove(&owner).into_iter().flat_map(|p| p.open) {
+            halting_loop.abandon(start.index);
+        }
+        self.owners.retain(|_, (puzzle, _)| *puzzle != owner);
+        error.with_puzzle_index(owner)
     }
 
     /// Turns the leading start of a puzzle into the report of the puzzle, and ends the puzzle if it

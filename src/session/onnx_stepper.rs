@@ -6,10 +6,11 @@ use tract_onnx::prelude::*;
 
 use super::{HaltPolicy, Halting, Inspect, Stepper, stepper};
 use crate::backend::cpu::physical_cores;
-use crate::backend::{HaltParams, PipelinedProgram};
+use crate::backend::{HaltParams, PipelinedProgram, StopSignal};
 use crate::config::State;
 use crate::error::{Error, Result};
 use crate::import::Model;
+use crate::model::plan::NO_TOKEN;
 use crate::onnx::{self, Graph, Role, guarded};
 
 /// Steps a batch of puzzles by running a graph.
@@ -134,11 +135,28 @@ impl Stepper for OnnxStepper {
             let work = |share: Vec<&mut [&mut Slot]>| {
                 share.into_iter().try_for_each(|run| graph.step(run))
             };
-            let others: Vec<_> = shares
-                .drain(1..)
-                .map(|share| scope.spawn(move || work(share)))
-                .collect();
-            let own = shares.pop().map_or(Ok(()), work);
+            let mut others = Vec::new();
+            while shares.len() > 1
+                && let Some(share) = shares.pop()
+            {
+                // The closure of a thread that cannot be started is dropped, so the share is
+                // handed over only to a thread that runs.
+                let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+                let thread = std::thread::Builder::new()
+                    .spawn_scoped(scope, move || receiver.recv().map_or(Ok(()), work));
+                match thread {
+                    Ok(thread) => {
+                        let _ = sender.send(share);
+                        others.push(thread);
+                    }
+                    Err(_) => {
+                        shares.push(share);
+                        break;
+                    }
+                }
+            }
+            // This thread takes the first share, and those for which there is no thread.
+            let own = shares.into_iter().try_for_each(work);
             let others = others.into_iter().map(|other| match other.join() {
                 Ok(done) => done,
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -154,6 +172,9 @@ impl Stepper for OnnxStepper {
         ))
     }
 
+    /// Ignores the signal: tract does not stop within a run.
+    fn set_stop(&mut self, _: StopSignal) {}
+
     /// Returns for each cell the token with the largest logit, the first of several.
     #[allow(
         clippy::cast_possible_truncation,
@@ -163,6 +184,9 @@ impl Stepper for OnnxStepper {
         let vocab = self.model.config.vocab_size;
         let best = |logits: &[f32]| {
             let mut best = 0;
+            if !logits.iter().all(|logit| logit.is_finite()) {
+                return NO_TOKEN;
+            }
             for (token, logit) in logits.iter().enumerate() {
                 if *logit > logits[best] {
                     best = token;
@@ -170,12 +194,13 @@ impl Stepper for OnnxStepper {
             }
             best as u32
         };
-        Ok(self
-            .slot_state(slot)?
-            .logits
-            .chunks_exact(vocab)
-            .map(best)
-            .collect())
+        let slot_state = self.slot_state(slot)?;
+        let mut answer: Vec<u32> = slot_state.logits.chunks_exact(vocab).map(best).collect();
+        // A graph can turn a NaN in its states into a finite logit, by a maximum for example.
+        if !slot_state.states.iter().flatten().all(|x| x.is_finite()) {
+            answer.fill(NO_TOKEN);
+        }
+        Ok(answer)
     }
 
     fn pipelined(&mut self, _: &HaltPolicy) -> Option<(&mut dyn PipelinedProgram, HaltParams)> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::{HaltPolicy, Halting, Inspect, Stepper, stepper};
-use crate::backend::{DeviceWeights, HaltParams, PipelinedProgram, Program, SlotInput};
+use crate::backend::{DeviceWeights, HaltParams, PipelinedProgram, Program, SlotInput, StopSignal};
 use crate::config::State;
 use crate::error::{Error, Result};
 use crate::import::Model;
 use crate::model::plan::{Buffer, Dims, Plan};
+use crate::process::ProcessId;
 
 /// Steps a batch of puzzles by running the model's plan on a backend.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct PlanStepper {
     model: Arc<Model>,
     program: Box<dyn Program>,
     slots: usize,
+    /// The process that has the device.
+    process: ProcessId,
 }
 
 impl PlanStepper {
@@ -37,7 +40,13 @@ impl PlanStepper {
             program: weights.program(Arc::new(plan), slots)?,
             model,
             slots,
+            process: ProcessId::current(),
         })
+    }
+
+    /// Checks that the process is not a child of the one that created the stepper.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        self.process.check()
     }
 
     /// Returns the plan that runs.
@@ -85,6 +94,7 @@ impl Stepper for PlanStepper {
     }
 
     fn load(&mut self, slot: usize, tokens: &[u32], puzzle_id: u32) -> Result<()> {
+        self.check_process()?;
         let input = slot_input(&self.model, &self.plan().dims, tokens, puzzle_id)?;
         input.write(&mut *self.program, slot)?;
         self.program.run(self.plan().embed(), &[slot])
@@ -96,7 +106,12 @@ impl Stepper for PlanStepper {
     }
 
     fn step(&mut self, live: &[usize]) -> Result<()> {
+        self.check_process()?;
         self.program.run(self.plan().step(), live)
+    }
+
+    fn set_stop(&mut self, stop: StopSignal) {
+        self.program.set_stop(stop);
     }
 
     fn halting(&self, slot: usize) -> Result<Halting> {

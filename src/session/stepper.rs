@@ -4,9 +4,10 @@ use std::fmt;
 
 use super::halting::Halting;
 use super::policy::HaltPolicy;
-use crate::backend::{HaltParams, PipelinedProgram};
+use crate::backend::{HaltParams, PipelinedProgram, StopSignal};
 use crate::config::State;
-use crate::error::{Error, Result};
+use crate::error::{Error, Hint, Result};
+use crate::model::plan::NO_TOKEN;
 use crate::random::Random;
 
 /// Refines the answers of a batch of puzzles, one step at a time.
@@ -34,8 +35,12 @@ pub trait Stepper: fmt::Debug + Send {
     /// depends on no other puzzle.
     ///
     /// # Errors
-    /// The device failed.
+    /// The device failed. [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) if the signal of
+    /// [`Stepper::set_stop`] ended the step: the puzzles must then be loaded again.
     fn step(&mut self, live: &[usize]) -> Result<()>;
+
+    /// Sets the signal that ends a running step early, if the stepper can do so.
+    fn set_stop(&mut self, stop: StopSignal);
 
     /// Returns the halting head's prediction for a slot after its last step.
     ///
@@ -44,10 +49,20 @@ pub trait Stepper: fmt::Debug + Send {
     fn halting(&self, slot: usize) -> Result<Halting>;
 
     /// Returns the most probable token of every cell of a slot after its last step, `[S]`.
+    /// [`NO_TOKEN`](crate::low_level::plan::NO_TOKEN) for a cell with a logit that is not finite.
     ///
     /// # Errors
     /// The device failed.
     fn answer(&self, slot: usize) -> Result<Vec<u32>>;
+
+    /// Checks that the outputs of both heads for a slot are finite after its last step.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) if the numbers of the model
+    /// overflow.
+    fn check_finite(&self, slot: usize) -> Result<()> {
+        check_finite(&self.halting(slot)?, &self.answer(slot)?)
+    }
 
     /// Returns the stepper as a pipelined program, and `policy` in the form that this program
     /// takes. `None` if the host must read the outputs after every step.
@@ -91,6 +106,27 @@ pub trait Inspect: Stepper {
     /// # Errors
     /// They cannot be read.
     fn logits(&self, slot: usize) -> Result<Vec<f32>>;
+}
+
+/// Checks that the outputs of both heads are finite: both halting logits, and the logits behind
+/// `tokens`.
+///
+/// # Errors
+/// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) if the numbers of the model overflow.
+pub(super) fn check_finite(halting: &Halting, tokens: &[u32]) -> Result<()> {
+    let q = [halting.q_halt, halting.q_continue];
+    let output = if let Some(q) = q.iter().find(|q| !q.is_finite()) {
+        format!("the halting logit is {q}")
+    } else if let Some(cell) = tokens.iter().position(|token| *token == NO_TOKEN) {
+        format!("the logits of cell {cell} are not finite")
+    } else {
+        return Ok(());
+    };
+    let message = format!(
+        "the numbers of the model overflow, so there is no answer: {output}. The weights are \
+         damaged, or were converted to a type that cannot hold them"
+    );
+    Err(Error::checkpoint(message).with_hint(Hint::RepairWeights))
 }
 
 /// Standard deviation of the noise on an initial state. States after a step have a root mean square

@@ -160,6 +160,8 @@ impl Solver {
     ///
     /// # Errors
     /// [`ErrorKind::Puzzle`](crate::ErrorKind::Puzzle) if the puzzle is impossible,
+    /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) if the numbers of the model
+    /// overflow,
     /// [`ErrorKind::Deadline`](crate::ErrorKind::Deadline) or
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) if it was stopped.
     pub fn solve(&self, puzzle: &Puzzle) -> Result<Answer> {
@@ -179,7 +181,8 @@ impl Solver {
     /// Solves any number of puzzles and yields their answers in the order of the puzzles.
     ///
     /// Puzzles are taken from the iterator as slots become free, so that memory stays bounded. A
-    /// puzzle that cannot be encoded yields an error in its place, and the others go on.
+    /// puzzle that cannot be encoded, or for which the numbers of the model overflow, yields an
+    /// error in its place, and the others go on.
     /// [`Answer::index`] counts the puzzles from 0.
     ///
     /// ```

@@ -107,7 +107,19 @@ impl<I: Iterator<Item = Puzzle>> SolveMany<I> {
             let Some(current) = &mut self.session else {
                 return Ok(());
             };
-            let Some(answers) = current.session.next_answers()? else {
+            let answers = match current.session.next_answers() {
+                Ok(answers) => answers,
+                Err(e) => match e.puzzle_index().and_then(|i| current.indices.remove(&i)) {
+                    // The error concerns this puzzle alone.
+                    Some(index) => {
+                        let e = e.context(format!("puzzle {index}"));
+                        self.results.insert(index, Err(e));
+                        continue;
+                    }
+                    None => return Err(e),
+                },
+            };
+            let Some(answers) = answers else {
                 if self.results.contains_key(&self.yielded) || self.held_back.is_none() {
                     return Ok(());
                 }

@@ -38,8 +38,14 @@ mod onnx;
 mod tasks;
 
 #[cfg(feature = "bundled")]
+mod made;
+#[cfg(feature = "bundled")]
 mod multi_start;
+#[cfg(feature = "bundled")]
+mod overflow;
 #[cfg(feature = "bundled")]
 mod sessions;
 #[cfg(any(feature = "bundled", feature = "onnx"))]
 mod solving;
+#[cfg(feature = "bundled")]
+mod stops;

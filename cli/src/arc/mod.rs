@@ -7,7 +7,6 @@ mod predictions;
 mod tasks;
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -21,7 +20,9 @@ use crate::args::{ArcArgs, Shared};
 use crate::input::{NumberedRecord, RecordReader, input_files};
 use crate::interrupt::Interrupt;
 use crate::models::{LoadedModel, display_path, format_duration, open, solver_builder};
-use crate::output::{CommandError, CommandStatus, StatusLine, eprint_error, eprint_line, print};
+use crate::output::{
+    CommandError, CommandStatus, StatusLine, can_redraw, eprint_error, eprint_line, print,
+};
 use crate::output_file::{OutputFile, Printed, check_stdout_is_no_input};
 use crate::report::{self, rounded};
 use crate::stream::{self, PreparedPuzzle, RecordHandler};
@@ -83,7 +84,7 @@ pub(crate) fn run(
     let interrupted = match &model {
         Some(model) => {
             let mut predictor = Predictor::new(shared, model.clone(), &mut tasks, &augmentations);
-            let mut reader = RecordReader::from_puzzles(predictor.puzzles());
+            let mut reader = RecordReader::from_puzzles(predictor.puzzles())?;
             let interrupted =
                 stream::run(&mut predictor, &mut reader, shared.batch_size(), interrupt)?;
             errors += predictor.finish();
@@ -140,6 +141,7 @@ pub(crate) fn run(
             "predictions": tasks.predictions(),
             "missing": tasks.missing(),
             "pass": (!pass.is_empty()).then_some(pass),
+            "scored": tasks.scored(),
             "errors": errors,
             "seconds": rounded(started.elapsed().as_secs_f64(), 3),
             "device": model.as_ref().map(|model| model.device),
@@ -147,6 +149,12 @@ pub(crate) fn run(
         }))?;
     } else {
         print_table(&tasks, &passes)?;
+        let (scored, all) = (tasks.scored(), tasks.tests.len());
+        if !shared.quiet && scored > 0 && scored < all {
+            eprint_line(format_args!(
+                "scored {scored} of {all} test inputs: the others have no solution"
+            ));
+        }
     }
     // After the results, which are printed even if the file could not be written.
     let written = written?;
@@ -358,7 +366,7 @@ impl<'a> Predictor<'a> {
             remaining,
             tasks,
             finished: 0,
-            status: (!shared.quiet && std::io::stderr().is_terminal()).then(StatusLine::default),
+            status: (!shared.quiet && can_redraw(&std::io::stderr())).then(StatusLine::default),
             started: Instant::now(),
             last_report: Instant::now(),
         }
@@ -445,6 +453,16 @@ impl RecordHandler for Predictor<'_> {
                 .add(&augmentation.undo(grid), answer.halt_probability.into());
         }
         self.finish_record(test);
+        Ok(())
+    }
+
+    fn fail(&mut self, prepared: usize, error: Error) -> Result<(), CommandError> {
+        if let Some(number) = self.in_progress.remove(&prepared) {
+            let (test, ..) = self.records[number];
+            let id = &self.tasks.tests[test].id;
+            self.errors[test].get_or_insert_with(|| error.context(format!("puzzle {id}")));
+            self.finish_record(test);
+        }
         Ok(())
     }
 

@@ -65,7 +65,7 @@ impl Tasks {
     pub(super) fn read(args: &ArcArgs, interrupt: &Interrupt) -> trm_runtime::Result<Option<Self>> {
         let mut tasks = Self::default();
         let mut known = HashMap::new();
-        let mut reader = RecordReader::start(args.tasks.clone(), None);
+        let mut reader = RecordReader::start(args.tasks.clone(), None)?;
         loop {
             if interrupt.asked.is_cancelled() {
                 return Ok(None);
@@ -275,6 +275,12 @@ impl Tasks {
             }
             Some(record)
         })
+    }
+
+    /// Returns the number of test inputs that pass@k is about: those with a solution.
+    pub(super) fn scored(&self) -> usize {
+        let scored = self.tests.iter().filter(|test| test.solution.is_some());
+        scored.count()
     }
 
     /// Returns pass@k: the fraction of a task's test inputs whose solution is among the best k

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trm_runtime::low_level::backend::{HaltParams, PipelinedProgram};
+use trm_runtime::low_level::backend::{HaltParams, PipelinedProgram, StopSignal};
 use trm_runtime::low_level::config::State;
 use trm_runtime::low_level::{Inspect, Stepper};
 use trm_runtime::{
@@ -20,7 +20,7 @@ use super::metrics::{EvalReport, LabeledPuzzle, Metrics, fraction, percent, step
 use crate::args::Shared;
 use crate::input::{Next, RecordReader};
 use crate::models::LoadedModel;
-use crate::output::{CommandError, print};
+use crate::output::{CommandError, print_text};
 use crate::report::{self, rounded};
 
 /// How long to wait for a record before checking for Ctrl-C again.
@@ -237,12 +237,12 @@ impl Comparison {
 
     /// Prints two tables: the sides, and the cosine similarities of the states.
     pub(crate) fn print_tables(&self) -> Result<(), CommandError> {
-        print(format_args!(
+        print_text(format_args!(
             "\nformat  exact %  points  gained  lost  valid %  steps  halt alike %  \
              answers that differ"
         ))?;
         let row = |side: &Side, [points, gained, lost, alike, differ]: [&str; 5]| {
-            print(format_args!(
+            print_text(format_args!(
                 "{:<6}  {:>7}  {points:>6}  {gained:>6}  {lost:>4}  {:>7}  {:>5}  {alike:>12}  \
                  {differ:>19}",
                 side.name,
@@ -266,12 +266,12 @@ impl Comparison {
 
     fn print_cosines(&self) -> Result<(), CommandError> {
         let name = self.baseline.name;
-        print(format_args!(
+        print_text(format_args!(
             "\ncosine similarity of the carried states with those of {name}: \
              mean and minimum over the puzzles that took the step on both sides"
         ))?;
         let head = |(side, _): &(Side, Drift)| format!("  {:>18}", side.name);
-        print(format_args!(
+        print_text(format_args!(
             "step{}",
             self.others.iter().map(head).collect::<String>()
         ))?;
@@ -282,7 +282,7 @@ impl Comparison {
                 None => format!("  {:>18}", "-"),
             };
             let cells: String = self.others.iter().map(cell).collect();
-            print(format_args!("{:>4}{cells}", step + 1))?;
+            print_text(format_args!("{:>4}{cells}", step + 1))?;
         }
         Ok(())
     }
@@ -340,6 +340,7 @@ impl Side {
             session.push(labeled.puzzle.clone(), labeled.task.clone())?;
         }
         Ok(BlockRun {
+            name: self.name,
             session,
             stepper,
             states: self.solver.model().config.states(),
@@ -351,6 +352,8 @@ impl Side {
 
 /// A block of puzzles that runs on a side.
 struct BlockRun {
+    /// Name of the side.
+    name: &'static str,
     session: Session,
     stepper: SharedStepper,
     states: Vec<State>,
@@ -373,7 +376,7 @@ impl BlockRun {
     /// Runs one step of every unfinished puzzle. Returns `false` if there is none.
     fn step(&mut self) -> trm_runtime::Result<bool> {
         self.stepped.clear();
-        let Some(step) = self.session.next_step()? else {
+        let Some(step) = self.session.next_step().map_err(|e| e.context(self.name))? else {
             return Ok(false);
         };
         for puzzle in step.puzzles {
@@ -426,6 +429,10 @@ impl Stepper for SharedStepper {
 
     fn step(&mut self, live: &[usize]) -> trm_runtime::Result<()> {
         self.lock().step(live)
+    }
+
+    fn set_stop(&mut self, stop: StopSignal) {
+        self.lock().set_stop(stop);
     }
 
     fn halting(&self, slot: usize) -> trm_runtime::Result<Halting> {

@@ -1,7 +1,6 @@
 //! The metrics of `eval` for each file, its progress line and its output.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +13,9 @@ use trm_runtime::{Answer, Error, ErrorKind, HaltRule};
 use crate::args::Shared;
 use crate::input::{Body, NumberedRecord, located};
 use crate::models::{LoadedModel, display_path};
-use crate::output::{CommandError, StatusLine, eprint_error, eprint_line, print};
+use crate::output::{
+    CommandError, StatusLine, can_redraw, eprint_error, eprint_line, print, print_text, printable,
+};
 use crate::report::{self, rounded};
 
 /// Maximum number of errors that are printed. The rest are counted.
@@ -130,11 +131,21 @@ pub(crate) fn steps(x: Option<f64>) -> String {
     x.map_or_else(|| "-".to_string(), |x| format!("{x:.2}"))
 }
 
+/// What errors name a record by.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordName {
+    file: Arc<str>,
+    line: Option<u64>,
+    id: Id,
+}
+
 /// An encoded puzzle with its solution.
 #[derive(Debug)]
 pub(crate) struct LabeledPuzzle {
     /// Index of its file.
     pub(crate) file: usize,
+    /// The record that it comes from.
+    pub(crate) record: RecordName,
     /// The puzzle as tokens.
     pub(crate) puzzle: EncodedPuzzle,
     /// The task that it belongs to.
@@ -163,12 +174,21 @@ pub(crate) struct EvalReport<'a> {
     last_report: Instant,
     /// Records that could not be read or run.
     pub(crate) errors: u64,
+    /// `--limit`.
+    limit: Option<usize>,
+    /// Records read of each file.
+    read: BTreeMap<usize, u64>,
 }
 
 impl<'a> EvalReport<'a> {
     /// Creates an empty report.
-    pub(crate) fn new(shared: &'a Shared, model: Rc<LoadedModel>, rule: HaltRule) -> Self {
-        let has_status = !shared.quiet && std::io::stderr().is_terminal();
+    pub(crate) fn new(
+        shared: &'a Shared,
+        model: Rc<LoadedModel>,
+        rule: HaltRule,
+        limit: Option<usize>,
+    ) -> Self {
+        let has_status = !shared.quiet && can_redraw(&std::io::stderr());
         EvalReport {
             shared,
             model,
@@ -178,6 +198,8 @@ impl<'a> EvalReport<'a> {
             status: has_status.then(StatusLine::default),
             last_report: Instant::now(),
             errors: 0,
+            limit,
+            read: BTreeMap::new(),
         }
     }
 
@@ -195,6 +217,7 @@ impl<'a> EvalReport<'a> {
             body,
         } = record;
         let id = id.unwrap_or(Id::Number(number));
+        *self.read.entry(file_number).or_default() += 1;
         self.files
             .entry(file_number)
             .or_insert_with(|| (file.clone(), Metrics::default()));
@@ -203,6 +226,7 @@ impl<'a> EvalReport<'a> {
         match encoded {
             Ok((puzzle, task, solution)) => Ok(Some(LabeledPuzzle {
                 file: file_number,
+                record: RecordName { file, line, id },
                 puzzle,
                 task,
                 solution,
@@ -212,6 +236,12 @@ impl<'a> EvalReport<'a> {
                 Ok(None)
             }
         }
+    }
+
+    /// Reports a puzzle that ended without an answer.
+    pub(crate) fn fail(&mut self, record: &RecordName, error: Error) -> Result<(), CommandError> {
+        let RecordName { file, line, id } = record;
+        self.report_error(*line, id, &located(error, file, *line, id))
     }
 
     fn encode(&self, body: Body) -> trm_runtime::Result<(EncodedPuzzle, Arc<dyn Task>, Vec<u32>)> {
@@ -284,7 +314,8 @@ impl<'a> EvalReport<'a> {
                 .map_or("", |(_, (name, _))| file_name(name));
             let exact = 100.0 * total.exact().unwrap_or(0.0);
             status.show(&format!(
-                "{name}  {} puzzles, {exact:.1} % exact, {speed:.1} puzzles/s",
+                "{}  {} puzzles, {exact:.1} % exact, {speed:.1} puzzles/s",
+                printable(name),
                 total.puzzles
             ));
         }
@@ -311,7 +342,7 @@ impl<'a> EvalReport<'a> {
     }
 
     /// Returns the `summary` record, which is the last line of `--json`.
-    pub(crate) fn summary(&self) -> Value {
+    pub(crate) fn summary(&self, interrupted: bool) -> Value {
         let (total, seconds) = (self.total(), self.seconds());
         json!({
             "type": "summary",
@@ -329,6 +360,8 @@ impl<'a> EvalReport<'a> {
             "dtype": self.model.solver.dtype().name(),
             "effort": self.model.starts,
             "errors": self.errors,
+            "limit": self.limit.filter(|_| self.reached_limit()),
+            "interrupted": interrupted,
             "seconds": rounded(seconds, 3),
             "schema": report::SCHEMA,
         })
@@ -351,12 +384,12 @@ impl<'a> EvalReport<'a> {
             .max()
             .unwrap_or(0)
             .max("file".len());
-        print(format_args!(
+        print_text(format_args!(
             "{:<width$}  puzzles  exact %  cell %  valid %  steps  halted  right of halted %",
             "file"
         ))?;
         for (name, metrics) in rows {
-            print(format_args!(
+            print_text(format_args!(
                 "{name:<width$}  {:>7}  {:>7}  {:>6}  {:>7}  {:>5}  {:>6}  {:>17}",
                 metrics.puzzles,
                 percent(metrics.exact()),
@@ -383,6 +416,37 @@ impl<'a> EvalReport<'a> {
         )
     }
 
+    /// Prints which part of the data the figures are about, if it is not the whole, to standard
+    /// error. A figure over a part is not that of the whole.
+    pub(crate) fn eprint_part(&self, interrupted: bool) {
+        if self.shared.quiet {
+            return;
+        }
+        let scored = self.total().puzzles;
+        let mut reasons = Vec::new();
+        if let Some(limit) = self.limit.filter(|_| self.reached_limit()) {
+            reasons.push(format!("--limit {limit} leaves out the rest of a file"));
+        }
+        if self.errors > 0 {
+            reasons.push(format!("{} records in error are not counted", self.errors));
+        }
+        if interrupted {
+            reasons.push("stopped by Ctrl-C".to_string());
+        }
+        if !reasons.is_empty() {
+            let reasons = reasons.join("; ");
+            eprint_line(format_args!(
+                "scored {scored} puzzles, a part of the data: {reasons}"
+            ));
+        }
+    }
+
+    /// Returns whether the limit may have left out puzzles of a file.
+    fn reached_limit(&self) -> bool {
+        let limit = self.limit.map_or(u64::MAX, |limit| limit as u64);
+        self.read.values().any(|read| *read >= limit)
+    }
+
     /// Prints the model, device and speed to standard error.
     pub(crate) fn eprint_speed(&self) {
         if self.shared.quiet {
@@ -395,9 +459,6 @@ impl<'a> EvalReport<'a> {
             self.model.device_label(self.model.device),
             self.rule.name()
         ));
-        if self.errors > MAX_PRINTED_ERRORS {
-            eprint_line(format_args!("{} records in error", self.errors));
-        }
     }
 }
 

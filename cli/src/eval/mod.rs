@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use trm_runtime::task::{EncodedPuzzle, Task};
-use trm_runtime::{Answer, HaltRule, MultiStart, PuzzleStep, Solver};
+use trm_runtime::{Answer, Error, HaltRule, MultiStart, PuzzleStep, Solver};
 
 use crate::args::{EvalArgs, Shared};
 use crate::input::{NumberedRecord, RecordReader, input_files};
@@ -21,7 +21,7 @@ use crate::output_file::{OutputFile, Printed, check_stdout_is_no_input};
 use crate::stream::{self, PreparedPuzzle, RecordHandler};
 use compare::Comparison;
 use curve::Curve;
-use metrics::{EvalReport, LabeledPuzzle};
+use metrics::{EvalReport, LabeledPuzzle, RecordName};
 
 /// Runs the command.
 pub(crate) fn run(
@@ -57,11 +57,11 @@ pub(crate) fn run(
         .compare
         .map(|baseline| Comparison::of_dtypes(&model, baseline, shared))
         .transpose()?;
-    let mut report = EvalReport::new(shared, model.clone(), rule);
+    let mut report = EvalReport::new(shared, model.clone(), rule, args.limit);
     let mut curve = args.curve.as_ref().map(|_| Curve::default());
     let interrupted = match &mut comparison {
         Some(comparison) => {
-            let mut reader = RecordReader::start(args.data.clone(), args.limit);
+            let mut reader = RecordReader::start(args.data.clone(), args.limit)?;
             comparison.run(
                 &mut report,
                 &mut reader,
@@ -79,13 +79,14 @@ pub(crate) fn run(
         for record in curve.iter().flat_map(|c| c.records(&report)) {
             print(record)?;
         }
-        print(report.summary())?;
+        print(report.summary(interrupted))?;
     } else {
         report.print_table()?;
         if let Some(comparison) = &comparison {
             comparison.print_tables()?;
         }
         report.eprint_speed();
+        report.eprint_part(interrupted);
     }
     // Last, so that all figures are printed even if the plot cannot be written.
     if let (Some(curve), Some(file)) = (&curve, plot) {
@@ -124,7 +125,7 @@ fn evaluate(
     curve: Option<&mut Curve>,
     interrupt: &Interrupt,
 ) -> Result<bool, CommandError> {
-    let mut reader = RecordReader::start(args.data.clone(), args.limit);
+    let mut reader = RecordReader::start(args.data.clone(), args.limit)?;
     let mut handler = Eval::new(report, curve);
     stream::run(&mut handler, &mut reader, shared.batch_size(), interrupt)
 }
@@ -145,10 +146,10 @@ fn compare_multi_starts(
             .multi_start(multi_start(shared, starts))
             .build(solver.model().clone())?;
         let model = Rc::new(LoadedModel::new(&display_path(path), solver, shared)?);
-        let mut report = EvalReport::new(shared, model, rule);
+        let mut report = EvalReport::new(shared, model, rule, args.limit);
         let interrupted = evaluate(shared, args, &mut report, None, interrupt)?;
         report.close(&args.data, interrupted)?;
-        let mut summary = report.summary();
+        let mut summary = report.summary(interrupted);
         if shared.json {
             if i + 1 < args.effort.len() && !interrupted {
                 summary["type"] = "effort".into();
@@ -159,6 +160,7 @@ fn compare_multi_starts(
                 print("effort  puzzles  exact %  valid %  steps  seconds")?;
             }
             print(report.multi_start_row(starts))?;
+            report.eprint_part(interrupted);
         }
         last_status = status(interrupted, report.errors);
         if interrupted {
@@ -182,6 +184,8 @@ struct Eval<'a, 'b> {
 struct InProgress {
     /// Index of its file.
     file: usize,
+    /// The record that it comes from.
+    record: RecordName,
     solution: Vec<u32>,
     /// The puzzle and its task, to judge the answer after each step. For a curve.
     rules: Option<(EncodedPuzzle, Arc<dyn Task>)>,
@@ -211,6 +215,7 @@ impl RecordHandler for Eval<'_, '_> {
         };
         let LabeledPuzzle {
             file,
+            record,
             puzzle,
             task,
             solution,
@@ -220,6 +225,7 @@ impl RecordHandler for Eval<'_, '_> {
             self.prepared_count,
             InProgress {
                 file,
+                record,
                 solution,
                 rules,
             },
@@ -256,6 +262,13 @@ impl RecordHandler for Eval<'_, '_> {
             self.report.add(ended.file, &answer, &ended.solution);
         }
         Ok(())
+    }
+
+    fn fail(&mut self, prepared: usize, error: Error) -> Result<(), CommandError> {
+        match self.in_progress.remove(&prepared) {
+            Some(failed) => self.report.fail(&failed.record, error),
+            None => Ok(()),
+        }
     }
 
     fn tick(&mut self) {

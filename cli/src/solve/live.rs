@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::args::Color;
+use crate::output::can_redraw;
 use crate::stdout;
 
 /// Minimum time that a frame is visible. A step can take a millisecond, which is too short to see.
@@ -30,7 +31,7 @@ impl Terminal {
     /// Examines standard output and the environment.
     pub(crate) fn of_stdout(color: Color) -> Self {
         let present = io::stdout().is_terminal();
-        let redraws = present && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let redraws = can_redraw(&io::stdout());
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         let color = match color {
             Color::Always => true,
@@ -54,12 +55,13 @@ pub(crate) struct LiveView {
 }
 
 impl LiveView {
-    /// Starts the thread. The first frame is drawn below the cursor.
-    pub(crate) fn start() -> Self {
+    /// Starts the thread. The first frame is drawn below the cursor. `None` if no thread can be
+    /// started: the steps are then not shown.
+    pub(crate) fn start() -> Option<Self> {
         let (frames, received) = sync_channel::<Vec<String>>(FRAME_QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
         let queued = waiting.clone();
-        let thread = std::thread::spawn(move || {
+        let draw_all = move || {
             let mut height = 0;
             let mut last_drawn: Option<Instant> = None;
             for frame in received {
@@ -73,12 +75,13 @@ impl LiveView {
                 last_drawn = Some(Instant::now());
             }
             Ok(())
-        });
-        Self {
+        };
+        let thread = std::thread::Builder::new().spawn(draw_all).ok()?;
+        Some(Self {
             frames,
             waiting,
             thread,
-        }
+        })
     }
 
     /// Queues a frame.

@@ -10,19 +10,20 @@ mod live;
 mod render;
 
 use std::collections::VecDeque;
-use std::io::IsTerminal;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use trm_runtime::task::Id;
-use trm_runtime::{Answer, Error, MultiStart, PuzzleStep};
+use trm_runtime::{Answer, Error, ErrorKind, MultiStart, PuzzleStep};
 
 use crate::args::{Shared, SolveArgs};
 use crate::input::{Body, NumberedRecord, RecordReader, input_files, located};
 use crate::interrupt::Interrupt;
 use crate::models::{LoadedModel, Models, format_duration};
 use crate::output::{
-    CommandError, CommandStatus, StatusLine, eprint_error, eprint_line, print, printable,
+    CommandError, CommandStatus, StatusLine, can_redraw, eprint_error, eprint_line, print,
+    printable,
 };
 use crate::output_file::check_stdout_is_no_input;
 use crate::report::{self, Totals};
@@ -53,7 +54,7 @@ pub(crate) fn run(
     }
     check_stdout_is_no_input(&input_files(&args.puzzles))?;
     let models = Models::new(shared, multi_start, interrupt.now.clone())?;
-    let mut reader = RecordReader::start(args.puzzles, None);
+    let mut reader = RecordReader::start(args.puzzles, None)?;
     let mut solve = Solve::new(shared, args.steps, args.unordered, models);
     let interrupted = stream::run(&mut solve, &mut reader, shared.batch_size(), interrupt)?;
     solve.finish(interrupted)
@@ -61,6 +62,8 @@ pub(crate) fn run(
 
 /// A record between its reading and its output.
 struct PendingRecord {
+    /// Name of its file.
+    file: Arc<str>,
     id: Id,
     line: Option<u64>,
     model: Option<Rc<LoadedModel>>,
@@ -106,7 +109,7 @@ struct Solve<'a> {
 impl<'a> Solve<'a> {
     fn new(shared: &'a Shared, with_steps: bool, unordered: bool, models: Models<'a>) -> Self {
         let terminal = Terminal::of_stdout(shared.color);
-        let has_status = !terminal.present && !shared.quiet && std::io::stderr().is_terminal();
+        let has_status = !terminal.present && !shared.quiet && can_redraw(&std::io::stderr());
         Solve {
             shared,
             models,
@@ -131,6 +134,7 @@ impl<'a> Solve<'a> {
     /// Encodes the puzzle of a record for the model that fits it.
     fn encode(&mut self, record: NumberedRecord) -> (PendingRecord, Result<PreparedPuzzle, Error>) {
         let mut pending = PendingRecord {
+            file: record.file.clone(),
             id: record.id.unwrap_or(Id::Number(record.number)),
             line: record.line,
             model: None,
@@ -142,7 +146,11 @@ impl<'a> Solve<'a> {
         };
         let prepared = record.body.and_then(|body| {
             self.encode_body(body, &mut pending)
-                .map_err(|e| located(e, &record.file, record.line, &pending.id))
+                .map_err(|e| match e.kind() {
+                    // No puzzle can run, and this one is not to blame.
+                    ErrorKind::Device => e,
+                    _ => located(e, &record.file, record.line, &pending.id),
+                })
         });
         (pending, prepared)
     }
@@ -363,6 +371,30 @@ impl<'a> Solve<'a> {
         record_number.checked_sub(self.first_pending)
     }
 
+    /// Sets the result of a prepared puzzle and prints what is ready then.
+    fn set_result(
+        &mut self,
+        prepared: usize,
+        result: impl FnOnce(&PendingRecord) -> Result<Answer, Error>,
+    ) -> Result<(), CommandError> {
+        if let Some(position) = self.position(prepared)
+            && let Some(Some(record)) = self.pending.get_mut(position)
+        {
+            record.result = Some(result(record));
+            self.flush_ready(position)?;
+        }
+        let printed = self.first_pending;
+        while self
+            .record_numbers
+            .front()
+            .is_some_and(|number| *number < printed)
+        {
+            self.record_numbers.pop_front();
+            self.first_prepared += 1;
+        }
+        Ok(())
+    }
+
     fn show_step(&mut self, position: usize, step: &PuzzleStep) {
         let Some(Some(record)) = self.pending.get(position) else {
             return;
@@ -380,7 +412,7 @@ impl<'a> Solve<'a> {
             step.step, record.max_steps, step.halt_probability
         ));
         if step.step == 1 && fits(&lines) {
-            self.live = Some(LiveView::start());
+            self.live = LiveView::start();
         }
         if let Some(live) = &self.live {
             live.show(lines);
@@ -405,6 +437,7 @@ impl RecordHandler for Solve<'_> {
                 self.record_numbers.push_back(record_number);
                 Some(prepared)
             }
+            Err(e) if e.kind() == ErrorKind::Device => return Err(e.into()),
             Err(e) => {
                 pending.result = Some(Err(e));
                 None
@@ -438,22 +471,13 @@ impl RecordHandler for Solve<'_> {
     }
 
     fn end(&mut self, prepared: usize, answer: Answer) -> Result<(), CommandError> {
-        if let Some(position) = self.position(prepared)
-            && let Some(Some(record)) = self.pending.get_mut(position)
-        {
-            record.result = Some(Ok(answer));
-            self.flush_ready(position)?;
-        }
-        let printed = self.first_pending;
-        while self
-            .record_numbers
-            .front()
-            .is_some_and(|number| *number < printed)
-        {
-            self.record_numbers.pop_front();
-            self.first_prepared += 1;
-        }
-        Ok(())
+        self.set_result(prepared, |_| Ok(answer))
+    }
+
+    fn fail(&mut self, prepared: usize, error: Error) -> Result<(), CommandError> {
+        self.set_result(prepared, |record| {
+            Err(located(error, &record.file, record.line, &record.id))
+        })
     }
 
     fn tick(&mut self) {

@@ -35,6 +35,7 @@ mod onnx_file;
 #[cfg(all(feature = "onnx", target_os = "linux"))]
 #[path = "../../../tests/common/onnx_hostile.rs"]
 mod onnx_hostile;
+mod robust;
 mod solve;
 mod streams;
 mod terminal;

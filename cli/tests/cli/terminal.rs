@@ -5,6 +5,9 @@ use std::process::Command;
 use crate::harness::*;
 use crate::skip::skip;
 
+/// In an environment for [`on_terminal`]: the variable is not set.
+const UNSET: &str = "<unset>";
+
 /// Runs the program on a pseudo-terminal. Returns all output, or `None` without `script`.
 fn on_terminal(args: &str, env: &[(&str, &str)]) -> Option<String> {
     let has_script = Command::new("script")
@@ -23,8 +26,11 @@ fn on_terminal(args: &str, env: &[(&str, &str)]) -> Option<String> {
     command
         .env("TERM", "xterm")
         .env_remove("NO_COLOR")
-        .envs(env.iter().copied())
+        .envs(env.iter().copied().filter(|(_, value)| *value != UNSET))
         .stdin(std::process::Stdio::null());
+    for (name, _) in env.iter().filter(|(_, value)| *value == UNSET) {
+        command.env_remove(name);
+    }
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -63,8 +69,14 @@ fn no_color_means_none() {
         "{seen:?}"
     );
     assert!(seen.contains('*') && seen.contains("│ 3 4 │"), "{seen}");
-    let Some(seen) = on_terminal(&args, &[("TERM", "dumb")]) else {
-        return;
-    };
-    assert!(!seen.contains('\x1b'), "{seen:?}");
+    // None of these terminals is known to understand escape sequences.
+    for term in ["dumb", "", UNSET] {
+        let Some(seen) = on_terminal(&args, &[("TERM", term)]) else {
+            return;
+        };
+        assert!(
+            !seen.contains('\x1b') && seen.contains("3 4"),
+            "{term}: {seen:?}"
+        );
+    }
 }

@@ -2,23 +2,26 @@ use super::packed::Matrix;
 use super::project::{InputRows, project};
 use super::scratch::{Scratch, ScratchSize};
 use super::simd::{Simd, Tile, TileIndex};
-use crate::model::plan::{Dims, NOT_A_SYMBOL};
+use crate::model::plan::{Dims, NO_TOKEN, NOT_A_SYMBOL};
 
 /// Computes logits `[S, V]` -> the token with the largest logit of each cell, the first one of
-/// equals.
+/// equals, or [`NO_TOKEN`] if a logit of the cell is not finite.
 #[allow(
     clippy::cast_possible_truncation,
     reason = "a vocabulary has at most 2^20 tokens"
 )]
 pub(super) fn decode(d: &Dims, logits: &[f32], answer: &mut [u32]) {
     for (cell, answer) in logits.chunks_exact(d.vocab).zip(answer) {
-        let (mut best, mut largest) = (0, f32::NEG_INFINITY);
-        for (token, logit) in (0..).zip(cell) {
-            if *logit > largest {
-                (best, largest) = (token, *logit);
+        let mut best = 0;
+        // 0 times infinity and 0 times NaN are NaN.
+        let mut zero = 0.0;
+        for (token, logit) in cell.iter().enumerate() {
+            zero += logit * 0.0;
+            if *logit > cell[best] {
+                best = token;
             }
         }
-        *answer = best;
+        *answer = if zero == 0.0 { best as u32 } else { NO_TOKEN };
     }
 }
 

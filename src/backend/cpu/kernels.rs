@@ -38,7 +38,8 @@ pub(super) fn scratch_size(plan: &Plan, shared: &SharedWeights) -> ScratchSize {
         .fold(ScratchSize::default(), ScratchSize::max)
 }
 
-/// Runs these calls for the `live` ones of `slots`.
+/// Runs these calls for the `live` ones of `slots`. Leaves out the rest as soon as `shared.stop`
+/// says so.
 pub(super) fn run_calls(
     shared: &SharedWeights,
     calls: &[Call],
@@ -56,6 +57,9 @@ pub(super) fn run_calls(
         scope,
     };
     for (i, call) in calls.iter().enumerate() {
+        if shared.stop.look() {
+            return;
+        }
         let before = i.checked_sub(1).and_then(|i| calls.get(i));
         // Between QkvRope and Attention, queries, keys and values stay in `Slot::heads`. If only
         // one of the two calls runs, they are copied from or to the plan's buffer.
@@ -136,7 +140,7 @@ impl CallRunner<'_, '_> {
         for slot in self.live {
             buffers.outputs.push(slots[*slot].take_output(output));
         }
-        let (readable, live) = (&*slots, self.live);
+        let (readable, live, stop) = (&*slots, self.live, &self.shared.stop);
         let row_epilogue = |index: &TileIndex, rows: Tile<'_>| {
             if let Some(epilogue) = epilogue {
                 epilogue(&readable[live[index.matrix]], index, rows);
@@ -148,7 +152,11 @@ impl CallRunner<'_, '_> {
             &mut buffers.outputs,
             grid,
             &mut buffers.counters,
-            |index, tile, scratch| compute(&readable[live[index.matrix]], index, tile, scratch),
+            |index, tile, scratch| {
+                if !stop.look_at_tile(scratch) {
+                    compute(&readable[live[index.matrix]], index, tile, scratch);
+                }
+            },
             row_epilogue,
         );
         for (slot, values) in self.live.iter().zip(buffers.outputs.drain(..)) {

@@ -35,8 +35,9 @@ mod unit_sums;
 use std::sync::Arc;
 
 use super::lockstep::F32_TOLERANCE;
-use super::{Backend, DeviceWeights, Program};
+use super::{Backend, DeviceWeights, Program, StopSignal};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::model::dtype::WeightDtype;
 use crate::model::plan::Plan;
 use crate::model::weights::Weights;
@@ -48,7 +49,7 @@ use pool::{PoolScope, ThreadPool};
 use program::CpuProgram;
 use qkv_rope::Rope;
 use simd::Simd;
-use slot::SharedWeights;
+use slot::{RunStop, SharedWeights};
 
 /// Largest difference from the reference where activations are rounded to int8, relative to the
 /// largest value of a buffer. One wrong row of weights exceeds it.
@@ -79,7 +80,8 @@ pub struct Cpu {
 
 impl Cpu {
     /// Starts the thread pool, with the [chosen](InstructionSet::chosen) instruction set. Default
-    /// number of threads: [one per core](Cpu::default_threads).
+    /// number of threads: [one per core](Cpu::default_threads), or fewer if the system refuses to
+    /// start so many.
     ///
     /// # Errors
     /// - [`ErrorKind::Argument`](crate::ErrorKind::Argument) if `threads` is 0 or more than 1024.
@@ -96,11 +98,16 @@ impl Cpu {
     /// Those of [`Cpu::new`], and [`ErrorKind::Device`](crate::ErrorKind::Device) if the machine
     /// lacks the instruction set.
     pub fn with(threads: Option<usize>, instructions: InstructionSet) -> Result<Self> {
-        let threads = threads.unwrap_or_else(Self::default_threads);
-        check_threads(threads)?;
+        let pool = match threads {
+            Some(threads) => {
+                check_threads(threads)?;
+                ThreadPool::new(threads)?
+            }
+            None => ThreadPool::up_to(Self::default_threads()),
+        };
         Ok(Self {
             simd: instructions.simd()?,
-            pool: Arc::new(ThreadPool::new(threads)?),
+            pool: Arc::new(pool),
             instructions,
             dtype: WeightDtype::default(),
         })
@@ -155,6 +162,9 @@ impl Backend for Cpu {
     }
 
     fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>> {
+        self.pool.check_process()?;
+        weights.check_range(self.dtype)?;
+        memory::check(weights.bytes(), "packing the weights")?;
         let weights = match self.dtype {
             // Packing rounds these.
             WeightDtype::Int8 => weights,
@@ -184,8 +194,9 @@ impl DeviceWeights for CpuWeights {
             simd: self.simd,
             weights: self.weights.clone(),
             rope: Rope::of(&plan.dims),
+            stop: RunStop::new(StopSignal::default()),
         };
         let pool = self.pool.clone();
-        Ok(Box::new(CpuProgram::new(plan, pool, shared, slots)))
+        Ok(Box::new(CpuProgram::new(plan, pool, shared, slots)?))
     }
 }

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use super::cores::physical_cores;
 use super::scratch::{Scratch, ScratchSize};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Hint, Result};
+use crate::process::ProcessId;
 
 /// The function that a job calls once for each task number.
 type Task<'a> = dyn Fn(usize, &mut Scratch) + Sync + 'a;
@@ -177,6 +178,8 @@ pub(super) struct ThreadPool {
     /// Limit of awake threads in all pools together. Callers are always awake.
     max_awake: usize,
     awake: &'static AtomicUsize,
+    /// The process that has the threads.
+    process: ProcessId,
 }
 
 impl ThreadPool {
@@ -185,10 +188,24 @@ impl ThreadPool {
     /// # Errors
     /// [`ErrorKind::Device`] if the system refuses to start them.
     pub(super) fn new(threads: usize) -> Result<Self> {
+        let pool = Self::up_to(threads);
+        if pool.threads() == threads {
+            return Ok(pool);
+        }
+        let message = format!(
+            "only {} of {threads} threads could be started; the system allows no more",
+            pool.threads()
+        );
+        Err(Error::new(ErrorKind::Device, message).with_hint(Hint::ReduceThreads))
+    }
+
+    /// Starts a pool of `threads` threads, caller included, or of fewer if the system refuses to
+    /// start more. The caller is always there.
+    pub(super) fn up_to(threads: usize) -> Self {
         Self::with_counter(&AWAKE, threads, physical_cores())
     }
 
-    fn with_counter(awake: &'static AtomicUsize, threads: usize, cores: usize) -> Result<Self> {
+    fn with_counter(awake: &'static AtomicUsize, threads: usize, cores: usize) -> Self {
         let mut pool = Self {
             job: Arc::default(),
             workers: Vec::new(),
@@ -196,18 +213,31 @@ impl ThreadPool {
             // A pool that was requested to be larger than the machine may use all its threads.
             max_awake: cores.max(threads),
             awake,
+            process: ProcessId::current(),
         };
         for i in 1..threads {
             let (job, scratch) = (pool.job.clone(), pool.scratch.clone());
             let worker = std::thread::Builder::new()
                 .name(format!("trm-{i}"))
-                .spawn(move || job.worker_loop(i, &scratch[i]))
-                .map_err(|e| {
-                    Error::new(ErrorKind::Device, "no threads could be started").with_source(e)
-                })?;
-            pool.workers.push(worker);
+                .spawn(move || job.worker_loop(i, &scratch[i]));
+            match worker {
+                Ok(worker) => pool.workers.push(worker),
+                Err(e) => {
+                    log::debug!("{} of {threads} threads started: {e}", pool.threads());
+                    break;
+                }
+            }
         }
-        Ok(pool)
+        pool
+    }
+
+    /// Checks that the threads are those of the running process, and not of one that it was forked
+    /// from. The other functions would wait for ever for threads that do not exist.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] in a child of a fork.
+    pub(super) fn check_process(&self) -> Result<()> {
+        self.process.check()
     }
 
     /// Returns the number of threads, caller included.
@@ -268,6 +298,10 @@ impl Drop for StepGuard<'_> {
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
+        if self.process.is_other() {
+            // A child of a fork has no such threads. Their handles are leaked.
+            return std::mem::forget(std::mem::take(&mut self.workers));
+        }
         self.job.shut_down.store(true, Ordering::Relaxed);
         for worker in self.workers.drain(..) {
             worker.thread().unpark();
@@ -367,7 +401,7 @@ mod tests {
     fn pools_that_run_at_once_share_the_cores() {
         static AWAKE: AtomicUsize = AtomicUsize::new(0);
         let [first, second, larger] =
-            [4, 4, 7].map(|threads| ThreadPool::with_counter(&AWAKE, threads, 4).unwrap());
+            [4, 4, 7].map(|threads| ThreadPool::with_counter(&AWAKE, threads, 4));
         let nothing = || {};
         // A pool that was requested to be larger than the machine may use all its threads.
         expect_threads(&larger, 7, nothing);

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::kernels::{run_calls, scratch_size};
 use super::pool::{PoolScope, ThreadPool};
 use super::simd::for_each_chosen;
-use super::slot::{RunBuffers, SharedWeights, Slot};
-use crate::backend::Program;
-use crate::error::{Error, Result};
+use super::slot::{RunBuffers, RunStop, SharedWeights, Slot};
+use crate::backend::{Program, StopSignal};
+use crate::error::{Error, Hint, Result};
+use crate::memory;
 use crate::model::plan::{Buffer, Plan};
 
 /// Slots, each with its own memory, and the thread pool that runs the plan on them.
@@ -23,23 +24,33 @@ pub(super) struct CpuProgram {
 
 impl CpuProgram {
     /// Allocates `slots` slots.
+    ///
+    /// # Errors
+    /// There is not enough memory, or the pool belongs to another process.
     pub(super) fn new(
         plan: Arc<Plan>,
         pool: Arc<ThreadPool>,
         shared: SharedWeights,
         slots: usize,
-    ) -> Self {
-        pool.reserve(scratch_size(&plan, &shared));
+    ) -> Result<Self> {
+        pool.check_process()?;
+        let scratch = scratch_size(&plan, &shared);
+        let bytes = Slot::bytes(&plan, &shared).saturating_mul(slots);
+        let of_threads = scratch.bytes().saturating_mul(pool.threads());
+        let purpose = format!("a batch of {slots} slots");
+        memory::check(bytes.saturating_add(of_threads), &purpose)
+            .map_err(|e| e.with_hint(Hint::ReduceBatch))?;
+        pool.reserve(scratch);
         // The pool shares the slots that remain after each thread has run whole slots: fewer than
         // there are threads.
         let max_shared = slots.min(pool.threads() - 1);
-        Self {
+        Ok(Self {
             slots: (0..slots).map(|_| Slot::new(&plan, &shared)).collect(),
             run_buffers: RunBuffers::new(&plan.dims, shared.simd, max_shared),
             plan,
             pool,
             shared,
-        }
+        })
     }
 
     fn slot(&self, slot: usize) -> Result<&Slot> {
@@ -69,6 +80,8 @@ impl Program for CpuProgram {
         if let Some(last) = live.last() {
             self.slot(*last)?;
         }
+        self.pool.check_process()?;
+        self.shared.stop.begin();
         let (pool, calls) = (&*self.pool, &self.plan.calls[calls]);
         let (shared, slots) = (&self.shared, &mut self.slots[..]);
         let buffers = &mut self.run_buffers;
@@ -85,7 +98,14 @@ impl Program for CpuProgram {
                 run_calls(shared, calls, slots, together, buffers, scope);
             }
         });
-        Ok(())
+        match shared.stop.has_stopped() {
+            true => Err(StopSignal::error()),
+            false => Ok(()),
+        }
+    }
+
+    fn set_stop(&mut self, stop: StopSignal) {
+        self.shared.stop = RunStop::new(stop);
     }
 
     fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {

@@ -7,6 +7,8 @@ use super::aligned::Aligned;
 pub(super) struct Scratch {
     floats: Aligned,
     words: Aligned<u32>,
+    /// Tiles that the thread has computed, modulo 2^32.
+    tiles: u32,
 }
 
 /// The scratch memory that a task needs, in elements.
@@ -26,6 +28,11 @@ impl ScratchSize {
         }
     }
 
+    /// Returns the size in bytes.
+    pub(super) fn bytes(self) -> usize {
+        4 * (self.floats + self.words)
+    }
+
     /// Returns a size that suffices for either.
     pub(super) fn max(self, other: Self) -> Self {
         Self {
@@ -41,6 +48,13 @@ fn padded(length: usize) -> usize {
 }
 
 impl Scratch {
+    /// Counts a tile and returns the number of tiles that the thread has computed before.
+    pub(super) fn count_tile(&mut self) -> u32 {
+        let before = self.tiles;
+        self.tiles = before.wrapping_add(1);
+        before
+    }
+
     /// Grows the memory to at least `size`.
     pub(super) fn reserve(&mut self, size: ScratchSize) {
         self.floats.grow(size.floats);

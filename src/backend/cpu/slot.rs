@@ -1,12 +1,15 @@
 //! The memory of a slot, and what all slots share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::attention_int16;
 use super::heads::HeadBlocks;
 use super::packed::{Arithmetic, PackedWeights};
 use super::qkv_rope::Rope;
+use super::scratch::Scratch;
 use super::simd::{BufferSum, PackedWord, Simd, TileCounters};
+use crate::backend::StopSignal;
 use crate::backend::host::HostBuffers;
 use crate::model::plan::{Buffer, Call, Dims, Plan};
 
@@ -16,6 +19,54 @@ pub(super) struct SharedWeights {
     pub(super) simd: Simd,
     pub(super) weights: Arc<PackedWeights>,
     pub(super) rope: Option<Rope>,
+    pub(super) stop: RunStop,
+}
+
+/// Ends a run early. All threads of a run share it.
+#[derive(Debug, Default)]
+pub(super) struct RunStop {
+    signal: StopSignal,
+    /// Whether a thread of this run has found the signal set, and so left out a part of the run.
+    has_stopped: AtomicBool,
+}
+
+/// Tiles between two looks at the signal by one thread. A tile takes microseconds, and a few
+/// milliseconds where a kernel works on tens of thousands of positions.
+const TILES_BETWEEN_LOOKS: u32 = 8;
+
+impl RunStop {
+    pub(super) fn new(signal: StopSignal) -> Self {
+        Self {
+            signal,
+            has_stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Begins a run.
+    pub(super) fn begin(&mut self) {
+        *self.has_stopped.get_mut() = false;
+    }
+
+    /// Returns whether the run shall end, or has ended early on any thread.
+    pub(super) fn look(&self) -> bool {
+        if self.signal.is_set() {
+            self.has_stopped.store(true, Ordering::Relaxed);
+        }
+        self.has_stopped()
+    }
+
+    /// As [`RunStop::look`], before each tile. Looks at the signal itself only now and then.
+    pub(super) fn look_at_tile(&self, scratch: &mut Scratch) -> bool {
+        match scratch.count_tile().is_multiple_of(TILES_BETWEEN_LOOKS) {
+            true => self.look(),
+            false => self.has_stopped(),
+        }
+    }
+
+    /// Returns whether a part of the run was left out.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.has_stopped.load(Ordering::Relaxed)
+    }
 }
 
 impl SharedWeights {
@@ -67,9 +118,16 @@ pub(super) enum Output {
     KeysValues,
 }
 
-impl Slot {
-    /// Allocates a slot for `plan`.
-    pub(super) fn new(plan: &Plan, shared: &SharedWeights) -> Self {
+/// Lengths of the parts of a slot beside the buffers of the plan, in elements.
+struct SlotLengths {
+    /// Whether the plan has attention.
+    attends: bool,
+    input_rows: usize,
+    keys_values: usize,
+}
+
+impl SlotLengths {
+    fn of(plan: &Plan, shared: &SharedWeights) -> Self {
         let d = &plan.dims;
         let attends = |c: &Call| matches!(c, Call::QkvRope { .. } | Call::Attention { .. });
         let attends = plan.calls.iter().any(attends);
@@ -89,10 +147,34 @@ impl Slot {
             0
         };
         Self {
+            attends,
+            input_rows: d.positions * row,
+            keys_values,
+        }
+    }
+}
+
+impl Slot {
+    /// Returns the memory that [`Slot::new`] allocates, without its small parts.
+    pub(super) fn bytes(plan: &Plan, shared: &SharedWeights) -> usize {
+        let lengths = SlotLengths::of(plan, shared);
+        let heads = match lengths.attends {
+            true => Buffer::Qkv.len(&plan.dims),
+            false => 0,
+        };
+        let words = lengths.input_rows + lengths.keys_values + heads;
+        HostBuffers::bytes_per_slot(plan).saturating_add(4 * words)
+    }
+
+    /// Allocates a slot for `plan`.
+    pub(super) fn new(plan: &Plan, shared: &SharedWeights) -> Self {
+        let d = &plan.dims;
+        let lengths = SlotLengths::of(plan, shared);
+        Self {
             memory: HostBuffers::new(plan, 1),
-            heads: attends.then(|| HeadBlocks::new(d, shared.simd)),
-            input_rows: vec![0.0; d.positions * row],
-            keys_values: vec![0.0; keys_values],
+            heads: lengths.attends.then(|| HeadBlocks::new(d, shared.simd)),
+            input_rows: vec![0.0; lengths.input_rows],
+            keys_values: vec![0.0; lengths.keys_values],
             run_buffers: RunBuffers::new(d, shared.simd, 1),
         }
     }

@@ -251,6 +251,11 @@ impl Context {
         self.info.to_string()
     }
 
+    /// Returns whether the adapter computes on the CPU.
+    pub(super) fn is_software(&self) -> bool {
+        self.info.kind == DeviceKind::Software
+    }
+
     /// Returns the policy that chooses kernel implementations on this adapter.
     pub(super) fn kernel_policy(&self, selection: KernelSelection) -> KernelPolicy {
         KernelPolicy {

@@ -133,6 +133,11 @@ impl Gpu {
         self.context.description()
     }
 
+    /// Returns whether the adapter is a software implementation, which computes on the CPU.
+    pub fn is_software(&self) -> bool {
+        self.context.is_software()
+    }
+
     /// Returns how many buffers, pipelines and bind groups were created on the device so far. The
     /// number stays the same once a batch has taken a few steps.
     pub fn resource_count(&self) -> usize {
@@ -157,6 +162,7 @@ impl Backend for Gpu {
     }
 
     fn load(&self, weights: Weights) -> Result<Arc<dyn DeviceWeights>> {
+        weights.check_range(self.dtype)?;
         let weights = pollster::block_on(GpuWeights::upload(
             self.context.clone(),
             self.pipelines.clone(),

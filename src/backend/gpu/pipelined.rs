@@ -37,7 +37,8 @@ impl GpuProgram {
         )]
         let max_slots = self.pipeline.live_count() as u32;
         let gather = Some(&self.pipeline.gather);
-        let encoder = self.encode_calls(self.plan.step(), max_slots, SlotCount::OnDevice, gather);
+        let (step, on_device) = (self.plan.step(), SlotCount::OnDevice);
+        let encoder = self.encode_calls(step, max_slots, on_device, gather, None)?;
         let mut ranges = self.result_ranges();
         ranges.push(BufferRange {
             buffer: &self.memory.statuses,

@@ -97,11 +97,11 @@ kernels! {
         reads ["live", "weight", "source"] writes ["parts"];
     ADD_NORM: "add_norm" uses ["math", "residuals"]
         reads ["live", "parts", "residual0", "residual1", "residual2", "residual3"] writes ["out"];
-    HALT: "halt" uses []
+    HALT: "halt" uses ["math"]
         reads ["live", "weight", "bias", "state", "params"] writes ["out", "statuses"];
     GATHER: "gather" uses []
         reads ["statuses"] writes ["live", "grids"];
-    DECODE: "decode" uses []
+    DECODE: "decode" uses ["math"]
         reads ["live", "weight", "state"] writes ["logits", "answer"];
 }
 

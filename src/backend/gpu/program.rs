@@ -9,18 +9,22 @@ use std::sync::Arc;
 
 use super::lower::{self, Dispatch};
 use super::memory::{BoundDispatch, Memory, SlotCount, bind, scratch_sizes};
-use super::readback::{BufferRange, Readback};
+use super::readback::{BufferRange, Readback, wait};
 use super::selection::CallShape;
 use super::step_pipeline::StepPipeline;
 use super::tune;
 use super::weights::GpuWeights;
-use crate::backend::{DeviceWeights, PipelinedProgram, Program};
+use crate::backend::{DeviceWeights, PipelinedProgram, Program, StopSignal};
 use crate::error::{Error, Result};
 use crate::model::plan::{Buffer, Call, Plan};
 
 /// The most work of one submission, in GFLOP. Operating systems reset a GPU whose submission runs
 /// for several seconds.
 const MAX_SUBMISSION_GFLOP: f64 = 50.0;
+
+/// The most work of a step that is pipelined, in GFLOP. Steps in flight cannot be stopped. For
+/// longer steps, the time that pipelining saves is below one percent.
+const MAX_PIPELINED_GFLOP: f64 = 1000.0;
 
 /// Buffers of the plan that the host reads after every step, all slots at once.
 const RESULT_BUFFERS: [Buffer; 2] = [Buffer::Halting, Buffer::Answer];
@@ -70,6 +74,7 @@ pub(super) struct GpuProgram {
     /// they are not known.
     pub(super) results: Vec<u32>,
     pub(super) pipeline: StepPipeline,
+    stop: StopSignal,
 }
 
 impl GpuProgram {
@@ -134,6 +139,7 @@ impl GpuProgram {
             readback: Readback::default(),
             results: Vec::new(),
             pipeline: StepPipeline::new(gather, slots),
+            stop: StopSignal::default(),
             plan,
             weights,
         })
@@ -168,7 +174,8 @@ impl GpuProgram {
             reason = "`bind` checks the number of slots"
         )]
         let slots = live.len() as u32;
-        let encoder = self.encode_calls(calls.clone(), slots, SlotCount::Known(slots), None);
+        let count = SlotCount::Known(slots);
+        let encoder = self.encode_calls(calls.clone(), slots, count, None, Some(&self.stop))?;
         let mut written = self.plan.calls[calls].iter().flat_map(Call::writes);
         if !written.any(|buffer| RESULT_BUFFERS.contains(&buffer)) {
             context.queue.submit([encoder.finish()]);
@@ -186,13 +193,20 @@ impl GpuProgram {
     /// Records `first`, then the calls for `live` slots, which are at most `max_slots`.
     ///
     /// Submits all full submissions. Returns the encoder with the rest.
+    ///
+    /// With `stop`, waits so that at most two submissions are in flight, and looks at the signal
+    /// before each.
+    ///
+    /// # Errors
+    /// The device failed while it was waited for, or the signal is set.
     pub(super) fn encode_calls(
         &self,
         calls: Range<usize>,
         max_slots: u32,
         live: SlotCount,
         first: Option<&BoundDispatch>,
-    ) -> wgpu::CommandEncoder {
+        stop: Option<&StopSignal>,
+    ) -> Result<wgpu::CommandEncoder> {
         let context = &self.weights.context;
         let mut rest = self
             .plan
@@ -204,7 +218,11 @@ impl GpuProgram {
             .peekable();
         let mut encoder = self.new_encoder();
         let mut first = first;
+        let mut in_flight: Option<wgpu::SubmissionIndex> = None;
         loop {
+            if stop.is_some_and(StopSignal::is_set) {
+                return Err(StopSignal::error());
+            }
             let mut gflop = 0.0;
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             if let Some(first) = first.take() {
@@ -220,9 +238,13 @@ impl GpuProgram {
             }
             drop(pass);
             if rest.peek().is_none() {
-                return encoder;
+                return Ok(encoder);
             }
-            context.queue.submit([encoder.finish()]);
+            let submission = context.queue.submit([encoder.finish()]);
+            let older = in_flight.replace(submission);
+            if let (Some(older), Some(_)) = (older, stop) {
+                wait(context, older)?;
+            }
             encoder = self.new_encoder();
         }
     }
@@ -350,6 +372,10 @@ impl Program for GpuProgram {
         pollster::block_on(self.run_async(calls, live))
     }
 
+    fn set_stop(&mut self, stop: StopSignal) {
+        self.stop = stop;
+    }
+
     fn write(&mut self, buffer: Buffer, slot: usize, values: &[f32]) -> Result<()> {
         self.write_words(buffer, slot, values, ElementType::F32)
     }
@@ -377,6 +403,8 @@ impl Program for GpuProgram {
 
     fn pipelined(&mut self) -> Option<&mut dyn PipelinedProgram> {
         let supported = self.weights.context.has_indirect_dispatch;
-        supported.then_some(self as &mut dyn PipelinedProgram)
+        let step = self.plan.gflop_per_step() * self.slots as f64;
+        let is_short = step <= MAX_PIPELINED_GFLOP;
+        (supported && is_short).then_some(self as &mut dyn PipelinedProgram)
     }
 }

@@ -137,7 +137,7 @@ impl Readback {
 
 /// Waits until the device has finished a submission and all earlier ones. On the web this does
 /// nothing: the page's event loop calls back.
-fn wait(context: &Context, submission: wgpu::SubmissionIndex) -> Result<()> {
+pub(super) fn wait(context: &Context, submission: wgpu::SubmissionIndex) -> Result<()> {
     let until = wgpu::PollType::Wait {
         submission_index: Some(submission),
         timeout: None,

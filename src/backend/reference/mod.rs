@@ -44,11 +44,8 @@ struct ReferenceWeights(Arc<Weights>);
 
 impl DeviceWeights for ReferenceWeights {
     fn program(&self, plan: Arc<Plan>, slots: usize) -> Result<Box<dyn Program>> {
-        Ok(Box::new(HostProgram::new(
-            plan,
-            slots,
-            ReferenceKernels(self.0.clone()),
-        )))
+        let kernels = ReferenceKernels(self.0.clone());
+        Ok(Box::new(HostProgram::new(plan, slots, kernels)?))
     }
 }
 
@@ -167,8 +164,14 @@ fn gated(gate_up: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-/// Divides `x` by its root mean square (RMSNorm without weights).
+/// Divides `x` by its root mean square (RMSNorm without weights). If the sum of squares overflows,
+/// all of `x` becomes NaN: divided by infinity it would be 0, and the overflow would be lost.
 fn rms_norm(x: &mut [f32], eps: f32) {
-    let scale = 1.0 / (dot(x, x) / x.len() as f32 + eps).sqrt();
+    let mean = dot(x, x) / x.len() as f32;
+    let scale = if mean.is_finite() {
+        1.0 / (mean + eps).sqrt()
+    } else {
+        f32::NAN
+    };
     x.iter_mut().for_each(|v| *v *= scale);
 }

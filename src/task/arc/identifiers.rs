@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::augmentation::Augmentation;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::open_regular;
 
 /// The names of the rows of a puzzle embedding, from the `identifiers.json` of ARC training.
 ///
@@ -214,11 +214,7 @@ impl Identifiers {
 
 /// Opens a regular file. Opening a pipe could block.
 fn open_file(path: &Path) -> Result<File> {
-    let io = |e| Error::io(path.display(), e);
-    if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(Error::checkpoint("is not a regular file").context(path.display()));
-    }
-    File::open(path).map_err(io)
+    open_regular(path).map_err(|e| Error::io(path.display(), e))
 }
 
 /// Returns the error for names that do not belong to the rows of a puzzle embedding.

@@ -123,6 +123,9 @@ impl PuzzleRun {
     pub(super) fn step(&mut self) -> Result<StepRecord, Error> {
         let start = Instant::now();
         self.stepper.step(&[SLOT])?;
+        let step = self.steps + 1;
+        let checked = self.stepper.check_finite(SLOT);
+        checked.map_err(|e| e.context(format!("step {step}")))?;
         let halting = self.stepper.halting(SLOT)?;
         let tokens = self.stepper.answer(SLOT)?;
         let duration = start.elapsed();

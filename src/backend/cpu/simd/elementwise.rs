@@ -7,7 +7,8 @@ use super::tile::{BufferSum, Tile};
 /// Lanes of a sum, as many as the widest vector has.
 const LANES: usize = 16;
 
-/// Computes `x += sum`, then divides x by its root mean square.
+/// Computes `x += sum`, then divides x by its root mean square. If the sum of squares overflows,
+/// all of x becomes NaN.
 #[inline(always)]
 pub(super) fn add_norm(x: &mut [f32], sum: &BufferSum<'_>, start: usize, eps: f32) {
     for term in sum.terms() {
@@ -20,8 +21,16 @@ pub(super) fn add_norm(x: &mut [f32], sum: &BufferSum<'_>, start: usize, eps: f3
     for chunk in chunks {
         lanes.iter_mut().zip(chunk).for_each(|(l, v)| *l += v * v);
     }
-    let scale = 1.0 / ((lanes.iter().sum::<f32>() + tail) / x.len() as f32 + eps).sqrt();
+    let scale = norm_scale((lanes.iter().sum::<f32>() + tail) / x.len() as f32, eps);
     x.iter_mut().for_each(|v| *v *= scale);
+}
+
+/// Returns what to multiply by to divide by a root mean square. NaN if the mean is not finite: by
+/// infinity, everything would become 0, and the overflow would be lost.
+#[inline(always)]
+fn norm_scale(mean: f32, eps: f32) -> f32 {
+    // `mean - mean` is 0, or NaN for infinity and NaN. Unlike a comparison it vectorises well.
+    1.0 / (mean + eps).sqrt() + (mean - mean)
 }
 
 /// Computes `x += residual` for `[rows, width]`, then divides each column by its root mean square.
@@ -37,7 +46,7 @@ pub(super) fn add_norm_columns(x: &mut Tile<'_>, residual: &[f32], scale: &mut [
         }
     }
     for s in scale.iter_mut() {
-        *s = 1.0 / (*s / rows as f32 + eps).sqrt();
+        *s = norm_scale(*s / rows as f32, eps);
     }
     for i in 0..rows {
         x.row(i)
