@@ -3,6 +3,11 @@
 //! Links between pages are written as Markdown reference links. Here the same labels are defined
 //! first, so that they lead to these modules instead of files: the first definition counts.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "the pages are prose, with names of operators, states and programs"
+)]
+
 /// Includes a page of `docs/` as the documentation of a module.
 macro_rules! pages {
     ($($name:ident $path:literal)*) => {$(

@@ -243,8 +243,8 @@ fn shards_of(dir: &Path, names: &[String], numbered: &NumberedName) -> Result<Mo
 /// # Errors
 /// As [`model_file`].
 fn in_checkpoint_directory(dir: &Path) -> Result<Option<ModelFile>> {
-    let below = CHECKPOINT_DIRECTORIES.iter().map(|name| dir.join(name));
-    let Some(below) = below.filter(|below| below.is_dir()).next() else {
+    let mut below = CHECKPOINT_DIRECTORIES.iter().map(|name| dir.join(name));
+    let Some(below) = below.find(|below| below.is_dir()) else {
         return Ok(None);
     };
     // A directory of checkpoints has no other below it, so this ends.

@@ -56,7 +56,7 @@ impl UnknownKind {
             Self::Reparametrised
         } else if last.ends_with("mask") {
             Self::Mask
-        } else if parts.iter().any(|part| is_averaged(part)) {
+        } else if parts.iter().copied().any(is_averaged) {
             Self::Averaged
         } else if any(&["q_norm", "k_norm", "qk_norm", "q_layernorm", "k_layernorm"]) {
             Self::QueryKeyNorm

@@ -55,10 +55,9 @@ pub(super) fn check(config: &Config) -> Result<()> {
 fn check_work(config: &Config) -> Result<()> {
     let (h, l) = (config.h_cycles, config.l_cycles);
     let blocks = match config.variant {
-        Architecture::Trm
-        | Architecture::SingleZ
-        | Architecture::Hier6
-        | Architecture::Symbols => h * (l + 1) * config.l_layers,
+        Architecture::Trm | Architecture::SingleZ | Architecture::Hier6 | Architecture::Symbols => {
+            h * (l + 1) * config.l_layers
+        }
         Architecture::Hrm => h * (l * config.l_layers + config.h_layers),
         Architecture::Baseline => config.h_layers,
     };

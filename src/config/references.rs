@@ -1,4 +1,4 @@
-//! Follows the references of OmegaConf in a configuration, such as `${.hidden_size}`.
+//! Follows the references of `OmegaConf` in a configuration, such as `${.hidden_size}`.
 //!
 //! A reference names a key of the same file: `${arch.hidden_size}` from the top, `${.hidden_size}`
 //! beside the value, `${..hidden_size}` one level above. What refers to anything else (an

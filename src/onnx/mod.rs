@@ -13,6 +13,10 @@
 //! | `guarded` | calls tract; its panics become errors |
 //! | `initial` | the initial values of the states |
 //!
+#![allow(
+    clippy::doc_markdown,
+    reason = "the guide lists operators, which are no items"
+)]
 #![doc = include_str!("../../docs/guide/onnx.md")]
 
 #[cfg(not(feature = "onnx"))]

@@ -26,8 +26,6 @@ mod input;
 mod kill;
 #[cfg(feature = "onnx")]
 mod onnx;
-#[cfg(all(target_os = "linux", feature = "bundled"))]
-mod outputs;
 #[cfg(all(feature = "onnx", target_os = "linux"))]
 #[allow(dead_code, reason = "the cases need only a part of it")]
 #[path = "../../../tests/common/onnx_file.rs"]
@@ -35,6 +33,8 @@ mod onnx_file;
 #[cfg(all(feature = "onnx", target_os = "linux"))]
 #[path = "../../../tests/common/onnx_hostile.rs"]
 mod onnx_hostile;
+#[cfg(all(target_os = "linux", feature = "bundled"))]
+mod outputs;
 mod robust;
 mod solve;
 mod streams;

@@ -316,7 +316,12 @@ fn panics_of_tract_are_errors_without_output() {
     for (tokens, code) in [("0 1 0 1", 0), ("0 1 0 5", 2)] {
         let args = ["--model", &graph, "-", "--task", "tokens"];
         let run = trm_with(&args, tokens.as_bytes()).expect(code);
-        assert_eq!(run.err.contains("tract could not run the graph"), code == 2, "{}", run.err);
+        assert_eq!(
+            run.err.contains("tract could not run the graph"),
+            code == 2,
+            "{}",
+            run.err
+        );
     }
 }
 

@@ -76,9 +76,11 @@ impl Columns {
             .collect();
         // The names are in the order of preference.
         let find = |accepted: &[&str]| {
-            accepted
-                .iter()
-                .find_map(|known| names.iter().position(|name| names::is_one_of(name, &[known])))
+            accepted.iter().find_map(|known| {
+                names
+                    .iter()
+                    .position(|name| names::is_one_of(name, &[known]))
+            })
         };
         let Some(puzzle) = find(&names::PUZZLE) else {
             return Ok(None);

@@ -93,8 +93,7 @@ impl Lines {
         let bytes = self.read(max_bytes, max_json_bytes)?;
         self.number += 1;
         let text = bytes.and_then(|bytes| {
-            String::from_utf8(bytes)
-                .map_err(|e| LineError::NotUtf8(e.utf8_error().valid_up_to()))
+            String::from_utf8(bytes).map_err(|e| LineError::NotUtf8(e.utf8_error().valid_up_to()))
         });
         Some(Line {
             number: self.number,

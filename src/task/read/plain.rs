@@ -212,7 +212,13 @@ impl PlainParser {
         self.has_content
             && self.kind == TextKind::Maze
             && line.plain.chars().count() == self.width
-            && line.plain.chars().filter(|&c| symbols::is_maze_char(c)).count() * 2 > self.width
+            && line
+                .plain
+                .chars()
+                .filter(|&c| symbols::is_maze_char(c))
+                .count()
+                * 2
+                > self.width
     }
 
     fn add_grid_line(&mut self, line: GridLine, ready: &mut VecDeque<PlainPuzzle>) {
@@ -341,12 +347,15 @@ impl PlainParser {
     /// space between each two cells.
     fn has_spaces_for_blanks(&self) -> bool {
         let mut rows = self.lines.iter().skip(usize::from(self.has_size));
-        rows.find(|line| !line.blank && !line.frame).is_some_and(|first| {
-            let line = first.plain.trim();
-            let has_blank = line.contains(|c| matches!(c, '.' | '0' | ',' | ';' | '\t') || "_*?xX-".contains(c));
-            let mut words = line.split(' ').filter(|word| *word != "|");
-            line.contains(' ') && !has_blank && !words.all(|word| word.len() == 1)
-        })
+        rows.find(|line| !line.blank && !line.frame)
+            .is_some_and(|first| {
+                let line = first.plain.trim();
+                let has_blank = line.contains(|c| {
+                    matches!(c, '.' | '0' | ',' | ';' | '\t') || "_*?xX-".contains(c)
+                });
+                let mut words = line.split(' ').filter(|word| *word != "|");
+                line.contains(' ') && !has_blank && !words.all(|word| word.len() == 1)
+            })
     }
 
     /// Returns whether the first row is written in a standard notation, so that its cells are the
@@ -361,7 +370,9 @@ impl PlainParser {
             TextKind::Sudoku => {
                 let plain = first.plain.trim();
                 let has_blank = plain.contains(['.', '0']);
-                plain.chars().all(|c| c == ' ' || c == '|' || symbols::is_standard_cell(c))
+                plain
+                    .chars()
+                    .all(|c| c == ' ' || c == '|' || symbols::is_standard_cell(c))
                     && (has_blank || !plain.contains(' '))
             }
         }
@@ -424,7 +435,10 @@ impl PlainParser {
 
     /// Ends the current grid. If its lines are not one grid, empty lines divide it.
     fn end(&mut self, ready: &mut VecDeque<PlainPuzzle>) {
-        let has_rows = self.lines.iter().any(|line| !line.blank && !line.frame && !line.dashes);
+        let has_rows = self
+            .lines
+            .iter()
+            .any(|line| !line.blank && !line.frame && !line.dashes);
         if !self.has_content || !has_rows {
             return self.clear();
         }

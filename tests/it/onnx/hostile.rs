@@ -57,7 +57,11 @@ fn a_run_holds_bounded_memory() {
         result.map(|_| ())
     };
     let error = refused(15_000_000).unwrap_err();
-    said(&error, ErrorKind::Checkpoint, &["the values that a run needs", "4096 MiB"]);
+    said(
+        &error,
+        ErrorKind::Checkpoint,
+        &["the values that a run needs", "4096 MiB"],
+    );
     refused(1_000_000).unwrap();
 }
 

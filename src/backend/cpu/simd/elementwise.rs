@@ -28,6 +28,7 @@ pub(super) fn add_norm(x: &mut [f32], sum: &BufferSum<'_>, start: usize, eps: f3
 /// Returns what to multiply by to divide by a root mean square. NaN if the mean is not finite: by
 /// infinity, everything would become 0, and the overflow would be lost.
 #[inline(always)]
+#[allow(clippy::eq_op, reason = "NaN minus NaN is NaN")]
 fn norm_scale(mean: f32, eps: f32) -> f32 {
     // `mean - mean` is 0, or NaN for infinity and NaN. Unlike a comparison it vectorises well.
     1.0 / (mean + eps).sqrt() + (mean - mean)
