@@ -59,8 +59,8 @@ pub(crate) fn attention_of_any_length() -> Model {
     ];
     let set = set.map(|(name, value)| (name.to_string(), value.to_string()));
     let options = LoadOptions {
-        config: None,
         set: set.to_vec(),
+        ..LoadOptions::default()
     };
     Model::from_bytes([&length[..], &header, &data].concat(), &options).unwrap()
 }
