@@ -101,8 +101,8 @@ impl Graph {
         };
         let initial = initial_states(&signature.states, size, &metadata, path).map_err(at)?;
         let plan = guarded("plan the graph", || typed.into_runnable()).map_err(at)?;
-        Ok(Self {
-            graph: Graph {
+        Ok(LoadedGraph {
+            graph: Self {
                 plan,
                 batch: signature.batch,
                 positions: shapes.positions,
