@@ -113,8 +113,8 @@ impl Graph {
         let typed = optimise(model, version, &signature, files).map_err(at)?;
         let plan = guarded("plan the graph", || typed.into_runnable()).map_err(at)?;
         check_run_bytes(&plan).map_err(at)?;
-        Ok(Self {
-            graph: Graph {
+        Ok(LoadedGraph {
+            graph: Self {
                 plan,
                 batch: signature.batch,
                 positions: shapes.positions,
