@@ -64,7 +64,7 @@ pub(super) struct HaltingLoop {
 
 impl HaltingLoop {
     pub(super) fn new(stepper: Box<dyn Stepper>, policy: HaltPolicy) -> Result<Self> {
-        Ok(Self {
+        let mut halting_loop = Self {
             active: (0..stepper.slots()).map(|_| None).collect(),
             stepper,
             policy: policy.checked()?,
@@ -75,7 +75,9 @@ impl HaltingLoop {
             deadline: None,
             steps_in_flight: 0,
             failed: VecDeque::new(),
-        })
+        };
+        halting_loop.update_stop();
+        Ok(halting_loop)
     }
 
     /// Adds a puzzle to the queue and returns its index. With `noise`, its initial state is

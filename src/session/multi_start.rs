@@ -18,7 +18,8 @@ use crate::task::{EncodedPuzzle, Symmetry, Task};
 ///
 /// If the task verifies answers by rules, the session takes the valid answer with the fewest steps.
 /// Otherwise it takes the answer of the start that halts first. If no start qualifies, it takes the
-/// answer with the highest halting probability. So the answer depends neither on the batch size nor
+/// answer with the highest halting probability. A start for which the numbers of the model overflow
+/// does not count, unless all of them do. So the answer depends neither on the batch size nor
 /// on the other puzzles of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -207,10 +208,17 @@ impl Starts {
 
     pub(super) fn next_step(&mut self, halting_loop: &mut HaltingLoop) -> Result<Option<Step>> {
         let now = Instant::now();
-        let step = match halting_loop.next_step() {
-            Ok(Some(step)) => step,
-            Ok(None) => return Ok(None),
-            Err(e) => return Err(self.end_failed(halting_loop, e)),
+        let step = loop {
+            match halting_loop.next_step() {
+                Ok(Some(step)) => break step,
+                Ok(None) => return Ok(None),
+                Err(e) => {
+                    if let Some(puzzle) = self.drop_start(halting_loop, e)? {
+                        let puzzles = vec![puzzle];
+                        return Ok(Some(Step { puzzles }));
+                    }
+                }
+            }
         };
         // For each puzzle, the start with the highest halting probability.
         let mut leaders: BTreeMap<usize, PuzzleStep> = BTreeMap::new();
@@ -248,19 +256,47 @@ impl Starts {
         }))
     }
 
-    /// Ends the puzzle of a start that has failed. Returns the error with the index of that puzzle.
-    fn end_failed(&mut self, halting_loop: &mut HaltingLoop, error: Error) -> Error {
-        let start = error
-            .puzzle_index()
-            .and_then(|index| self.owners.get(&index));
-        let Some(owner) = start.map(|(owner, _)| *owner) else {
-            return error;
+    /// Drops a start that has failed. If it was the last open start of its puzzle, returns the
+    /// report of the puzzle, which has ended with the best answer of the others.
+    ///
+    /// # Errors
+    /// The error is about no start, or its puzzle has no other start and no answer.
+    fn drop_start(
+        &mut self,
+        halting_loop: &mut HaltingLoop,
+        error: Error,
+    ) -> Result<Option<PuzzleStep>> {
+        let Some(index) = error.puzzle_index() else {
+            return Err(error);
         };
-        for start in self.puzzles.remove(&owner).into_iter().flat_map(|p| p.open) {
-            halting_loop.abandon(start.index);
+        let Some((owner, _)) = self.owners.remove(&index) else {
+            return Err(error);
+        };
+        let Some(starts) = self.puzzles.get_mut(&owner) else {
+            return Ok(None);
+        };
+        starts.open.retain(|start| start.index != index);
+        if !starts.open.is_empty() {
+            return Ok(None);
         }
-        self.owners.retain(|_, (puzzle, _)| *puzzle != owner);
-        error.with_puzzle_index(owner)
+        let Some((_, best)) = &starts.best else {
+            self.puzzles.remove(&owner);
+            return Err(error.with_puzzle_index(owner));
+        };
+        let leader = PuzzleStep {
+            index: owner,
+            id: best.id.clone(),
+            step: starts.steps,
+            cells: best.cells.clone(),
+            tokens: best.tokens.clone(),
+            changed: Vec::new(),
+            halting: best.halting,
+            halt_probability: best.halt_probability,
+            outcome: None,
+        };
+        // `report` counts a step.
+        starts.steps = starts.steps.saturating_sub(1);
+        self.report(halting_loop, owner, leader).map(Some)
     }
 
     /// Turns the leading start of a puzzle into the report of the puzzle, and ends the puzzle if it
