@@ -185,11 +185,7 @@ impl<'a> Inputs<'a> {
         for name in self.states.iter().map(|s| s.name()) {
             if let Some(info) = self.checkpoint.tensors().get(&name) {
                 has_type(info.dtype, Dtype::F32, &name)?;
-                has_shape(
-                    &info.shape,
-                    &[self.batch, dims.positions, dims.hidden],
-                    &name,
-                )?;
+                has_shape(&info.shape, &state_shape(self.batch, dims), &name)?;
             }
         }
         Ok(())
@@ -272,6 +268,14 @@ fn has_shape(found: &[usize], expected: &[usize], name: &str) -> trm_runtime::Re
     }
 }
 
+/// Returns the shape of a state: `[B, L, D]`, or `[B, K, S, D]` with a symbol axis.
+fn state_shape(batch: usize, d: &Dims) -> Vec<usize> {
+    match d.symbols {
+        0 => vec![batch, d.positions, d.hidden],
+        symbols => vec![batch, symbols, d.tokens, d.hidden],
+    }
+}
+
 fn bad(message: impl Into<String>, name: &str) -> Error {
     Error::new(ErrorKind::Argument, message).context(format!("tensor \"{name}\""))
 }
@@ -292,7 +296,7 @@ fn layout(
             format!("--steps {steps}: the maximum is {MAX_STEPS}"),
         ));
     }
-    let state = vec![batch, d.positions, d.hidden];
+    let state = state_shape(batch, d);
     let mut tensors = Vec::new();
     if with_embedding {
         tensors.push(("input_embedding".to_string(), state.clone()));

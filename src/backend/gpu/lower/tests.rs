@@ -11,8 +11,8 @@ fn dims(positions: usize, hidden: usize, token_inner: usize) -> Dims {
         inner: 1536,
         token_inner,
         symbols: 0,
-        mixer_inner: 0,
-        box_shape: [0, 0],
+        mixer_inner: 12,
+        box_shape: [3, 3],
         heads: 8,
         eps: 1e-5,
         rope_theta: Some(1e4),
@@ -49,6 +49,10 @@ fn calls(sources: usize) -> Vec<Call> {
             gate_up: Weight::GateUp(net, 0),
             sources: vec![out],
             out: Buffer::Gated,
+        },
+        Call::UnitSums {
+            input: Buffer::Messages,
+            out: Buffer::UnitSums,
         },
         Call::ProjectAddNorm {
             weight: Weight::Down(net, 0),
