@@ -62,8 +62,6 @@ pub(crate) fn tensors(d: &Dims, noise: &mut Noise) -> HashMap<Weight, Tensor> {
         (Weight::EmbedTokens, vec![embedded, h]),
         (Weight::EmbedPos, vec![l, h]),
         (Weight::LmHead, vec![answers, h]),
-        (Weight::UnitGateUp(net, block), vec![2 * m, h]),
-        (Weight::UnitDown(net, block), vec![h, m]),
         (Weight::QHead, vec![2, h]),
         (Weight::QHeadBias, vec![2]),
         (Weight::Qkv(net, block), vec![3 * h, h]),
@@ -73,7 +71,12 @@ pub(crate) fn tensors(d: &Dims, noise: &mut Noise) -> HashMap<Weight, Tensor> {
         (Weight::GateUp(net, block), vec![2 * i, h]),
         (Weight::Down(net, block), vec![h, i]),
     ];
-    let made = shapes.into_iter().map(|(weight, shape)| {
+    let of_units = [
+        (Weight::UnitGateUp(net, block), vec![2 * m, h]),
+        (Weight::UnitDown(net, block), vec![h, m]),
+    ];
+    let of_units = of_units.into_iter().filter(|_| m > 0);
+    let made = shapes.into_iter().chain(of_units).map(|(weight, shape)| {
         let scale = 1.7 / (*shape.last().unwrap() as f32).sqrt();
         let data = noise.values(shape.iter().product());
         let data = data.into_iter().map(|v| v * scale).collect();
