@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// Size limit of an ONNX file, in bytes. The format (protobuf) has the same limit.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 31;
 /// Largest number of nodes. A step of the published models has up to 2,000.
-const MAX_NODES: usize = 20_000;
+const MAX_NODES: usize = 10_000;
 /// Deepest nesting of messages.
 const MAX_DEPTH: usize = 24;
 /// Memory for decoding beyond four times the size of the file, in bytes.

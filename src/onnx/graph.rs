@@ -14,6 +14,7 @@ use super::decode::{MAX_FILE_BYTES, decode};
 use super::external::ExternalFiles;
 use super::guarded::{guarded, shorten};
 use super::initial::{StateSize, initial_states};
+use super::optimise;
 use super::value::{Element, Value};
 use crate::checkpoint::Source;
 use crate::checkpoint::locate::add_settings_beside;
@@ -110,7 +111,7 @@ impl Graph {
             hidden: shapes.hidden_size,
         };
         let initial = initial_states(&signature.states, size, &metadata, path).map_err(at)?;
-        let typed = optimise(model, version, &signature, files).map_err(at)?;
+        let typed = read_checked(model, version, &signature, files).map_err(at)?;
         let plan = guarded("plan the graph", || typed.into_runnable()).map_err(at)?;
         check_run_bytes(&plan).map_err(at)?;
         Ok(LoadedGraph {
@@ -498,7 +499,7 @@ fn missing_size(axis: &str, name: &str, key: &str) -> Error {
 }
 
 /// Gives tract the checked parts of a model, and lets it optimise the graph.
-fn optimise(
+fn read_checked(
     mut model: pb::ModelProto,
     version: i64,
     signature: &Signature,
@@ -530,7 +531,7 @@ fn optimise(
     let parsed = guarded("read the graph", || onnx.parse(&model, folder.as_deref()))?;
     drop(model);
     let typed = guarded("understand the graph", || parsed.model.into_typed())?;
-    guarded("optimise the graph", || typed.into_optimized())
+    guarded("optimise the graph", || optimise::optimise(typed, optimise::MAX_TIME))
 }
 
 /// Returns the description of a value without its type.

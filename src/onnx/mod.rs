@@ -10,7 +10,7 @@
 //! | `decode` | from bytes to messages, within limits |
 //! | `check`, `operators`, `node`, `value` | operators, attributes, and the size of every tensor |
 //! | `stored`, `external` | stored tensors, in the file and beside it |
-//! | `guarded` | calls tract; its panics become errors |
+//! | `guarded`, `optimise` | calls tract; its panics become errors; its optimiser has a time limit |
 //! | `initial` | the initial values of the states |
 //!
 #![allow(
@@ -37,6 +37,8 @@ mod initial;
 mod node;
 #[cfg(feature = "onnx")]
 mod operators;
+#[cfg(feature = "onnx")]
+mod optimise;
 #[cfg(feature = "onnx")]
 mod stored;
 #[cfg(feature = "onnx")]

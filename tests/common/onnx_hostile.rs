@@ -724,7 +724,7 @@ pub(crate) fn cases() -> Vec<Case> {
             }
             step(&nodes, &[])
         },
-        &["more than 20000 nodes"],
+        &["more than 10000 nodes"],
     );
     add(
         "a tensor of 1,000 axes",
@@ -791,7 +791,7 @@ pub(crate) fn cases() -> Vec<Case> {
             let graph = (0..1_000_000).fold(Message::default(), |graph, _| graph.bytes(1, &[]));
             model(&graph, 17).0
         },
-        &["more than 20000 nodes"],
+        &["more than 10000 nodes"],
     );
     add(
         "a million empty attributes",
