@@ -16,7 +16,8 @@ pub(crate) const START_BYTES: usize = 512;
 type Magic = (&'static [u8], &'static str, &'static str);
 
 const UNPACK: &str = "unpack it first";
-const EXPORT: &str = "export it as CSV or JSON";
+/// The advice for tables, which are no models.
+pub(crate) const EXPORT: &str = "export it as CSV or JSON";
 
 /// The kinds that are recognised by their first bytes alone.
 const MAGICS: [Magic; 32] = [
@@ -29,7 +30,11 @@ const MAGICS: [Magic; 32] = [
     (b"ARROW1", "an Arrow file", EXPORT),
     (b"Obj\x01", "an Avro file", EXPORT),
     (b"SQLite format 3\0", "an SQLite database", EXPORT),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office file, such as a spreadsheet (.xls)", EXPORT),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "an old Office file, such as a spreadsheet (.xls)",
+        EXPORT,
+    ),
     (b"\x1f\x8b", "compressed with gzip", UNPACK),
     (b"BZh", "compressed with bzip2", UNPACK),
     (b"\xfd7zXZ\0", "compressed with xz", UNPACK),
@@ -49,7 +54,11 @@ const MAGICS: [Magic; 32] = [
     (b"{\\rtf", "an RTF document", "save it as plain text"),
     (b"\x89HDF\r", "an HDF5 file", ""),
     (b"GGUF", "a GGUF file", ""),
-    (b"\x93NUMPY", "a NumPy array", "name it with the ending .npy"),
+    (
+        b"\x93NUMPY",
+        "a NumPy array",
+        "name it with the ending .npy",
+    ),
     (b"\x7fELF", "a program", ""),
     (b"MZ\x90\0", "a program", ""),
     (b"\0asm", "a program", ""),
@@ -75,7 +84,10 @@ impl FileKind {
             return Some(Self::of_zip(start));
         }
         if matches!(start, [0x80, 2..=5, ..]) {
-            return kind("a pickle of Python", "save its arrays as .npy, or its puzzles as JSON");
+            return kind(
+                "a pickle of Python",
+                "save its arrays as .npy, or its puzzles as JSON",
+            );
         }
         if is_web_page(start) {
             return kind("a web page", "download the file itself");
@@ -83,7 +95,12 @@ impl FileKind {
         if start.get(8..).is_some_and(|rest| rest.starts_with(b"{\"")) && start.get(7) == Some(&0) {
             return kind("a safetensors file", "");
         }
-        Self::of_zeros(start)
+        None
+    }
+
+    /// Returns the kind of a file that is no text, or `None` if it can be text in UTF-8.
+    pub(crate) fn not_text(start: &[u8]) -> Option<Self> {
+        Self::of(start).or_else(|| Self::of_zeros(start))
     }
 
     fn of_zip(start: &[u8]) -> Self {
@@ -91,7 +108,10 @@ impl FileKind {
         let (name, advice) = if has(b"xl/") || has(b"opendocument.spreadsheet") {
             ("a spreadsheet", EXPORT)
         } else if has(b"word/") || has(b"opendocument.text") {
-            ("a text document of an office program", "save it as plain text")
+            (
+                "a text document of an office program",
+                "save it as plain text",
+            )
         } else if has(b"[Content_Types].xml") {
             ("an Office file, such as a spreadsheet (.xlsx)", EXPORT)
         } else if has(b".npy") {
@@ -142,17 +162,24 @@ impl FileKind {
 fn alternates(start: &[u8]) -> bool {
     let zero_at = |parity: usize| {
         let positions = start.iter().enumerate();
-        positions.filter(|(at, byte)| **byte == 0 && at % 2 == parity).count()
+        positions
+            .filter(|(at, byte)| **byte == 0 && at % 2 == parity)
+            .count()
     };
     zero_at(0) == 0 || zero_at(1) == 0
 }
 
 /// Returns whether this is the beginning of HTML or XML.
 fn is_web_page(start: &[u8]) -> bool {
-    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+    let start = start
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(start)
+        .trim_ascii_start();
     // A comment may stand above a puzzle.
-    matches!(start, [b'<', b'!' | b'?' | b'/' | b'a'..=b'z' | b'A'..=b'Z', ..])
-        && !start.starts_with(b"<!--")
+    matches!(
+        start,
+        [b'<', b'!' | b'?' | b'/' | b'a'..=b'z' | b'A'..=b'Z', ..]
+    ) && !start.starts_with(b"<!--")
 }
 
 #[cfg(test)]
@@ -164,7 +191,10 @@ mod tests {
         let zip = |entry: &[u8]| [b"PK\x03\x04".as_slice(), &[0; 26], entry].concat();
         let tar = [&[b'a'; 257][..], b"ustar\0"].concat();
         let utf16: Vec<u8> = "puzzle".encode_utf16().flat_map(u16::to_be_bytes).collect();
-        let utf32: Vec<u8> = "puzzle".chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+        let utf32: Vec<u8> = "puzzle"
+            .chars()
+            .flat_map(|c| u32::from(c).to_le_bytes())
+            .collect();
         let table: [(&[u8], &str); 22] = [
             (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
             (b"<!DOCTYPE html>", "a web page"),
@@ -190,11 +220,19 @@ mod tests {
             (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "spreadsheet (.xls)"),
         ];
         for (start, name) in table {
-            let kind = FileKind::of(start).unwrap_or_else(|| panic!("{name}"));
+            let kind = FileKind::not_text(start).unwrap_or_else(|| panic!("{name}"));
             assert!(kind.message().contains(name), "{name}: {kind:?}");
         }
-        for text in ["", "5", "53..7", "{\"puzzle\": 1}", "# S G", "<!-- easy -->", "< 3"] {
-            assert_eq!(FileKind::of(text.as_bytes()), None, "{text}");
+        for text in [
+            "",
+            "5",
+            "53..7",
+            "{\"puzzle\": 1}",
+            "# S G",
+            "<!-- easy -->",
+            "< 3",
+        ] {
+            assert_eq!(FileKind::not_text(text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -46,6 +46,13 @@ pub(crate) fn run(
 ) -> Result<CommandStatus, CommandError> {
     let mut tasks = Tasks::read(args)?;
     tasks.errors.iter().for_each(eprint_error);
+    if !tasks.unused_solutions.is_empty() {
+        let count = tasks.unused_solutions.len();
+        eprint_line(format_args!(
+            "warning: {count} solutions belong to no task of the input: {}",
+            tasks::shown_names(&tasks.unused_solutions)
+        ));
+    }
     let started = Instant::now();
     let model = match shared.model() {
         Some(path) if args.predictions.is_empty() => {
@@ -115,6 +122,7 @@ pub(crate) fn run(
             "puzzles": tasks.tests.len(),
             "predictions": tasks.predictions(),
             "pass": (!pass.is_empty()).then_some(pass),
+            "scored": tasks.scored().map_or(0, |(scored, _)| scored),
             "errors": errors,
             "seconds": rounded(started.elapsed().as_secs_f64(), 3),
             "device": model.as_ref().map(|model| model.device),
@@ -231,7 +239,17 @@ fn print_table(tasks: &Tasks, passes: &[(usize, f64)]) -> Result<(), CommandErro
         head += &format!("  {title}");
     }
     print(head)?;
-    Ok(print(row)?)
+    print(row)?;
+    if let Some((scored, missing)) = tasks.scored()
+        && !missing.is_empty()
+    {
+        print(format_args!(
+            "scored {scored} of {} tasks; without a solution: {}",
+            tasks.names.len(),
+            tasks::shown_names(&missing)
+        ))?;
+    }
+    Ok(())
 }
 
 /// The state of the command. Its records are the augmentations of the first test input, then those

@@ -1,6 +1,7 @@
 //! Puzzles in CSV tables: a header that names the columns, then one puzzle per line.
 
 use super::grid;
+use super::json::Json;
 use super::names;
 use super::symbols;
 use super::text;
@@ -43,6 +44,16 @@ pub(crate) fn is_header(line: &str) -> bool {
         && fields(line, ',').is_ok_and(|fields| fields.len() > 1 && fields.iter().all(is_word))
 }
 
+/// Returns whether a line starts with a quoted field and is a row of a table, not JSON.
+pub(crate) fn is_quoted_row(line: &str) -> bool {
+    let line = line.trim();
+    line.starts_with('"')
+        && Json::parse(line).is_err()
+        && DELIMITERS
+            .iter()
+            .any(|&delimiter| fields(line, delimiter).is_ok_and(|fields| fields.len() > 1))
+}
+
 /// Returns whether a line names the delimiter, as spreadsheets write it above a table: `sep=;`.
 pub(crate) fn is_separator_line(line: &str) -> bool {
     let name = line.trim_end().get(..4);
@@ -76,9 +87,11 @@ impl Columns {
             .collect();
         // The names are in the order of preference.
         let find = |accepted: &[&str]| {
-            accepted
-                .iter()
-                .find_map(|known| names.iter().position(|name| names::is_one_of(name, &[known])))
+            accepted.iter().find_map(|known| {
+                names
+                    .iter()
+                    .position(|name| names::is_one_of(name, &[known]))
+            })
         };
         let Some(puzzle) = find(&names::PUZZLE) else {
             return Ok(None);

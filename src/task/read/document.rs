@@ -88,9 +88,10 @@ impl DocumentPuzzles {
                 })? {
                     Unwrapped::Puzzle(fields) => fields,
                     Unwrapped::Several(list) => {
-                        self.remaining = Remaining::Nested(list.into_iter(), Box::new(
-                            std::mem::replace(&mut self.remaining, Remaining::None),
-                        ));
+                        self.remaining = Remaining::Nested(
+                            list.into_iter(),
+                            Box::new(std::mem::replace(&mut self.remaining, Remaining::None)),
+                        );
                         return Ok(());
                     }
                 };
@@ -190,9 +191,10 @@ fn is_list_of_puzzles(list: &[Json]) -> bool {
             .collect();
         (4..=256).contains(&n) && rows.is_some_and(|rows| text::is_one_grid(rows))
     };
-    let is_one_puzzle = is_grid_of_cells || list
-        .iter()
-        .all(|row| matches!(row, Json::Text(text) if text.chars().count() == n))
+    let is_one_puzzle = is_grid_of_cells
+        || list
+            .iter()
+            .all(|row| matches!(row, Json::Text(text) if text.chars().count() == n))
         || (n >= 2
             && list
                 .iter()
@@ -248,7 +250,11 @@ fn unwrap(fields: Vec<(String, Json)>) -> Result<Unwrapped> {
         return Ok(Unwrapped::Puzzle(fields));
     }
     let inner: Vec<usize> = (0..fields.len())
-        .filter(|&i| fields.get(i).is_some_and(|(_, value)| holds_puzzles(value, MAX_WRAPPERS)))
+        .filter(|&i| {
+            fields
+                .get(i)
+                .is_some_and(|(_, value)| holds_puzzles(value, MAX_WRAPPERS))
+        })
         .collect();
     match inner.as_slice() {
         [] => Ok(Unwrapped::Puzzle(fields)),
@@ -320,7 +326,8 @@ fn holds_puzzles(value: &Json, depth: usize) -> bool {
             .iter()
             .any(|(name, value)| is_puzzle_field(name) || holds_puzzles(value, depth)),
         Json::List(list) => {
-            !list.is_empty() && list.iter().all(|value| matches!(value, Json::Object(_)))
+            !list.is_empty()
+                && list.iter().all(|value| matches!(value, Json::Object(_)))
                 && list.iter().all(|value| holds_puzzles(value, depth))
         }
         _ => false,
@@ -436,8 +443,8 @@ impl PuzzleFields {
 
     fn cells_puzzle(&mut self, puzzle: Json) -> Result<VecDeque<Puzzle>> {
         let [puzzle_name, solution_name] = &self.names;
-        let cells = values::cells(puzzle)
-            .map_err(|e| e.context(format!("`{}`", shown(puzzle_name))))?;
+        let cells =
+            values::cells(puzzle).map_err(|e| e.context(format!("`{}`", shown(puzzle_name))))?;
         let solution = self
             .solution
             .take()

@@ -47,12 +47,22 @@ pub(crate) fn row_counts(first: &str) -> Vec<usize> {
         let fields = first.trim().split(delimiter).count();
         [fields, fields - 1, fields.saturating_sub(2)]
     });
-    let mut counts: Vec<usize> = [width, width.div_ceil(2), count("+"), count("-+*"), count("\"'[](){},")]
-        .into_iter()
-        .chain(fields)
-        .chain(first.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()))
-        .filter(|n| (2..=MAX_ROWS).contains(n))
-        .collect();
+    let mut counts: Vec<usize> = [
+        width,
+        width.div_ceil(2),
+        count("+"),
+        count("-+*"),
+        count("\"'[](){},"),
+    ]
+    .into_iter()
+    .chain(fields)
+    .chain(
+        first
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|n| n.parse().ok()),
+    )
+    .filter(|n| (2..=MAX_ROWS).contains(n))
+    .collect();
     counts.sort_unstable();
     counts.dedup();
     counts
@@ -137,7 +147,10 @@ fn maze_symbols(rows: &[String]) -> Option<Vec<String>> {
         return None;
     }
     let has_numbers = count('0') + count('1') > 0;
-    let frees = [' ', '.', '_', '0'].iter().filter(|c| count(**c) > 0).count();
+    let frees = [' ', '.', '_', '0']
+        .iter()
+        .filter(|c| count(**c) > 0)
+        .count();
     if frees > 1 || (has_numbers && (count('#') > 0 || count('0') == 0 || frees > 1)) {
         return None;
     }
@@ -157,7 +170,9 @@ fn unframed(lines: &[&str]) -> Vec<String> {
     let inside = |line: &&&str| !is_frame(line);
     let bare = |line: &&str| {
         let line = line.trim();
-        let inner = line.strip_prefix('|').and_then(|rest| rest.strip_suffix('|'));
+        let inner = line
+            .strip_prefix('|')
+            .and_then(|rest| rest.strip_suffix('|'));
         inner.unwrap_or(line).to_owned()
     };
     lines.iter().filter(inside).map(bare).collect()
@@ -242,9 +257,7 @@ fn sudoku_rows(lines: &[&str]) -> Result<Option<Cells>> {
 /// Returns n rows of n digits and blanks. `frame` has the characters of the frame besides the usual
 /// ones; the other blanks are cells.
 fn digit_rows(lines: &[&str], frame: &str) -> Option<Vec<String>> {
-    let is_stroke = |c: char| {
-        is_separator(c) || "+=~".contains(c) || frame.contains(c)
-    };
+    let is_stroke = |c: char| is_separator(c) || "+=~".contains(c) || frame.contains(c);
     let is_frame_line = |line: &str| {
         let cells = line.chars().filter(|&c| !is_stroke(c));
         // `.---.---.` is the upper edge of a frame.
@@ -277,7 +290,9 @@ fn standard_rows(rows: &[String]) -> Option<Vec<String>> {
     };
     let row = |row: &String| row.chars().map(cell).collect::<Option<String>>();
     let rows: Vec<String> = rows.iter().map(row).collect::<Option<_>>()?;
-    let has_digit = rows.iter().any(|row| row.contains(|c| !matches!(c, '.' | '0')));
+    let has_digit = rows
+        .iter()
+        .any(|row| row.contains(|c| !matches!(c, '.' | '0')));
     has_digit.then_some(rows)
 }
 
@@ -298,7 +313,10 @@ fn delimited(lines: &[&str], delimiter: char) -> Option<Cells> {
         return None;
     }
     // A delimiter at the end of each line, or one that is missing after empty fields.
-    if rows.iter().all(|row| row.len() == n + 1 && row[n].is_empty()) {
+    if rows
+        .iter()
+        .all(|row| row.len() == n + 1 && row[n].is_empty())
+    {
         rows.iter_mut().for_each(|row| row.truncate(n));
     }
     let longest = rows.iter().map(Vec::len).max()?;
@@ -360,7 +378,11 @@ pub(crate) fn is_blank_field(field: &str) -> bool {
 /// Returns the fields of a line, without quotes and the marks at its ends. `None` if the line does
 /// not have the delimiter.
 fn fields(line: &str, delimiter: char) -> Option<Vec<String>> {
-    let mut line = if delimiter == '\t' { line.trim_matches('\r') } else { line.trim() };
+    let mut line = if delimiter == '\t' {
+        line.trim_matches('\r')
+    } else {
+        line.trim()
+    };
     if !line.contains(delimiter) {
         return None;
     }
@@ -387,7 +409,11 @@ fn fields(line: &str, delimiter: char) -> Option<Vec<String>> {
 /// Returns the rows of a Sudoku whose blanks are spaces. Nothing else is a blank, so the columns
 /// decide: all characters, every second one, or those of the boxes between bars.
 fn spaces_as_blanks(lines: &[&str]) -> Option<Vec<String>> {
-    let rows: Vec<&str> = lines.iter().copied().filter(|line| !is_frame(line)).collect();
+    let rows: Vec<&str> = lines
+        .iter()
+        .copied()
+        .filter(|line| !is_frame(line))
+        .collect();
     let n = rows.len();
     if !(MIN_ROWS..=35).contains(&n) || rows.iter().any(|row| row.contains(['\t', '.', '0'])) {
         return None;
@@ -464,7 +490,10 @@ pub(crate) fn foreign_char(line: &str) -> Option<(usize, char)> {
     let side = all.isqrt() + usize::from(all.isqrt().pow(2) < all);
     let n = if all > 35 { side.min(35) } else { all };
     first_unless(&|c| {
-        is_separator(c) || is_blank(c) || "+=,;".contains(c) || c.is_ascii_digit()
+        is_separator(c)
+            || is_blank(c)
+            || "+=,;".contains(c)
+            || c.is_ascii_digit()
             || digit(c, n).is_some()
     })
 }

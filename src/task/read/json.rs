@@ -87,7 +87,9 @@ impl Json {
 /// has no such number.
 fn quote_long_numbers(text: &str) -> Option<String> {
     let is_long = |digits: usize| digits >= MIN_LONG_DIGITS;
-    if !text.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit())
+    if !text
+        .as_bytes()
+        .chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit())
         .any(|run| run.first().is_some_and(u8::is_ascii_digit) && is_long(run.len()))
     {
         return None;
@@ -97,7 +99,8 @@ fn quote_long_numbers(text: &str) -> Option<String> {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let starts_number = !in_string && digits > 0 && !matches!(last, '.' | '-' | '+' | 'e' | 'E');
+        let starts_number =
+            !in_string && digits > 0 && !matches!(last, '.' | '-' | '+' | 'e' | 'E');
         let len = digits.max(c.len_utf8());
         let (token, after) = rest.split_at(len);
         let is_whole = !after.starts_with(['.', 'e', 'E']);

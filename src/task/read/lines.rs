@@ -93,8 +93,7 @@ impl Lines {
         let bytes = self.read(max_bytes, max_json_bytes)?;
         self.number += 1;
         let text = bytes.and_then(|bytes| {
-            String::from_utf8(bytes)
-                .map_err(|e| LineError::NotUtf8(e.utf8_error().valid_up_to()))
+            String::from_utf8(bytes).map_err(|e| LineError::NotUtf8(e.utf8_error().valid_up_to()))
         });
         Some(Line {
             number: self.number,
@@ -152,7 +151,7 @@ impl Lines {
             if is_first && start.len() < START_BYTES {
                 let len = end.map_or(chunk.len(), |end| end + 1);
                 start.extend(chunk.iter().take(len.min(START_BYTES - start.len())));
-                let kind = FileKind::of(&start).filter(|_| start.len() == START_BYTES);
+                let kind = FileKind::not_text(&start).filter(|_| start.len() == START_BYTES);
                 if let Some(kind) = kind {
                     self.reader = None;
                     return Some(Err(LineError::Kind(kind)));
@@ -182,7 +181,7 @@ impl Lines {
                 break;
             }
         }
-        if is_first && let Some(kind) = FileKind::of(&start) {
+        if is_first && let Some(kind) = FileKind::not_text(&start) {
             self.reader = None;
             return Some(Err(LineError::Kind(kind)));
         }

@@ -12,7 +12,10 @@ const MAX_VALUES: usize = 500_000;
 /// `grid = [[5, 3`, `np.array([[5, 3`, `int board[9][9] = {{5, 3`.
 pub(crate) fn list_start(line: &str) -> Option<usize> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "_. =(:[]".contains(c);
-    if !line.trim_start().starts_with(|c: char| c.is_ascii_alphabetic()) {
+    if !line
+        .trim_start()
+        .starts_with(|c: char| c.is_ascii_alphabetic())
+    {
         return None;
     }
     let starts = ["[[", "{{", "(["];
@@ -34,10 +37,14 @@ pub(crate) fn parse(text: &str) -> Option<Json> {
     let rest = parser.rest.trim();
     let rest = rest.trim_start_matches([')', ',', ' ']);
     let rest = match rest.strip_prefix("dtype=") {
-        Some(name) => name.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "._'".contains(c)),
+        Some(name) => {
+            name.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "._'".contains(c))
+        }
         None => rest,
     };
-    rest.trim_matches([')', ';', ' ']).is_empty().then_some(value)
+    rest.trim_matches([')', ';', ' '])
+        .is_empty()
+        .then_some(value)
 }
 
 struct Parser<'a> {
@@ -153,7 +160,9 @@ impl<'a> Parser<'a> {
             return Some(Json::Int(int.into()));
         }
         // NumPy prints whole floats as `5.`
-        let is_number = word.chars().all(|c| c.is_ascii_digit() || "-+.eE".contains(c));
+        let is_number = word
+            .chars()
+            .all(|c| c.is_ascii_digit() || "-+.eE".contains(c));
         word.parse().ok().filter(|_| is_number).map(Json::of_float)
     }
 

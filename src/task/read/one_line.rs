@@ -109,7 +109,13 @@ fn in_url(line: &str) -> Result<Option<String>> {
 /// Returns a puzzle and its solution, which is complete and agrees with the givens.
 fn pair(first: &str, second: &str) -> Result<LinePuzzle> {
     let is_maze = first.contains('#');
-    let is_blank = |c: char| if is_maze { c == ' ' } else { matches!(c, '.' | '0') };
+    let is_blank = |c: char| {
+        if is_maze {
+            c == ' '
+        } else {
+            matches!(c, '.' | '0')
+        }
+    };
     let is_solved = |cells: &str| match is_maze {
         true => cells.contains('o'),
         false => !cells.contains(is_blank),

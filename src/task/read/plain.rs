@@ -113,6 +113,8 @@ pub(crate) struct PlainParser {
     has_size: bool,
     /// The number of cells of the first row in the standard notation.
     width: usize,
+    /// The number of lines that are certainly rows.
+    row_count: usize,
     /// The numbers of rows that the grid can have.
     row_counts: Vec<usize>,
     /// The size of the grid in bytes.
@@ -212,7 +214,13 @@ impl PlainParser {
         self.has_content
             && self.kind == TextKind::Maze
             && line.plain.chars().count() == self.width
-            && line.plain.chars().filter(|&c| symbols::is_maze_char(c)).count() * 2 > self.width
+            && line
+                .plain
+                .chars()
+                .filter(|&c| symbols::is_maze_char(c))
+                .count()
+                * 2
+                > self.width
     }
 
     fn add_grid_line(&mut self, line: GridLine, ready: &mut VecDeque<PlainPuzzle>) {
@@ -223,6 +231,9 @@ impl PlainParser {
             }
         } else if self.only_size() && self.is_other_row(&line) {
             // The size of a grid stands above it.
+            self.begin_grid(&line);
+        } else if self.only_size() && self.width < 4 && !line.blank {
+            self.end(ready);
             self.begin_grid(&line);
         }
         if line.blank && self.has_content {
@@ -244,10 +255,17 @@ impl PlainParser {
         self.has_content |= !line.blank;
         self.bytes += line.text.len();
         let frame = line.frame;
-        self.lines.push(line);
+        self.push(line);
         if !frame && self.has_content {
             self.try_rows(ready);
         }
+    }
+
+    fn push(&mut self, line: GridLine) {
+        // Lines of dashes can be rows. Whether they are is known at the end of the grid.
+        let is_row = !line.frame && !line.dashes && (self.kind == TextKind::Maze || !line.blank);
+        self.row_count += usize::from(is_row);
+        self.lines.push(line);
     }
 
     /// Notes what the first line with content says about the grid.
@@ -261,7 +279,9 @@ impl PlainParser {
             let size = self.lines.pop().filter(|_| self.has_content);
             self.clear();
             (self.has_content, self.has_size) = (size.is_some(), size.is_some());
-            self.lines.extend(size);
+            if let Some(size) = size {
+                self.push(size);
+            }
         }
     }
 
@@ -296,7 +316,7 @@ impl PlainParser {
         let waits = self.kind == TextKind::Sudoku || is_row || self.may_have_empty_rows();
         // Several empty lines are like one.
         if is_row || self.lines.last().is_none_or(|last| !last.blank) {
-            self.lines.push(line);
+            self.push(line);
         }
         match waits {
             true if self.kind == TextKind::Maze => self.try_rows(ready),
@@ -316,11 +336,7 @@ impl PlainParser {
 
     /// Reads the grid if it has a number of rows that is possible.
     fn try_rows(&mut self, ready: &mut VecDeque<PlainPuzzle>) {
-        // Lines of dashes can be rows. Whether they are is known at the end of the grid.
-        let is_row = |line: &&GridLine| {
-            !line.frame && !line.dashes && (self.kind == TextKind::Maze || !line.blank)
-        };
-        let count = self.lines.iter().filter(is_row).count() - usize::from(self.has_size);
+        let count = self.row_count - usize::from(self.has_size);
         // Where blanks of a maze are lost or its cells are spaced, more rows may follow.
         let may_be_complete = match self.kind {
             TextKind::Maze => count == self.width,
@@ -332,7 +348,7 @@ impl PlainParser {
         let is_complete = count == self.width && self.is_standard();
         let is_too_large =
             self.bytes > MAX_LINE_BYTES || self.lines.len() > 3 * grid::MAX_ROWS.max(self.width);
-        if is_complete || is_too_large {
+        if (is_complete && !self.only_size()) || is_too_large {
             self.end(ready);
         }
     }
@@ -341,12 +357,15 @@ impl PlainParser {
     /// space between each two cells.
     fn has_spaces_for_blanks(&self) -> bool {
         let mut rows = self.lines.iter().skip(usize::from(self.has_size));
-        rows.find(|line| !line.blank && !line.frame).is_some_and(|first| {
-            let line = first.plain.trim();
-            let has_blank = line.contains(|c| matches!(c, '.' | '0' | ',' | ';' | '\t') || "_*?xX-".contains(c));
-            let mut words = line.split(' ').filter(|word| *word != "|");
-            line.contains(' ') && !has_blank && !words.all(|word| word.len() == 1)
-        })
+        rows.find(|line| !line.blank && !line.frame)
+            .is_some_and(|first| {
+                let line = first.plain.trim();
+                let has_blank = line.contains(|c| {
+                    matches!(c, '.' | '0' | ',' | ';' | '\t') || "_*?xX-".contains(c)
+                });
+                let mut words = line.split(' ').filter(|word| *word != "|");
+                line.contains(' ') && !has_blank && !words.all(|word| word.len() == 1)
+            })
     }
 
     /// Returns whether the first row is written in a standard notation, so that its cells are the
@@ -361,7 +380,12 @@ impl PlainParser {
             TextKind::Sudoku => {
                 let plain = first.plain.trim();
                 let has_blank = plain.contains(['.', '0']);
-                plain.chars().all(|c| c == ' ' || c == '|' || symbols::is_standard_cell(c))
+                // A bar beside each cell separates cells, which can be empty.
+                let bars = plain.chars().filter(|c| *c == '|').count();
+                plain
+                    .chars()
+                    .all(|c| c == ' ' || c == '|' || symbols::is_standard_cell(c))
+                    && bars < self.width.max(4)
                     && (has_blank || !plain.contains(' '))
             }
         }
@@ -424,7 +448,10 @@ impl PlainParser {
 
     /// Ends the current grid. If its lines are not one grid, empty lines divide it.
     fn end(&mut self, ready: &mut VecDeque<PlainPuzzle>) {
-        let has_rows = self.lines.iter().any(|line| !line.blank && !line.frame && !line.dashes);
+        let has_rows = self
+            .lines
+            .iter()
+            .any(|line| !line.blank && !line.frame && !line.dashes);
         if !self.has_content || !has_rows {
             return self.clear();
         }
@@ -498,7 +525,7 @@ impl PlainParser {
         self.lines.clear();
         self.row_counts.clear();
         (self.has_content, self.has_size) = (false, false);
-        (self.width, self.bytes, self.tries) = (0, 0, 0);
+        (self.width, self.row_count, self.bytes, self.tries) = (0, 0, 0, 0);
     }
 }
 

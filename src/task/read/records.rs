@@ -229,12 +229,13 @@ impl Records {
     /// Returns the error about a line that cannot be read. Later lines may be readable.
     fn line_error(&mut self, line: u64, error: LineError) -> RecordResult {
         // A binary file is one error, not a stream of thousands of malformed records.
-        if matches!(error, LineError::Io(_) | LineError::Kind(_) | LineError::Endless(_))
-            || matches!(
-                (&error, &self.format),
-                (LineError::NotUtf8(_), InputFormat::Unknown)
-            )
-        {
+        if matches!(
+            error,
+            LineError::Io(_) | LineError::Kind(_) | LineError::Endless(_)
+        ) || matches!(
+            (&error, &self.format),
+            (LineError::NotUtf8(_), InputFormat::Unknown)
+        ) {
             self.format = InputFormat::Done;
         }
         self.error(error.into_error(), Some(line), None)
@@ -270,7 +271,7 @@ impl Records {
                 };
             }
             let is_section = symbols::section(&text).is_some();
-            if json::is_json(&text) && !is_section {
+            if json::is_json(&text) && !is_section && !csv::is_quoted_row(&text) {
                 // Text above a document is an error of its own.
                 plain.finish(&mut self.ready);
                 return self.first_document(number, text);

@@ -104,8 +104,9 @@ enum CellRow {
 /// Converts cells that are written one by one. Numbers may have blanks among them (`null`, `""`,
 /// `"."`), and strings may have numbers of several digits, but strings and numbers do not mix.
 fn cell_row(list: &[Json]) -> Result<CellRow> {
-    let is_blank =
-        |json: &Json| matches!(json, Json::Null) || is_text(json, |text| grid::is_blank_field(text));
+    let is_blank = |json: &Json| {
+        matches!(json, Json::Null) || is_text(json, |text| grid::is_blank_field(text))
+    };
     let numbers = |cell: fn(&Json) -> Option<i64>| -> Option<Vec<i64>> {
         let value = |json| if is_blank(json) { Some(0) } else { cell(json) };
         list.iter().map(value).collect()
@@ -165,7 +166,11 @@ fn rows_of_cells(list: Vec<Json>) -> Result<Cells> {
         Json::List(row) => cell_row(&row).map_err(|e| e.context(format!("row {}", i + 1))),
         other => Err(not_a_row(i, &other)),
     };
-    let rows: Vec<CellRow> = list.into_iter().enumerate().map(row).collect::<Result<_>>()?;
+    let rows: Vec<CellRow> = list
+        .into_iter()
+        .enumerate()
+        .map(row)
+        .collect::<Result<_>>()?;
     let has_chars = |row: &CellRow| match row {
         CellRow::Numbers(_) => false,
         CellRow::Chars(row) => row.contains(|c: char| !matches!(c, '.' | ' ')),
@@ -186,10 +191,14 @@ fn rows_of_cells(list: Vec<Json>) -> Result<Cells> {
     let number = |c: char| grid::cell_value(c.encode_utf8(&mut [0; 4]));
     let numbers = |(i, row)| match row {
         CellRow::Numbers(row) => Ok(row),
-        CellRow::Chars(row) => row.chars().map(number).collect::<Option<_>>().ok_or_else(|| {
-            Error::puzzle("has characters, but other rows have numbers")
-                .context(format!("row {}", i + 1))
-        }),
+        CellRow::Chars(row) => row
+            .chars()
+            .map(number)
+            .collect::<Option<_>>()
+            .ok_or_else(|| {
+                Error::puzzle("has characters, but other rows have numbers")
+                    .context(format!("row {}", i + 1))
+            }),
     };
     let rows = rows.into_iter().enumerate().map(numbers);
     Ok(Cells::Grid(rows.collect::<Result<_>>()?))
