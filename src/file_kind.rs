@@ -16,7 +16,8 @@ pub(crate) const START_BYTES: usize = 512;
 type Magic = (&'static [u8], &'static str, &'static str);
 
 const UNPACK: &str = "unpack it first";
-const EXPORT: &str = "export it as CSV or JSON";
+/// The advice for tables, which are no models.
+pub(crate) const EXPORT: &str = "export it as CSV or JSON";
 
 /// The kinds that are recognised by their first bytes alone.
 const MAGICS: [Magic; 32] = [
@@ -94,7 +95,12 @@ impl FileKind {
         if start.get(8..).is_some_and(|rest| rest.starts_with(b"{\"")) && start.get(7) == Some(&0) {
             return kind("a safetensors file", "");
         }
-        Self::of_zeros(start)
+        None
+    }
+
+    /// Returns the kind of a file that is no text, or `None` if it can be text in UTF-8.
+    pub(crate) fn not_text(start: &[u8]) -> Option<Self> {
+        Self::of(start).or_else(|| Self::of_zeros(start))
     }
 
     fn of_zip(start: &[u8]) -> Self {
@@ -214,7 +220,7 @@ mod tests {
             (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "spreadsheet (.xls)"),
         ];
         for (start, name) in table {
-            let kind = FileKind::of(start).unwrap_or_else(|| panic!("{name}"));
+            let kind = FileKind::not_text(start).unwrap_or_else(|| panic!("{name}"));
             assert!(kind.message().contains(name), "{name}: {kind:?}");
         }
         for text in [
@@ -226,7 +232,7 @@ mod tests {
             "<!-- easy -->",
             "< 3",
         ] {
-            assert_eq!(FileKind::of(text.as_bytes()), None, "{text}");
+            assert_eq!(FileKind::not_text(text.as_bytes()), None, "{text}");
         }
     }
 }

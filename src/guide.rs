@@ -29,6 +29,7 @@ macro_rules! pages {
         /// [number-formats]: crate::guide::number_formats
         /// [onnx]: crate::guide::onnx
         /// [performance]: crate::guide::performance
+        /// [puzzles]: crate::guide::puzzles
         /// [stability]: crate::guide::stability
         /// [streams]: crate::guide::streams
         /// [what-is-a-trm]: crate::guide::what_is_a_trm
@@ -58,6 +59,7 @@ pages! {
     gpu_step "concepts/gpu-step"
     performance "concepts/performance"
     command_line "reference/command-line"
+    puzzles "reference/puzzles"
     json "reference/json"
     exit_codes "reference/exit-codes"
     config_json "reference/config-json"

@@ -2,15 +2,18 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
+use log::LevelFilter;
 use trm_runtime::low_level::open_regular;
-use trm_runtime::task::{Id, NpyRows, Records};
+use trm_runtime::task::{Cells, Id, NpyRows, Records};
 use trm_runtime::{Error, ErrorKind, Puzzle};
+
+use crate::output::eprint_line;
 
 /// Records that the thread reads ahead.
 const READ_AHEAD: usize = 64;
@@ -43,6 +46,10 @@ pub(crate) enum Body {
         tokens: Vec<i64>,
         /// S labels. Label 0 does not count.
         labels: Option<Vec<i64>>,
+        /// The row of the puzzle embedding.
+        puzzle_id: Option<u32>,
+        /// The number of puzzle identifiers of the data set, if it is known.
+        identifier_count: Option<u64>,
     },
 }
 
@@ -103,6 +110,7 @@ impl RecordReader {
                 next: 0,
                 file_number: 0,
                 limit: limit.unwrap_or(usize::MAX),
+                in_folder: false,
             });
         };
         if let Err(e) = std::thread::Builder::new().name("input".into()).spawn(read) {
@@ -172,6 +180,8 @@ struct Reader {
     file_number: usize,
     /// Maximum number of records of each file.
     limit: usize,
+    /// The current file was found in a folder and not named.
+    in_folder: bool,
 }
 
 impl Reader {
@@ -184,34 +194,59 @@ impl Reader {
     }
 
     /// Reads the puzzle files of a folder, in the order of their names.
+    ///
+    /// Where `NAME__inputs.npy` lies, only these are puzzles. The folder above the parts of such a
+    /// data set takes its part `test`.
     fn folder(&mut self, path: &Path) -> Option<()> {
         let name = path.display().to_string();
-        let files = std::fs::read_dir(path)
-            .and_then(|entries| {
-                entries
-                    .map(|entry| Ok(entry?.path()))
-                    .collect::<io::Result<Vec<_>>>()
-            })
-            .map_err(|e| Error::io(&name, e))
-            .map(|all| all.into_iter().filter(|path| holds_puzzles(path)).collect())
-            .and_then(|files: Vec<_>| match files.is_empty() {
-                true => {
-                    let message = format!("no file in it ends in {}", FILE_SUFFIXES.join(", "));
-                    Err(Error::new(ErrorKind::Puzzle, message).context(&name))
+        let test = path.join("test");
+        match folder_files(path).and_then(|files| Ok((files, folder_files(&test).ok()))) {
+            Ok((files, test_files)) => {
+                let is_array = |path: &PathBuf| file_name(path).ends_with(INPUTS_SUFFIX);
+                let (arrays, others): (Vec<_>, Vec<_>) = files.into_iter().partition(is_array);
+                if arrays.is_empty() && test_files.iter().flatten().any(is_array) {
+                    note(&format!("{name}: a data set; its part test is read"));
+                    note_left_aside(&name, &others);
+                    return self.folder(&test);
                 }
-                false => Ok(files),
-            });
-        match files {
-            Ok(mut files) => {
-                files.sort();
-                files.iter().try_for_each(|path| self.file(path))
+                if !arrays.is_empty() {
+                    note_left_aside(&name, &others);
+                    return arrays.iter().try_for_each(|path| self.file(path));
+                }
+                self.puzzle_files(&name, others)
             }
-            Err(e) => {
-                self.unreadable(&name.into(), e)?;
-                self.file_number += 1;
-                Some(())
-            }
+            Err(e) => self.failed_file(name, e),
         }
+    }
+
+    /// Reads the files of a folder that has no arrays. Files that hold no puzzles are a note.
+    fn puzzle_files(&mut self, name: &str, files: Vec<PathBuf>) -> Option<()> {
+        let (about, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|p| is_about_data(p));
+        note_left_aside(name, &about);
+        if files.is_empty() {
+            let message = format!(
+                "no file of puzzles in it ends in {}",
+                FILE_SUFFIXES.join(", ")
+            );
+            let error = Error::new(ErrorKind::Puzzle, message).context(name);
+            return self.failed_file(name.to_owned(), error);
+        }
+        let first = self.next;
+        self.in_folder = true;
+        let read = files.iter().try_for_each(|path| self.file(path));
+        self.in_folder = false;
+        read?;
+        if self.next == first {
+            let error = Error::new(ErrorKind::Puzzle, "no file in it has puzzles").context(name);
+            return self.failed_file(name.to_owned(), error);
+        }
+        Some(())
+    }
+
+    fn failed_file(&mut self, name: String, error: Error) -> Option<()> {
+        self.unreadable(&name.into(), error)?;
+        self.file_number += 1;
+        Some(())
     }
 
     fn file(&mut self, path: &Path) -> Option<()> {
@@ -225,6 +260,15 @@ impl Reader {
             return self.records(&"standard input".into(), io::stdin());
         }
         let name: Arc<str> = path.display().to_string().into();
+        // The puzzle itself, instead of a file.
+        if let Some(text) = path.to_str().filter(|text| is_puzzle(text)) {
+            if !path.try_exists().unwrap_or(false) {
+                return self.records(&"argument".into(), Cursor::new(text.to_owned()));
+            }
+            note(&format!(
+                "{name} is read as a file; a puzzle can also be given with: echo ... | trm-run -"
+            ));
+        }
         match File::open(path) {
             Err(e) => self.unreadable(&name, Error::io(&name, e)),
             Ok(file) if path.extension().is_some_and(|e| e == "npy") => {
@@ -245,38 +289,48 @@ impl Reader {
                         Ok(Body::Puzzle(record.puzzle)),
                     )?;
                 }
+                Err(e) if self.in_folder && !e.is_puzzle => {
+                    note(&format!("{name}: not a puzzle, so it is left aside"));
+                }
                 Err(e) => self.send(name, e.line, e.id, Err(e.error))?,
             }
         }
         Some(())
     }
 
-    /// Reads `NAME__inputs.npy`, and `NAME__labels.npy` if it is in the same folder.
+    /// Reads `NAME__inputs.npy`, and the arrays that belong to it in the same folder: the labels,
+    /// and the rows of the puzzle embedding.
     fn rows(&mut self, name: &Arc<str>, path: &Path, file: File) -> Option<()> {
-        let beside = path
-            .to_str()
-            .and_then(|p| p.strip_suffix("__inputs.npy"))
-            .map(|p| format!("{p}__labels.npy"));
-        let labels = beside.filter(|p| Path::new(p).exists()).map(|p| {
-            let file = open_regular(Path::new(&p)).map_err(|e| Error::io(&p, e))?;
-            NpyRows::open(BufReader::new(file)).map_err(|e| e.context(&p))
-        });
-        let inputs = NpyRows::open(BufReader::new(file)).map_err(|e| e.context(name));
-        let (inputs, mut labels) = match inputs.and_then(|inputs| Ok((inputs, labels.transpose()?)))
-        {
-            Ok(both) => both,
+        let prefix = path.to_str().and_then(|p| p.strip_suffix(INPUTS_SUFFIX));
+        let open = || {
+            let inputs = NpyRows::open(BufReader::new(file)).map_err(|e| e.context(name))?;
+            let labels = prefix
+                .map(|prefix| array_beside(prefix, "labels"))
+                .transpose()?;
+            let identifiers = prefix.map(RowIdentifiers::open).transpose()?.flatten();
+            Ok((inputs, labels.flatten(), identifiers))
+        };
+        let (inputs, mut labels, mut identifiers) = match open() {
+            Ok(arrays) => arrays,
             Err(e) => return self.unreadable(name, e),
         };
-        for tokens in inputs.take(self.limit) {
+        let identifier_count = path.parent().and_then(identifier_count);
+        for (row, tokens) in inputs.take(self.limit).enumerate() {
             let missing = || Err(Error::new(ErrorKind::Puzzle, "this row has no labels"));
             let labels = labels
                 .as_mut()
                 .map(|rows| rows.next().unwrap_or_else(missing))
                 .transpose();
+            let puzzle_id = identifiers
+                .as_mut()
+                .map(|identifiers| identifiers.of_row(row as i64))
+                .transpose();
             let body = tokens.and_then(|tokens| {
                 Ok(Body::Row {
                     tokens,
                     labels: labels?,
+                    puzzle_id: puzzle_id?,
+                    identifier_count,
                 })
             });
             self.send(name, None, None, body.map_err(|e| e.context(name)))?;
@@ -311,37 +365,210 @@ impl Reader {
     }
 }
 
-/// Returns the files that [`RecordReader`] reads for these paths, `/dev/stdin` for `-`.
+/// Returns the files that [`RecordReader`] may read for these paths, `/dev/stdin` for `-`.
 pub(crate) fn input_files(paths: &[PathBuf]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
             files.push("/dev/stdin".into());
         } else if path.is_dir() {
-            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-            files.extend(
-                entries
-                    .map(|entry| entry.path())
-                    .filter(|p| holds_puzzles(p)),
-            );
+            let folders = [path.clone(), path.join("test")];
+            let all = folders.iter().filter_map(|f| folder_files(f).ok());
+            files.extend(all.flatten());
         } else {
             files.push(path.clone());
         }
     }
-    let labels = |path: &PathBuf| {
-        let name = path.to_str()?.strip_suffix("__inputs.npy")?;
-        Some(PathBuf::from(format!("{name}__labels.npy")))
-    };
-    files.extend(files.iter().filter_map(labels).collect::<Vec<_>>());
+    let arrays: Vec<PathBuf> = files
+        .iter()
+        .filter_map(|path| path.to_str()?.strip_suffix(INPUTS_SUFFIX))
+        .flat_map(|prefix| {
+            ["labels", "puzzle_identifiers", "puzzle_indices"]
+                .map(|name| PathBuf::from(format!("{prefix}__{name}.npy")))
+        })
+        .filter(|path| path.exists())
+        .collect();
+    files.extend(arrays);
     files
 }
 
-/// Suffixes of the files that are read from a folder.
-const FILE_SUFFIXES: [&str; 6] = [".json", ".ndjson", ".jsonl", ".csv", ".txt", "__inputs.npy"];
+/// An array of integers in a file.
+type ArrayFile = NpyRows<BufReader<File>>;
 
-fn holds_puzzles(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.is_file() && FILE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+/// Returns the array `PREFIX__NAME.npy`, if it is there.
+fn array_beside(prefix: &str, name: &str) -> trm_runtime::Result<Option<ArrayFile>> {
+    let path = format!("{prefix}__{name}.npy");
+    if !Path::new(&path).exists() {
+        return Ok(None);
+    }
+    let file = open_regular(Path::new(&path)).map_err(|e| Error::io(&path, e))?;
+    let array = NpyRows::open(BufReader::new(file)).map_err(|e| e.context(&path))?;
+    Ok(Some(array))
+}
+
+/// The row of the puzzle embedding for each example of a data set.
+///
+/// `NAME__puzzle_identifiers.npy` has one for each puzzle. `NAME__puzzle_indices.npy` has the first
+/// example of each puzzle, and the number of examples at its end.
+struct RowIdentifiers {
+    identifiers: ArrayFile,
+    indices: Option<ArrayFile>,
+    /// The first example of the puzzle after the current one.
+    next_puzzle: i64,
+    current: u32,
+}
+
+impl RowIdentifiers {
+    fn open(prefix: &str) -> trm_runtime::Result<Option<Self>> {
+        let Some(identifiers) = array_beside(prefix, "puzzle_identifiers")? else {
+            return Ok(None);
+        };
+        let mut indices = array_beside(prefix, "puzzle_indices")?;
+        let next_puzzle = indices.as_mut().map_or(Ok(0), next_number)?;
+        Ok(Some(Self {
+            identifiers,
+            indices,
+            next_puzzle,
+            current: 0,
+        }))
+    }
+
+    /// Returns the row for an example. Called for each example in order.
+    fn of_row(&mut self, row: i64) -> trm_runtime::Result<u32> {
+        while row >= self.next_puzzle {
+            let identifier = next_number(&mut self.identifiers)?;
+            self.current = u32::try_from(identifier).map_err(|_| {
+                let message = format!("the puzzle identifier {identifier} is out of range");
+                Error::new(ErrorKind::Puzzle, message)
+            })?;
+            self.next_puzzle = match &mut self.indices {
+                Some(indices) => next_number(indices)?,
+                None => row + 1,
+            };
+        }
+        Ok(self.current)
+    }
+}
+
+/// Returns the next number of an array with one number in each row.
+fn next_number(array: &mut ArrayFile) -> trm_runtime::Result<i64> {
+    let wrong = |message: &str| Error::new(ErrorKind::Puzzle, message);
+    let row = array.next().unwrap_or_else(|| {
+        Err(wrong(
+            "the data set has fewer puzzle identifiers than puzzles",
+        ))
+    })?;
+    match row.as_slice() {
+        [number] => Ok(*number),
+        _ => Err(wrong(
+            "the puzzle identifiers are not one number for each puzzle",
+        )),
+    }
+}
+
+/// Returns the number of puzzle identifiers that `dataset.json` names, if it is in the folder.
+fn identifier_count(folder: &Path) -> Option<u64> {
+    const MAX_BYTES: u64 = 1 << 20;
+    let path = folder.join("dataset.json");
+    let file = open_regular(&path).ok()?;
+    let dataset: serde_json::Value = serde_json::from_reader(file.take(MAX_BYTES)).ok()?;
+    dataset.get("num_puzzle_identifiers")?.as_u64()
+}
+
+/// Suffix of the arrays of puzzles.
+const INPUTS_SUFFIX: &str = "__inputs.npy";
+/// Suffixes of the files that are read from a folder.
+const FILE_SUFFIXES: [&str; 6] = [".json", ".ndjson", ".jsonl", ".csv", ".txt", INPUTS_SUFFIX];
+/// Names of files that describe data or models, without suffix.
+const NAMES_ABOUT_DATA: [&str; 8] = [
+    "dataset",
+    "identifiers",
+    "config",
+    "metadata",
+    "readme",
+    "license",
+    "notice",
+    "requirements",
+];
+
+fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
+/// Returns the files of a folder that can have puzzles, sorted.
+fn folder_files(path: &Path) -> trm_runtime::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(path).and_then(|entries| {
+        entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<io::Result<Vec<_>>>()
+    });
+    let mut files = entries.map_err(|e| Error::io(path.display(), e))?;
+    let has_suffix = |path: &PathBuf| {
+        let name = file_name(path);
+        FILE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+    };
+    files.retain(|path| has_suffix(path) && path.is_file());
+    files.sort();
+    Ok(files)
+}
+
+/// Returns whether the name of a file says that it describes data and has no puzzles.
+fn is_about_data(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    NAMES_ABOUT_DATA
+        .iter()
+        .any(|name| stem.eq_ignore_ascii_case(name))
+}
+
+/// Prints a note about files of a folder that are not read, if there are any.
+fn note_left_aside(folder: &str, files: &[PathBuf]) {
+    const MAX_NAMES: usize = 5;
+    if files.is_empty() {
+        return;
+    }
+    let names: Vec<_> = files
+        .iter()
+        .take(MAX_NAMES)
+        .map(|path| file_name(path))
+        .collect();
+    let more = if files.len() > MAX_NAMES { ", ..." } else { "" };
+    let names = names.join(", ");
+    note(&format!(
+        "{folder}: not puzzles, so left aside: {names}{more}"
+    ));
+}
+
+/// Prints a note, unless `--quiet` is given.
+fn note(text: &str) {
+    if log::max_level() >= LevelFilter::Warn {
+        eprint_line(format_args!("note: {text}"));
+    }
+}
+
+/// Returns whether an argument is a puzzle and not the name of a file: JSON, or a whole puzzle.
+fn is_puzzle(text: &str) -> bool {
+    if text.starts_with(['{', '[', '"']) {
+        return text.parse::<Puzzle>().is_ok();
+    }
+    let Ok(puzzle) = text.parse::<Puzzle>() else {
+        return false;
+    };
+    let (count, cells) = (puzzle.cells.count(), puzzle.cells.to_string());
+    let n = count.isqrt();
+    let is_digit = |c: char| c.to_digit(36).is_some_and(|digit| digit as usize <= n);
+    let is_sudoku = || {
+        cells.contains(|c: char| c.is_ascii_digit())
+            && cells
+                .chars()
+                .all(|c| matches!(c, '.' | '\n') || is_digit(c))
+    };
+    let is_maze = || {
+        cells.contains('S') && cells.contains('G') && cells.chars().all(|c| "# SGo\n".contains(c))
+    };
+    matches!(puzzle.cells, Cells::Text(_) | Cells::Rows(_))
+        && n >= 4
+        && n * n == count
+        && (is_sudoku() || is_maze())
 }
 
 /// Adds the position of a record to its error.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trm_runtime::task::{self, Cells, EncodedPuzzle, Sudoku, Task, TaskKind};
+use trm_runtime::task::{self, Cells, EncodedPuzzle, Maze, Sudoku, Task, TaskKind, TokenSpec};
 use trm_runtime::{
     CancelToken, Config, Device, Error, ErrorKind, Hint, LoadOptions, Model, MultiStart, Puzzle,
     Solver, SolverBuilder,
@@ -65,7 +65,15 @@ impl LoadedModel {
     pub(crate) fn encode(&self, body: Body) -> trm_runtime::Result<(EncodedPuzzle, Arc<dyn Task>)> {
         match body {
             Body::Puzzle(puzzle) => self.solver.encode(&puzzle),
-            Body::Row { tokens, labels } => self.encode_row(tokens, labels),
+            Body::Row {
+                tokens,
+                labels,
+                puzzle_id,
+                identifier_count,
+            } => {
+                self.check_identifiers(identifier_count)?;
+                self.encode_row(tokens, labels, puzzle_id)
+            }
         }
     }
 
@@ -77,14 +85,33 @@ impl LoadedModel {
         sudoku.boxes(n).ok()
     }
 
+    /// Checks that a data set has as many puzzle identifiers as the model.
+    fn check_identifiers(&self, data: Option<u64>) -> trm_runtime::Result<()> {
+        let model = self.solver.token_spec().num_puzzle_identifiers as u64;
+        match data {
+            Some(data) if model > 0 && data != model => {
+                let message = format!(
+                    "the data set has {data} puzzle identifiers (dataset.json), but the model has \
+                     {model}: they do not belong together"
+                );
+                Err(Error::new(ErrorKind::Puzzle, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Encodes a row of the training pipeline's arrays, whose tokens are the model's own. If they
     /// are a valid puzzle of the model's task, the rules of that task verify the answer.
     fn encode_row(
         &self,
         tokens: Vec<i64>,
         labels: Option<Vec<i64>>,
+        puzzle_id: Option<u32>,
     ) -> trm_runtime::Result<(EncodedPuzzle, Arc<dyn Task>)> {
-        let raw = Puzzle::from(Cells::Tokens(tokens));
+        let raw = Puzzle {
+            puzzle_id,
+            ..Puzzle::from(Cells::Tokens(tokens))
+        };
         let encode = |kind| self.solver.encode_as(&raw, Some(kind));
         let model_task = self
             .solver
@@ -101,12 +128,12 @@ impl LoadedModel {
             Some(encoded) => encoded,
             None => encode(TaskKind::Tokens)?,
         };
+        let (cols, vocab) = (puzzle.cols, self.solver.token_spec().vocab_size);
         let labels = labels
             .map(|labels| {
-                labels
-                    .into_iter()
-                    .map(label)
-                    .collect::<trm_runtime::Result<Vec<u32>>>()
+                let label = |(i, label)| token_of_label(label, i, cols, vocab);
+                let labels = labels.into_iter().enumerate();
+                labels.map(label).collect::<trm_runtime::Result<Vec<u32>>>()
             })
             .transpose()?;
         if let Some(labels) = labels
@@ -116,15 +143,31 @@ impl LoadedModel {
             let message = format!("{} labels for {} tokens", labels.len(), puzzle.tokens.len());
             return Err(Error::new(ErrorKind::Puzzle, message));
         }
-        puzzle.solution = labels;
+        // A row without a known label has no solution.
+        puzzle.solution = labels.filter(|labels| labels.iter().any(|label| *label != 0));
+        task.check_solution(&puzzle)?;
         Ok((puzzle, task))
     }
 }
 
-/// Converts a label. Negative labels, which PyTorch ignores, become 0.
-fn label(label: i64) -> trm_runtime::Result<u32> {
-    let too_large = |_| Error::new(ErrorKind::Puzzle, format!("label {label} is not a token"));
-    u32::try_from(label.max(0)).map_err(too_large)
+/// The label that PyTorch ignores.
+const IGNORED_LABEL: i64 = -100;
+
+/// Converts label `index`, counted from 0, of a grid of `cols` columns. The label that PyTorch
+/// ignores becomes 0.
+fn token_of_label(label: i64, index: usize, cols: usize, vocab: usize) -> trm_runtime::Result<u32> {
+    if label == IGNORED_LABEL {
+        return Ok(0);
+    }
+    let token = u32::try_from(label).ok();
+    token.filter(|&token| (token as usize) < vocab).ok_or_else(|| {
+        let (row, col) = (index / cols.max(1) + 1, index % cols.max(1) + 1);
+        let message = format!(
+            "label {label} in row {row}, column {col} is not a token: the model's tokens are 0 to {}",
+            vocab.saturating_sub(1)
+        );
+        Error::new(ErrorKind::Puzzle, message)
+    })
 }
 
 /// The model of `--model`, or the bundled ones, each opened when a puzzle first needs it.
@@ -172,7 +215,8 @@ impl<'a> Models<'a> {
             return Err(Error::new(ErrorKind::Argument, message).with_hint(Hint::ChooseModel));
         };
         let kind = task::detect(puzzle, None, self.shared.task, None)?;
-        let name = trm_runtime::bundled::choose(kind, puzzle.cells.count())?;
+        let name = trm_runtime::bundled::choose(kind, puzzle.cells.count())
+            .map_err(|e| why_unreadable(puzzle, kind).unwrap_or(e))?;
         if let Some(model) = self.bundled.get(name) {
             return Ok(model.clone());
         }
@@ -187,6 +231,21 @@ impl<'a> Models<'a> {
             .cancel_token(self.cancel.clone())
             .build(model)?;
         LoadedModel::new(name, solver, self.shared)
+    }
+}
+
+/// Returns why a puzzle is wrong for every model, or `None` if it is not.
+fn why_unreadable(puzzle: &Puzzle, kind: TaskKind) -> Option<Error> {
+    // A model of any size.
+    let spec = TokenSpec {
+        vocab_size: 66,
+        seq_len: None,
+        num_puzzle_identifiers: 0,
+    };
+    match kind {
+        TaskKind::Sudoku => Sudoku::default().encode(puzzle, &spec).err(),
+        TaskKind::Maze => Maze.encode(puzzle, &spec).err(),
+        TaskKind::Arc | TaskKind::Tokens => None,
     }
 }
 

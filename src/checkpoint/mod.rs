@@ -32,6 +32,7 @@ pub use index::TensorInfo;
 pub use rows::PuzzleRows;
 
 use crate::error::{Error, Result};
+use crate::file_kind::{EXPORT, FileKind};
 use index::Index;
 pub(crate) use source::Source;
 pub(crate) use stored::StoredConfig;
@@ -208,11 +209,11 @@ fn index(source: &Source) -> Result<(FileFormat, Index)> {
 }
 
 /// Returns the message for a known but unsupported format that begins with `start`.
-fn unsupported(start: &[u8]) -> Option<&'static str> {
+fn unsupported(start: &[u8]) -> Option<String> {
     // A file of torch.save before version 1.6 begins with the pickled magic number
     // 0x1950a86a20f9469cfc6c.
     const LEGACY: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-    Some(match start {
+    let message = match start {
         [] => "is empty",
         [0x80, _, rest @ ..] if rest.starts_with(LEGACY) => {
             "is in the old format of torch.save (before version 1.6, or \
@@ -227,20 +228,22 @@ fn unsupported(start: &[u8]) -> Option<&'static str> {
             "is a tar archive, the oldest format of torch.save; load it with PyTorch and save it \
              again: torch.save(torch.load(\"OLD\"), \"NEW\")"
         }
-        [0x1f, 0x8b, ..] => "is compressed with gzip; unpack it first",
-        _ if start.starts_with(b"\x89HDF\r\n") => {
-            "is an HDF5 file; only torch.save and safetensors files are supported"
-        }
-        _ if start.starts_with(b"GGUF") => {
-            "is a GGUF file; only torch.save and safetensors files are supported"
-        }
-        _ if start.starts_with(b"version https://git-lfs") => {
-            "is a Git LFS pointer, not the file itself; download the file with: git lfs pull"
-        }
-        _ if start.trim_ascii_start().starts_with(b"<") => {
-            "is a web page, not a checkpoint; download the file itself"
-        }
-        _ => return None,
+        _ if safetensors::recognises(start) => return None,
+        _ => return other_kind(start),
+    }
+    .to_owned();
+    Some(message)
+}
+
+/// Returns the message for a file of another kind.
+fn other_kind(start: &[u8]) -> Option<String> {
+    let kind = FileKind::of(start)?;
+    Some(match kind.advice {
+        "" | EXPORT => format!(
+            "is {}; only torch.save and safetensors files are supported",
+            kind.name
+        ),
+        _ => kind.message(),
     })
 }
 

@@ -49,6 +49,13 @@ pub(crate) fn run(
         return Ok(CommandStatus::Interrupted);
     };
     tasks.errors.iter().for_each(eprint_error);
+    if !tasks.unused_solutions.is_empty() {
+        let count = tasks.unused_solutions.len();
+        eprint_line(format_args!(
+            "warning: {count} solutions belong to no task of the input: {}",
+            tasks::shown_names(&tasks.unused_solutions)
+        ));
+    }
     let started = Instant::now();
     let model = match shared.model() {
         Some(path) if args.predictions.is_empty() => {
@@ -141,7 +148,7 @@ pub(crate) fn run(
             "predictions": tasks.predictions(),
             "missing": tasks.missing(),
             "pass": (!pass.is_empty()).then_some(pass),
-            "scored": tasks.scored(),
+            "scored": tasks.scored().map_or(0, |(scored, _)| scored),
             "errors": errors,
             "seconds": rounded(started.elapsed().as_secs_f64(), 3),
             "device": model.as_ref().map(|model| model.device),
@@ -149,12 +156,6 @@ pub(crate) fn run(
         }))?;
     } else {
         print_table(&tasks, &passes)?;
-        let (scored, all) = (tasks.scored(), tasks.tests.len());
-        if !shared.quiet && scored > 0 && scored < all {
-            eprint_line(format_args!(
-                "scored {scored} of {all} test inputs: the others have no solution"
-            ));
-        }
     }
     // After the results, which are printed even if the file could not be written.
     let written = written?;
@@ -315,7 +316,17 @@ fn print_table(tasks: &Tasks, passes: &[(usize, f64)]) -> Result<(), CommandErro
         head += &format!("  {title}");
     }
     print(head)?;
-    Ok(print(row)?)
+    print(row)?;
+    if let Some((scored, missing)) = tasks.scored()
+        && !missing.is_empty()
+    {
+        print(format_args!(
+            "scored {scored} of {} tasks; without a solution: {}",
+            tasks.names.len(),
+            tasks::shown_names(&missing)
+        ))?;
+    }
+    Ok(())
 }
 
 /// The state of the command. Its records are the augmentations of the first test input, then those

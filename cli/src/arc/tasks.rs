@@ -14,6 +14,7 @@ use crate::args::ArcArgs;
 use crate::input::{Body, Next, NumberedRecord, RecordReader, located};
 use crate::interrupt::Interrupt;
 use crate::models::display_path;
+use crate::output::printable;
 use crate::report::rounded;
 
 pub(super) type Grid = Vec<Vec<i64>>;
@@ -32,6 +33,8 @@ pub(super) struct Tasks {
     pub(super) tests: Vec<Test>,
     /// Errors of the records that are not ARC tasks.
     pub(super) errors: Vec<Error>,
+    /// Names in the file of solutions that are no task of the input.
+    pub(super) unused_solutions: Vec<String>,
 }
 
 /// A test input.
@@ -156,17 +159,19 @@ impl Tasks {
                 MAX_SOLUTIONS_BYTES >> 20
             )));
         }
-        let solutions: BTreeMap<String, Vec<Grid>> =
-            serde_json::from_slice(&text).map_err(|e| {
-                wrong(format!(
-                    "expected an object of task names and lists of grids: {e}"
-                ))
-            })?;
+        let solutions: BTreeMap<String, Value> = serde_json::from_slice(&text).map_err(|e| {
+            wrong(format!(
+                "expected an object of task names and lists of grids: {e}"
+            ))
+        })?;
         let mut found = false;
+        let mut others = Vec::new();
         for (name, outputs) in solutions {
             let Some(&task) = known.get(&name) else {
+                others.push(name);
                 continue;
             };
+            let outputs = outputs_of(&outputs).map_err(|e| e.context(&name))?;
             let mut tests: Vec<&mut Test> = self
                 .tests
                 .iter_mut()
@@ -179,16 +184,38 @@ impl Tasks {
                 return Err(wrong(message).context(name));
             }
             for (test, output) in tests.iter_mut().zip(outputs) {
+                if test.solution.as_ref().is_some_and(|known| *known != output) {
+                    let message = "differs from the `output` in the file of tasks";
+                    return Err(wrong(message.into()).context(format!("test input {}", test.id)));
+                }
                 test.solution = Some(output);
             }
             found = true;
         }
-        match found {
-            true => Ok(()),
-            false => Err(wrong(
-                "the file has a solution for none of the tasks".into(),
-            )),
+        if !found {
+            let message = format!(
+                "the file has a solution for none of the tasks; it has {}",
+                shown_names(&others)
+            );
+            return Err(wrong(message));
         }
+        self.unused_solutions = others;
+        Ok(())
+    }
+
+    /// Returns the numbers of scored tasks and of all tasks, and the names of those without a
+    /// solution. `None` if no task has a solution.
+    pub(super) fn scored(&self) -> Option<(usize, Vec<String>)> {
+        let mut has_solution = vec![false; self.names.len()];
+        for test in self.tests.iter().filter(|test| test.solution.is_some()) {
+            has_solution[test.task] = true;
+        }
+        let scored = has_solution.iter().filter(|scored| **scored).count();
+        let names = self.names.iter().zip(has_solution);
+        let missing = names
+            .filter(|(_, scored)| !scored)
+            .map(|(name, _)| name.clone());
+        (scored > 0).then(|| (scored, missing.collect()))
     }
 
     /// Counts the votes for a test input and frees them.
@@ -277,12 +304,6 @@ impl Tasks {
         })
     }
 
-    /// Returns the number of test inputs that pass@k is about: those with a solution.
-    pub(super) fn scored(&self) -> usize {
-        let scored = self.tests.iter().filter(|test| test.solution.is_some());
-        scored.count()
-    }
-
     /// Returns pass@k: the fraction of a task's test inputs whose solution is among the best k
     /// answers, averaged over the tasks with solutions. `None` if no task has one.
     pub(super) fn pass(&self, k: usize) -> Option<f64> {
@@ -303,5 +324,106 @@ impl Tasks {
             .collect();
         let mean = shares.iter().sum::<f64>() / shares.len() as f64;
         (!shares.is_empty()).then(|| rounded(mean, 6))
+    }
+}
+
+/// Maximum number of tasks that are named.
+const MAX_SHOWN_NAMES: usize = 5;
+
+/// Returns the first of the names as a list, without control characters.
+pub(super) fn shown_names(names: &[String]) -> String {
+    let shown = names
+        .iter()
+        .take(MAX_SHOWN_NAMES)
+        .map(|name| printable(name));
+    let shown: Vec<_> = shown.collect();
+    let more = if names.len() > MAX_SHOWN_NAMES {
+        ", ..."
+    } else {
+        ""
+    };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// Returns the outputs of a task: a list of grids, or one grid.
+fn outputs_of(outputs: &Value) -> trm_runtime::Result<Vec<Grid>> {
+    let wrong = || {
+        let message = "expected a list of grids, each a list of rows of numbers";
+        Error::new(ErrorKind::Puzzle, message)
+    };
+    let list = outputs.as_array().ok_or_else(wrong)?;
+    let is_cell = |value: &Value| value.is_number() || value.is_string();
+    let is_grid = list
+        .iter()
+        .all(|row| row.as_array().is_some_and(|row| row.iter().all(is_cell)) && row != &json!([]));
+    if is_grid && !list.is_empty() {
+        return Ok(vec![grid_of(outputs)?]);
+    }
+    let grid = |(i, grid)| grid_of(grid).map_err(|e| e.context(format!("output {}", i + 1)));
+    list.iter().enumerate().map(grid).collect()
+}
+
+/// Returns a grid of colours: whole numbers from 0 to 9 in rows of the same length.
+fn grid_of(grid: &Value) -> trm_runtime::Result<Grid> {
+    const MAX_SIDE: usize = 30;
+    let wrong = |message: String| Error::new(ErrorKind::Puzzle, message);
+    let color = |value: &Value| -> Option<i64> {
+        let number = match value {
+            Value::String(text) if text.len() == 1 => text.parse().ok()?,
+            // A whole float is a whole number.
+            number => number.as_f64()?,
+        };
+        (number.fract() == 0.0 && (0.0..=9.0).contains(&number)).then_some(number as i64)
+    };
+    let rows = grid
+        .as_array()
+        .ok_or_else(|| wrong("is not a list of rows".into()))?;
+    if !(1..=MAX_SIDE).contains(&rows.len()) {
+        return Err(wrong(format!(
+            "has {} rows: a grid has 1 to {MAX_SIDE}",
+            rows.len()
+        )));
+    }
+    let row = |(r, row): (usize, &Value)| {
+        let digits: Option<Vec<Value>> = row
+            .as_str()
+            .map(|text| text.chars().map(|c| Value::from(c.to_string())).collect());
+        let cells = digits.as_ref().or(row.as_array());
+        let cells =
+            cells.ok_or_else(|| wrong(format!("row {} is not a list of colours", r + 1)))?;
+        let cell = |(c, cell): (usize, &Value)| {
+            color(cell).ok_or_else(|| {
+                let shown: String = cell.to_string().chars().take(20).collect();
+                wrong(format!(
+                    "{shown} in row {}, column {} is not a colour: colours are 0 to 9",
+                    r + 1,
+                    c + 1
+                ))
+            })
+        };
+        cells
+            .iter()
+            .enumerate()
+            .map(cell)
+            .collect::<trm_runtime::Result<Vec<i64>>>()
+    };
+    let rows: Grid = rows
+        .iter()
+        .enumerate()
+        .map(row)
+        .collect::<trm_runtime::Result<_>>()?;
+    let width = rows.first().map_or(0, Vec::len);
+    if !(1..=MAX_SIDE).contains(&width) {
+        return Err(wrong(format!(
+            "has {width} columns: a grid has 1 to {MAX_SIDE}"
+        )));
+    }
+    match rows.iter().position(|row| row.len() != width) {
+        Some(r) => Err(wrong(format!(
+            "row {} has {} cells, but row 1 has {width}",
+            r + 1,
+            rows[r].len()
+        ))),
+        None => Ok(rows),
     }
 }

@@ -246,10 +246,12 @@ impl<'a> EvalReport<'a> {
 
     fn encode(&self, body: Body) -> trm_runtime::Result<(EncodedPuzzle, Arc<dyn Task>, Vec<u32>)> {
         let (puzzle, task) = self.model.encode(body)?;
-        let solution = puzzle
-            .solution
-            .clone()
-            .ok_or_else(|| Error::new(ErrorKind::Puzzle, "has no solution to compare with"))?;
+        let solution = puzzle.solution.clone().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Puzzle,
+                "has no solution to compare with, or none of its cells is known",
+            )
+        })?;
         Ok((puzzle, task, solution))
     }
 

@@ -72,6 +72,84 @@ fn stored_predictions_give_the_published_attempts_and_score() {
 }
 
 #[test]
+fn a_score_over_a_part_of_the_tasks_says_so() {
+    let scratch = Scratch::new();
+    let output = scratch.path("submission.json");
+    let all = read(SOLUTIONS);
+    let all = all.as_object().unwrap();
+    let run = |solutions: &Value, json: &[&str]| {
+        let file = scratch.file("solutions.json", solutions.to_string());
+        let args = [
+            "arc",
+            CHALLENGES,
+            "--predictions",
+            "tests/data/arc/predictions.safetensors",
+            "--identifiers",
+            IDENTIFIERS,
+            "--solutions",
+            &file,
+            "-o",
+            &output,
+        ];
+        trm(&[&args[..], json].concat())
+    };
+    let (name, outputs) = all.iter().next().unwrap();
+    let tasks = read(CHALLENGES).as_object().unwrap().len();
+    let mut part = json!({});
+    part[name] = outputs.clone();
+    // Floats, rows as strings, and a task of somebody else.
+    part["ffffffff"] = json!([[[1]]]);
+    let table = run(&part, &[]).expect(1);
+    assert!(
+        table.out.contains(&format!("scored 1 of {tasks} tasks")),
+        "{}",
+        table.out
+    );
+    assert!(
+        table
+            .err
+            .contains("1 solutions belong to no task of the input: ffffffff")
+    );
+    assert_eq!(run(&part, &["--json"]).expect(1).summary()["scored"], 1);
+    let floats = outputs.to_string().replace(['0'], "0.0");
+    let mut whole = json!({});
+    whole[name] = serde_json::from_str(&floats).unwrap();
+    assert_eq!(run(&whole, &["--json"]).expect(1).summary()["scored"], 1);
+    let full = run(&read(SOLUTIONS), &["--json"]).expect(1);
+    assert_eq!(full.summary()["scored"], all.len());
+    // Solutions that are no grids, or too many of them.
+    for (wrong, expected) in [
+        (
+            json!([[[1, 2], [3]]]),
+            "output 1: row 2 has 1 cells, but row 1 has 2",
+        ),
+        (json!([[[1, 10]]]), "10 in row 1, column 2 is not a colour"),
+        (json!([[[1.5]]]), "1.5 in row 1, column 1 is not a colour"),
+        (json!([[]]), "has 0 rows"),
+        (json!({"a": 1}), "expected a list of grids"),
+        (
+            json!([[[1]], [[1]], [[1]], [[1]], [[1]]]),
+            "has 5 outputs, but the task has",
+        ),
+    ] {
+        let mut solutions = json!({});
+        solutions[name] = wrong;
+        let run = run(&solutions, &[]).expect(2);
+        assert!(
+            run.err.contains(expected) && run.err.contains(name),
+            "{}",
+            run.err
+        );
+    }
+    let run = run(&json!({"ffffffff": [[[1]]]}), &[]).expect(2);
+    assert!(
+        run.err.contains("none of the tasks; it has ffffffff"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
 fn an_invalid_grid_is_an_error() {
     let scratch = Scratch::new();
     let (file, output) = (model(&scratch), scratch.path("submission.json"));

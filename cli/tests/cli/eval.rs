@@ -260,15 +260,161 @@ fn arrays_of_the_training_pipeline_are_evaluated() {
     near(&summary["mean_steps"], 1.275);
     // Padding in labels does not count. Wrong labels do.
     for row in &mut labels {
-        row.fill(0);
+        row[12..].fill(0);
     }
     labels[0] = column(0)[0].clone();
     scratch.file("all__labels.npy", npy(&labels));
     near(&eval()["exact"], 39.0 / 40.0);
+    // A row without a known label has no solution. A label outside the vocabulary, and one that
+    // contradicts the puzzle, are errors that name the cell.
+    let broken = |at: usize, label: u8, expected: &str| {
+        let mut labels = column(1);
+        match at {
+            0 => labels[3].fill(0),
+            at => labels[3][at - 1] = label,
+        }
+        scratch.file("all__labels.npy", npy(&labels));
+        let run = trm(&["eval", &model("sudoku-6x6"), "--data", &inputs, "--json"]).expect(1);
+        let errors = run.records("error");
+        assert_eq!(
+            (errors.len(), &run.summary()["puzzles"]),
+            (1, &39.into()),
+            "{run:#?}"
+        );
+        assert!(
+            errors[0].to_string().contains(expected),
+            "{expected}: {errors:?}"
+        );
+    };
+    broken(0, 0, "has no solution to compare with");
+    broken(9, 255, "label 255 in row 2, column 3 is not a token");
+    broken(36, 8, "label 8 in row 6, column 6 is not a token");
+    let given = column(0)[3].iter().position(|&token| token > 1).unwrap();
+    let other = column(0)[3][given] % 6 + 2;
+    broken(given + 1, other, "belongs to another puzzle");
     // Without labels there is nothing to compare with.
     std::fs::remove_file(scratch.path("all__labels.npy")).unwrap();
     let run = trm(&["eval", &model("sudoku-6x6"), "--data", &inputs, "--json"]).expect(2);
     assert!(run.out.contains("solution"), "{}", run.out);
+}
+
+/// Returns a `.npy` file of one number for each row.
+fn npy_list(numbers: &[u8]) -> Vec<u8> {
+    let mut file = npy(&numbers.iter().map(|n| vec![*n]).collect::<Vec<_>>());
+    let at = file.windows(4).position(|w| w == b", 1)").unwrap();
+    file[at..at + 4].copy_from_slice(b",)  ");
+    file
+}
+
+#[test]
+fn the_folder_of_a_data_set_is_read() {
+    let scratch = Scratch::new();
+    let tokens = |text: &str| text.bytes().map(|b| b - b'0' + 1).collect::<Vec<u8>>();
+    let root = |name: &str, content: &[u8]| {
+        let path = scratch.path(name);
+        std::fs::create_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    };
+    let data = scratch.path("data");
+    let eval = || trm(&["eval", &model("sudoku-4x4"), "--data", &data, "--json"]);
+    root("data/identifiers.json", b"[\"<blank>\"]");
+    root("data/test_puzzles.json", b"{\"a\": 1}");
+    root("data/train/all__inputs.npy", b"not read");
+    root(
+        "data/test/dataset.json",
+        b"{\"num_puzzle_identifiers\": 1, \"vocab_size\": 6}",
+    );
+    root("data/test/notes.json", b"{\"note\": \"not a puzzle\"}");
+    root(
+        "data/test/all__inputs.npy",
+        &npy(&[tokens(PUZZLE), tokens(PUZZLE)]),
+    );
+    root(
+        "data/test/all__labels.npy",
+        &npy(&[tokens(SOLUTION), tokens(SOLUTION)]),
+    );
+    root("data/test/all__puzzle_identifiers.npy", &npy_list(&[0, 0]));
+    root("data/test/all__puzzle_indices.npy", &npy_list(&[0, 1, 2]));
+    let run = eval().expect(0);
+    assert_eq!(run.summary()["puzzles"], 2);
+    near(&run.summary()["exact"], 1.0);
+    for name in [
+        "its part test is read",
+        "identifiers.json",
+        "dataset.json",
+        "notes.json",
+    ] {
+        assert!(run.err.contains(name), "{name}: {}", run.err);
+    }
+    // Arrays that do not belong together.
+    root("data/test/all__puzzle_identifiers.npy", &npy_list(&[0]));
+    let run = eval().expect(1);
+    assert!(
+        run.out.contains("fewer puzzle identifiers than puzzles"),
+        "{}",
+        run.out
+    );
+    // Without arrays, what is no puzzle is a note, and what is a broken one is an error.
+    let puzzles = scratch.path("puzzles");
+    root(
+        "puzzles/a.csv",
+        format!("puzzle,solution\n{PUZZLE},{SOLUTION}\n").as_bytes(),
+    );
+    root("puzzles/README.txt", b"Puzzles for everyone\n");
+    root("puzzles/dataset.json", b"{\"vocab_size\": 6}");
+    root(
+        "puzzles/about.json",
+        b"{\"author\": \"me\", \"year\": 2026}",
+    );
+    let run = trm(&["eval", &model("sudoku-4x4"), "--data", &puzzles, "--json"]).expect(0);
+    assert!(
+        run.err.contains("README.txt") && run.err.contains("about.json"),
+        "{}",
+        run.err
+    );
+    root("puzzles/broken.json", b"{\"puzzle\": ");
+    trm(&["eval", &model("sudoku-4x4"), "--data", &puzzles, "--json"]).expect(1);
+    std::fs::remove_file(scratch.path("puzzles/a.csv")).unwrap();
+    std::fs::remove_file(scratch.path("puzzles/broken.json")).unwrap();
+    let run = trm(&["eval", &model("sudoku-4x4"), "--data", &puzzles]).expect(2);
+    assert!(run.err.contains("no file in it has puzzles"), "{}", run.err);
+}
+
+#[test]
+fn a_solution_without_a_known_cell_is_none() {
+    let file = "tests/data/field/solution-all-zero.csv";
+    let run = trm(&["eval", &model("sudoku-4x4"), "--data", file]).expect(2);
+    assert!(
+        run.err.contains("line 2") && run.err.contains("has no solution"),
+        "{}",
+        run.err
+    );
+    for solution in [".".repeat(16), "____".repeat(4)] {
+        let text = format!("puzzle,solution\n{PUZZLE},{solution}\n");
+        let run = trm_with(
+            &["eval", &model("sudoku-4x4"), "--data", "-"],
+            text.as_bytes(),
+        );
+        assert!(run.expect(2).err.contains("has no solution"), "{solution}");
+    }
+    let tokens = r#"{"tokens":[1,1,1,1,1,3,1,5,5,1,2,1,3,2,1,4],"solution":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}"#;
+    let run = trm_with(
+        &["eval", &model("sudoku-4x4"), "--data", "-"],
+        tokens.as_bytes(),
+    );
+    assert!(run.expect(2).err.contains("has no solution"));
+    // A solution of another puzzle is an error that names the cell.
+    let text = format!("puzzle,solution\n{PUZZLE},4321123443122143\n{PUZZLE},{SOLUTION}\n");
+    let run = trm_with(
+        &["eval", &model("sudoku-4x4"), "--data", "-"],
+        text.as_bytes(),
+    )
+    .expect(1);
+    assert!(
+        run.err.contains("line 2") && run.err.contains("solution:"),
+        "{}",
+        run.err
+    );
 }
 
 #[test]

@@ -256,3 +256,119 @@ fn wrong_puzzles_get_a_message_for_people() {
         );
     }
 }
+
+/// The files of users in tests/data/field, as the program reads them.
+#[test]
+fn files_of_users_are_solved_or_named() {
+    let field = |name: &str| format!("tests/data/field/{name}");
+    for (name, count) in [
+        ("sudoku-blank-2d.txt", 1),
+        ("sudoku-star-border.txt", 1),
+        ("sudoku-titled-grids.txt", 2),
+        ("sudoku-comment-trailing.txt", 2),
+        ("sudoku-metadata.sdk", 1),
+        ("sudoku-comma-empty.csv", 1),
+        ("table-no-header.csv", 1),
+        ("table-semicolon.csv", 1),
+        ("numpy-print.txt", 1),
+        ("nested-api.json", 1),
+        ("puzzle-integer.json", 1),
+        ("board-strings.json", 1),
+        ("maze-blocks.txt", 1),
+        ("maze-dots.txt", 1),
+        ("maze-indented.txt", 1),
+        ("maze-size-header.txt", 1),
+        ("maze-spaced.txt", 1),
+        ("maze-trailing-blanks-lost.txt", 1),
+        ("maze-grid-tokens.json", 1),
+    ] {
+        // A grid of numbers says its task itself.
+        let run = trm(&["--json", &field(name)]).expect(0);
+        let valid = run
+            .records("answer")
+            .iter()
+            .filter(|r| r["valid"] == true)
+            .count();
+        assert_eq!(valid, count, "{name}: {}", run.out);
+    }
+    for (name, expected) in [
+        ("lfs.csv", "Git LFS pointer"),
+        ("page.csv", "a web page"),
+        ("fake.parquet", "a Parquet file"),
+        ("fake.xlsx", "a spreadsheet"),
+        ("utf16.txt", "text in UTF-16"),
+        ("maze-not-square.txt", "10 rows of 11 cells"),
+        ("maze-tabs.txt", "line 1, column 3: '\\t' (U+0009)"),
+        ("maze-0-1.txt", "no start and no goal"),
+    ] {
+        let run = trm(&[&field(name)]).expect(2);
+        assert!(
+            run.err.contains(expected) && run.err.contains(name),
+            "{name}: {}",
+            run.err
+        );
+    }
+}
+
+#[test]
+fn a_puzzle_can_be_the_argument() {
+    for puzzle in [
+        PUZZLE,
+        &PUZZLE.replace('0', "."),
+        &format!("\"{PUZZLE}\""),
+        &PUZZLE.replace('0', "*"),
+    ] {
+        let run = trm(&["--model", &model("sudoku-4x4"), "--json", puzzle]).expect(0);
+        let answer = &run.records("answer")[0];
+        assert_eq!(
+            (&answer["answer"], &answer["valid"]),
+            (&SOLUTION.into(), &true.into())
+        );
+    }
+    // A file of this name is read, and a name of a file is none.
+    let scratch = Scratch::new();
+    scratch.file("0000020440102103", format!("puzzle\n{PUZZLE}\n{PUZZLE}\n"));
+    let mut command = program(&["--json", "0000020440102103"]);
+    command.current_dir(scratch.path(""));
+    let run = finish(command).expect(0);
+    assert_eq!(run.records("answer").len(), 2);
+    assert!(
+        run.err.contains("note: 0000020440102103 is read as a file"),
+        "{}",
+        run.err
+    );
+    for name in ["sudoku.txt", "S", "1234", "puzzles.json"] {
+        let run = trm(&[name]).expect(2);
+        assert!(
+            run.err.contains(name) && run.err.contains("No such file"),
+            "{}",
+            run.err
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn endless_input_is_an_error_within_seconds() {
+    let start = std::time::Instant::now();
+    let zeros = trm(&["/dev/zero"]).expect(2);
+    assert!(zeros.err.contains("a file of zero bytes"), "{}", zeros.err);
+    // A pipe without an end of a line: the writer ends when the program does.
+    let mut child = program(&["--model", &model("sudoku-4x4"), "-"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || {
+        let piece = [b'1'; 1 << 16];
+        while std::io::Write::write_all(&mut stdin, &piece).is_ok() {}
+    });
+    let run = run(child.wait_with_output().unwrap()).expect(2);
+    writer.join().unwrap();
+    assert!(
+        run.err.contains("no line ends within 64 MiB"),
+        "{}",
+        run.err
+    );
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}

@@ -1,6 +1,7 @@
 //! Puzzles in CSV tables: a header that names the columns, then one puzzle per line.
 
 use super::grid;
+use super::json::Json;
 use super::names;
 use super::symbols;
 use super::text;
@@ -41,6 +42,16 @@ pub(crate) fn is_header(line: &str) -> bool {
     };
     !line.starts_with('"')
         && fields(line, ',').is_ok_and(|fields| fields.len() > 1 && fields.iter().all(is_word))
+}
+
+/// Returns whether a line starts with a quoted field and is a row of a table, not JSON.
+pub(crate) fn is_quoted_row(line: &str) -> bool {
+    let line = line.trim();
+    line.starts_with('"')
+        && Json::parse(line).is_err()
+        && DELIMITERS
+            .iter()
+            .any(|&delimiter| fields(line, delimiter).is_ok_and(|fields| fields.len() > 1))
 }
 
 /// Returns whether a line names the delimiter, as spreadsheets write it above a table: `sep=;`.

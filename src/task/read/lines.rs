@@ -151,7 +151,7 @@ impl Lines {
             if is_first && start.len() < START_BYTES {
                 let len = end.map_or(chunk.len(), |end| end + 1);
                 start.extend(chunk.iter().take(len.min(START_BYTES - start.len())));
-                let kind = FileKind::of(&start).filter(|_| start.len() == START_BYTES);
+                let kind = FileKind::not_text(&start).filter(|_| start.len() == START_BYTES);
                 if let Some(kind) = kind {
                     self.reader = None;
                     return Some(Err(LineError::Kind(kind)));
@@ -181,7 +181,7 @@ impl Lines {
                 break;
             }
         }
-        if is_first && let Some(kind) = FileKind::of(&start) {
+        if is_first && let Some(kind) = FileKind::not_text(&start) {
             self.reader = None;
             return Some(Err(LineError::Kind(kind)));
         }

@@ -113,6 +113,8 @@ pub(crate) struct PlainParser {
     has_size: bool,
     /// The number of cells of the first row in the standard notation.
     width: usize,
+    /// The number of lines that are certainly rows.
+    row_count: usize,
     /// The numbers of rows that the grid can have.
     row_counts: Vec<usize>,
     /// The size of the grid in bytes.
@@ -230,6 +232,9 @@ impl PlainParser {
         } else if self.only_size() && self.is_other_row(&line) {
             // The size of a grid stands above it.
             self.begin_grid(&line);
+        } else if self.only_size() && self.width < 4 && !line.blank {
+            self.end(ready);
+            self.begin_grid(&line);
         }
         if line.blank && self.has_content {
             return self.add_blank(line, ready);
@@ -250,10 +255,17 @@ impl PlainParser {
         self.has_content |= !line.blank;
         self.bytes += line.text.len();
         let frame = line.frame;
-        self.lines.push(line);
+        self.push(line);
         if !frame && self.has_content {
             self.try_rows(ready);
         }
+    }
+
+    fn push(&mut self, line: GridLine) {
+        // Lines of dashes can be rows. Whether they are is known at the end of the grid.
+        let is_row = !line.frame && !line.dashes && (self.kind == TextKind::Maze || !line.blank);
+        self.row_count += usize::from(is_row);
+        self.lines.push(line);
     }
 
     /// Notes what the first line with content says about the grid.
@@ -267,7 +279,9 @@ impl PlainParser {
             let size = self.lines.pop().filter(|_| self.has_content);
             self.clear();
             (self.has_content, self.has_size) = (size.is_some(), size.is_some());
-            self.lines.extend(size);
+            if let Some(size) = size {
+                self.push(size);
+            }
         }
     }
 
@@ -302,7 +316,7 @@ impl PlainParser {
         let waits = self.kind == TextKind::Sudoku || is_row || self.may_have_empty_rows();
         // Several empty lines are like one.
         if is_row || self.lines.last().is_none_or(|last| !last.blank) {
-            self.lines.push(line);
+            self.push(line);
         }
         match waits {
             true if self.kind == TextKind::Maze => self.try_rows(ready),
@@ -322,11 +336,7 @@ impl PlainParser {
 
     /// Reads the grid if it has a number of rows that is possible.
     fn try_rows(&mut self, ready: &mut VecDeque<PlainPuzzle>) {
-        // Lines of dashes can be rows. Whether they are is known at the end of the grid.
-        let is_row = |line: &&GridLine| {
-            !line.frame && !line.dashes && (self.kind == TextKind::Maze || !line.blank)
-        };
-        let count = self.lines.iter().filter(is_row).count() - usize::from(self.has_size);
+        let count = self.row_count - usize::from(self.has_size);
         // Where blanks of a maze are lost or its cells are spaced, more rows may follow.
         let may_be_complete = match self.kind {
             TextKind::Maze => count == self.width,
@@ -338,7 +348,7 @@ impl PlainParser {
         let is_complete = count == self.width && self.is_standard();
         let is_too_large =
             self.bytes > MAX_LINE_BYTES || self.lines.len() > 3 * grid::MAX_ROWS.max(self.width);
-        if is_complete || is_too_large {
+        if (is_complete && !self.only_size()) || is_too_large {
             self.end(ready);
         }
     }
@@ -370,9 +380,12 @@ impl PlainParser {
             TextKind::Sudoku => {
                 let plain = first.plain.trim();
                 let has_blank = plain.contains(['.', '0']);
+                // A bar beside each cell separates cells, which can be empty.
+                let bars = plain.chars().filter(|c| *c == '|').count();
                 plain
                     .chars()
                     .all(|c| c == ' ' || c == '|' || symbols::is_standard_cell(c))
+                    && bars < self.width.max(4)
                     && (has_blank || !plain.contains(' '))
             }
         }
@@ -512,7 +525,7 @@ impl PlainParser {
         self.lines.clear();
         self.row_counts.clear();
         (self.has_content, self.has_size) = (false, false);
-        (self.width, self.bytes, self.tries) = (0, 0, 0);
+        (self.width, self.row_count, self.bytes, self.tries) = (0, 0, 0, 0);
     }
 }
 

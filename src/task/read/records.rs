@@ -271,7 +271,7 @@ impl Records {
                 };
             }
             let is_section = symbols::section(&text).is_some();
-            if json::is_json(&text) && !is_section {
+            if json::is_json(&text) && !is_section && !csv::is_quoted_row(&text) {
                 // Text above a document is an error of its own.
                 plain.finish(&mut self.ready);
                 return self.first_document(number, text);

@@ -68,11 +68,15 @@ pub(crate) fn is_row_of_one_blank(line: &str) -> bool {
 /// `#` and is no row of a maze; or it is the header of a section, such as `[Puzzle]`.
 pub(crate) fn is_comment(line: &str) -> bool {
     let line = line.trim();
-    if ["//", ";", "%", "/*", "<!--"]
+    if ["//", "/*", "<!--"]
         .iter()
         .any(|mark| line.starts_with(mark))
     {
         return true;
+    }
+    if line.starts_with([';', '%']) {
+        // A row of a table can start with an empty field.
+        return line.contains(char::is_alphabetic);
     }
     if let Some(rest) = line.strip_prefix('#') {
         let total = rest.chars().count();

@@ -4,12 +4,22 @@
 use libfuzzer_sys::fuzz_target;
 use std::io::Cursor;
 use trm_runtime::task::{
-    ArcGrid, Id, Maze, NpyRows, Puzzle, Records, Sudoku, Task, TokenSpec, Tokens, detect,
+    ArcGrid, Cells, Id, Maze, NpyRows, Puzzle, Records, Sudoku, Task, TaskKind, TokenSpec, Tokens,
+    detect,
 };
 
 fuzz_target!(|data: &[u8]| {
-    if let Ok(text) = std::str::from_utf8(data) {
-        let _ = text.parse::<Puzzle>();
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(puzzle) = text.parse::<Puzzle>()
+    {
+        read_again(&puzzle);
+    }
+    // Plain text and tables, whatever the first character: a comment stands above them.
+    for start in ["", "// text\n", "Title\n", "puzzle,solution\n"] {
+        let input = [start.as_bytes(), data].concat();
+        for record in Records::new(Cursor::new(input), "-").take(100).flatten() {
+            read_again(&record.puzzle);
+        }
     }
     if let Ok(rows) = NpyRows::open(data) {
         rows.take(1000).for_each(drop);
@@ -24,6 +34,40 @@ fuzz_target!(|data: &[u8]| {
         play(&record.puzzle, &mut random);
     }
 });
+
+/// Checks that a puzzle is the same when it is printed and read again.
+fn read_again(puzzle: &Puzzle) {
+    let model = TokenSpec {
+        vocab_size: 66,
+        seq_len: None,
+        num_puzzle_identifiers: 0,
+    };
+    let Ok(kind) = detect(puzzle, None, None, None) else {
+        return;
+    };
+    let task: &dyn Task = match kind {
+        TaskKind::Sudoku => &Sudoku::default(),
+        TaskKind::Maze => &Maze,
+        TaskKind::Arc | TaskKind::Tokens => return,
+    };
+    let Ok(encoded) = task.encode(puzzle, &model) else {
+        return;
+    };
+    let text = format!(
+        r#"{{"puzzle": {}, "task": "{}"}}"#,
+        puzzle.cells.to_json(),
+        kind.name()
+    );
+    let again: Puzzle = text.parse().expect("what was read");
+    let again = task.encode(&again, &model).expect("what was read");
+    assert_eq!(again.tokens, encoded.tokens, "{:?}", puzzle.cells);
+    let is_text = matches!(puzzle.cells, Cells::Text(_) | Cells::Rows(_));
+    if is_text && encoded.tokens.len() >= 16 {
+        let again: Puzzle = puzzle.cells.to_string().parse().expect("what was read");
+        let again = task.encode(&again, &model).expect("what was read");
+        assert_eq!(again.tokens, encoded.tokens, "{:?}", puzzle.cells);
+    }
+}
 
 /// Shows a puzzle to every task and to models of several sizes.
 fn play(puzzle: &Puzzle, random: &mut u64) {

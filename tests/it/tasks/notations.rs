@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufReader, Cursor};
 
+use proptest::prelude::*;
 use trm_runtime::task::{
     ArcGrid, Cells, InputRecord, Maze, Puzzle, RecordError, Records, Sudoku, Task, TaskKind,
     TokenSpec, detect,
@@ -939,5 +940,152 @@ fn endless_input_is_one_error() {
             "{byte}: {:?}",
             start.elapsed()
         );
+    }
+}
+
+/// Text of the pieces of all notations.
+fn texts() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "1",
+        "2",
+        "3",
+        "4",
+        "0",
+        ".",
+        "*",
+        "_",
+        "-",
+        "x",
+        "?",
+        " ",
+        "|",
+        "#",
+        "S",
+        "G",
+        "o",
+        "\t",
+        ",",
+        ";",
+        "\n",
+        "\n\n",
+        "\r\n",
+        "12..",
+        ".34.",
+        "1 2 . .",
+        "12**",
+        "--34",
+        "  12",
+        "####",
+        "# S ",
+        "#.G#",
+        "    ",
+        "1,2,,",
+        "1;;3;4",
+        "|1|2| | |",
+        "+--+--+\n",
+        "*****\n",
+        "----\n",
+        "Grid 1\n",
+        "# easy\n",
+        "// no\n",
+        "[Puzzle]\n",
+        "[State]\n",
+        "4 4\n",
+        "4\n",
+        "puzzle;solution\n",
+        "12..34...43.21..",
+        "[1 2 0 0]\n",
+        "[[",
+        "]]",
+        "array(",
+        "'",
+        "\"",
+        "http://a.b/?p=",
+        "│",
+        "█",
+        "□",
+        "\u{a0}",
+        "\u{200b}",
+        "１",
+        "{'puzzle': '",
+        "'}",
+        "None",
+    ]);
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+/// A grid in one of several notations, with a few characters replaced.
+fn damaged_grids() -> impl Strategy<Value = String> {
+    let cell = prop::sample::select(vec!['.', '.', '.', '1', '2', '3', '4']);
+    let grid = prop::collection::vec(cell, 16);
+    let form = (
+        0..6_usize,
+        prop::sample::select(vec![".", "0", "*", "-", "_", " ", ""]),
+    );
+    let damage = prop::collection::vec((any::<prop::sample::Index>(), any::<char>()), 0..3);
+    (grid, form, damage).prop_map(|(cells, (form, blank), damage)| {
+        let cell = |c: &char| {
+            if *c == '.' {
+                blank.to_owned()
+            } else {
+                c.to_string()
+            }
+        };
+        let rows: Vec<Vec<String>> = cells
+            .chunks(4)
+            .map(|row| row.iter().map(cell).collect())
+            .collect();
+        let join = |separator: &str, start: &str, end: &str| -> String {
+            rows.iter()
+                .map(|row| format!("{start}{}{end}\n", row.join(separator)))
+                .collect()
+        };
+        let text = match form {
+            0 => join("", "", ""),
+            1 => join(" ", "", ""),
+            2 => join(",", "", ""),
+            3 => join("|", "|", "|"),
+            4 => format!("+----+\n{}+----+\n", join("", "|", "|")),
+            _ => format!("title\n{}# end\n", join("\t", "", "")),
+        };
+        let mut chars: Vec<char> = text.chars().collect();
+        for (at, c) in damage {
+            let at = at.index(chars.len());
+            chars[at] = c;
+        }
+        chars.into_iter().collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 3000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_puzzle_that_was_read_is_the_same_when_it_is_printed_and_read_again(
+        text in prop_oneof![texts(), damaged_grids()],
+        chunk in 1..9_usize,
+    ) {
+        let items = read(text.clone(), "-");
+        for record in items.iter().flatten() {
+            let Ok((kind, tokens, _)) = encode(&record.puzzle) else {
+                continue;
+            };
+            let cells = &record.puzzle.cells;
+            let document = serde_json::json!({ "puzzle": cells.to_json(), "task": kind.name() });
+            let again = Puzzle::from_json(document).expect("what was read");
+            prop_assert_eq!(encode(&again).expect("a puzzle").1, tokens.clone(), "{:?}", cells);
+            // As plain text, too, if its size is not left open.
+            if matches!(cells, Cells::Text(_) | Cells::Rows(_)) && tokens.len() >= 16 {
+                let again: Puzzle = cells.to_string().parse().expect("what was read");
+                prop_assert_eq!(encode(&again).expect("a puzzle").1, tokens, "{:?}", cells);
+            }
+        }
+        let slow = BufReader::with_capacity(chunk, Cursor::new(text));
+        let slow: Vec<String> = Records::new(slow, "-").map(|item| format!("{item:?}")).collect();
+        prop_assert_eq!(slow, items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>());
     }
 }
