@@ -120,9 +120,14 @@ impl Draft {
     pub(crate) fn make_durable(&mut self) -> io::Result<()> {
         if let Ok(replaced) = fs::metadata(&self.target) {
             keep_owner(&self.file, &replaced);
-            self.file.set_permissions(replaced.permissions())?;
+            // Some file systems have none. The draft is never readable to more users.
+            let _ = self.file.set_permissions(replaced.permissions());
         }
-        self.file.sync_all()
+        match self.file.sync_all() {
+            // Not every file system can.
+            Err(e) if is_unsupported(&e) => Ok(()),
+            other => other,
+        }
     }
 
     fn copy_over(&mut self, target: &Path) -> io::Result<()> {
@@ -165,6 +170,13 @@ pub(crate) fn sync_folder(folder: &Path) {
     if cfg!(unix) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
+}
+
+fn is_unsupported(e: &io::Error) -> bool {
+    matches!(
+        e.kind(),
+        io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
+    )
 }
 
 fn cannot_be_replaced(e: &io::Error) -> bool {

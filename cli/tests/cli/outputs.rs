@@ -446,7 +446,8 @@ fn a_read_only_folder_or_file_is_left_alone() {
     )
     .unwrap();
     for writer in &writers {
-        for output in [&file, &format!("{folder}/new")] {
+        // The last file is read-only in a folder that is not.
+        for output in [&file, &format!("{folder}/new"), &protected] {
             // Nothing is forbidden to root.
             let mut command = Command::new("setpriv");
             let inner = self::command(writer, output);
@@ -467,8 +468,41 @@ fn a_read_only_folder_or_file_is_left_alone() {
             assert!(run.err.contains("ermission denied"), "{}", run.err);
         }
     }
-    assert_eq!(fs::read(file).unwrap(), b"kept");
-    assert_eq!(names(&folder), ["file"]);
+    for (file, folder) in [(file, folder), (protected, open)] {
+        assert_eq!(fs::read(file).unwrap(), b"kept");
+        assert_eq!(names(&folder), ["file"]);
+    }
+}
+
+/// A single file that is mounted, as containers do, cannot be renamed over.
+#[test]
+fn a_mounted_file_is_written() {
+    let scratch = Scratch::new();
+    let folder = scratch.path("folder");
+    fs::create_dir(&folder).unwrap();
+    let (host, target) = (
+        scratch.path("host"),
+        scratch.file("folder/target", "hidden"),
+    );
+    for writer in &writers(&scratch) {
+        fs::write(&host, "old").unwrap();
+        let script = "mount --bind \"$0\" \"$1\" || exit 77; shift; exec \"$@\"";
+        let inner = command(writer, &target);
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, &host, &target]);
+        command.arg(inner.get_program()).args(inner.get_args());
+        command.current_dir(crate::harness::repository());
+        let Ok(output) = command.output() else {
+            return skip("UNSHARE", "unshare is not available");
+        };
+        if output.status.code() == Some(77) || output.stderr.starts_with(b"unshare:") {
+            return skip("UNSHARE", "nothing can be mounted here");
+        }
+        run(output).expect(writer.2);
+        assert!(is_result(writer, &fs::read(&host).unwrap()), "{}", writer.0);
+        assert_eq!(fs::read(&target).unwrap(), b"hidden");
+        assert_eq!(names(&folder), ["target"]);
+    }
 }
 
 #[test]
