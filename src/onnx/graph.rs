@@ -531,7 +531,9 @@ fn read_checked(
     let parsed = guarded("read the graph", || onnx.parse(&model, folder.as_deref()))?;
     drop(model);
     let typed = guarded("understand the graph", || parsed.model.into_typed())?;
-    guarded("optimise the graph", || optimise::optimise(typed, optimise::MAX_TIME))
+    guarded("optimise the graph", || {
+        optimise::optimise(typed, optimise::MAX_TIME)
+    })
 }
 
 /// Returns the description of a value without its type.

@@ -28,7 +28,9 @@ pub(super) fn optimise(mut model: TypedModel, limit: Duration) -> TractResult<Ty
             .collect(),
         ..optimizer
     };
-    timed(Optimizer::declutter()).session().optimize(&mut model)?;
+    timed(Optimizer::declutter())
+        .session()
+        .optimize(&mut model)?;
     model.optimize_with_session(&mut timed(Optimizer::codegen()).session())?;
     Ok(model)
 }
