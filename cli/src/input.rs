@@ -200,7 +200,7 @@ impl Reader {
     fn folder(&mut self, path: &Path) -> Option<()> {
         let name = path.display().to_string();
         let test = path.join("test");
-        match folder_files(path).and_then(|files| Ok((files, folder_files(&test).ok()))) {
+        match folder_files(path).map(|files| (files, folder_files(&test).ok())) {
             Ok((files, test_files)) => {
                 let is_array = |path: &PathBuf| file_name(path).ends_with(INPUTS_SUFFIX);
                 let (arrays, others): (Vec<_>, Vec<_>) = files.into_iter().partition(is_array);

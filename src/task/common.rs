@@ -44,7 +44,7 @@ pub(super) fn wrong_form(cells: &Cells, expected: &str) -> Error {
 }
 
 /// Returns whether a solution has a cell that is compared. Without one it is no solution.
-pub(super) fn has_known_cell(solution: &Vec<u32>) -> bool {
+pub(super) fn has_known_cell(solution: &[u32]) -> bool {
     solution.iter().any(|token| *token != 0)
 }
 

@@ -38,7 +38,7 @@ pub(super) fn encode(
 ) -> Result<EncodedPuzzle> {
     let solution = puzzle.solution.as_ref().map(|s| read_solution(s, n));
     Ok(EncodedPuzzle {
-        solution: solution.transpose()?.filter(has_known_cell),
+        solution: solution.transpose()?.filter(|s| has_known_cell(s)),
         puzzle_id: puzzle_row(puzzle, spec)?.unwrap_or(0),
         ..EncodedPuzzle::new(puzzle, tokens, n, n)
     })

@@ -36,7 +36,7 @@ impl Task for Tokens {
             None => (1, tokens.len()),
         };
         Ok(EncodedPuzzle {
-            solution: solution.filter(has_known_cell),
+            solution: solution.filter(|s| has_known_cell(s)),
             puzzle_id: puzzle_row(puzzle, spec)?.unwrap_or(0),
             ..EncodedPuzzle::new(puzzle, tokens, rows, cols)
         })

@@ -17,7 +17,7 @@ mod onnx_file;
 #[cfg(feature = "onnx")]
 #[path = "../common/onnx_hostile.rs"]
 mod onnx_hostile;
-#[cfg(any(feature = "gpu", feature = "onnx"))]
+#[cfg(any(feature = "bundled", feature = "gpu", feature = "onnx"))]
 #[path = "../common/rebuild.rs"]
 mod rebuild;
 #[path = "../common/skip.rs"]

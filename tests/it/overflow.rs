@@ -24,7 +24,7 @@ const OVERFLOWS: [(&str, f32); 6] = [
 
 /// The devices of this machine and the dtypes that they compute in differently.
 fn devices() -> Vec<(Device, WeightDtype)> {
-    let mut all = vec![
+    let all = vec![
         (Device::Reference, WeightDtype::F32),
         (Device::Cpu, WeightDtype::F32),
         (Device::Cpu, WeightDtype::F16),
@@ -33,8 +33,8 @@ fn devices() -> Vec<(Device, WeightDtype)> {
     ];
     #[cfg(feature = "gpu")]
     if crate::gpu::gpu().is_some() {
-        all.push((Device::Gpu(None), WeightDtype::F32));
-        all.push((Device::Gpu(None), WeightDtype::F16));
+        let gpu = [WeightDtype::F32, WeightDtype::F16].map(|dtype| (Device::Gpu(None), dtype));
+        return [all, gpu.to_vec()].concat();
     }
     all
 }
@@ -51,7 +51,7 @@ fn expect_overflow(error: &Error) {
         text.contains("step 1: the numbers of the model overflow"),
         "{text}"
     );
-    assert!(error.hint().is_some());
+    assert!(error.hint().is_some(), "no hint: {text}");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn every_backend_finds_numbers_that_overflow() {
             let error = solver.solve(&puzzle).expect_err(&what);
             expect_overflow(&error);
             assert_eq!(error.puzzle_index(), Some(0), "{what}");
-            let mut session = solver.session(&[puzzle.clone()]).unwrap();
+            let mut session = solver.session(std::slice::from_ref(&puzzle)).unwrap();
             expect_overflow(&session.next_step().expect_err(&what));
             assert_eq!(session.unfinished(), 0);
             assert!(session.next_step().unwrap().is_none());

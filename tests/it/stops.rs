@@ -157,7 +157,7 @@ mod forks {
                 _exit(child());
             }
             let mut status = 0;
-            assert_eq!(waitpid(pid, &raw mut status, 0), pid);
+            assert_eq!(waitpid(pid, &raw mut status, 0), pid, "waitpid failed");
             status
         }
     }
@@ -171,7 +171,7 @@ mod forks {
         let builder = Solver::builder().device(Device::Cpu).threads(2);
         let solver = builder.bundled("sudoku-4x4").unwrap();
         let puzzle: Puzzle = "0000020440102103".parse().unwrap();
-        let mut session = solver.session(&[puzzle.clone()]).unwrap();
+        let mut session = solver.session(std::slice::from_ref(&puzzle)).unwrap();
         let busy = solver.clone();
         let stop = Arc::new(AtomicUsize::new(0));
         let (flag, other) = (stop.clone(), puzzle.clone());

@@ -367,6 +367,10 @@ fn outputs_of(outputs: &Value) -> trm_runtime::Result<Vec<Grid>> {
 fn grid_of(grid: &Value) -> trm_runtime::Result<Grid> {
     const MAX_SIDE: usize = 30;
     let wrong = |message: String| Error::new(ErrorKind::Puzzle, message);
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a whole number from 0 to 9"
+    )]
     let color = |value: &Value| -> Option<i64> {
         let number = match value {
             Value::String(text) if text.len() == 1 => text.parse().ok()?,

@@ -36,7 +36,7 @@ fn models(scratch: &Scratch) -> [String; 2] {
         let mut bytes = fs::read(&file).unwrap();
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
-        assert_eq!(header["H_init"]["dtype"], "F32");
+        assert_eq!(header["H_init"]["dtype"], "F32", "{header}");
         let [start, end] = [0, 1]
             .map(|i| 8 + length + header["H_init"]["data_offsets"][i].as_u64().unwrap() as usize);
         let value = k.parse::<f32>().unwrap().to_le_bytes();
@@ -132,8 +132,12 @@ fn killed_converts(name: &str) {
         }
     }
     convert(&models[0], &folder).wait().unwrap();
-    assert_eq!(which(&folder), 1);
-    assert_eq!(names(&folder), ["config.json", "model.safetensors"]);
+    assert_eq!(which(&folder), 1, "{name}");
+    assert_eq!(
+        names(&folder),
+        ["config.json", "model.safetensors"],
+        "{name}"
+    );
     eprintln!("convert, {} x {name}: {counts:?}", rounds());
 }
 
@@ -205,7 +209,8 @@ fn killed_arc(name: &str) {
         serde_json::from_slice(&read("tests/data/arc/expected.json")).unwrap();
     assert_eq!(
         serde_json::from_slice::<serde_json::Value>(&finished).unwrap(),
-        expected["submission"]
+        expected["submission"],
+        "{name}"
     );
     let mut counts = BTreeMap::new();
     for round in 0..rounds() {
@@ -232,8 +237,8 @@ fn killed_arc(name: &str) {
         count(&mut counts, format!("{left} files left"));
     }
     arc().wait().unwrap();
-    assert_eq!(names(&folder), ["submission.json"]);
-    assert!(fs::read(&output).unwrap() == finished);
+    assert_eq!(names(&folder), ["submission.json"], "{name}");
+    assert!(fs::read(&output).unwrap() == finished, "{name}");
     eprintln!("arc, {} x {name}: {counts:?}", rounds());
 }
 

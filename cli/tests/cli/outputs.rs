@@ -439,6 +439,11 @@ fn a_read_only_folder_or_file_is_left_alone() {
     let file = scratch.file("folder/file", "kept");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+    let open = scratch.path("open");
+    fs::create_dir(&open).unwrap();
+    let protected = scratch.file("open/file", "kept");
+    fs::set_permissions(&protected, fs::Permissions::from_mode(0o444)).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
     let writers = writers(&scratch);
     fs::set_permissions(
         scratch.path("inputs.safetensors"),
@@ -601,7 +606,7 @@ fn signalled(mut child: Child, signal: &str) -> Run {
     let kill = Command::new("kill")
         .args(["-s", signal, &child.id().to_string()])
         .status();
-    assert!(kill.unwrap().success());
+    assert!(kill.unwrap().success(), "{signal}");
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
         if start.elapsed() > Duration::from_secs(20) {

@@ -189,7 +189,7 @@ fn is_list_of_puzzles(list: &[Json]) -> bool {
                 _ => None,
             })
             .collect();
-        (4..=256).contains(&n) && rows.is_some_and(|rows| text::is_one_grid(rows))
+        (4..=256).contains(&n) && rows.is_some_and(text::is_one_grid)
     };
     let is_one_puzzle = is_grid_of_cells
         || list

@@ -338,7 +338,12 @@ fn delimited(lines: &[&str], delimiter: char) -> Option<Cells> {
     if all().any(|value| *value > 9) {
         return Some(Cells::Grid(grid));
     }
-    let char_of = |value: &i64| char::from_digit(*value as u32, 10).unwrap_or('0');
+    let digit = |value: i64| {
+        u32::try_from(value)
+            .ok()
+            .and_then(|d| char::from_digit(d, 10))
+    };
+    let char_of = |value: &i64| digit(*value).unwrap_or('0');
     let text = |row: &Vec<i64>| row.iter().map(char_of).collect();
     Some(Cells::Rows(grid.iter().map(text).collect()))
 }
@@ -438,7 +443,7 @@ fn boxed_row(row: &str, n: usize) -> Option<String> {
     let row = row.strip_prefix('|').unwrap_or(row);
     let row = row.strip_suffix('|').unwrap_or(row);
     let boxes: Vec<&str> = row.split('|').collect();
-    let cols = (n % boxes.len() == 0).then(|| n / boxes.len())?;
+    let cols = n.is_multiple_of(boxes.len()).then(|| n / boxes.len())?;
     let cells = |text: &&str| -> Option<String> {
         let width = text.chars().count();
         if cols == 1 {

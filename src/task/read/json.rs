@@ -57,6 +57,10 @@ impl Json {
     }
 
     /// Returns a number. `5.0` is the whole number 5, if all its digits are exact.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "whole, and small enough to be exact"
+    )]
     pub(crate) fn of_float(number: f64) -> Self {
         if number.fract() == 0.0 && number.abs() <= MAX_EXACT_FLOAT {
             Self::Int(number as i128)

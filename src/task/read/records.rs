@@ -1,5 +1,10 @@
 //! Reads streams of puzzles: one document, a list, or one puzzle per line.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "one record at a time is on the stack"
+)]
+
 use super::csv::{self, Columns};
 use super::document::{self, DocumentPuzzles};
 use super::document_text::{DocumentText, LineSpan};

@@ -49,8 +49,8 @@ pub(crate) fn parse_cells(text: &str) -> Result<Cells> {
         let cells = one_line::read(line)?.map(|puzzle| puzzle.cells);
         return Ok(cells.unwrap_or(standard));
     }
-    let content = |line: &&str| !line.trim().is_empty();
-    let start = lines.iter().position(|line| content(line)).unwrap_or(0);
+    let has_content = |line: &&str| !line.trim().is_empty();
+    let start = lines.iter().position(has_content).unwrap_or(0);
     let lines = lines.get(start..).unwrap_or_default();
     Ok(grid::read(lines)?.unwrap_or(standard))
 }

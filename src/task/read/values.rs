@@ -104,9 +104,7 @@ enum CellRow {
 /// Converts cells that are written one by one. Numbers may have blanks among them (`null`, `""`,
 /// `"."`), and strings may have numbers of several digits, but strings and numbers do not mix.
 fn cell_row(list: &[Json]) -> Result<CellRow> {
-    let is_blank = |json: &Json| {
-        matches!(json, Json::Null) || is_text(json, |text| grid::is_blank_field(text))
-    };
+    let is_blank = |json: &Json| matches!(json, Json::Null) || is_text(json, grid::is_blank_field);
     let numbers = |cell: fn(&Json) -> Option<i64>| -> Option<Vec<i64>> {
         let value = |json| if is_blank(json) { Some(0) } else { cell(json) };
         list.iter().map(value).collect()
@@ -181,7 +179,12 @@ fn rows_of_cells(list: Vec<Json>) -> Result<Cells> {
         CellRow::Chars(_) => true,
     };
     if rows.iter().any(has_chars) && rows.iter().all(fits_char) {
-        let digit = |number: i64| char::from_digit(number as u32, 10).unwrap_or('0');
+        let digit = |number: i64| {
+            u32::try_from(number)
+                .ok()
+                .and_then(|d| char::from_digit(d, 10))
+        };
+        let digit = |number: i64| digit(number).unwrap_or('0');
         let text = |row| match row {
             CellRow::Numbers(row) => row.into_iter().map(digit).collect(),
             CellRow::Chars(row) => row,

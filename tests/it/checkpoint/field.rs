@@ -458,10 +458,15 @@ fn check_ours(model: &Model, source: &str) {
     let c = &model.config;
     assert_eq!(
         (c.h_cycles, c.l_cycles, c.num_heads, c.pos_encodings),
-        (3, 4, 2, PosEncodings::Rope)
+        (3, 4, 2, PosEncodings::Rope),
+        "{source}"
     );
-    assert_eq!((c.halt_max_steps, c.no_act_continue), (9, false));
-    assert_eq!(c.rms_norm_eps, 1e-6);
+    assert_eq!(
+        (c.halt_max_steps, c.no_act_continue),
+        (9, false),
+        "{source}"
+    );
+    assert_eq!(c.rms_norm_eps, 1e-6, "{source}");
     for name in ["H_cycles", "halt_max_steps", "no_ACT_continue"] {
         assert!(from(model, name).contains(source), "{}", from(model, name));
     }

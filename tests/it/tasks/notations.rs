@@ -37,8 +37,11 @@ fn field(name: &str) -> Vec<Result<InputRecord, RecordError>> {
     read(fs::read(data("field").join(name)).expect(name), name)
 }
 
-/// Encodes a puzzle for a model of its own size. Returns its kind and its tokens.
-fn encode(puzzle: &Puzzle) -> Result<(TaskKind, Vec<u32>, Option<Vec<u32>>), String> {
+/// The kind of a puzzle, its tokens and those of its solution.
+type Encoded = (TaskKind, Vec<u32>, Option<Vec<u32>>);
+
+/// Encodes a puzzle for a model of its own size.
+fn encode(puzzle: &Puzzle) -> Result<Encoded, String> {
     let kind = detect(puzzle, None, None, None).map_err(|e| e.to_string())?;
     let task: &dyn Task = match kind {
         TaskKind::Sudoku => &Sudoku::default(),
