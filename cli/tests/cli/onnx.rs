@@ -261,20 +261,16 @@ fn what_a_graph_does_not_do_is_an_error() {
     );
 }
 
-/// Every hostile file ends in an error at once, within 2 GB of address space, and without the text
-/// of a panic.
+/// Every hostile file ends in an error within 2 seconds of processor time and 2 GB of address space,
+/// and without the text of a panic.
 #[cfg(target_os = "linux")]
 #[test]
 fn hostile_files_take_neither_time_nor_memory() {
-    use std::time::{Duration, Instant};
     let scratch = Scratch::new();
     for case in crate::onnx_hostile::cases() {
         let file = scratch.file("hostile.onnx", &case.file);
-        let start = Instant::now();
         let run = limited("2000000", &["inspect", &file]);
-        let time = start.elapsed();
         assert_eq!(run.status.code(), Some(2), "{}: {run:?}", case.name);
-        assert!(time < Duration::from_secs(2), "{}: {time:?}", case.name);
         let text = String::from_utf8_lossy(&run.stderr);
         assert!(text.starts_with("error: "), "{}: {text}", case.name);
         assert!(!text.contains("panicked"), "{}: {text}", case.name);
@@ -325,10 +321,10 @@ fn panics_of_tract_are_errors_without_output() {
     }
 }
 
-/// Runs the program with a limit of its address space, in kB.
+/// Runs the program with 2 seconds of processor time, and a limit of its address space in kB.
 #[cfg(target_os = "linux")]
 fn limited(kilobytes: &str, args: &[&str]) -> std::process::Output {
-    let script = r#"ulimit -v "$0" && exec "$@""#;
+    let script = r#"ulimit -t 2 && ulimit -v "$0" && exec "$@""#;
     std::process::Command::new("sh")
         .args(["-c", script, kilobytes, env!("CARGO_BIN_EXE_trm-run")])
         .args(args)
