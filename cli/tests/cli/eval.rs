@@ -389,7 +389,7 @@ fn a_solution_without_a_known_cell_is_none() {
         "{}",
         run.err
     );
-    for solution in [".".repeat(16), "____".repeat(4)] {
+    for solution in [".".repeat(16), "0.0.".repeat(4)] {
         let text = format!("puzzle,solution\n{PUZZLE},{solution}\n");
         let run = trm_with(
             &["eval", &model("sudoku-4x4"), "--data", "-"],
