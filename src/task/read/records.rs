@@ -80,8 +80,8 @@ impl From<RecordError> for Error {
 /// A grid may have a frame, and its cells may be separated by spaces, commas, semicolons, tabs or
 /// bars. The blanks of a Sudoku are `0`, `.`, `*`, `_`, `?`, `-`, `x`, or spaces and empty fields
 /// where nothing else is a blank. The free cells of a maze are spaces, `.` or `_`, and its walls
-/// `#` or solid blocks. Comments and titles are skipped. If such a grid can be read in two ways, it is
-/// an error.
+/// `#` or solid blocks. Comments and titles are skipped. If such a grid can be read in two ways, it
+/// is an error.
 ///
 /// If a record cannot be read, the item is an error, and the next line is read. A line has at most
 /// 1 MiB. The document at the beginning of the input has at most 8 MiB.
