@@ -163,7 +163,8 @@ fn token_of_label(label: i64, index: usize, cols: usize, vocab: usize) -> trm_ru
     token.filter(|&token| (token as usize) < vocab).ok_or_else(|| {
         let (row, col) = (index / cols.max(1) + 1, index % cols.max(1) + 1);
         let message = format!(
-            "label {label} in row {row}, column {col} is not a token: the model's tokens are 0 to {}",
+            "label {label} in row {row}, column {col} is not a token: the model's tokens are 0 to \
+             {}",
             vocab.saturating_sub(1)
         );
         Error::new(ErrorKind::Puzzle, message)

@@ -389,7 +389,7 @@ fn a_solution_without_a_known_cell_is_none() {
         "{}",
         run.err
     );
-    for solution in [".".repeat(16), "____".repeat(4)] {
+    for solution in [".".repeat(16), "0.0.".repeat(4)] {
         let text = format!("puzzle,solution\n{PUZZLE},{solution}\n");
         let run = trm_with(
             &["eval", &model("sudoku-4x4"), "--data", "-"],
@@ -397,7 +397,9 @@ fn a_solution_without_a_known_cell_is_none() {
         );
         assert!(run.expect(2).err.contains("has no solution"), "{solution}");
     }
-    let tokens = r#"{"tokens":[1,1,1,1,1,3,1,5,5,1,2,1,3,2,1,4],"solution":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}"#;
+    let zeros = [0; 16];
+    let tokens = [1, 1, 1, 1, 1, 3, 1, 5, 5, 1, 2, 1, 3, 2, 1, 4];
+    let tokens = serde_json::json!({ "tokens": tokens, "solution": zeros }).to_string();
     let run = trm_with(
         &["eval", &model("sudoku-4x4"), "--data", "-"],
         tokens.as_bytes(),

@@ -72,21 +72,21 @@ impl From<RecordError> for Error {
 ///   described at [`Puzzle::all_from_json`], or NDJSON with one document per line.
 ///   Lists and dictionaries as Python and NumPy print them are read in the same way.
 /// - CSV, if the line is a header with a column `puzzle`, `board` or another name of a puzzle,
-///   separated by commas, semicolons or tabs. The columns `solution` (or `answer`), `id`, `task` and
-///   `puzzle_id` are optional. Other columns are ignored. One puzzle per line follows. A quoted
+///   separated by commas, semicolons or tabs. The columns `solution` (or `answer`), `id`, `task`
+///   and `puzzle_id` are optional. Other columns are ignored. One puzzle per line follows. A quoted
 ///   field must end on its line.
 /// - Plain text otherwise. If the line has a whole puzzle, there is one puzzle per line: 81
 ///   characters are a Sudoku. A whole puzzle has n x n cells with n >= 4. All of them are digits up
 ///   to n, or they include a start and a goal. Its solution, a rating, a comment or the rest of a
-///   URL may stand beside it. If the line is not a whole puzzle, it is the first row of a grid: nine
-///   lines of 9 characters are also a Sudoku. A grid ends when it is square, at an empty line, or at
-///   the end of the input.
+///   URL may stand beside it. If the line is not a whole puzzle, it is the first row of a grid:
+///   nine lines of 9 characters are also a Sudoku. A grid ends when it is square, at an empty line,
+///   or at the end of the input.
 ///
 /// A grid may have a frame, and its cells may be separated by spaces, commas, semicolons, tabs or
 /// bars. The blanks of a Sudoku are `0`, `.`, `*`, `_`, `?`, `-`, `x`, or spaces and empty fields
-/// where nothing else is a blank. The free cells of a maze are spaces, `.` or `_`, and its walls `#`
-/// or solid blocks. Comments and titles are skipped. If such a grid can be read in two ways, it is
-/// an error.
+/// where nothing else is a blank. The free cells of a maze are spaces, `.` or `_`, and its walls
+/// `#` or solid blocks. Comments and titles are skipped. If such a grid can be read in two ways, it
+/// is an error.
 ///
 /// If a record cannot be read, the item is an error, and the next line is read. A line has at most
 /// 1 MiB. The document at the beginning of the input has at most 8 MiB.

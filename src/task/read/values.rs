@@ -79,8 +79,8 @@ pub(super) fn cells(json: Json) -> Result<Cells> {
     cells.bounded()
 }
 
-/// Returns whether a value is one cell: a whole number, a character, a number of two digits as text,
-/// or a blank.
+/// Returns whether a value is one cell: a whole number, a character, a number of several digits as
+/// text, or a blank.
 pub(super) fn is_cell(json: &Json) -> bool {
     match json {
         Json::Null => true,

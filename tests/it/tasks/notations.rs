@@ -676,10 +676,11 @@ fn mazes_of_users_are_read() {
             &format!("{what}\n{text}"),
         );
     }
+    let chars = MAZE.map(|row| row.chars().map(String::from).collect::<Vec<_>>());
     let json = [
         serde_json::json!({ "maze": map(" ", ".").to_vec() }),
         serde_json::json!({ "maze": MAZE.map(str::trim_end) }),
-        serde_json::json!({ "grid": MAZE.map(|row| row.chars().map(String::from).collect::<Vec<_>>()) }),
+        serde_json::json!({ "grid": chars }),
         serde_json::json!(MAZE.map(|row| row.trim_end())),
     ];
     for value in json {
