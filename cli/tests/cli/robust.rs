@@ -226,7 +226,12 @@ fn what_lies_beside_a_model_is_read_only_if_it_is_a_regular_file() {
     assert!(run.err.contains("but a pipe"), "{run:?}");
     make_pipe(&format!("{folder}/all__labels.npy"));
     let inputs = format!("{folder}/all__inputs.npy");
-    std::fs::write(&inputs, "").unwrap();
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 16), }\n";
+    let mut array = b"\x93NUMPY\x01\x00".to_vec();
+    array.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+    array.extend(header.bytes());
+    array.extend([1; 16]);
+    std::fs::write(&inputs, array).unwrap();
     let eval = ["eval", "sudoku-4x4", "--data", &inputs];
     let run = within(Duration::from_secs(20), &eval, "").expect(2);
     assert!(

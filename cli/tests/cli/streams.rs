@@ -116,7 +116,7 @@ fn a_folder_without_puzzles_is_an_error() {
     scratch.file("notes.md", "no puzzle");
     let run = trm(&[&scratch.path("")]).expect(2);
     assert!(
-        run.err.contains("no file in it ends in .json"),
+        run.err.contains("no file of puzzles in it ends in .json"),
         "{}",
         run.err
     );
