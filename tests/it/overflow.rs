@@ -45,12 +45,14 @@ fn solver(model: Model, (device, dtype): (Device, WeightDtype)) -> Solver {
 }
 
 fn expect_overflow(error: &Error) {
+    expect_overflow_at(error, 1);
+}
+
+fn expect_overflow_at(error: &Error, step: usize) {
     assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error}");
     let text = error.to_string();
-    assert!(
-        text.contains("step 1: the numbers of the model overflow"),
-        "{text}"
-    );
+    let expected = format!("step {step}: the numbers of the model overflow");
+    assert!(text.contains(&expected), "{text}");
     assert!(error.hint().is_some(), "no hint: {text}");
 }
 
@@ -63,7 +65,9 @@ fn every_backend_finds_numbers_that_overflow() {
             let what = format!("{device:?}, {tensor} = {value}");
             // Without steps, a GPU applies the halting policy itself.
             let error = solver.solve(&puzzle).expect_err(&what);
-            expect_overflow(&error);
+            // It reads the logits only after the last step.
+            let late = matches!(device.0, Device::Gpu(_)) && tensor == "lm_head.weight";
+            expect_overflow_at(&error, if late { 16 } else { 1 });
             assert_eq!(error.puzzle_index(), Some(0), "{what}");
             let mut session = solver.session(std::slice::from_ref(&puzzle)).unwrap();
             expect_overflow(&session.next_step().expect_err(&what));

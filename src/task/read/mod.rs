@@ -15,6 +15,7 @@ mod plain;
 mod records;
 mod symbols;
 mod text;
+mod text_kind;
 mod values;
 
 pub use npy::NpyRows;

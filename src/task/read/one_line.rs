@@ -1,7 +1,7 @@
 //! Finds a whole puzzle in one line, among comments, ratings, or the parts of a URL.
 
 use super::symbols::{self, BLANKS, is_separator};
-use super::text::{self, TextKind};
+use super::text_kind::{TextKind, is_whole_puzzle};
 use crate::error::{Error, Result};
 use crate::task::puzzle::Cells;
 
@@ -55,21 +55,21 @@ fn several_puzzles(count: usize) -> Error {
 /// characters.
 pub(crate) fn whole(text: &str) -> Option<String> {
     let maze = text.trim_matches(['\r', '\n']);
-    if text::is_whole_puzzle(maze, TextKind::Maze) && maze.chars().all(|c| "# SGo".contains(c)) {
+    if is_whole_puzzle(maze, TextKind::Maze) && maze.chars().all(|c| "# SGo".contains(c)) {
         return Some(maze.to_owned());
     }
     if maze.contains('#') {
         return whole_maze(maze);
     }
     let cells: String = text.chars().filter(|&c| !is_separator(c)).collect();
-    if text::is_whole_puzzle(&cells, TextKind::Sudoku) {
+    if is_whole_puzzle(&cells, TextKind::Sudoku) {
         return Some(cells);
     }
     // Digits above 32 are the letters X to Z, but such a Sudoku has more cells than a line.
     let blank = |c: char| if BLANKS.contains(c) { '.' } else { c };
     let blanks: String = cells.chars().map(blank).collect();
     let has_digit = blanks.contains(|c: char| c.is_ascii_digit() && c != '0');
-    (has_digit && text::is_whole_puzzle(&blanks, TextKind::Sudoku)).then_some(blanks)
+    (has_digit && is_whole_puzzle(&blanks, TextKind::Sudoku)).then_some(blanks)
 }
 
 /// Returns a maze of n x n cells with `.` or `_` for free cells, in the characters `# SGo`.
@@ -79,7 +79,7 @@ fn whole_maze(text: &str) -> Option<String> {
     let free = if count('.') > 0 { '.' } else { '_' };
     let is_cell = |c: char| matches!(c, '#' | 'S' | 'G') || c == free;
     let fits = count('S') == 1 && count('G') == 1 && text.chars().all(is_cell);
-    (fits && text::is_whole_puzzle(text, TextKind::Maze)).then(|| text.replace(free, " "))
+    (fits && is_whole_puzzle(text, TextKind::Maze)).then(|| text.replace(free, " "))
 }
 
 /// Returns the line before a comment at its end: `// easy`, `# 1.2`, `; 7.2`.

@@ -4,7 +4,8 @@ use super::grid;
 use super::lines::MAX_LINE_BYTES;
 use super::one_line::{self, LinePuzzle};
 use super::symbols;
-use super::text::{self, TextKind};
+use super::text;
+use super::text_kind::{TextKind, is_whole_puzzle};
 use crate::error::{Error, Result};
 use crate::task::puzzle::{Cells, Puzzle};
 use std::collections::VecDeque;
@@ -241,7 +242,7 @@ impl PlainParser {
         }
         let standard = self.standard_cells(&line.text);
         let count = standard.chars().count();
-        let is_whole = count != self.width && text::is_whole_puzzle(&standard, self.kind);
+        let is_whole = count != self.width && is_whole_puzzle(&standard, self.kind);
         if is_whole || (!line.blank && self.is_puzzle_line(&line, count)) {
             self.end(ready);
             self.kind = TextKind::of(&line.text);
@@ -543,7 +544,7 @@ fn read_grid(lines: &[GridLine], first: u64) -> Option<PlainPuzzle> {
 fn is_stream(rows: &[(u64, String)], kind: TextKind) -> bool {
     let puzzles = rows
         .iter()
-        .filter(|(_, cells)| text::is_whole_puzzle(cells, kind))
+        .filter(|(_, cells)| is_whole_puzzle(cells, kind))
         .count();
     let square = rows
         .first()
