@@ -101,7 +101,7 @@ pub(crate) fn print(line: impl fmt::Display) -> io::Result<()> {
     stdout::write(line.as_bytes())
 }
 
-/// Writes a line for people to standard output. Unlike [`print`], escapes what could control the
+/// Writes a line for people to standard output. Unlike [`print()`], escapes what could control the
 /// terminal: names of files and models are untrusted.
 pub(crate) fn print_text(line: impl fmt::Display) -> io::Result<()> {
     print(printable(&line.to_string()))

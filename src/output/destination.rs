@@ -197,7 +197,7 @@ mod tests {
             ("new/", "the name of a folder"),
             ("none/new", "none does not exist"),
             ("sub/none/../new", "does not exist"),
-            ("file/new", "ot a directory"),
+            ("file/new", "a directory"),
         ] {
             let error = of(&folder, name).expect_err(name);
             assert!(error.contains(why), "{name}: {error}");

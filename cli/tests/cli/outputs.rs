@@ -394,7 +394,7 @@ fn a_wrong_location_is_found_before_the_first_step() {
         ("folder", "is a folder"),
         ("folder/", "is a folder"),
         ("new/", "is the name of a folder"),
-        ("file/file", "ot a directory"),
+        ("file/file", "a directory"),
     ] {
         let output = scratch.path(output);
         let eval = ["eval", "sudoku-4x4", "--data", &csv, "--curve", &output];

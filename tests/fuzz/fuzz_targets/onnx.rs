@@ -271,7 +271,7 @@ fn random_attribute(name: &str, bytes: &mut Bytes) -> Attribute {
         "reduction" => Attribute::Text(["none", "add", "mul", "max"][bytes.below(4)].into()),
         "equation" => {
             const EQUATIONS: [&str; 7] = [
-                "abc,acd->abd",
+                "abc,ace->abe",
                 "abc,abc->",
                 "abc,dec->abde",
                 "abc->cab",
