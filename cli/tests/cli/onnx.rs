@@ -309,7 +309,10 @@ fn panics_of_tract_are_errors_without_output() {
     let file = step(&nodes, &[floats("rows", &[2, 3], &[0.0; 6])]);
     let scratch = Scratch::new();
     let graph = scratch.file("step.onnx", file);
-    for (tokens, code) in [("0 1 0 1", 0), ("0 1 0 5", 2)] {
+    for (tokens, code) in [
+        (r#"{"tokens":[0,1,0,1]}"#, 0),
+        (r#"{"tokens":[0,1,0,5]}"#, 2),
+    ] {
         let args = ["--model", &graph, "-", "--task", "tokens"];
         let run = trm_with(&args, tokens.as_bytes()).expect(code);
         assert_eq!(

@@ -60,15 +60,34 @@ fn hostile_files_are_refused_at_once() {
     }
 }
 
-/// Each value is small enough, but a run needs six at a time.
+/// Each value is small enough, but a run needs six at a time: all are multiplied by their sum.
 #[test]
 fn a_run_holds_bounded_memory() {
-    let operators = ["Exp", "Sin", "Cos", "Tanh", "Sqrt"];
+    let operators = ["Exp", "Sin", "Cos", "Tanh", "Sigmoid", "Erf"];
+    let names = |prefix: &str| operators.map(|operator| format!("{prefix}{operator}"));
+    let (sums, products) = (names("sum_"), names("product_"));
     let mut nodes = vec![node("Tile", &["z_L", "repeats"], &["tiled"], &[])];
-    nodes.extend(operators.map(|operator| node(operator, &["tiled"], &[operator], &[])));
-    nodes.push(node("Softmax", &["tiled"], &["Softmax"], &[super::axis(0)]));
-    let all = [&operators[..], &["Softmax"]].concat();
-    nodes.push(node("Max", &all, &["y"], &[]));
+    for ((operator, sum), product) in operators.iter().zip(&sums).zip(&products) {
+        let keep = [("keepdims", crate::onnx_file::Attribute::Int(0))];
+        nodes.push(node(operator, &["tiled"], &[operator], &[]));
+        nodes.push(node("ReduceSum", &[operator], &[sum], &keep));
+        let maximum = format!("max_{product}");
+        nodes.push(node("Mul", &[operator, "sum"], &[product], &[]));
+        nodes.push(node("ReduceMax", &[product], &[&maximum], &keep));
+    }
+    // The products follow the sum of all.
+    nodes.sort_by_key(|node| node.0.windows(3).any(|part| part == b"pro"));
+    let sum_names: Vec<&str> = sums.iter().map(String::as_str).collect();
+    nodes.insert(
+        1 + 2 * operators.len(),
+        node("Sum", &sum_names, &["sum"], &[]),
+    );
+    let maxima: Vec<String> = products
+        .iter()
+        .map(|product| format!("max_{product}"))
+        .collect();
+    let maxima: Vec<&str> = maxima.iter().map(String::as_str).collect();
+    nodes.push(node("Max", &maxima, &["y"], &[]));
     let refused = |repeats: i64| {
         let start = Timer::start();
         let result = open(&step(&nodes, &[integers("repeats", &[repeats, 1, 1])]));
@@ -328,13 +347,15 @@ fn pipes_folders_and_links_beside_a_graph_are_refused() {
     let mkfifo = |path: &Path| {
         assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     };
+    // As for every file beside a model.
+    let special_kind = ErrorKind::Io;
     let special = &["w.bin", "is not a regular file"];
-    said(&place(&mkfifo).0.unwrap_err(), kind, special);
+    said(&place(&mkfifo).0.unwrap_err(), special_kind, special);
     said(
         &place(&|path| std::fs::create_dir(path).unwrap())
             .0
             .unwrap_err(),
-        kind,
+        special_kind,
         special,
     );
     let to_pipe = |path: &Path| {
@@ -343,7 +364,7 @@ fn pipes_folders_and_links_beside_a_graph_are_refused() {
     };
     said(
         &place(&to_pipe).0.unwrap_err(),
-        kind,
+        special_kind,
         &["w.fifo", "is not a regular file"],
     );
     let outside = tempfile::tempdir().unwrap();
