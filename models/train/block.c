@@ -1,5 +1,5 @@
-// One block of symbols.py with the mixer `units`, forward and backward, in bfloat16 on one thread.
-// It needs AVX-512 BF16. fused.py compiles and calls it, and has the plain version's formulas.
+// A block of symbols.py with the mixer `units`, forward and backward, in bfloat16 on one thread.
+// It needs AVX-512 BF16. fused.py compiles and calls it.
 //
 // A puzzle's states are [T, D] with T = symbols * cells tokens. Everything of a puzzle stays in the
 // cache from one product to the next. Sums are in float32. The names are those of symbols.py: the
@@ -110,7 +110,7 @@ static void product(const bf16 *x, long stride, int rows, const pair *matrix, in
     }
 }
 
-// Rows in pairs: out [(rows + 1) / 2, columns]. Row `rows` counts as zero.
+// Writes rows in pairs, [(rows + 1) / 2, columns]. An odd last row is paired with zeros.
 static void interleave(const bf16 *x, int rows, int columns, pair *out) {
     for (int t = 0; t < rows; t += 2)
         for (int c = 0; c < columns; c += LANES) {
@@ -124,6 +124,8 @@ static void interleave(const bf16 *x, int rows, int columns, pair *out) {
         }
 }
 
+// out [R, 16 N] += the first R columns of `left`, transposed, times columns of `right`. Both have
+// their rows in pairs.
 INLINE void gradient_block(const int R, const int N, const pair *left, const pair *right,
                            int pairs, int left_columns, int right_columns, float *out) {
     __m512 sum[ROWS][3];
@@ -186,7 +188,7 @@ static void others(const Shape *s, const bf16 *x, bf16 *out, float *sums) {
     int side = s->side, cells = side * side, tokens = s->symbols * cells;
     int part = s->mixer / UNITS;
     memset(sums, 0, sizeof(float) * tokens * s->mixer);
-    for (int back = 0; back < 2; back++)
+    for (int back = 0; back < 2; back++)  // first the sums, then the results
         for (int t = 0; t < tokens; t++) {
             int symbol = t / cells, cell = t % cells, row = cell / side, col = cell % side;
             int band = row / s->box_rows, stack = col / s->box_cols;
@@ -340,9 +342,11 @@ void backward(const Shape *s, const float *gate_up, const float *down, const flo
             norm_back(g, out + here * D, factor2 + here, rows, D, narrow_grad2 + (long)t * D);
             product(narrow_grad2 + (long)t * D, D, rows, w4, D / 2, I, tile);
             for (int r = 0; r < rows; r++)
-                for (int c = 0; c < I; c += LANES)
-                    swiglu_back(_mm512_loadu_ps(tile + r * I + c), keep2 + (here + r) * 2 * I + c, I,
-                                grad_inner + (long)(t + r) * 2 * I + c, inner + (long)(t + r) * I + c);
+                for (int c = 0; c < I; c += LANES) {
+                    long own = (long)(t + r) * I + c, gate = (long)(t + r) * 2 * I + c;
+                    swiglu_back(_mm512_loadu_ps(tile + r * I + c), keep2 + at * 2 * I + gate, I,
+                                grad_inner + gate, inner + own);
+                }
             product(grad_inner + (long)t * 2 * I, 2 * I, rows, w3, I, D, tile);
             for (int i = 0; i < rows * D; i += LANES)
                 _mm512_storeu_ps(g + i, add(_mm512_loadu_ps(g + i), _mm512_loadu_ps(tile + i)));
