@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import fused
 import trm
 
 NOT_A_DIGIT = -100.0
@@ -102,6 +103,15 @@ class Block(nn.Module):
         self.mlp = SwiGLU(c.hidden_size, c.mlp_inner)
 
     def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.mixer, UnitMixer):
+            layers = (part for side in (self.mixer, self.mlp) for part in side.children())
+            out = fused.block(x, self.mixer.box, self.eps, *(layer.weight for layer in layers))
+            if out is not None:
+                return out
+        return self.plain(x)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Applies the block in PyTorch, on any device and in any dtype."""
         x = self.mixer(x)
         return trm.rms_norm(x + self.mlp(x), self.eps)
 
@@ -170,4 +180,5 @@ class SymbolModel(trm.Model):
 
     def halting_features(self, answer: Tensor) -> Tensor:
         """Returns what the halting head reads: the mean over symbols and cells, [B, D]."""
-        return answer.float().mean((1, 2))
+        tokens = answer.shape[1] * answer.shape[2]
+        return answer.sum((1, 2), dtype=torch.float32) / tokens

@@ -155,6 +155,10 @@ def test_stages():
             assert seen == expected, (option, seen)
             saved = trm.load(scratch).config
             assert (saved.H_cycles, saved.L_cycles) == (2, 3)
+        run = training(pathlib.Path(scratch), "--updates", "2", "--stages", "--cycles", "1", "4")
+        run.run()
+        assert (run.model.config.H_cycles, run.model.config.L_cycles) == (1, 4)
+        assert trm.load(scratch).config == saved
     paper = replace(train.RECIPES["sudoku-9x9"].config, H_cycles=3, L_cycles=6)
     assert [train.stage_cycles(share, paper) for share in (0, 0.3, 0.6)] == [(1, 2), (2, 4), (3, 6)]
     print("stages: the passes increase, and the file has all of them")
@@ -278,7 +282,15 @@ def test_slots():
     for _ in range(15):
         slots.advance(chosen, states, no)
     assert slots.inputs[0, 0] == 9, "the last step ends a puzzle"
-    print("slots: halting, fewest steps, the last step")
+    # Noise differs from puzzle to puzzle, at first and when a slot takes a new puzzle.
+    noisy = train.Slots(model, Count(), 2, torch.Generator().manual_seed(0), noise=0.5)
+    for _ in range(2):
+        noise = [z - fresh[name].expand_as(z) for name, z in noisy.states.items()]
+        assert all(0.4 < part.std() < 0.6 and part.mean().abs() < 0.05 for part in noise)
+        assert not torch.equal(noise[0][0], noise[0][1])
+        noisy.steps[:] = 15
+        noisy.advance(torch.arange(2), model.initial(2), no)
+    print("slots: halting, fewest steps, the last step, noise")
 
 
 def test_losses():

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 import torch
 from safetensors.torch import load_file, save_file
 
+import fused
 import symbols
 import train
 import trm
@@ -233,6 +234,36 @@ def test_symbols():
     print("symbols: the symmetries of a Sudoku, messages within units, any size")
 
 
+def test_fused_block():
+    """The block in C has the values and gradients of PyTorch, with no larger rounding errors."""
+    if fused.library() is None:
+        print("fused block: skipped, since it needs a C compiler and AVX-512 BF16")
+        return
+    for side, box, batch, widths in ((9, (3, 3), 3, (64, 144, 128)), (6, (2, 3), 5, (32, 48, 80))):
+        block = symbols.Block(train.symbol_shape(side, box, "units", *widths))
+        weights = list(block.parameters())
+        torch.nn.init.normal_(weights[0], std=0.4)  # larger gates than at the start of training
+        x, grad = torch.randn(2, batch, side, side**2, widths[0]).bfloat16()
+
+        def run(f, dtype: torch.dtype) -> list[torch.Tensor]:
+            start = x.to(dtype).requires_grad_()
+            out = f(start)
+            gradients = torch.autograd.grad(out, [start, *weights], grad.to(dtype))
+            return [t.detach().float() for t in (out, *gradients)]
+
+        exact = run(block.plain, torch.float32)
+        plain = run(block.plain, torch.bfloat16)
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found = run(block, torch.bfloat16)
+            for e, p, f in zip(exact, plain, found, strict=True):
+                assert not torch.equal(p, f) and (f - e).norm() <= (p - e).norm() < 0.03 * e.norm()
+            with torch.no_grad():
+                assert torch.equal(block(x).float(), found[0])
+        torch.set_num_threads(1)
+    print("fused block: values and gradients as in PyTorch")
+
+
 def test_rotary_positions_of_a_grid():
     """With `rope2d`, scores depend on the distances in rows and columns and nothing else."""
     torch.manual_seed(4)
@@ -257,4 +288,5 @@ if __name__ == "__main__":
     test_files()
     test_gradient()
     test_symbols()
+    test_fused_block()
     test_rotary_positions_of_a_grid()

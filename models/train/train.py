@@ -198,6 +198,20 @@ def parse_args() -> argparse.Namespace:
             "%", "%%"
         ),
     )
+    add(
+        "--cycles",
+        type=int,
+        nargs=2,
+        metavar=("H", "L"),
+        help="passes per step in training, instead of the model's",
+    )
+    add(
+        "--noise",
+        type=float,
+        default=0.0,
+        metavar="SIGMA",
+        help="deviation of normal noise on the initial states in training",
+    )
     add("--fit", type=int, default=2048, help="puzzles for --halting-only")
     add(
         "--largest-file",
@@ -228,17 +242,30 @@ class Slots:
     so far. A puzzle does not halt before `least` [N] steps.
     """
 
-    def __init__(self, model: trm.Model, stream, count: int, generator: torch.Generator):
-        self.model, self.stream, self.generator = model, stream, generator
+    def __init__(
+        self,
+        model: trm.Model,
+        stream,
+        count: int,
+        generator: torch.Generator,
+        noise: float = 0.0,
+    ):
+        self.model, self.stream, self.generator, self.noise = model, stream, generator, noise
         self.inputs, self.labels, self.ids = to_tensors(
             stream.take(count), model.lm_head.weight.device
         )
-        self.states = {name: state.clone() for name, state in model.initial(count).items()}
+        self.states = {name: self.start(state) for name, state in model.initial(count).items()}
         # The first puzzles start at different steps. Otherwise all would end in the same update,
         # again and again, until the halting head starts to halt.
         last = model.config.halt_max_steps
         self.steps = torch.randint(0, last, (count,), generator=generator).to(self.ids.device)
         self.least = self.explore(count)
+
+    def start(self, state: Tensor) -> Tensor:
+        """Returns a copy of an initial state with noise."""
+        if not self.noise:
+            return state.clone()
+        return state + self.noise * torch.randn(state.shape, generator=self.generator).to(state)
 
     def explore(self, count: int) -> Tensor:
         """Draws the fewest steps of puzzles: more than 1 for one in ten, as published."""
@@ -260,7 +287,7 @@ class Slots:
             fresh = to_tensors(self.stream.take(len(ended)), ended.device)
             self.inputs[ended], self.labels[ended], self.ids[ended] = fresh
             for name, state in self.model.initial(len(ended)).items():
-                self.states[name][ended] = state
+                self.states[name][ended] = self.start(state)
             self.steps[ended] = 0
             self.least[ended] = self.explore(len(ended))
 
@@ -605,7 +632,8 @@ class Training:
         a, r = self.a, self.recipe
         if a.compile:
             self.model.compile_blocks()
-        self.slots = Slots(self.model, self.stream, a.slots * r.batch, self.generator)
+        count = a.slots * r.batch
+        self.slots = Slots(self.model, self.stream, count, self.generator, a.noise)
         begun = saved = evaluated = reported = time.monotonic()
         stopped: list[int] = []
         signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
@@ -621,7 +649,9 @@ class Training:
             if stopped or (share >= 1 and (not a.endless or a.minutes or a.cpu_minutes)):
                 break
             self.step += 1
-            if r.stages:
+            if a.cycles:
+                self.model.config.H_cycles, self.model.config.L_cycles = a.cycles
+            elif r.stages:
                 # The averaged model keeps all passes. It is evaluated and saved.
                 cycles = stage_cycles(stage, self.ema.config)
                 self.model.config.H_cycles, self.model.config.L_cycles = cycles
