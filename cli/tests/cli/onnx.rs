@@ -309,19 +309,13 @@ fn panics_of_tract_are_errors_without_output() {
     let file = step(&nodes, &[floats("rows", &[2, 3], &[0.0; 6])]);
     let scratch = Scratch::new();
     let graph = scratch.file("step.onnx", file);
-    for (tokens, code) in [
-        (r#"{"tokens":[0,1,0,1]}"#, 0),
-        (r#"{"tokens":[0,1,0,5]}"#, 2),
-    ] {
-        let args = ["--model", &graph, "-", "--task", "tokens"];
-        let run = trm_with(&args, tokens.as_bytes()).expect(code);
-        assert_eq!(
-            run.err.contains("tract could not run the graph"),
-            code == 2,
-            "{}",
-            run.err
-        );
-    }
+    let args = ["--model", &graph, "-", "--task", "tokens"];
+    let run = trm_with(&args, br#"{"tokens":[0,1,0,5]}"#).expect(2);
+    assert_eq!(
+        run.err,
+        "error: tract could not run the graph: it panicked; the file is damaged, or uses \
+         unsupported operations\n"
+    );
 }
 
 /// Runs the program with 2 seconds of processor time, and a limit of its address space in kB.
