@@ -33,7 +33,7 @@ pub(crate) fn guarded<T>(what: &str, work: impl FnOnce() -> TractResult<T>) -> R
             Err(failed(&chain.join(": ")))
         }
         Err(_) => Err(failed(
-            "it panicked; the file is damaged, or uses unsupported operations",
+            "it met an internal error; the file is damaged, or uses unsupported operations",
         )),
     }
 }
@@ -89,7 +89,7 @@ mod tests {
         }));
         silence();
         let error = guarded::<()>("pass the test", || panic!("{MESSAGE}")).unwrap_err();
-        assert!(error.to_string().contains("it panicked"), "{error}");
+        assert!(error.to_string().contains("internal error"), "{error}");
         assert_eq!(PRINTED.load(Ordering::SeqCst), 0);
         guarded("pass the test", || {
             let other = std::thread::spawn(|| panic!("{MESSAGE}"));

@@ -310,10 +310,11 @@ fn panics_of_tract_are_errors_without_output() {
     let scratch = Scratch::new();
     let graph = scratch.file("step.onnx", file);
     let args = ["--model", &graph, "-", "--task", "tokens"];
+    trm_with(&args, br#"{"tokens":[0,1,0,1]}"#).expect(0);
     let run = trm_with(&args, br#"{"tokens":[0,1,0,5]}"#).expect(2);
     assert_eq!(
         run.err,
-        "error: tract could not run the graph: it panicked; the file is damaged, or uses \
+        "error: tract could not run the graph: it met an internal error; the file is damaged, or uses \
          unsupported operations\n"
     );
 }
