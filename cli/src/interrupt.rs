@@ -84,7 +84,8 @@ fn install(mut action: impl FnMut() + Send + 'static) -> std::io::Result<()> {
     sender.send(signals).map_err(std::io::Error::other)
 }
 
-/// Returns whether the process was started with a signal ignored, as `nohup` does. Only Linux tells.
+/// Returns whether the process was started with a signal ignored, as `nohup` does. Only Linux
+/// tells.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -386,8 +386,8 @@ fn no_model(names: &[String]) -> Error {
     ))
 }
 
-/// Adds the configuration file beside a file of tensors. Returns its path. If both `config.json` and
-/// that of a training program are there, only the one that belongs to `format` is read:
+/// Adds the configuration file beside a file of tensors. Returns its path. If both `config.json`
+/// and that of a training program are there, only the one that belongs to `format` is read:
 /// `config.json` for safetensors, the other for `torch.save`. For a file in a directory
 /// `checkpoints` the directory above is searched next.
 ///

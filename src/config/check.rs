@@ -50,8 +50,8 @@ pub(super) fn check(config: &Config) -> Result<()> {
     check_work(config)
 }
 
-/// Checks the number of kernel calls of a step, and of all steps. Each factor has its own limit, but
-/// their product would be endless work.
+/// Checks the number of kernel calls of a step, and of all steps. Each factor has its own limit,
+/// but their product would be endless work.
 fn check_work(config: &Config) -> Result<()> {
     let (h, l) = (config.h_cycles, config.l_cycles);
     let blocks = match config.variant {

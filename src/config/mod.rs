@@ -96,8 +96,8 @@ impl Level {
     }
 }
 
-/// A state, `[L, D]`, that is carried from one refinement step to the next. In a model with a symbol
-/// axis L = K S: one field of S cells for each of the K symbols.
+/// A state, `[L, D]`, that is carried from one refinement step to the next. In a model with a
+/// symbol axis L = K S: one field of S cells for each of the K symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
     /// The answer state, `z_H`.
@@ -212,8 +212,8 @@ impl Config {
         }
     }
 
-    /// Returns K, the number of symbols (digits) of a model with a symbol axis, else 0. The tokens 0
-    /// and 1 are no symbols.
+    /// Returns K, the number of symbols (digits) of a model with a symbol axis, else 0. The tokens
+    /// 0 and 1 are no symbols.
     pub fn symbols(&self) -> usize {
         match self.variant {
             Architecture::Symbols => self.vocab_size.saturating_sub(2),

@@ -49,8 +49,8 @@ pub(super) struct Spelled {
     pub(super) other_names: BTreeMap<String, String>,
 }
 
-/// Merges the keys of nested mappings with those beside them; the inner ones win. Replaces the names
-/// of other programs by the published ones.
+/// Merges the keys of nested mappings with those beside them; the inner ones win. Replaces the
+/// names of other programs by the published ones.
 pub(super) fn published_names(all: Map<String, Value>) -> Spelled {
     let mut spelled = Spelled::default();
     gather(all, 0, &mut spelled);

@@ -531,8 +531,8 @@ fn settings_from(options: &LoadOptions) -> Result<Settings> {
     Ok(settings)
 }
 
-/// Adds the configuration that [`Model::save`] writes into the metadata of the file. Returns whether
-/// there is one.
+/// Adds the configuration that [`Model::save`] writes into the metadata of the file. Returns
+/// whether there is one.
 fn add_embedded_config(checkpoint: &Checkpoint, settings: &mut Settings) -> Result<bool> {
     match stored_config(checkpoint) {
         Some(text) => settings

@@ -97,8 +97,8 @@ fn push_level(calls: &mut Vec<Call>, c: &Config, level: Level, sources: &[Buffer
 }
 
 /// Appends one block: `h = norm(s + mixer(s))`, `out = norm(h + swiglu(h))` (post-norm), where s is
-/// the sum of `sources`. The mixer is attention, a SwiGLU over the positions, or messages within the
-/// units of a Sudoku.
+/// the sum of `sources`. The mixer is attention, a SwiGLU over the positions, or messages within
+/// the units of a Sudoku.
 fn push_block(
     calls: &mut Vec<Call>,
     c: &Config,

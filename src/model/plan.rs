@@ -1,8 +1,8 @@
 //! A refinement step as data: a flat list of kernel calls over named buffers.
 //!
 //! [`build_plan`](crate::model::build::build_plan) makes a [`Plan`], and a
-//! [backend](crate::low_level::backend) runs it. There are nine kernels. Each has one name, which is
-//! also the name of its function, its file and its test.
+//! [backend](crate::low_level::backend) runs it. There are nine kernels. Each has one name, which
+//! is also the name of its function, its file and its test.
 //!
 //! Shapes use these letters: B slots of a batch, S grid tokens, P prefix positions, L = P + S
 //! positions, D hidden size, V vocabulary size, I inner width of the SwiGLU over channels, T inner
@@ -168,10 +168,10 @@ impl fmt::Display for Buffer {
 /// One call of one of the nine kernels. A call never reads the buffer that it writes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
-    /// `x = sqrt(D) * (prefix ++ rows of the token embedding)`. With learned positions
-    /// `x = sqrt(D/2) * (prefix ++ rows of the token embedding + positions)`. With a symbol axis, the
-    /// row of a cell in the field of a symbol is 0 if the cell is blank (tokens 0 and 1), 1 if it has
-    /// this symbol (token symbol + 2), 2 if it has another.
+    /// `x = sqrt(D) * (prefix ++ rows of the token embedding)`. With learned positions `x =
+    /// sqrt(D/2) * (prefix ++ rows of the token embedding + positions)`. With a symbol axis, the
+    /// row of a cell in the field of a symbol is 0 if the cell is blank (tokens 0 and 1), 1 if it
+    /// has this symbol (token symbol + 2), 2 if it has another.
     Embed {
         /// Token embedding, `[V, D]`, or `[3, D]` with a symbol axis.
         embedding: Weight,

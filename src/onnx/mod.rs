@@ -1,8 +1,8 @@
 //! Reads a refinement step that was exported as ONNX. The `tract` crate runs it on the CPU (feature
 //! `onnx`).
 //!
-//! A graph is a program from an untrusted file. Its operators, inputs, outputs and sizes are checked
-//! before tract sees it. Whether it computes a refinement step is not.
+//! A graph is a program from an untrusted file. Its operators, inputs, outputs and sizes are
+//! checked before tract sees it. Whether it computes a refinement step is not.
 //!
 //! | module | does |
 //! |---|---|

@@ -56,7 +56,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Creates the draft of a file, in the same folder. Removes the drafts of runs that were killed.
+    /// Creates the draft of a file, in the same folder. Removes the drafts of runs that were
+    /// killed.
     ///
     /// # Errors
     /// The folder does not exist, or no file can be created in it.

@@ -127,8 +127,8 @@ impl Session {
     /// goes on, its active puzzles start again from step 1. The errors of the stepper.
     ///
     /// If [`Error::puzzle_index`](crate::Error::puzzle_index) is set, the error concerns that
-    /// puzzle alone, which has ended: for example, the numbers of the model overflow for it. The next call
-    /// goes on with the others.
+    /// puzzle alone, which has ended: for example, the numbers of the model overflow for it. The
+    /// next call goes on with the others.
     pub fn next_step(&mut self) -> Result<Option<Step>> {
         match &mut self.starts {
             None => self.halting_loop.next_step(),

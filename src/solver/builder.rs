@@ -88,9 +88,9 @@ impl SolverBuilder {
         self
     }
 
-    /// Sets whether a model opens whose network has tensors that no published architecture has, such
-    /// as adapters. They are left out, so its answers are those of another network. Default: `false`,
-    /// which makes such tensors an error.
+    /// Sets whether a model opens whose network has tensors that no published architecture has,
+    /// such as adapters. They are left out, so its answers are those of another network. Default:
+    /// `false`, which makes such tensors an error.
     pub fn ignore_unknown_tensors(mut self, ignore: bool) -> Self {
         self.load.ignore_unknown_tensors = ignore;
         self

@@ -10,8 +10,8 @@ use trm_runtime::{CancelToken, Error, ErrorKind};
 use super::AugmentationsByTask;
 use super::tasks::Tasks;
 
-/// Adds the stored predictions to the votes, until `stop` is set. Returns how many belong to none of
-/// the tasks.
+/// Adds the stored predictions to the votes, until `stop` is set. Returns how many belong to none
+/// of the tasks.
 ///
 /// The files are those that the published evaluation writes with `torch.save`: `inputs` `[N, S]`,
 /// `preds` `[N, S]` or `logits` `[N, S, V]`, `q_halt_logits` `[N]`, and `puzzle_identifiers` `[N]`.

@@ -261,8 +261,8 @@ fn what_a_graph_does_not_do_is_an_error() {
     );
 }
 
-/// Every hostile file ends in an error within 2 seconds of processor time and 2 GB of address space,
-/// and without the text of a panic.
+/// Every hostile file ends in an error within 2 seconds of processor time and 2 GB of address
+/// space, and without the text of a panic.
 #[cfg(target_os = "linux")]
 #[test]
 fn hostile_files_take_neither_time_nor_memory() {

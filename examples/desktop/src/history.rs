@@ -19,8 +19,8 @@ pub struct StepRecord {
     /// Whether this step changed the token of each cell of `answer`. Step 1 is compared with the
     /// puzzle.
     pub changed: Vec<bool>,
-    /// How far this step moved the answer state `z_H` of each cell of `answer`: the root mean square
-    /// of the difference over the D channels.
+    /// How far this step moved the answer state `z_H` of each cell of `answer`: the root mean
+    /// square of the difference over the D channels.
     pub state_change: Vec<f32>,
     /// The halting probability.
     pub halt_probability: f32,

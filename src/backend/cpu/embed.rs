@@ -1,7 +1,7 @@
 use crate::model::plan::Dims;
 
-/// Computes tokens `[S]` and prefix `[P, D]` -> x `[L, D]`. With a symbol axis, the row of a cell is
-/// 0 for a blank, 1 for the symbol of the field, 2 for another symbol.
+/// Computes tokens `[S]` and prefix `[P, D]` -> x `[L, D]`. With a symbol axis, the row of a cell
+/// is 0 for a blank, 1 for the symbol of the field, 2 for another symbol.
 pub(super) fn embed(
     d: &Dims,
     tokens: &[u32],

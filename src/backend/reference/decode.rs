@@ -8,8 +8,8 @@ use crate::model::plan::{Dims, NO_TOKEN, NOT_A_SYMBOL};
 /// state `[L, D]`, weight `[V, D]` -> logits `[S, V]`, tokens `[S]`. The first token wins a tie. A
 /// cell with a logit that is not finite has [`NO_TOKEN`].
 ///
-/// With a symbol axis: state `[K, S, D]`, weight `[1, D]`. The logit of token k + 2 comes from field
-/// k, and the tokens 0 and 1 have a fixed one.
+/// With a symbol axis: state `[K, S, D]`, weight `[1, D]`. The logit of token k + 2 comes from
+/// field k, and the tokens 0 and 1 have a fixed one.
 pub(super) fn decode(d: &Dims, state: &[f32], weight: &[f32]) -> (Vec<f32>, Vec<u32>) {
     let cells = state[d.prefix * d.hidden..].chunks_exact(d.hidden);
     let mut logits: Vec<f32> = cells.flat_map(|cell| project(weight, cell)).collect();

@@ -7,8 +7,8 @@ use crate::model::plan::Dims;
 ///
 /// tokens `[S]`, prefix `[P, D]`, embedding `[V, D]`, positions `[L, D]` -> `[L, D]`.
 ///
-/// With a symbol axis the embedding is `[3, D]`, and the row of a cell depends on the field: 0 for a
-/// blank, 1 for the field's symbol, 2 for another symbol.
+/// With a symbol axis the embedding is `[3, D]`, and the row of a cell depends on the field: 0 for
+/// a blank, 1 for the field's symbol, 2 for another symbol.
 pub(super) fn embed(
     d: &Dims,
     tokens: &[u32],

@@ -70,7 +70,8 @@ fn from(model: &Model, name: &str) -> String {
 
 #[test]
 fn a_safetensors_file_is_one_whatever_its_length_looks_like() {
-    // The first byte is the length of the header: `<` begins a web page, 0x80 a pickle, `G` of GGUF.
+    // The first byte is the length of the header: `<` begins a web page, 0x80 a pickle, `G` of
+    // GGUF.
     for first in [b'<', 0x80, b'G', 0x1f, b'v', 0x08] {
         let file = safetensors(&attention());
         let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
