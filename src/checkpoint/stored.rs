@@ -166,7 +166,10 @@ impl Reader<'_, '_> {
         let content = match self.pickle.value(state) {
             Value::Dict(items) => {
                 let holders = ["_content", "_val", "_fields", "__dict__", "_store"];
-                let is_holder = |key: &Id| matches!(self.pickle.value(*key), Value::Str(key) if holders.contains(key));
+                let is_holder = |key: &Id| match self.pickle.value(*key) {
+                    Value::Str(key) => holders.contains(key),
+                    _ => false,
+                };
                 let mut searched = items.iter().take(MAX_SEARCHED_ATTRIBUTES);
                 searched.find(|(key, _)| is_holder(key)).map(|item| item.1)
             }
